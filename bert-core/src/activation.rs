@@ -1,0 +1,81 @@
+//! The activation shared by the feed-forward layers and the masked-LM head.
+
+use std::str::FromStr;
+
+use burn::tensor::{Tensor, activation};
+
+use crate::error::Error;
+use crate::ops;
+
+/// `hidden_act` of the configuration.
+///
+/// "gelu" is the exact, erf-based form in transformers, while Google's and NVIDIA's code compute
+/// its tanh approximation; a checkpoint trained with one loses accuracy under the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HiddenAct {
+    /// `x · Φ(x)` through erf ("gelu", "gelu_python").
+    Gelu,
+    /// The tanh approximation of Hendrycks & Gimpel 2016 ("gelu_new", "gelu_pytorch_tanh",
+    /// "gelu_fast"), under the name it was read with.
+    GeluTanh(GeluTanhName),
+    /// `max(x, 0)` ("relu").
+    Relu,
+}
+
+/// The spellings of the tanh approximation, kept so that a configuration is written as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeluTanhName {
+    /// "gelu_new".
+    New,
+    /// "gelu_pytorch_tanh".
+    PytorchTanh,
+    /// "gelu_fast".
+    Fast,
+}
+
+impl HiddenAct {
+    /// The name in `config.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gelu => "gelu",
+            Self::GeluTanh(GeluTanhName::New) => "gelu_new",
+            Self::GeluTanh(GeluTanhName::PytorchTanh) => "gelu_pytorch_tanh",
+            Self::GeluTanh(GeluTanhName::Fast) => "gelu_fast",
+            Self::Relu => "relu",
+        }
+    }
+
+    /// Applies the activation element by element.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any]`
+    /// - output: the same
+    pub fn forward<const D: usize>(self, input: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Gelu => ops::gelu_erf(input),
+            Self::GeluTanh(_) => ops::gelu_tanh(input),
+            Self::Relu => activation::relu(input),
+        }
+    }
+}
+
+impl FromStr for HiddenAct {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "gelu" | "gelu_python" => Ok(Self::Gelu),
+            "gelu_new" => Ok(Self::GeluTanh(GeluTanhName::New)),
+            "gelu_pytorch_tanh" => Ok(Self::GeluTanh(GeluTanhName::PytorchTanh)),
+            "gelu_fast" => Ok(Self::GeluTanh(GeluTanhName::Fast)),
+            "relu" => Ok(Self::Relu),
+            _ => Err(Error::config(
+                "hidden_act",
+                format!(
+                    "`{name}` is not known; use gelu, gelu_new, gelu_pytorch_tanh, gelu_fast or relu"
+                ),
+            )),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Multi-head self-attention with its output projection (Vaswani et al. §3.2.2).
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
+use burn::tensor::{Bool, Tensor};
+
+use crate::config::BertConfig;
+use crate::init::BertInit;
+use crate::ops;
+
+/// Self-attention followed by projection, dropout, residual and LayerNorm.
+#[derive(Module, Debug)]
+pub struct BertAttention {
+    /// Projections to queries, keys and values; `attention.self` in checkpoints.
+    pub self_attention: BertSelfAttention,
+    /// Projection back and normalisation.
+    pub output: BertResidual,
+}
+
+impl BertAttention {
+    /// Attention for `config`.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            self_attention: BertSelfAttention::new(config, init),
+            output: BertResidual::new(config.hidden_size, config, init),
+        }
+    }
+
+    /// Attends and normalises; with `with_probabilities` also returns the attention probabilities
+    /// before dropout.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, hidden]`
+    /// - mask_pad: `[batch, seq]`, true at padding
+    /// - output: `[batch, seq, hidden]` and `[batch, heads, seq, seq]`
+    pub fn forward(
+        &self,
+        hidden: Tensor<3>,
+        mask_pad: Tensor<2, Bool>,
+        with_probabilities: bool,
+    ) -> (Tensor<3>, Option<Tensor<4>>) {
+        let (context, probabilities) =
+            self.self_attention
+                .forward(hidden.clone(), mask_pad, with_probabilities);
+        (self.output.forward(context, hidden), probabilities)
+    }
+}
+
+/// Queries, keys, values and the attention over them.
+#[derive(Module, Debug)]
+pub struct BertSelfAttention {
+    /// Projection to queries.
+    pub query: Linear,
+    /// Projection to keys.
+    pub key: Linear,
+    /// Projection to values.
+    pub value: Linear,
+    dropout: Dropout,
+    num_heads: usize,
+}
+
+impl BertSelfAttention {
+    /// Projections for `config`.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        let hidden = config.hidden_size;
+        Self {
+            query: init.linear(hidden, hidden),
+            key: init.linear(hidden, hidden),
+            value: init.linear(hidden, hidden),
+            dropout: DropoutConfig::new(config.attention_probs_dropout_prob).init(),
+            num_heads: config.num_attention_heads,
+        }
+    }
+
+    /// Context of every token; see [`BertAttention::forward`] for the shapes.
+    pub fn forward(
+        &self,
+        hidden: Tensor<3>,
+        mask_pad: Tensor<2, Bool>,
+        with_probabilities: bool,
+    ) -> (Tensor<3>, Option<Tensor<4>>) {
+        let [batch, seq, width] = hidden.dims();
+        let query = self.split_heads(self.query.forward(hidden.clone()));
+        let key = self.split_heads(self.key.forward(hidden.clone()));
+        let value = self.split_heads(self.value.forward(hidden));
+        let keep = self.keep(&query);
+
+        let (context, probabilities) = if with_probabilities {
+            let (context, probabilities) =
+                ops::attention_with_probabilities(query, key, value, mask_pad, keep);
+            (context, Some(probabilities))
+        } else {
+            (ops::attention(query, key, value, mask_pad, keep), None)
+        };
+        let context = context.swap_dims(1, 2).reshape([batch, seq, width]); // [batch, seq, hidden]
+        (context, probabilities)
+    }
+
+    /// `[batch, seq, hidden]` to `[batch, heads, seq, head_size]`.
+    fn split_heads(&self, projected: Tensor<3>) -> Tensor<4> {
+        let [batch, seq, width] = projected.dims();
+        projected
+            .reshape([batch, seq, self.num_heads, width / self.num_heads])
+            .swap_dims(1, 2)
+    }
+
+    /// What dropout multiplies the probabilities with, `[batch, heads, seq, seq]`; none outside
+    /// training.
+    fn keep(&self, query: &Tensor<4>) -> Option<Tensor<4>> {
+        let device = query.device();
+        let active = self.dropout.training.is_enabled()
+            && self.dropout.prob > 0.0
+            && device.is_autodiff();
+        active.then(|| {
+            let [batch, heads, seq, _] = query.dims();
+            let ones = Tensor::ones([batch, heads, seq, seq], (&device, query.dtype()));
+            self.dropout.forward(ones)
+        })
+    }
+}
+
+/// Projection, dropout, residual and LayerNorm: the end of both halves of a block.
+#[derive(Module, Debug)]
+pub struct BertResidual {
+    /// Projection to the hidden size.
+    pub dense: Linear,
+    /// Normalisation of the sum with the residual.
+    pub layer_norm: LayerNorm,
+    dropout: Dropout,
+}
+
+impl BertResidual {
+    /// A projection from `d_input` to the hidden size of `config`.
+    pub fn new(d_input: usize, config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            dense: init.linear(d_input, config.hidden_size),
+            layer_norm: init.layer_norm(config.hidden_size),
+            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+        }
+    }
+
+    /// `LayerNorm(residual + dropout(dense(input)))`.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq, d_input]`
+    /// - residual, output: `[batch, seq, hidden]`
+    pub fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let projected = self.dropout.forward(self.dense.forward(input));
+        self.layer_norm.forward(projected + residual)
+    }
+}

@@ -1,0 +1,159 @@
+//! Parameters into a file that transformers loads.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor, TensorData};
+use safetensors::{Dtype, View};
+use serde_json::{Value, json};
+
+use super::load::{Position, transpose};
+use crate::config::BertConfig;
+use crate::error::{Error, Result};
+
+/// Writes `config.json` and `model.safetensors` of `module` into `dir`.
+///
+/// `architecture` is the transformers class that the weights belong to ("BertModel",
+/// "BertForMaskedLM", …). Each file is written beside its place and then renamed, so a reader never
+/// sees half of one.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the directory cannot be written.
+pub fn save<M: Module>(
+    dir: impl AsRef<Path>,
+    module: &M,
+    config: &BertConfig,
+    architecture: &str,
+) -> Result<()> {
+    let dir = dir.as_ref();
+    std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
+
+    let mut collector = Collector::default();
+    module.visit(&mut collector);
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let path = dir.join("model.safetensors");
+    let bytes = safetensors::serialize(collector.tensors, Some(metadata))
+        .map_err(|error| Error::malformed(&path, "safetensors", error))?;
+    write_atomically(&path, &bytes)?;
+
+    let mut fields = config.to_json();
+    fields.insert("architectures".to_owned(), json!([architecture]));
+    let text = serde_json::to_string_pretty(&Value::Object(fields))
+        .expect("JSON values always serialise");
+    write_atomically(&dir.join("config.json"), format!("{text}\n").as_bytes())
+}
+
+/// Writes a file as a whole or not at all: into a temporary file of the same directory, flushed to
+/// disk, then renamed.
+///
+/// # Errors
+///
+/// [`Error::Io`] naming the file.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let io = |error| Error::io("write", path, error);
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".writing-")
+        .tempfile_in(dir)
+        .map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    set_default_permissions(file.path()).map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// Temporary files are private to the user; a saved model is as readable as any other new file.
+#[cfg(unix)]
+fn set_default_permissions(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn set_default_permissions(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[derive(Default)]
+struct Collector {
+    position: Position,
+    tensors: Vec<(String, SavedTensor)>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.position.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.position.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = param.transform_for_save().val().into_data();
+        let saved = SavedTensor::new(data, self.position.is_transposed());
+        self.tensors.push((self.position.name(), saved));
+    }
+}
+
+/// A tensor in the layout of the file.
+struct SavedTensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl SavedTensor {
+    fn new(data: TensorData, transposed: bool) -> Self {
+        let mut shape = data.shape().as_slice().to_vec();
+        let (dtype, size) = match data.dtype() {
+            DType::F16 => (Dtype::F16, 2),
+            DType::BF16 => (Dtype::BF16, 2),
+            DType::F64 => (Dtype::F64, 8),
+            _ => (Dtype::F32, 4),
+        };
+        let bytes = data.as_bytes();
+        let bytes = match (transposed, shape.as_slice()) {
+            (true, &[rows, columns]) => {
+                shape.swap(0, 1);
+                match size {
+                    2 => transpose(bytes.as_chunks::<2>().0, rows, columns).concat(),
+                    8 => transpose(bytes.as_chunks::<8>().0, rows, columns).concat(),
+                    _ => transpose(bytes.as_chunks::<4>().0, rows, columns).concat(),
+                }
+            }
+            _ => bytes.to_vec(),
+        };
+        Self {
+            dtype,
+            shape,
+            bytes,
+        }
+    }
+}
+
+impl View for SavedTensor {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}

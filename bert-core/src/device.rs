@@ -1,0 +1,69 @@
+//! Devices by label: which backend, which adapter, which element type.
+//!
+//! A label such as `flex`, `libtorch:cuda:0` or `wgpu:integrated:0` parses into a [`DeviceSpec`],
+//! and [`DeviceSpec::open`] makes the [`Device`] of it or says why not.
+//! Nothing falls back: a backend that is not compiled in, an adapter that is not there and a
+//! software rasteriser nobody asked for are errors, each naming what to do.
+//!
+//! Together with `ops`, this module is the only place that names backend features.
+//!
+//! ```
+//! use bert_core::device::DeviceSpec;
+//!
+//! let spec: DeviceSpec = "wgpu:discrete:1".parse()?;
+//! assert_eq!(spec.feature(), "wgpu");
+//! # Ok::<(), bert_core::Error>(())
+//! ```
+
+mod adapter;
+mod choice;
+mod label;
+#[cfg(feature = "tch")]
+mod libtorch;
+mod open;
+mod precision;
+mod testing;
+#[cfg(feature = "wgpu")]
+mod wgpu;
+
+pub use adapter::{AdapterInfo, AdapterKind, adapters};
+pub use burn::tensor::Device;
+pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
+pub use open::compiled_backends;
+pub use precision::{Precision, set_dtype};
+#[doc(hidden)]
+pub use testing::test_devices;
+
+/// What the LibTorch this binary was built against can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LibTorchInfo {
+    /// The version that the binding accepts when it is built.
+    pub version: &'static str,
+    /// Threads that LibTorch computes with inside one operation.
+    pub threads: usize,
+    /// CUDA devices that LibTorch sees; 0 with a CPU build of LibTorch or without a driver.
+    pub cuda_devices: usize,
+    /// cuDNN is there and usable.
+    pub cudnn: bool,
+    /// Apple's Metal Performance Shaders are there and usable.
+    pub mps: bool,
+}
+
+/// LibTorch as this binary sees it, `None` when built without the feature `tch`.
+pub fn libtorch_info() -> Option<LibTorchInfo> {
+    #[cfg(feature = "tch")]
+    return Some(libtorch::info());
+    #[cfg(not(feature = "tch"))]
+    None
+}
+
+/// Threads that the pure-Rust CPU backends compute with: `RAYON_NUM_THREADS`, or else what the
+/// operating system grants.
+pub fn threads() -> usize {
+    std::env::var("RAYON_NUM_THREADS")
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .filter(|&threads| threads > 0)
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |threads| threads.get()))
+}

@@ -1,0 +1,189 @@
+//! What this machine offers, and which of it a label means.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::device::open;
+use crate::device::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
+use crate::error::{Error, Result};
+
+/// One device of this machine as one backend reaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdapterInfo {
+    /// The label that opens it, by [`Display`].
+    pub spec: DeviceSpec,
+    /// The hardware's name, "NVIDIA H100" or "llvmpipe (LLVM 15.0.6, 256 bits)".
+    pub name: String,
+    /// The driver's name and version, empty where none is reported.
+    pub driver: String,
+    /// The interface it is driven through: "Vulkan", "CUDA", "LibTorch", "Rust", …
+    pub api: String,
+    /// What sort of hardware it is.
+    pub kind: AdapterKind,
+}
+
+/// What sort of hardware stands behind a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AdapterKind {
+    /// A GPU with memory of its own.
+    DiscreteGpu,
+    /// A GPU that shares the processor's memory.
+    IntegratedGpu,
+    /// A GPU handed to a virtual machine.
+    VirtualGpu,
+    /// A GPU of which no more is known.
+    Gpu,
+    /// A graphics driver that computes on the processor (llvmpipe, lavapipe, SwiftShader, WARP).
+    SoftwareRasteriser,
+    /// The processor.
+    Cpu,
+}
+
+impl AdapterKind {
+    /// Hardware made for this, as against the processor in any disguise.
+    pub fn is_gpu(self) -> bool {
+        !matches!(self, Self::SoftwareRasteriser | Self::Cpu)
+    }
+}
+
+impl Display for AdapterKind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::DiscreteGpu => "discrete GPU",
+            Self::IntegratedGpu => "integrated GPU",
+            Self::VirtualGpu => "virtual GPU",
+            Self::Gpu => "GPU",
+            Self::SoftwareRasteriser => "software rasteriser",
+            Self::Cpu => "CPU",
+        })
+    }
+}
+
+/// Every device that this binary can open on this machine, software rasterisers included.
+///
+/// Asks the drivers, and starts the CUDA and ROCm devices to learn their names: a broken driver
+/// can take the process down with it, so that a program which only wants to report should call
+/// this in a child process.
+pub fn adapters() -> Vec<AdapterInfo> {
+    let families = [DeviceSpec::Cuda(0), DeviceSpec::Rocm(0)]
+        .into_iter()
+        .chain([GpuApi::Metal, GpuApi::Vulkan, GpuApi::Auto, GpuApi::WebGpu].map(|api| {
+            let adapter = GpuAdapter::Best;
+            DeviceSpec::Gpu { api, adapter }
+        }))
+        .chain([
+            DeviceSpec::LibTorch(TorchDevice::Cpu),
+            DeviceSpec::Flex,
+            DeviceSpec::NdArray,
+            DeviceSpec::Cpu,
+        ]);
+    families.flat_map(|family| open::adapters_of(&family)).collect()
+}
+
+/// The adapter that `spec`, a label of one graphics API, means among those the API shows.
+#[cfg_attr(
+    not(any(feature = "wgpu", test)),
+    expect(dead_code, reason = "only wgpu has adapters to choose among")
+)]
+pub(super) fn choose<'a>(
+    spec: &DeviceSpec,
+    found: &'a [AdapterInfo],
+) -> Result<&'a AdapterInfo> {
+    let DeviceSpec::Gpu { api, adapter } = spec else {
+        unreachable!("{spec} is not a graphics adapter");
+    };
+    let chosen = match adapter {
+        GpuAdapter::Best => found
+            .iter()
+            .filter(|info| info.kind.is_gpu())
+            // `min_by_key` keeps the first of equals, which is the driver's own order.
+            .min_by_key(|info| match info.kind {
+                AdapterKind::DiscreteGpu => 0,
+                AdapterKind::IntegratedGpu => 1,
+                AdapterKind::VirtualGpu => 2,
+                _ => 3,
+            }),
+        _ => found.iter().find(|info| info.spec == *spec),
+    };
+    chosen.ok_or_else(|| Error::DeviceNotFound {
+        label: spec.to_string(),
+        reason: match (api, found) {
+            (GpuApi::WebGpu, []) => {
+                "WebGPU is the API of browsers: outside one, use `wgpu`".to_owned()
+            }
+            (_, []) => format!(
+                "no adapter answers through {}: install the GPU's driver, or choose another device",
+                api.label()
+            ),
+            _ if *adapter == GpuAdapter::Best => format!(
+                "only a software rasteriser answers ({}), and one is used only when asked for by that label",
+                listing(found)
+            ),
+            _ => format!("the adapters found are {}", listing(found)),
+        },
+    })
+}
+
+/// "wgpu:cpu = llvmpipe (software rasteriser), …"
+fn listing(found: &[AdapterInfo]) -> String {
+    found
+        .iter()
+        .map(|info| format!("`{}` = {} ({})", info.spec, info.name, info.kind))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(label: &str, kind: AdapterKind) -> AdapterInfo {
+        AdapterInfo {
+            spec: label.parse().unwrap(),
+            name: format!("name of {label}"),
+            driver: String::new(),
+            api: "Vulkan".to_owned(),
+            kind,
+        }
+    }
+
+    fn pick(label: &str, found: &[AdapterInfo]) -> Result<String, String> {
+        choose(&label.parse().unwrap(), found)
+            .map(|info| info.spec.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_best_adapter_is_a_discrete_gpu_wherever_it_is_listed() {
+        let machine = [
+            found("wgpu:cpu", AdapterKind::SoftwareRasteriser),
+            found("wgpu:integrated:0", AdapterKind::IntegratedGpu),
+            found("wgpu:discrete:0", AdapterKind::DiscreteGpu),
+            found("wgpu:discrete:1", AdapterKind::DiscreteGpu),
+        ];
+        assert_eq!(pick("wgpu", &machine).unwrap(), "wgpu:discrete:0");
+        assert_eq!(pick("wgpu", &machine[..2]).unwrap(), "wgpu:integrated:0");
+        assert_eq!(pick("wgpu:discrete:1", &machine).unwrap(), "wgpu:discrete:1");
+        assert_eq!(pick("wgpu:cpu", &machine).unwrap(), "wgpu:cpu");
+    }
+
+    #[test]
+    fn a_software_rasteriser_is_never_a_fallback() {
+        let machine = [found("wgpu:cpu", AdapterKind::SoftwareRasteriser)];
+        let message = pick("wgpu", &machine).unwrap_err();
+        assert!(message.contains("only a software rasteriser"), "{message}");
+        assert!(message.contains("`wgpu:cpu` = name of wgpu:cpu"), "{message}");
+        assert_eq!(pick("wgpu:cpu", &machine).unwrap(), "wgpu:cpu");
+    }
+
+    #[test]
+    fn a_missing_adapter_lists_those_found() {
+        let machine = [found("vulkan:integrated:0", AdapterKind::IntegratedGpu)];
+        let message = pick("vulkan:discrete:0", &machine).unwrap_err();
+        assert!(message.contains("`vulkan:integrated:0`"), "{message}");
+        assert!(pick("vulkan:cpu", &machine).is_err());
+        assert!(pick("vulkan", &[]).unwrap_err().contains("install the GPU's driver"));
+        assert!(pick("webgpu", &[]).unwrap_err().contains("use `wgpu`"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Which device, when none or only a wish is given.
+
+use std::env::VarError;
+
+use crate::device::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice, compiled_backends};
+use crate::error::{Error, Result};
+
+/// The environment variable that stands in for `--device`.
+const VARIABLE: &str = "BERT_DEVICE";
+
+/// A real GPU first, through the backend that serves it best.
+const GPUS: [DeviceSpec; 7] = [
+    DeviceSpec::Cuda(0),
+    DeviceSpec::Rocm(0),
+    DeviceSpec::Gpu {
+        api: GpuApi::Metal,
+        adapter: GpuAdapter::Best,
+    },
+    DeviceSpec::Gpu {
+        api: GpuApi::Vulkan,
+        adapter: GpuAdapter::Best,
+    },
+    DeviceSpec::Gpu {
+        api: GpuApi::Auto,
+        adapter: GpuAdapter::Best,
+    },
+    DeviceSpec::LibTorch(TorchDevice::Cuda(0)),
+    DeviceSpec::LibTorch(TorchDevice::Mps),
+];
+
+/// Then the processor, the fastest backend first.
+const CPUS: [DeviceSpec; 4] = [
+    DeviceSpec::LibTorch(TorchDevice::Cpu),
+    DeviceSpec::Flex,
+    DeviceSpec::NdArray,
+    DeviceSpec::Cpu,
+];
+
+impl DeviceSpec {
+    /// The device to use when nobody names one: a real GPU if a compiled-in backend finds one,
+    /// else the processor; never a software rasteriser.
+    ///
+    /// # Errors
+    /// [`Error::BackendNotCompiled`] in a binary without backends.
+    /// [`Error::DeviceNotFound`] when it has only GPU backends and no GPU is there.
+    pub fn default_for_build() -> Result<Self> {
+        preferred(compiled_backends(), Self::has_gpu)
+    }
+
+    /// The device that `label` (the value of `--device`) names, else the one that the environment
+    /// variable `BERT_DEVICE` names, else [`default_for_build`](Self::default_for_build).
+    ///
+    /// # Errors
+    /// [`Error::DeviceLabel`] for a label that does not parse, and those of the default.
+    pub fn resolve(label: Option<&str>) -> Result<Self> {
+        match named(label, std::env::var(VARIABLE))? {
+            Some(spec) => Ok(spec),
+            None => Self::default_for_build(),
+        }
+    }
+}
+
+/// What the option or else the variable says.
+fn named(
+    label: Option<&str>,
+    variable: Result<String, VarError>,
+) -> Result<Option<DeviceSpec>> {
+    if let Some(label) = label {
+        return label.parse().map(Some);
+    }
+    let blame = |error| match error {
+        Error::DeviceLabel { label, reason } => Error::DeviceLabel {
+            label,
+            reason: format!("from the environment variable {VARIABLE}: {reason}"),
+        },
+        other => other,
+    };
+    match variable {
+        Ok(label) if label.trim().is_empty() => Ok(None),
+        Ok(label) => label.parse().map(Some).map_err(blame),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(label)) => {
+            label.to_string_lossy().parse().map(Some).map_err(blame)
+        }
+    }
+}
+
+/// The first GPU that is there, else the first CPU backend that is compiled in.
+fn preferred(compiled: &[&str], has_gpu: impl Fn(&DeviceSpec) -> bool) -> Result<DeviceSpec> {
+    let is_compiled = |spec: &&DeviceSpec| compiled.contains(&spec.feature());
+    if let Some(gpu) = GPUS.iter().filter(is_compiled).find(|spec| has_gpu(spec)) {
+        return Ok(gpu.clone());
+    }
+    if let Some(cpu) = CPUS.iter().find(is_compiled) {
+        return Ok(cpu.clone());
+    }
+    match GPUS.iter().rfind(is_compiled) {
+        // Opening says it best: it lists the adapters and how to ask for a rasteriser.
+        Some(gpu) => gpu.open().map(|_| gpu.clone()),
+        None => Err(DeviceSpec::Flex.not_compiled()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preferred_label(compiled: &[&str], present: &[&str]) -> String {
+        preferred(compiled, |spec| present.contains(&spec.to_string().as_str()))
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn a_real_gpu_is_preferred_and_the_processor_is_next() {
+        let all = ["flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "cuda", "rocm", "cpu"];
+        assert_eq!(preferred_label(&all, &["wgpu", "cuda:0"]), "cuda:0");
+        assert_eq!(preferred_label(&all, &["wgpu", "vulkan"]), "vulkan");
+        assert_eq!(preferred_label(&all, &["libtorch:cuda:0", "wgpu"]), "wgpu");
+        assert_eq!(preferred_label(&all, &["libtorch:mps"]), "libtorch:mps");
+        assert_eq!(preferred_label(&all, &[]), "libtorch");
+        assert_eq!(preferred_label(&["ndarray", "flex", "wgpu"], &[]), "flex");
+        assert_eq!(preferred_label(&["ndarray", "cpu"], &[]), "ndarray");
+        assert_eq!(preferred_label(&["cpu"], &["cuda:0"]), "cpu");
+    }
+
+    #[test]
+    fn a_binary_without_backends_says_so() {
+        let error = preferred(&[], |_| true).unwrap_err();
+        assert!(matches!(error, Error::BackendNotCompiled { feature: "flex", .. }), "{error}");
+    }
+
+    #[test]
+    fn the_option_wins_over_the_variable() {
+        let variable = || Ok("ndarray".to_owned());
+        assert_eq!(named(Some("flex"), variable()).unwrap(), Some(DeviceSpec::Flex));
+        assert_eq!(named(None, variable()).unwrap(), Some(DeviceSpec::NdArray));
+        assert_eq!(named(None, Ok(String::new())).unwrap(), None);
+        assert_eq!(named(None, Err(VarError::NotPresent)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_bad_variable_is_named() {
+        let error = named(None, Ok("gpu".to_owned())).unwrap_err().to_string();
+        assert!(error.contains("BERT_DEVICE") && error.contains("`gpu`"), "{error}");
+        let error = named(Some("gpu"), Ok("flex".to_owned())).unwrap_err().to_string();
+        assert!(!error.contains("BERT_DEVICE"), "{error}");
+    }
+}

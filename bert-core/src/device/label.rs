@@ -1,0 +1,303 @@
+//! Device labels: what a person types and what it means.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// Every form a label can take, for messages.
+const GRAMMAR: &str = "flex, ndarray, libtorch[:cpu|:cuda:N|:mps], \
+wgpu[:discrete:N|:integrated:N|:virtual:N|:other:N|:cpu], vulkan…, metal…, webgpu… (as wgpu), \
+cuda[:N], rocm[:N], cpu";
+
+/// A device, named but not opened: the parsed form of a label.
+///
+/// [`Display`] gives the label back in full, with the index that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DeviceSpec {
+    /// `flex`: Burn's pure-Rust CPU backend.
+    Flex,
+    /// `ndarray`: the older pure-Rust CPU backend.
+    NdArray,
+    /// `libtorch…` or `tch…`: PyTorch's C++ library.
+    LibTorch(TorchDevice),
+    /// `wgpu…`, `vulkan…`, `metal…`, `webgpu…`: a graphics adapter.
+    Gpu {
+        /// The graphics API, which is the part of the label before the first colon.
+        api: GpuApi,
+        /// Which of the adapters that the API shows.
+        adapter: GpuAdapter,
+    },
+    /// `cuda[:N]`: an NVIDIA GPU through CubeCL.
+    Cuda(usize),
+    /// `rocm[:N]`: an AMD GPU through CubeCL.
+    Rocm(usize),
+    /// `cpu`: CubeCL's own CPU runtime.
+    Cpu,
+}
+
+/// Where LibTorch computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TorchDevice {
+    /// `libtorch`, `libtorch:cpu`.
+    Cpu,
+    /// `libtorch:cuda[:N]`.
+    Cuda(usize),
+    /// `libtorch:mps`.
+    Mps,
+}
+
+/// A graphics API as a label names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GpuApi {
+    /// `wgpu`: Vulkan, Metal, DirectX 12 or OpenGL, the first of them with a GPU.
+    Auto,
+    /// `vulkan`, compiled to SPIR-V.
+    Vulkan,
+    /// `metal`, compiled to Metal's own shading language.
+    Metal,
+    /// `webgpu`: the API of browsers, which exists nowhere else.
+    WebGpu,
+}
+
+/// Which adapter of a graphics API; every kind counts from zero on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GpuAdapter {
+    /// No suffix: the best real GPU, never a software rasteriser.
+    Best,
+    /// `:discrete[:N]`.
+    Discrete(usize),
+    /// `:integrated[:N]`.
+    Integrated(usize),
+    /// `:virtual[:N]`.
+    Virtual(usize),
+    /// `:other[:N]`: a GPU that its driver does not classify, as OpenGL drivers often don't.
+    Other(usize),
+    /// `:cpu`: a software rasteriser (llvmpipe, lavapipe, SwiftShader, WARP).
+    Software,
+}
+
+impl DeviceSpec {
+    /// The Cargo feature that compiles the backend in.
+    pub fn feature(&self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::NdArray => "ndarray",
+            Self::LibTorch(_) => "tch",
+            Self::Gpu { api, .. } => api.label(),
+            Self::Cuda(_) => "cuda",
+            Self::Rocm(_) => "rocm",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+impl GpuApi {
+    pub(super) const ALL: [Self; 4] = [Self::Auto, Self::Vulkan, Self::Metal, Self::WebGpu];
+
+    /// The label, which is also the Cargo feature.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Auto => "wgpu",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::WebGpu => "webgpu",
+        }
+    }
+}
+
+impl FromStr for DeviceSpec {
+    type Err = Error;
+
+    fn from_str(label: &str) -> Result<Self> {
+        let lower = label.trim().to_ascii_lowercase();
+        let (backend, rest) = match lower.split_once(':') {
+            Some((backend, rest)) => (backend, Some(rest)),
+            None => (lower.as_str(), None),
+        };
+        let spec = match backend {
+            "flex" => rest.is_none().then_some(Self::Flex),
+            "ndarray" => rest.is_none().then_some(Self::NdArray),
+            "cpu" => rest.is_none().then_some(Self::Cpu),
+            "libtorch" | "tch" => TorchDevice::parse(rest).map(Self::LibTorch),
+            "cuda" => index(rest).map(Self::Cuda),
+            "rocm" => index(rest).map(Self::Rocm),
+            _ => GpuApi::ALL
+                .into_iter()
+                .find(|api| api.label() == backend)
+                .and_then(|api| {
+                    let adapter = GpuAdapter::parse(rest)?;
+                    Some(Self::Gpu { api, adapter })
+                }),
+        };
+        spec.ok_or_else(|| Error::DeviceLabel {
+            label: label.to_owned(),
+            reason: format!("not a device label: use one of {GRAMMAR}, N from 0"),
+        })
+    }
+}
+
+impl TorchDevice {
+    fn parse(rest: Option<&str>) -> Option<Self> {
+        match split(rest) {
+            (None | Some("cpu"), None) => Some(Self::Cpu),
+            (Some("mps"), None) => Some(Self::Mps),
+            (Some("cuda"), rest) => index(rest).map(Self::Cuda),
+            _ => None,
+        }
+    }
+}
+
+impl GpuAdapter {
+    fn parse(rest: Option<&str>) -> Option<Self> {
+        match split(rest) {
+            (None, None) => Some(Self::Best),
+            (Some("cpu"), None) => Some(Self::Software),
+            (Some("discrete"), rest) => index(rest).map(Self::Discrete),
+            (Some("integrated"), rest) => index(rest).map(Self::Integrated),
+            (Some("virtual"), rest) => index(rest).map(Self::Virtual),
+            (Some("other"), rest) => index(rest).map(Self::Other),
+            _ => None,
+        }
+    }
+}
+
+/// `a:b:c` into `a` and `b:c`.
+fn split(rest: Option<&str>) -> (Option<&str>, Option<&str>) {
+    match rest.map(|rest| rest.split_once(':').ok_or(rest)) {
+        None => (None, None),
+        Some(Ok((first, rest))) => (Some(first), Some(rest)),
+        Some(Err(only)) => (Some(only), None),
+    }
+}
+
+/// A device number, 0 where none is given.
+fn index(rest: Option<&str>) -> Option<usize> {
+    match rest {
+        None => Some(0),
+        // `parse` alone would take "+1".
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
+        Some(_) => None,
+    }
+}
+
+impl Display for DeviceSpec {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flex => f.write_str("flex"),
+            Self::NdArray => f.write_str("ndarray"),
+            Self::LibTorch(TorchDevice::Cpu) => f.write_str("libtorch"),
+            Self::LibTorch(TorchDevice::Cuda(n)) => write!(f, "libtorch:cuda:{n}"),
+            Self::LibTorch(TorchDevice::Mps) => f.write_str("libtorch:mps"),
+            Self::Gpu { api, adapter } => write!(f, "{}{adapter}", api.label()),
+            Self::Cuda(n) => write!(f, "cuda:{n}"),
+            Self::Rocm(n) => write!(f, "rocm:{n}"),
+            Self::Cpu => f.write_str("cpu"),
+        }
+    }
+}
+
+impl Display for GpuAdapter {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Best => Ok(()),
+            Self::Discrete(n) => write!(f, ":discrete:{n}"),
+            Self::Integrated(n) => write!(f, ":integrated:{n}"),
+            Self::Virtual(n) => write!(f, ":virtual:{n}"),
+            Self::Other(n) => write!(f, ":other:{n}"),
+            Self::Software => f.write_str(":cpu"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(label: &str) -> String {
+        label.parse::<DeviceSpec>().unwrap().to_string()
+    }
+
+    #[test]
+    fn full_labels_come_back_as_they_went_in() {
+        for label in [
+            "flex",
+            "ndarray",
+            "libtorch",
+            "libtorch:cuda:3",
+            "libtorch:mps",
+            "wgpu",
+            "wgpu:discrete:1",
+            "wgpu:integrated:0",
+            "wgpu:virtual:2",
+            "wgpu:other:0",
+            "wgpu:cpu",
+            "vulkan:cpu",
+            "metal",
+            "webgpu:discrete:0",
+            "cuda:1",
+            "rocm:7",
+            "cpu",
+        ] {
+            assert_eq!(canonical(label), label);
+        }
+    }
+
+    #[test]
+    fn the_index_defaults_to_zero_and_aliases_are_understood() {
+        assert_eq!(canonical("cuda"), "cuda:0");
+        assert_eq!(canonical("rocm"), "rocm:0");
+        assert_eq!(canonical("tch"), "libtorch");
+        assert_eq!(canonical("libtorch:cpu"), "libtorch");
+        assert_eq!(canonical("tch:cuda"), "libtorch:cuda:0");
+        assert_eq!(canonical("vulkan:discrete"), "vulkan:discrete:0");
+        assert_eq!(canonical(" WGPU:Integrated:1 "), "wgpu:integrated:1");
+    }
+
+    #[test]
+    fn anything_else_lists_the_labels() {
+        for label in [
+            "",
+            "gpu",
+            "flex:0",
+            "cpu:0",
+            "ndarray:cpu",
+            "cuda:",
+            "cuda:x",
+            "cuda:-1",
+            "cuda:+1",
+            "cuda:0:1",
+            "cuda:99999999999999999999",
+            "libtorch:cuda:x",
+            "libtorch:cpu:0",
+            "libtorch:mps:0",
+            "libtorch:vulkan",
+            "wgpu:",
+            "wgpu:0",
+            "wgpu:cpu:0",
+            "wgpu:best",
+            "wgpu:discrete:0:0",
+            "metal:mps",
+        ] {
+            let error = label.parse::<DeviceSpec>().unwrap_err();
+            assert!(matches!(&error, Error::DeviceLabel { label: given, .. } if given == label));
+            assert!(error.to_string().contains("libtorch[:cpu|:cuda:N|:mps]"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_label_names_its_feature() {
+        for (label, feature) in [
+            ("tch:mps", "tch"),
+            ("wgpu:cpu", "wgpu"),
+            ("vulkan", "vulkan"),
+            ("metal", "metal"),
+            ("webgpu", "webgpu"),
+            ("cuda:2", "cuda"),
+            ("rocm", "rocm"),
+            ("cpu", "cpu"),
+        ] {
+            assert_eq!(label.parse::<DeviceSpec>().unwrap().feature(), feature);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! LibTorch: what it sees, and its devices.
+
+use crate::device::open::{processor, within};
+use crate::device::{AdapterInfo, AdapterKind, Device, DeviceSpec, LibTorchInfo, TorchDevice};
+use crate::error::{Error, Result};
+
+/// The version tch 0.22 builds against and refuses to build without.
+const VERSION: &str = "2.9.0";
+
+pub(super) fn info() -> LibTorchInfo {
+    LibTorchInfo {
+        version: VERSION,
+        threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
+        cuda_devices: cuda_devices(),
+        cudnn: tch::Cuda::cudnn_is_available(),
+        mps: tch::utils::has_mps(),
+    }
+}
+
+/// CUDA devices; 0 with a CPU build of LibTorch, where asking for one would panic.
+fn cuda_devices() -> usize {
+    if tch::Cuda::is_available() {
+        usize::try_from(tch::Cuda::device_count()).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
+pub(super) fn has_gpu(device: TorchDevice) -> bool {
+    match device {
+        TorchDevice::Cpu => false,
+        TorchDevice::Cuda(index) => index < cuda_devices(),
+        TorchDevice::Mps => tch::utils::has_mps(),
+    }
+}
+
+#[expect(deprecated, reason = "Burn 0.22 is the last release line with LibTorch; leaving it is this file")]
+pub(super) fn open(spec: &DeviceSpec, device: TorchDevice) -> Result<Device> {
+    match device {
+        TorchDevice::Cpu => Ok(Device::libtorch()),
+        TorchDevice::Cuda(index) => {
+            within(spec, index, cuda_devices(), "LibTorch's CUDA")?;
+            Ok(Device::libtorch_cuda(index))
+        }
+        TorchDevice::Mps if tch::utils::has_mps() => Ok(Device::libtorch_mps()),
+        TorchDevice::Mps => Err(Error::DeviceNotFound {
+            label: spec.to_string(),
+            reason: "LibTorch finds no Metal Performance Shaders, which need an Apple GPU".to_owned(),
+        }),
+    }
+}
+
+pub(super) fn adapters() -> Vec<AdapterInfo> {
+    let gpu = |device, name: String| AdapterInfo {
+        spec: DeviceSpec::LibTorch(device),
+        name,
+        driver: format!("LibTorch {VERSION}"),
+        api: "LibTorch".to_owned(),
+        kind: AdapterKind::Gpu,
+    };
+    let cuda = (0..cuda_devices()).map(|n| gpu(TorchDevice::Cuda(n), format!("CUDA device {n}")));
+    let mps = tch::utils::has_mps().then(|| gpu(TorchDevice::Mps, "Apple GPU".to_owned()));
+    let cpu = AdapterInfo {
+        driver: format!("LibTorch {VERSION}"),
+        ..processor(DeviceSpec::LibTorch(TorchDevice::Cpu), "LibTorch")
+    };
+    cuda.chain(mps).chain([cpu]).collect()
+}

@@ -1,0 +1,240 @@
+//! From a label to a device: every backend constructor of Burn, each behind its feature.
+
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "cpu"))]
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+#[cfg(any(feature = "cuda", feature = "rocm"))]
+use burn::tensor::DeviceType;
+
+use crate::device::{AdapterInfo, AdapterKind, Device, DeviceSpec};
+use crate::error::{Error, Result};
+
+/// The backend features that this binary was built with.
+pub fn compiled_backends() -> &'static [&'static str] {
+    &[
+        #[cfg(feature = "flex")]
+        "flex",
+        #[cfg(feature = "ndarray")]
+        "ndarray",
+        #[cfg(feature = "tch")]
+        "tch",
+        #[cfg(feature = "wgpu")]
+        "wgpu",
+        #[cfg(feature = "vulkan")]
+        "vulkan",
+        #[cfg(feature = "metal")]
+        "metal",
+        #[cfg(feature = "webgpu")]
+        "webgpu",
+        #[cfg(feature = "cuda")]
+        "cuda",
+        #[cfg(feature = "rocm")]
+        "rocm",
+        #[cfg(feature = "cpu")]
+        "cpu",
+    ]
+}
+
+impl DeviceSpec {
+    /// Whether this binary was built with the backend.
+    pub fn is_compiled(&self) -> bool {
+        compiled_backends().contains(&self.feature())
+    }
+
+    /// The device itself, started and ready.
+    ///
+    /// # Errors
+    /// [`Error::BackendNotCompiled`] without the backend's feature.
+    /// [`Error::DeviceNotFound`] when the machine lacks the device, when its driver refuses, and
+    /// when only a software rasteriser answers that the label does not ask for.
+    pub fn open(&self) -> Result<Device> {
+        if !self.is_compiled() {
+            return Err(self.not_compiled());
+        }
+        match self {
+            #[cfg(feature = "flex")]
+            Self::Flex => Ok(Device::flex()),
+            #[cfg(feature = "ndarray")]
+            Self::NdArray => Ok(ndarray()),
+            #[cfg(feature = "tch")]
+            Self::LibTorch(device) => super::libtorch::open(self, *device),
+            #[cfg(feature = "wgpu")]
+            Self::Gpu { api, .. } => super::wgpu::open(self, *api),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => {
+                within(self, *index, count(DeviceType::Cuda), "CUDA")?;
+                started(self, Device::cuda(*index))
+            }
+            #[cfg(feature = "rocm")]
+            Self::Rocm(index) => {
+                within(self, *index, count(DeviceType::Rocm), "ROCm")?;
+                started(self, Device::rocm(*index))
+            }
+            #[cfg(feature = "cpu")]
+            Self::Cpu => started(self, Device::cpu()),
+            #[allow(unreachable_patterns, reason = "unreachable only with every feature on")]
+            _ => Err(self.not_compiled()),
+        }
+    }
+
+    pub(super) fn not_compiled(&self) -> Error {
+        Error::BackendNotCompiled {
+            label: self.to_string(),
+            feature: self.feature(),
+            compiled: match compiled_backends() {
+                [] => "no backend".to_owned(),
+                features => features.join(", "),
+            },
+        }
+    }
+
+    /// Whether a real GPU stands behind the label, found out without starting it.
+    pub(super) fn has_gpu(&self) -> bool {
+        match self {
+            #[cfg(feature = "tch")]
+            Self::LibTorch(device) => super::libtorch::has_gpu(*device),
+            #[cfg(feature = "wgpu")]
+            Self::Gpu { api, .. } if self.is_compiled() => super::wgpu::best(*api).is_ok(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => *index < count(DeviceType::Cuda),
+            #[cfg(feature = "rocm")]
+            Self::Rocm(index) => *index < count(DeviceType::Rocm),
+            _ => false,
+        }
+    }
+}
+
+/// Every adapter of the backend that `family` belongs to, none when it isn't compiled in.
+pub(super) fn adapters_of(family: &DeviceSpec) -> Vec<AdapterInfo> {
+    match family {
+        _ if !family.is_compiled() => Vec::new(),
+        #[cfg(feature = "tch")]
+        DeviceSpec::LibTorch(_) => super::libtorch::adapters(),
+        #[cfg(feature = "wgpu")]
+        DeviceSpec::Gpu { api, .. } => super::wgpu::adapters(*api),
+        #[cfg(feature = "cuda")]
+        DeviceSpec::Cuda(_) => (0..count(DeviceType::Cuda))
+            .map(|index| card(DeviceSpec::Cuda(index), "CUDA", Device::cuda(index)))
+            .collect(),
+        #[cfg(feature = "rocm")]
+        DeviceSpec::Rocm(_) => (0..count(DeviceType::Rocm))
+            .map(|index| card(DeviceSpec::Rocm(index), "ROCm", Device::rocm(index)))
+            .collect(),
+        DeviceSpec::Cpu => vec![processor(DeviceSpec::Cpu, "CubeCL")],
+        spec => vec![processor(spec.clone(), "Rust")],
+    }
+}
+
+/// The processor under one of its labels.
+pub(super) fn processor(spec: DeviceSpec, api: &str) -> AdapterInfo {
+    let model = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+    AdapterInfo {
+        spec,
+        name: model.unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH)),
+        driver: String::new(),
+        api: api.to_owned(),
+        kind: AdapterKind::Cpu,
+    }
+}
+
+#[cfg(feature = "ndarray")]
+#[expect(deprecated, reason = "Burn 0.22 is the last release line with NdArray; leaving it is this function")]
+fn ndarray() -> Device {
+    Device::ndarray()
+}
+
+/// Devices the driver counts; none where there is no driver.
+#[cfg(any(feature = "cuda", feature = "rocm"))]
+fn count(backend: DeviceType) -> usize {
+    Device::enumerate(backend).len()
+}
+
+/// An index past the last device is refused here, because the backend would panic.
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "tch"))]
+pub(super) fn within(spec: &DeviceSpec, index: usize, count: usize, api: &str) -> Result<()> {
+    if index < count {
+        return Ok(());
+    }
+    Err(Error::DeviceNotFound {
+        label: spec.to_string(),
+        reason: match count {
+            0 => format!("{api} finds no device: check the GPU's driver, or choose another device"),
+            1 => format!("{api} finds one device, number 0"),
+            _ => format!("{api} finds {count} devices, numbers 0 to {}", count - 1),
+        },
+    })
+}
+
+/// Starts a CubeCL device, whose only way to refuse is a panic.
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "cpu"))]
+fn started(spec: &DeviceSpec, device: Device) -> Result<Device> {
+    // Asking for its identity starts the device without making a tensor, which would settle its
+    // element type.
+    match catch_unwind(AssertUnwindSafe(|| device.identity())) {
+        Ok(_) => Ok(device),
+        Err(panic) => Err(Error::DeviceNotFound {
+            label: spec.to_string(),
+            reason: format!(
+                "its driver refuses to start: {}",
+                panic
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| panic.downcast_ref::<&str>().copied())
+                    .unwrap_or("no reason given")
+            ),
+        }),
+    }
+}
+
+/// A counted card, by name if it starts.
+#[cfg(any(feature = "cuda", feature = "rocm"))]
+fn card(spec: DeviceSpec, api: &str, device: Device) -> AdapterInfo {
+    let identity = catch_unwind(AssertUnwindSafe(|| device.identity()));
+    AdapterInfo {
+        name: match identity {
+            Ok(Some(identity)) => identity.name,
+            Ok(None) => format!("{api} device"),
+            Err(_) => format!("{api} device that does not start"),
+        },
+        spec,
+        driver: String::new(),
+        api: api.to_owned(),
+        kind: AdapterKind::Gpu,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_that_is_not_compiled_in_names_its_feature() {
+        for label in ["flex", "ndarray", "libtorch", "wgpu", "vulkan:cpu", "metal", "webgpu", "cuda", "rocm", "cpu"] {
+            let spec: DeviceSpec = label.parse().unwrap();
+            if spec.is_compiled() {
+                continue;
+            }
+            let error = spec.open().unwrap_err();
+            assert!(matches!(error, Error::BackendNotCompiled { .. }), "{error}");
+            assert!(error.to_string().contains(&format!("--features {}", spec.feature())), "{error}");
+            assert!(!spec.has_gpu());
+            assert!(adapters_of(&spec).is_empty());
+        }
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn a_compiled_cpu_backend_opens_and_is_listed() {
+        let device = DeviceSpec::Flex.open().unwrap();
+        assert!(!device.is_autodiff());
+        let listed = adapters_of(&DeviceSpec::Flex);
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].spec, DeviceSpec::Flex);
+        assert!(!listed[0].name.is_empty());
+    }
+}

@@ -1,0 +1,39 @@
+//! The devices that tests loop over.
+
+use crate::device::{Device, DeviceSpec, TorchDevice};
+
+/// The devices that a test must pass on, with their labels.
+///
+/// Those named in `BERT_TEST_DEVICES` (labels separated by commas), else every compiled-in CPU
+/// backend that needs no driver.
+///
+/// # Panics
+/// When a named device does not open, and when there is none: a test that ran on nothing must not
+/// pass.
+pub fn test_devices() -> Vec<(String, Device)> {
+    let specs: Vec<DeviceSpec> = match std::env::var("BERT_TEST_DEVICES") {
+        Ok(labels) if !labels.trim().is_empty() => labels
+            .split(',')
+            .map(|label| label.parse().unwrap_or_else(|error| panic!("BERT_TEST_DEVICES: {error}")))
+            .collect(),
+        _ => [
+            DeviceSpec::Flex,
+            DeviceSpec::NdArray,
+            DeviceSpec::LibTorch(TorchDevice::Cpu),
+        ]
+        .into_iter()
+        .filter(DeviceSpec::is_compiled)
+        .collect(),
+    };
+    assert!(
+        !specs.is_empty(),
+        "no CPU backend is compiled in to test on: add `--features flex`, or name devices in BERT_TEST_DEVICES"
+    );
+    specs
+        .into_iter()
+        .map(|spec| match spec.open() {
+            Ok(device) => (spec.to_string(), device),
+            Err(error) => panic!("{error}"),
+        })
+        .collect()
+}

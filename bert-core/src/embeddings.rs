@@ -1,0 +1,60 @@
+//! Token, segment and position embeddings (BERT §3, figure 2).
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm};
+use burn::tensor::{Int, Tensor};
+
+use crate::config::BertConfig;
+use crate::init::BertInit;
+
+/// Sum of token, segment and position embeddings, normalised.
+#[derive(Module, Debug)]
+pub struct BertEmbeddings {
+    /// Table over the vocabulary, `[vocab_size, hidden]`; the masked-LM head shares it.
+    pub word_embeddings: Embedding,
+    /// Table over positions, `[max_position, hidden]`.
+    pub position_embeddings: Embedding,
+    /// Table over segments, `[type_vocab_size, hidden]`.
+    pub token_type_embeddings: Embedding,
+    /// Normalisation of the sum.
+    pub layer_norm: LayerNorm,
+    dropout: Dropout,
+}
+
+impl BertEmbeddings {
+    /// Tables and normalisation for `config`.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        let hidden = config.hidden_size;
+        Self {
+            word_embeddings: init.embedding(config.vocab_size, hidden),
+            position_embeddings: init.embedding(config.max_position_embeddings, hidden),
+            token_type_embeddings: init.embedding(config.type_vocab_size, hidden),
+            layer_norm: init.layer_norm(hidden),
+            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+        }
+    }
+
+    /// Embeds tokens at positions `0..seq`.
+    ///
+    /// # Shapes
+    ///
+    /// - input_ids, token_type_ids: `[batch, seq]`
+    /// - output: `[batch, seq, hidden]`
+    pub fn forward(
+        &self,
+        input_ids: Tensor<2, Int>,
+        token_type_ids: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        let [_, seq] = input_ids.dims();
+        let positions = self
+            .position_embeddings
+            .weight
+            .val()
+            .narrow(0, 0, seq)
+            .unsqueeze_dim::<3>(0); // [1, seq, hidden]
+        let sum = self.word_embeddings.forward(input_ids)
+            + self.token_type_embeddings.forward(token_type_ids)
+            + positions; // [batch, seq, hidden]
+        self.dropout.forward(self.layer_norm.forward(sum))
+    }
+}

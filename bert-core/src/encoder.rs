@@ -1,0 +1,155 @@
+//! The stack of transformer blocks (BERT §3, "BERT's model architecture").
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Bool, Tensor};
+
+use crate::activation::HiddenAct;
+use crate::attention::{BertAttention, BertResidual};
+use crate::config::BertConfig;
+use crate::init::BertInit;
+
+/// The stack of [`BertLayer`]s.
+#[derive(Module, Debug)]
+pub struct BertEncoder {
+    /// The blocks, from the embeddings upwards.
+    pub layer: Vec<BertLayer>,
+}
+
+/// What a pass through the encoder leaves behind.
+#[derive(Clone, Debug)]
+pub struct BertEncoderOutput {
+    /// Output of the last block, `[batch, seq, hidden]`.
+    pub sequence_output: Tensor<3>,
+    /// The embeddings, then every block's output, each `[batch, seq, hidden]`; empty unless asked
+    /// for.
+    pub hidden_states: Vec<Tensor<3>>,
+    /// Every block's attention probabilities, each `[batch, heads, seq, seq]`; empty unless asked
+    /// for.
+    pub attentions: Vec<Tensor<4>>,
+}
+
+/// What a forward pass keeps besides its result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Keep the embeddings and every block's output.
+    pub hidden_states: bool,
+    /// Keep every block's attention probabilities; costs the fused attention kernels.
+    pub attentions: bool,
+}
+
+impl BertEncoder {
+    /// Blocks for `config`.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            layer: (0..config.num_hidden_layers)
+                .map(|_| BertLayer::new(config, init))
+                .collect(),
+        }
+    }
+
+    /// Runs the blocks in turn.
+    ///
+    /// # Shapes
+    ///
+    /// - embeddings: `[batch, seq, hidden]`
+    /// - mask_pad: `[batch, seq]`, true at padding
+    pub fn forward(
+        &self,
+        embeddings: Tensor<3>,
+        mask_pad: Tensor<2, Bool>,
+        keep: Keep,
+    ) -> BertEncoderOutput {
+        let mut hidden = embeddings;
+        let mut hidden_states = Vec::new();
+        let mut attentions = Vec::new();
+        for layer in &self.layer {
+            if keep.hidden_states {
+                hidden_states.push(hidden.clone());
+            }
+            let (output, probabilities) =
+                layer.forward(hidden, mask_pad.clone(), keep.attentions);
+            attentions.extend(probabilities);
+            hidden = output;
+        }
+        if keep.hidden_states {
+            hidden_states.push(hidden.clone());
+        }
+        BertEncoderOutput {
+            sequence_output: hidden,
+            hidden_states,
+            attentions,
+        }
+    }
+}
+
+/// One block: self-attention, then the feed-forward layer, each with residual and LayerNorm after
+/// it (post-LN).
+#[derive(Module, Debug)]
+pub struct BertLayer {
+    /// Self-attention with its residual.
+    pub attention: BertAttention,
+    /// Widening half of the feed-forward layer.
+    pub intermediate: BertIntermediate,
+    /// Narrowing half with its residual.
+    pub output: BertResidual,
+}
+
+impl BertLayer {
+    /// A block for `config`.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            attention: BertAttention::new(config, init),
+            intermediate: BertIntermediate::new(config, init),
+            output: BertResidual::new(config.intermediate_size, config, init),
+        }
+    }
+
+    /// Applies the block.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden, output: `[batch, seq, hidden]`
+    /// - mask_pad: `[batch, seq]`, true at padding
+    /// - probabilities, if asked for: `[batch, heads, seq, seq]`
+    pub fn forward(
+        &self,
+        hidden: Tensor<3>,
+        mask_pad: Tensor<2, Bool>,
+        with_probabilities: bool,
+    ) -> (Tensor<3>, Option<Tensor<4>>) {
+        let (attended, probabilities) =
+            self.attention.forward(hidden, mask_pad, with_probabilities);
+        let widened = self.intermediate.forward(attended.clone()); // [batch, seq, intermediate]
+        (self.output.forward(widened, attended), probabilities)
+    }
+}
+
+/// Projection to the intermediate size and activation.
+#[derive(Module, Debug)]
+pub struct BertIntermediate {
+    /// Projection to the intermediate size.
+    pub dense: Linear,
+    #[module(skip)]
+    hidden_act: HiddenAct,
+}
+
+impl BertIntermediate {
+    /// A projection for `config`.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            dense: init.linear(config.hidden_size, config.intermediate_size),
+            hidden_act: config.hidden_act,
+        }
+    }
+
+    /// `hidden_act(dense(hidden))`.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, hidden]`
+    /// - output: `[batch, seq, intermediate]`
+    pub fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
+        self.hidden_act.forward(self.dense.forward(hidden))
+    }
+}

@@ -1,0 +1,215 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+/// `Result` with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong between a file on disk and a tensor on a device.
+///
+/// Messages are a fact followed by the remedy; causes are reached through
+/// [`source`](std::error::Error::source), so that `{:#}` of `anyhow` prints the whole chain.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was attempted: "read", "write", "create", …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A directory lacks every file that could play a part.
+    #[error("{} holds none of {}: {remedy}", dir.display(), looked_for.join(", "))]
+    FileMissing {
+        /// The model directory.
+        dir: PathBuf,
+        /// The names that were tried, in order of preference.
+        looked_for: Vec<String>,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A file is there but is not what its name promises.
+    #[error("{} is not a valid {format} file: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// "config.json", "safetensors", "PyTorch checkpoint", …
+        format: &'static str,
+        /// Where and why it fails.
+        reason: String,
+    },
+    /// A field of the configuration is absent, of the wrong type or out of range.
+    #[error("config field `{field}`: {reason}")]
+    Config {
+        /// The field as spelled in `config.json`.
+        field: String,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// A tensor of the checkpoint does not fit the parameter of the same name.
+    #[error("tensor `{name}` has shape {found:?} in the checkpoint, but the model expects {expected:?}: check that config.json belongs to these weights")]
+    ShapeMismatch {
+        /// Name in Hugging Face spelling.
+        name: String,
+        /// Shape the configuration asks for.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// Parameters without a tensor in the checkpoint, under strict loading.
+    #[error("{} tensor(s) missing from the checkpoint ({}): allow partial loading if fresh values are wanted for them", names.len(), crate::error::abridged(names))]
+    MissingTensors {
+        /// Names in Hugging Face spelling.
+        names: Vec<String>,
+    },
+    /// Tensors of the checkpoint that no parameter takes, under strict loading.
+    #[error("{} unexpected tensor(s) in the checkpoint ({}): load with the matching model class, or allow partial loading to leave them out", names.len(), crate::error::abridged(names))]
+    UnexpectedTensors {
+        /// Names in the file.
+        names: Vec<String>,
+    },
+    /// A tensor's element type cannot become a weight.
+    #[error("tensor `{name}` has element type {found}, which is not a float type this loader reads (F64, F32, F16, BF16)")]
+    UnsupportedDType {
+        /// Name in the file.
+        name: String,
+        /// The element type as the file spells it.
+        found: String,
+    },
+    /// Tokenizer files are missing, inconsistent or refuse the text.
+    #[error("tokenizer: {reason}")]
+    Tokenizer {
+        /// What is wrong and what to do.
+        reason: String,
+        /// The cause in the `tokenizers` crate, where there is one.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// Token ids the model has no embedding for.
+    #[error("token id {id} of the tokenizer is outside the model's vocabulary of {vocab_size}: tokenizer and weights do not belong together")]
+    VocabularyMismatch {
+        /// The largest id seen or possible.
+        id: usize,
+        /// `vocab_size` of the configuration.
+        vocab_size: usize,
+    },
+    /// An input is longer than the position embeddings reach.
+    #[error("sequence of {length} tokens exceeds the model's {maximum} positions: truncate or split the text")]
+    TooLong {
+        /// Tokens in the input.
+        length: usize,
+        /// `max_position_embeddings`.
+        maximum: usize,
+    },
+    /// A batch without rows, or whose rows are all empty.
+    #[error("the batch holds no tokens: give it at least one text")]
+    EmptyBatch,
+    /// A device label that cannot be parsed.
+    #[error("device `{label}`: {reason}")]
+    DeviceLabel {
+        /// As given.
+        label: String,
+        /// What is wrong and what labels exist.
+        reason: String,
+    },
+    /// A backend that this binary was built without.
+    #[error("device `{label}` needs the Cargo feature `{feature}`, which this build lacks (it has: {compiled}): rebuild with `--features {feature}`")]
+    BackendNotCompiled {
+        /// As given.
+        label: String,
+        /// The missing feature.
+        feature: &'static str,
+        /// The features that are present.
+        compiled: String,
+    },
+    /// A device that the backend does not find on this machine.
+    #[error("device `{label}` is not present: {reason}")]
+    DeviceNotFound {
+        /// As given.
+        label: String,
+        /// What was found instead and how to ask for it.
+        reason: String,
+    },
+    /// An element type the device does not compute in.
+    #[error("device `{label}` does not compute in {dtype}: use one of {supported}")]
+    DTypeNotSupported {
+        /// The device.
+        label: String,
+        /// The requested element type.
+        dtype: String,
+        /// What it does support.
+        supported: String,
+    },
+    /// An element type asked for after the device has settled on another.
+    #[error("device `{label}` computes in {settled} already, so {dtype} comes too late: choose it before anything is made on the device")]
+    DTypeSettled {
+        /// The device.
+        label: String,
+        /// The requested element type.
+        dtype: String,
+        /// The element type it has.
+        settled: String,
+    },
+    /// A model id that could not be fetched from the hub.
+    #[error("hub model `{id}`: {reason}")]
+    Hub {
+        /// `owner/name`.
+        id: String,
+        /// What failed and what to do.
+        reason: String,
+        /// The transport's reason, where there is one.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+/// The first few of many names, for a message of one line.
+pub(crate) fn abridged(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(", and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+impl Error {
+    /// Wraps an operating-system error with what was attempted on which path.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// A configuration field that is absent, mistyped or out of range.
+    pub fn config(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Config {
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A file that is not what its name promises.
+    pub fn malformed(
+        path: impl Into<PathBuf>,
+        format: &'static str,
+        reason: impl std::fmt::Display,
+    ) -> Self {
+        Self::Malformed {
+            path: path.into(),
+            format,
+            reason: reason.to_string(),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Models already in the cache, by whichever program put them there.
+
+use std::path::{Path, PathBuf};
+
+use hf_hub::Repo;
+
+use super::files::{
+    CONFIG, OPTIONAL, PYTORCH, SAFETENSORS, SAFETENSORS_INDEX, TOKENIZER, VOCAB, shards,
+};
+use super::id::ModelId;
+use crate::error::{Error, Result};
+
+/// One commit of one model in the cache, whole or not.
+#[derive(Debug, Clone)]
+pub(super) struct CachedModel {
+    /// The commit's hash.
+    pub(super) commit: String,
+    /// The directory of its files.
+    pub(super) snapshot: PathBuf,
+    /// Empty files here stand for files that the commit is known not to have; a convention of
+    /// `huggingface_hub`.
+    no_exist: PathBuf,
+}
+
+impl CachedModel {
+    /// The commit that the revision stands for in the cache, if it was ever looked up.
+    pub(super) fn find(cache_dir: &Path, id: &ModelId) -> Option<Self> {
+        let refs = folder(cache_dir, id).join("refs").join(&id.revision);
+        let commit = match std::fs::read_to_string(refs) {
+            Ok(commit) => commit.trim().to_owned(),
+            // A commit stands for itself.
+            Err(_) => id.revision.clone(),
+        };
+        is_commit(&commit)
+            .then(|| Self::at(cache_dir, id, commit))
+            .filter(|cached| cached.snapshot.is_dir())
+    }
+
+    /// The place of a commit, whether it is there or not.
+    pub(super) fn at(cache_dir: &Path, id: &ModelId, commit: String) -> Self {
+        let folder = folder(cache_dir, id);
+        Self {
+            snapshot: folder.join("snapshots").join(&commit),
+            no_exist: folder.join(".no_exist").join(&commit),
+            commit,
+        }
+    }
+
+    /// Whether the model can be used: configuration, whole weights and a vocabulary.
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing().is_empty()
+    }
+
+    /// Whether nothing more can be hoped for: each optional file is there or known to be absent.
+    pub(super) fn is_settled(&self) -> bool {
+        OPTIONAL.iter().all(|name| self.has(name) || self.knows_absent(name))
+    }
+
+    /// What the model needs and the cache lacks, in words.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if !self.has(CONFIG) {
+            missing.push(CONFIG.to_owned());
+        }
+        if !self.has(SAFETENSORS) && !self.has(PYTORCH) {
+            match shards(&self.snapshot.join(SAFETENSORS_INDEX)) {
+                Ok(shards) => missing.extend(shards.into_iter().filter(|name| !self.has(name))),
+                Err(_) => missing.push("weights".to_owned()),
+            }
+        }
+        let vocabularies = [TOKENIZER, VOCAB];
+        if !vocabularies.iter().any(|name| self.has(name))
+            && !vocabularies.iter().all(|name| self.knows_absent(name))
+        {
+            missing.push(vocabularies.join(" or "));
+        }
+        missing
+    }
+
+    /// Whether a file is there; a link to nothing is not.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.snapshot.join(name).is_file()
+    }
+
+    fn knows_absent(&self, name: &str) -> bool {
+        self.no_exist.join(name).exists()
+    }
+
+    /// Records that the commit doesn't have a file.
+    pub(super) fn record_absent(&self, name: &str) -> Result<()> {
+        let path = self.no_exist.join(name);
+        let parent = path.parent().unwrap_or(&self.no_exist);
+        std::fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
+        std::fs::write(&path, "").map_err(|error| Error::io("write", path, error))
+    }
+
+    /// Takes a file out of the snapshot, together with the blob of the cache it links to.
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        let path = self.snapshot.join(name);
+        let blob = std::fs::canonicalize(&path)
+            .ok()
+            .filter(|blob| blob.parent().is_some_and(|parent| parent.ends_with("blobs")));
+        for file in blob.into_iter().chain([path]) {
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", file, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The model's directory in the cache.
+pub(super) fn folder(cache_dir: &Path, id: &ModelId) -> PathBuf {
+    cache_dir.join(Repo::model(id.name.clone()).folder_name())
+}
+
+/// Whether a string can be a commit: it becomes the name of a directory.
+pub(super) fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

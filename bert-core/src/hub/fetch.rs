@@ -1,0 +1,269 @@
+//! Downloading, through the `hf-hub` crate.
+//!
+//! `hf-hub` downloads into a `.part` file, goes on where one was left and renames it at the end of
+//! the stream. It does not compare lengths, which is done here, and it chokes on a `.part` that is
+//! whole already, which is removed here. The revision is written last: a model whose download was
+//! broken off is not found under its name.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use hf_hub::api::Progress;
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, Repo, RepoType};
+
+use super::cache::{CachedModel, is_commit};
+use super::files::{OPTIONAL, SAFETENSORS_INDEX, plan, shards};
+use super::id::ModelId;
+use super::options::HubOptions;
+use crate::error::{Error, Result};
+
+/// Why a download failed.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// The hub did not answer at all, as against answering no.
+    pub(super) unreachable: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            unreachable: false,
+        }
+    }
+}
+
+/// Brings every file the model needs into the cache and returns the snapshot's directory.
+///
+/// A commit that is cached already is completed rather than replaced by a newer one.
+pub(super) fn fetch(
+    id: &ModelId,
+    cached: Option<&CachedModel>,
+    options: &HubOptions,
+) -> Result<PathBuf, Failure> {
+    let session = Session::new(id, options)?;
+    let asked = cached.map_or(&id.revision, |cached| &cached.commit);
+    let info = session
+        .repo(asked)
+        .info()
+        .map_err(|error| session.failure(None, error))?;
+    if !is_commit(&info.sha) {
+        let reason = format!("{} names no commit for it: is it a hub?", options.endpoint);
+        return Err(session.error(reason, None).into());
+    }
+    let listed: BTreeSet<String> = info.siblings.into_iter().map(|file| file.rfilename).collect();
+    let plan = plan(&listed).map_err(|reason| session.error(reason, None))?;
+
+    let model = CachedModel::at(&options.cache_dir, id, info.sha);
+    let repo = session.repo(&model.commit);
+    for name in &plan.small {
+        session.file(&repo, &model, name)?;
+    }
+    session.file(&repo, &model, plan.weights)?;
+    if plan.weights == SAFETENSORS_INDEX {
+        for shard in shards(&model.snapshot.join(SAFETENSORS_INDEX))? {
+            if !listed.contains(&shard) {
+                let reason = format!("{SAFETENSORS_INDEX} names {shard}, which the repository lacks");
+                return Err(session.error(reason, None).into());
+            }
+            session.file(&repo, &model, &shard)?;
+        }
+    }
+    for name in OPTIONAL.into_iter().filter(|name| !listed.contains(*name)) {
+        model.record_absent(name)?;
+    }
+    session
+        .cache
+        .repo(session.named(&id.revision))
+        .create_ref(&model.commit)
+        .map_err(|error| Error::io("write the revision into", &options.cache_dir, error))?;
+    Ok(model.snapshot)
+}
+
+/// One conversation with the hub about one model.
+struct Session<'a> {
+    api: Api,
+    cache: Cache,
+    id: &'a ModelId,
+    options: &'a HubOptions,
+}
+
+impl<'a> Session<'a> {
+    fn new(id: &'a ModelId, options: &'a HubOptions) -> Result<Self> {
+        let cache = Cache::new(options.cache_dir.clone());
+        let api = ApiBuilder::from_cache(cache.clone())
+            .with_endpoint(options.endpoint.clone())
+            .with_token(options.token.clone())
+            .with_user_agent("bert-core", env!("CARGO_PKG_VERSION"))
+            .build()
+            .map_err(|error| Error::Hub {
+                id: id.to_string(),
+                reason: "the download cannot be set up".to_owned(),
+                source: Some(Box::new(error)),
+            })?;
+        Ok(Self {
+            api,
+            cache,
+            id,
+            options,
+        })
+    }
+
+    fn named(&self, revision: &str) -> Repo {
+        Repo::with_revision(self.id.name.clone(), RepoType::Model, revision.to_owned())
+    }
+
+    fn repo(&self, revision: &str) -> ApiRepo {
+        self.api.repo(self.named(revision))
+    }
+
+    /// Makes sure that the snapshot holds the whole of one file.
+    fn file(&self, repo: &ApiRepo, model: &CachedModel, name: &str) -> Result<(), Failure> {
+        let failure = |error| self.failure(Some(name), error);
+        let metadata = self.api.metadata(&repo.url(name)).map_err(failure)?;
+        let size = metadata.size() as u64;
+        let path = model.snapshot.join(name);
+        let length = |path: &PathBuf| std::fs::metadata(path).ok().map(|found| found.len());
+        if metadata.commit_hash() != model.commit {
+            let reason = format!("{name} belongs to commit {}, not {}", metadata.commit_hash(), model.commit);
+            return Err(self.error(reason, None).into());
+        }
+        if length(&path) == Some(size) {
+            return Ok(());
+        }
+        model.remove(name)?;
+
+        let blob = self.cache.repo(self.named(&model.commit)).blob_path(metadata.etag());
+        let part = blob.with_extension("part");
+        if length(&part).is_some_and(|length| length >= size) {
+            std::fs::remove_file(&part).map_err(|error| Error::io("remove", part, error))?;
+        }
+        repo.download_with_progress(name, Meter::new(name, size, self.options.progress))
+            .map_err(failure)?;
+        match length(&path) {
+            Some(length) if length == size => Ok(()),
+            length => {
+                model.remove(name)?;
+                let reason = format!(
+                    "{name} arrived with {} bytes of {size}, and was discarded: run again",
+                    length.unwrap_or(0)
+                );
+                Err(self.error(reason, None).into())
+            }
+        }
+    }
+
+    fn error(&self, reason: String, source: Option<ApiError>) -> Error {
+        Error::Hub {
+            id: self.id.to_string(),
+            reason,
+            source: source.map(|source| Box::new(source) as _),
+        }
+    }
+
+    /// What went wrong, in terms of what to do about it.
+    fn failure(&self, file: Option<&str>, error: ApiError) -> Failure {
+        let endpoint = &self.options.endpoint;
+        let name = &self.id.name;
+        let mut unreachable = false;
+        let reason = match &error {
+            ApiError::RequestError(cause) => match (&**cause, &self.options.token) {
+                (ureq::Error::StatusCode(401), None) => format!(
+                    "{endpoint} has no such public model (401): check the id, or set HF_TOKEN if the model is private or gated"
+                ),
+                (ureq::Error::StatusCode(401), Some(_)) => format!(
+                    "{endpoint} refuses the token (401): set HF_TOKEN to a valid one, or check the id"
+                ),
+                (ureq::Error::StatusCode(403), _) => format!(
+                    "{endpoint} denies access (403): accept the model's conditions at {endpoint}/{name}, and set HF_TOKEN to a token that may read it"
+                ),
+                (ureq::Error::StatusCode(404), _) => match file {
+                    Some(file) => format!("{endpoint} lists {file} but does not have it (404)"),
+                    None => format!(
+                        "{endpoint} has no such model or revision (404), and there is no such directory: check the spelling"
+                    ),
+                },
+                (ureq::Error::StatusCode(429), _) => format!(
+                    "{endpoint} asks to slow down (429): wait, or set HF_TOKEN for a higher limit"
+                ),
+                (ureq::Error::StatusCode(status), _) => {
+                    format!("{endpoint} answers {status}: try again later")
+                }
+                (ureq::Error::Json(_), _) => {
+                    format!("{endpoint} answers with something else than a model's description: is it a hub?")
+                }
+                _ => {
+                    unreachable = true;
+                    format!(
+                        "{endpoint} cannot be reached: check the network and HF_ENDPOINT, or give a directory"
+                    )
+                }
+            },
+            ApiError::LockAcquisition(_) => {
+                "another process is downloading it: wait for that one".to_owned()
+            }
+            ApiError::IoError(_) => format!(
+                "the transfer of {} broke off: run again to go on where it stopped",
+                file.unwrap_or(name)
+            ),
+            _ => format!("{endpoint} answers in a way that is not understood"),
+        };
+        Failure {
+            error: self.error(reason, Some(error)),
+            unreachable,
+        }
+    }
+}
+
+/// Progress on standard error: a line that counts on a terminal, one line a file elsewhere.
+struct Meter {
+    name: String,
+    size: u64,
+    done: u64,
+    shown: u64,
+    start: Instant,
+    enabled: bool,
+    live: bool,
+}
+
+impl Meter {
+    fn new(name: &str, size: u64, enabled: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            size,
+            done: 0,
+            shown: 0,
+            start: Instant::now(),
+            enabled,
+            live: enabled && std::io::stderr().is_terminal(),
+        }
+    }
+}
+
+impl Progress for Meter {
+    fn init(&mut self, _size: usize, _filename: &str) {
+        self.done = 0;
+        self.shown = 0;
+    }
+
+    fn update(&mut self, size: usize) {
+        self.done += size as u64;
+        let percent = (self.done * 100).checked_div(self.size).unwrap_or(100);
+        if self.live && percent > self.shown {
+            self.shown = percent;
+            eprint!("\rdownloading {} {percent:3}%", self.name);
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.enabled {
+            let end = if self.live { "\r" } else { "" };
+            let seconds = self.start.elapsed().as_secs_f64();
+            let megabytes = self.size as f64 / 1e6;
+            eprintln!("{end}downloaded {} ({megabytes:.1} MB in {seconds:.1} s)", self.name);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Which files of a repository a model needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+pub(super) const CONFIG: &str = "config.json";
+pub(super) const SAFETENSORS: &str = "model.safetensors";
+pub(super) const SAFETENSORS_INDEX: &str = "model.safetensors.index.json";
+pub(super) const PYTORCH: &str = "pytorch_model.bin";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(super) const VOCAB: &str = "vocab.txt";
+
+/// Taken along where the repository has them: the tokenizer, and what sentence-transformers
+/// writes about pooling.
+pub(super) const OPTIONAL: [&str; 9] = [
+    TOKENIZER,
+    VOCAB,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "modules.json",
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+];
+
+/// What a repository lists, sorted into what a model needs of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Configuration and tokenizer, to be fetched first.
+    pub(super) small: Vec<String>,
+    /// The weights, or the index that names them.
+    pub(super) weights: &'static str,
+}
+
+/// Picks the files a model needs from those `listed`; the error says what the repository lacks.
+pub(super) fn plan(listed: &BTreeSet<String>) -> Result<Plan, String> {
+    if !listed.contains(CONFIG) {
+        return Err(format!("the repository has no {CONFIG}: it is not a transformers model"));
+    }
+    let weights = [SAFETENSORS, SAFETENSORS_INDEX, PYTORCH]
+        .into_iter()
+        .find(|name| listed.contains(*name))
+        .ok_or_else(|| {
+            format!(
+                "the repository has no weights this program reads ({SAFETENSORS}, {SAFETENSORS_INDEX} or {PYTORCH})"
+            )
+        })?;
+    let optional = OPTIONAL.into_iter().filter(|name| listed.contains(*name));
+    Ok(Plan {
+        small: [CONFIG].into_iter().chain(optional).map(str::to_owned).collect(),
+        weights,
+    })
+}
+
+/// The part of `model.safetensors.index.json` that names files.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The files of sharded weights, each once, as the index at `path` names them.
+pub(super) fn shards(path: &Path) -> Result<BTreeSet<String>> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+    let malformed = |reason: String| Error::malformed(path, "safetensors index", reason);
+    let index: Index =
+        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    if shards.is_empty() {
+        return Err(malformed("its weight_map is empty".to_owned()));
+    }
+    // Names become paths: none may lead out of the directory.
+    match shards.iter().find(|name| name.contains(['/', '\\', ':']) || name.starts_with('.')) {
+        Some(name) => Err(malformed(format!("`{name}` is not a plain file name"))),
+        None => Ok(shards),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(listed: &[&str]) -> Result<Plan, String> {
+        plan(&listed.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn safetensors_come_before_an_index_before_pytorch() {
+        let all = [PYTORCH, SAFETENSORS_INDEX, SAFETENSORS, CONFIG, "README.md", VOCAB];
+        assert_eq!(planned(&all).unwrap().weights, SAFETENSORS);
+        assert_eq!(planned(&all).unwrap().small, [CONFIG, VOCAB]);
+        assert_eq!(planned(&[PYTORCH, SAFETENSORS_INDEX, CONFIG]).unwrap().weights, SAFETENSORS_INDEX);
+        assert_eq!(planned(&[PYTORCH, CONFIG]).unwrap().weights, PYTORCH);
+    }
+
+    #[test]
+    fn a_repository_without_weights_or_config_says_so() {
+        assert!(planned(&[CONFIG, "tf_model.h5"]).unwrap_err().contains("no weights"));
+        assert!(planned(&[SAFETENSORS]).unwrap_err().contains("no config.json"));
+    }
+
+    #[test]
+    fn shard_names_cannot_leave_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(SAFETENSORS_INDEX);
+        for (text, good) in [
+            (r#"{"weight_map": {"a": "model-1.safetensors", "b": "model-1.safetensors"}}"#, true),
+            (r#"{"weight_map": {"a": "../other"}}"#, false),
+            (r#"{"weight_map": {"a": "/etc/passwd"}}"#, false),
+            (r#"{"weight_map": {"a": ".."}}"#, false),
+            (r#"{"weight_map": {}}"#, false),
+            ("{", false),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(shards(&path).is_ok(), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The encoder with embeddings and pooler: what every task head holds.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::batch::BertInput;
+use crate::config::BertConfig;
+use crate::embeddings::BertEmbeddings;
+use crate::encoder::{BertEncoder, Keep};
+use crate::init::BertInit;
+use crate::pooler::BertPooler;
+
+/// BERT without a task head (Devlin et al. 2019).
+#[derive(Module, Debug)]
+pub struct BertModel {
+    /// Token, segment and position embeddings.
+    pub embeddings: BertEmbeddings,
+    /// The transformer blocks.
+    pub encoder: BertEncoder,
+    /// The pooler; task checkpoints that do not need one are saved without it.
+    pub pooler: Option<BertPooler>,
+}
+
+/// Result of a forward pass.
+#[derive(Clone, Debug)]
+pub struct BertOutput {
+    /// One vector per token, `[batch, seq, hidden]`.
+    pub sequence_output: Tensor<3>,
+    /// One vector per input, `[batch, hidden]`, where the model has a pooler.
+    pub pooled_output: Option<Tensor<2>>,
+    /// The embeddings, then every block's output, each `[batch, seq, hidden]`, when asked for.
+    pub hidden_states: Option<Vec<Tensor<3>>>,
+    /// Every block's attention probabilities, each `[batch, heads, seq, seq]`, when asked for.
+    pub attentions: Option<Vec<Tensor<4>>>,
+}
+
+impl BertConfig {
+    /// A model with fresh weights drawn from `seed`, with a pooler.
+    ///
+    /// Equal seeds give equal weights on every backend.
+    pub fn init(&self, seed: u64, device: &Device) -> BertModel {
+        BertModel::new(self, true, &BertInit::new(self, seed, device))
+    }
+}
+
+impl BertModel {
+    /// A model with fresh weights.
+    pub fn new(config: &BertConfig, with_pooler: bool, init: &BertInit) -> Self {
+        Self {
+            embeddings: BertEmbeddings::new(config, init),
+            encoder: BertEncoder::new(config, init),
+            pooler: with_pooler.then(|| BertPooler::new(config, init)),
+        }
+    }
+
+    /// Encodes a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq]` ids, segments and padding
+    /// - output: see [`BertOutput`]
+    ///
+    /// # Panics
+    ///
+    /// When `seq` exceeds the position table or an id its table; the batcher and
+    /// [`check`](crate::batch::BertBatcher) refuse such input beforehand.
+    pub fn forward(&self, input: BertInput) -> BertOutput {
+        self.forward_keeping(input, Keep::default())
+    }
+
+    /// [`forward`](Self::forward) that keeps hidden states or attention probabilities.
+    pub fn forward_keeping(&self, input: BertInput, keep: Keep) -> BertOutput {
+        let embeddings = self
+            .embeddings
+            .forward(input.input_ids, input.token_type_ids);
+        let encoded = self.encoder.forward(embeddings, input.mask_pad, keep);
+        let pooled_output = self
+            .pooler
+            .as_ref()
+            .map(|pooler| pooler.forward(encoded.sequence_output.clone()));
+        BertOutput {
+            sequence_output: encoded.sequence_output,
+            pooled_output,
+            hidden_states: keep.hidden_states.then_some(encoded.hidden_states),
+            attentions: keep.attentions.then_some(encoded.attentions),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Default bodies of the GELU operations and the exact gradient under autodiff.
+
+use core::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
+
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::{Backend, tensor::FloatTensor};
+
+use super::BertOps;
+
+/// `grad · (Φ(x) + x·φ(x))`, with Φ and φ the standard normal distribution and density.
+pub(super) fn erf_backward<B: Backend>(
+    input: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let erf = B::float_erf(B::float_mul_scalar(input.clone(), FRAC_1_SQRT_2.into()));
+    let distribution = B::float_mul_scalar(B::float_add_scalar(erf, 1.0.into()), 0.5.into());
+    let square = B::float_mul(input.clone(), input.clone());
+    let density = B::float_mul_scalar(
+        B::float_exp(B::float_mul_scalar(square, (-0.5).into())),
+        (1.0 / (2.0 * PI).sqrt()).into(),
+    );
+    let slope = B::float_add(distribution, B::float_mul(input, density));
+    B::float_mul(grad, slope)
+}
+
+/// `0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`.
+pub(super) fn tanh<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
+    let cube = B::float_mul(
+        B::float_mul(input.clone(), input.clone()),
+        input.clone(),
+    );
+    let inner = B::float_add(
+        input.clone(),
+        B::float_mul_scalar(cube, 0.044715.into()),
+    );
+    let inner = B::float_mul_scalar(inner, (FRAC_2_SQRT_PI * FRAC_1_SQRT_2).into());
+    let gate = B::float_add_scalar(B::float_tanh(inner), 1.0.into());
+    B::float_mul(B::float_mul_scalar(input, 0.5.into()), gate)
+}
+
+/// [`BertOps::gelu_erf`] as one node of the autodiff graph, keeping only its input.
+pub(super) fn erf_autodiff<B: BertOps, C: CheckpointStrategy>(
+    input: FloatTensor<Autodiff<B, C>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    #[derive(Debug)]
+    struct GeluErf;
+
+    impl<B: BertOps> Backward<B, 1> for GeluErf {
+        type State = FloatTensor<B>;
+
+        fn backward(
+            self,
+            ops: Ops<Self::State, 1>,
+            grads: &mut Gradients,
+            _checkpointer: &mut Checkpointer,
+        ) {
+            let [parent] = ops.parents;
+            let grad = grads.consume::<B>(&ops.node);
+            if let Some(node) = parent {
+                grads.register::<B>(node.id, B::gelu_erf_backward(ops.state, grad));
+            }
+        }
+    }
+
+    match GeluErf.prepare::<C>([input.node()]).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let primitive = input.primitive().clone();
+            prep.finish(primitive.clone(), B::gelu_erf(primitive))
+        }
+        OpsKind::UnTracked(prep) => prep.finish(B::gelu_erf(input.into_primitive())),
+    }
+}

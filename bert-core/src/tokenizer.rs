@@ -1,0 +1,349 @@
+//! Text to token ids and back: WordPiece as Google's and transformers' BERT cut it (`BERT §3`).
+//!
+//! The work is done by the `tokenizers` crate, the same code that stands behind transformers'
+//! `BertTokenizer` (`models/bert/tokenization_bert.py`), so ids, offsets and truncation agree.
+
+mod config;
+mod encode;
+mod encoding;
+mod load;
+mod options;
+mod save;
+
+pub use encode::TextInput;
+pub use encoding::Encoding;
+pub use options::{EncodeOptions, SpecialTokens, TokenizerOptions, Truncation};
+
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::processors::bert::BertProcessing;
+use tokenizers::{AddedToken, Tokenizer, decoders};
+
+use crate::{Error, Result};
+
+/// A WordPiece tokenizer with BERT's five special tokens.
+///
+/// Cloning copies the vocabulary; share it by reference, it is `Send` and `Sync`.
+#[derive(Clone, Debug)]
+pub struct BertTokenizer {
+    /// Holds neither truncation nor padding: both are asked for per call.
+    inner: Tokenizer,
+    special_tokens: SpecialTokens,
+    ids: SpecialIds,
+    vocab_size: usize,
+    model_max_length: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SpecialIds {
+    unk: u32,
+    sep: u32,
+    pad: u32,
+    cls: u32,
+    mask: u32,
+}
+
+impl BertTokenizer {
+    /// Builds a tokenizer from tokens in the order of their ids.
+    ///
+    /// A token that occurs twice gets the id of its last occurrence, as in transformers; the
+    /// earlier id then stands for nothing.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if one of the five special tokens is not in the vocabulary.
+    pub fn from_vocab(
+        vocab: impl IntoIterator<Item = String>,
+        options: &TokenizerOptions,
+    ) -> Result<Self> {
+        Self::from_tokens(vocab, options, &[], "the vocabulary")
+    }
+
+    fn from_tokens(
+        tokens: impl IntoIterator<Item = String>,
+        options: &TokenizerOptions,
+        added: &[config::FileToken],
+        origin: &str,
+    ) -> Result<Self> {
+        // The builder takes `ahash`'s map, which `tokenizers` does not re-export; an empty file
+        // gives one without naming the type.
+        let mut vocab = WordPiece::read_bytes(&[])
+            .map_err(|source| failed("cannot make an empty vocabulary", source))?;
+        vocab.extend(tokens.into_iter().zip(0u32..));
+        let model = WordPiece::builder()
+            .vocab(vocab)
+            .unk_token(options.special_tokens.unk.clone())
+            .build()
+            .map_err(|source| failed("cannot build the WordPiece model", source))?;
+
+        let mut inner = Tokenizer::new(model);
+        inner
+            .with_normalizer(Some(BertNormalizer::new(
+                true,
+                options.tokenize_chinese_chars,
+                options.strip_accents,
+                options.do_lower_case,
+            )))
+            .map_err(|source| failed("cannot set the normalizer", source))?;
+        inner.with_pre_tokenizer(Some(BertPreTokenizer));
+        inner.with_decoder(Some(decoders::wordpiece::WordPiece::default()));
+        Self::assemble(
+            inner,
+            &options.special_tokens,
+            added,
+            options.model_max_length,
+            origin,
+        )
+    }
+
+    /// Completes a tokenizer whose model and normalizer stand: added and special tokens, the frame
+    /// `[CLS] A [SEP] B [SEP]` (`BERT §3`, Figure 2), and the ids looked up once.
+    fn assemble(
+        mut inner: Tokenizer,
+        special_tokens: &SpecialTokens,
+        added: &[config::FileToken],
+        model_max_length: Option<usize>,
+        origin: &str,
+    ) -> Result<Self> {
+        inner
+            .with_truncation(None)
+            .map_err(|source| failed("cannot drop the stored truncation", source))?;
+        inner.with_padding(None);
+        load::add_file_tokens(&mut inner, added, origin)?;
+
+        // Only looked up, never appended as transformers does: a token that the weights have no
+        // embedding for would fail later and further from the cause.
+        let missing: Vec<&str> = special_tokens
+            .names()
+            .into_iter()
+            .filter(|name| inner.token_to_id(name).is_none())
+            .collect();
+        if !missing.is_empty() {
+            return Err(Error::Tokenizer {
+                reason: format!(
+                    "{origin} lacks the special token(s) {}: use the vocabulary of this model, or \
+                     name its own special tokens in tokenizer_config.json",
+                    missing.join(", ")
+                ),
+                source: None,
+            });
+        }
+        let known = inner.get_added_tokens_decoder();
+        let unmarked: Vec<AddedToken> = special_tokens
+            .names()
+            .into_iter()
+            .filter(|name| !known.values().any(|token| token.content == *name))
+            .map(|name| AddedToken::from(name, true))
+            .collect();
+        inner
+            .add_special_tokens(unmarked)
+            .map_err(|source| failed("cannot mark the special tokens", source))?;
+
+        let id = |name: &str| inner.token_to_id(name).expect("checked above");
+        let ids = SpecialIds {
+            unk: id(&special_tokens.unk),
+            sep: id(&special_tokens.sep),
+            pad: id(&special_tokens.pad),
+            cls: id(&special_tokens.cls),
+            mask: id(&special_tokens.mask),
+        };
+        if inner.get_post_processor().is_none() {
+            inner.with_post_processor(Some(BertProcessing::new(
+                (special_tokens.sep.clone(), ids.sep),
+                (special_tokens.cls.clone(), ids.cls),
+            )));
+        }
+        let highest = inner.get_vocab(true).into_values().max().unwrap_or(0);
+        Ok(Self {
+            inner,
+            special_tokens: special_tokens.clone(),
+            ids,
+            vocab_size: highest as usize + 1,
+            model_max_length,
+        })
+    }
+
+    /// The id that fills rows up to a common length.
+    pub fn pad_id(&self) -> u32 {
+        self.ids.pad
+    }
+
+    /// The id in front of every sequence, whose last hidden state feeds the pooler.
+    pub fn cls_id(&self) -> u32 {
+        self.ids.cls
+    }
+
+    /// The id that closes every segment.
+    pub fn sep_id(&self) -> u32 {
+        self.ids.sep
+    }
+
+    /// The id that stands for a token to be predicted (`BERT §3.1`).
+    pub fn mask_id(&self) -> u32 {
+        self.ids.mask
+    }
+
+    /// The id of words the vocabulary cannot spell.
+    pub fn unk_id(&self) -> u32 {
+        self.ids.unk
+    }
+
+    /// The special tokens as spelled in the vocabulary.
+    pub fn special_tokens(&self) -> &SpecialTokens {
+        &self.special_tokens
+    }
+
+    /// The highest id plus one, added tokens included: what the word embeddings must cover.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The length the tokenizer's files ask to stay within, in tokens; `None` if they set no limit.
+    ///
+    /// Encoding never applies it by itself, see [`EncodeOptions::max_length`].
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.model_max_length
+    }
+
+    /// The token of an id, with its `##` if it continues a word.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The id of a token as spelled in the vocabulary; unlike encoding, it never answers `[UNK]`.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Joins tokens to text: `##` pieces are glued, and spaces before punctuation dropped.
+    ///
+    /// Ids outside the vocabulary are left out, as in transformers.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the decoder of a `tokenizer.json` fails.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        self.inner
+            .decode(ids, skip_special_tokens)
+            .map_err(|source| failed("cannot decode", source))
+    }
+
+    /// Checks that every id that can come out has a row in embeddings of `vocab_size` rows.
+    ///
+    /// Fewer tokens than rows is fine: vocabularies are often padded to a round number.
+    ///
+    /// # Errors
+    /// [`Error::VocabularyMismatch`] with the highest id if it does not fit.
+    pub fn check_vocab(&self, vocab_size: usize) -> Result<()> {
+        if self.vocab_size > vocab_size {
+            return Err(Error::VocabularyMismatch {
+                id: self.vocab_size - 1,
+                vocab_size,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// An error whose cause lies in the `tokenizers` crate.
+fn failed(reason: impl Into<String>, source: tokenizers::Error) -> Error {
+    Error::Tokenizer {
+        reason: reason.into(),
+        source: Some(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn tiny(options: &TokenizerOptions) -> BertTokenizer {
+        let vocab = "[PAD] [UNK] [CLS] [SEP] [MASK] the cat play ##ing ##s . é"
+            .split(' ')
+            .map(String::from);
+        BertTokenizer::from_vocab(vocab, options).unwrap()
+    }
+
+    #[test]
+    fn special_ids_are_looked_up_by_name() {
+        let tokenizer = tiny(&TokenizerOptions::default());
+        let ids = [
+            tokenizer.pad_id(),
+            tokenizer.unk_id(),
+            tokenizer.cls_id(),
+            tokenizer.sep_id(),
+            tokenizer.mask_id(),
+        ];
+        assert_eq!(ids, [0, 1, 2, 3, 4]);
+        assert_eq!(tokenizer.vocab_size(), 12);
+        assert_eq!(tokenizer.token(8).as_deref(), Some("##ing"));
+        assert_eq!(tokenizer.token(12), None);
+        assert_eq!(tokenizer.id("cat"), Some(6));
+        assert_eq!(tokenizer.id("dog"), None);
+    }
+
+    #[test]
+    fn a_special_token_in_the_text_is_one_token() {
+        let tokenizer = tiny(&TokenizerOptions::default());
+        let encoding = tokenizer
+            .encode("The [MASK] plays.", &EncodeOptions::default())
+            .unwrap();
+        assert_eq!(encoding.ids(), [2, 5, 4, 7, 9, 10, 3]);
+        assert_eq!(
+            tokenizer.decode(encoding.ids(), true).unwrap(),
+            "the plays."
+        );
+        assert_eq!(
+            tokenizer.decode(encoding.ids(), false).unwrap(),
+            "[CLS] the [MASK] plays. [SEP]"
+        );
+    }
+
+    #[test]
+    fn accents_follow_lower_casing_unless_told() {
+        let text = "É";
+        let with = |options: TokenizerOptions| {
+            let encoding = tiny(&options).encode(text, &EncodeOptions::default());
+            encoding.unwrap().tokens()[1].clone()
+        };
+        // "e" is not in the vocabulary, "é" is.
+        assert_eq!(with(TokenizerOptions::default()), "[UNK]");
+        let kept = TokenizerOptions {
+            strip_accents: Some(false),
+            ..Default::default()
+        };
+        assert_eq!(with(kept), "é");
+    }
+
+    #[test]
+    fn the_last_of_two_equal_tokens_wins() {
+        let vocab = ["[PAD]", "a", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"];
+        let tokenizer =
+            BertTokenizer::from_vocab(vocab.map(String::from), &TokenizerOptions::default())
+                .unwrap();
+        assert_eq!(tokenizer.id("a"), Some(6));
+        assert_eq!(tokenizer.token(1), None);
+        assert_eq!(tokenizer.vocab_size(), 8);
+    }
+
+    #[test]
+    fn missing_special_tokens_are_named() {
+        let vocab = ["[PAD]", "[UNK]", "[CLS]"].map(String::from);
+        let error = BertTokenizer::from_vocab(vocab, &TokenizerOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("[SEP], [MASK]"), "{error}");
+    }
+
+    #[test]
+    fn a_vocabulary_larger_than_the_embeddings_is_refused() {
+        let tokenizer = tiny(&TokenizerOptions::default());
+        tokenizer.check_vocab(12).unwrap();
+        tokenizer.check_vocab(16).unwrap();
+        let error = tokenizer.check_vocab(11).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::VocabularyMismatch {
+                id: 11,
+                vocab_size: 11
+            }
+        ));
+    }
+}

@@ -1,0 +1,68 @@
+//! The tokens of one text or pair of texts.
+
+/// The tokens of one text or pair of texts: parallel lists of equal length, without padding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoding {
+    inner: tokenizers::Encoding,
+    truncated: usize,
+}
+
+impl Encoding {
+    pub(super) fn new(inner: tokenizers::Encoding, truncated: usize) -> Self {
+        Self { inner, truncated }
+    }
+
+    /// The number of tokens, special tokens included.
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// True if there is not even a special token.
+    pub fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// The token ids.
+    pub fn ids(&self) -> &[u32] {
+        self.inner.get_ids()
+    }
+
+    /// The segment of each token: 0 for the first text, 1 for the second and its `[SEP]`.
+    pub fn type_ids(&self) -> &[u32] {
+        self.inner.get_type_ids()
+    }
+
+    /// The tokens as spelled in the vocabulary.
+    pub fn tokens(&self) -> &[String] {
+        self.inner.get_tokens()
+    }
+
+    /// Start and end of each token in its own text, counted in characters (Unicode scalar values,
+    /// not bytes) of the text as given, as in transformers; special tokens have (0, 0).
+    pub fn offsets(&self) -> &[(usize, usize)] {
+        self.inner.get_offsets()
+    }
+
+    /// The index of the word that each token belongs to, counted from 0 in each text; `None` for
+    /// special tokens that were added.
+    ///
+    /// Words are what stands between spaces and punctuation; each punctuation mark is one too.
+    pub fn word_ids(&self) -> &[Option<u32>] {
+        self.inner.get_word_ids()
+    }
+
+    /// The text that each token comes from, 0 or 1; `None` for special tokens that were added.
+    pub fn sequence_ids(&self) -> Vec<Option<usize>> {
+        self.inner.get_sequence_ids()
+    }
+
+    /// 1 for special tokens that were added, 0 for tokens of the text.
+    pub fn special_tokens_mask(&self) -> &[u32] {
+        self.inner.get_special_tokens_mask()
+    }
+
+    /// How many tokens of the text were cut to stay within the maximal length.
+    pub fn truncated(&self) -> usize {
+        self.truncated
+    }
+}

@@ -1,0 +1,146 @@
+//! A tokenizer back to the files that transformers and [`BertTokenizer::from_dir`] read.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::{Model, ModelWrapper};
+
+use super::config::TOKENIZER_CONFIG;
+use super::load::{TOKENIZER_JSON, VOCAB_TXT};
+use super::{BertTokenizer, failed};
+use crate::{Error, Result};
+
+impl BertTokenizer {
+    /// Writes `vocab.txt`, `tokenizer_config.json` and `tokenizer.json` into `dir`, making it if
+    /// need be.
+    ///
+    /// Each file is complete or absent, never half written. `vocab.txt` is left out for a
+    /// `tokenizer.json` whose model is not WordPiece.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file that cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
+        if let ModelWrapper::WordPiece(model) = self.inner.get_model() {
+            write(dir, VOCAB_TXT, &vocab_lines(model.get_vocab()))?;
+        }
+        let mut config = serde_json::to_string_pretty(&self.config()).expect("plain JSON values");
+        config.push('\n');
+        write(dir, TOKENIZER_CONFIG, &config)?;
+        let json = self
+            .inner
+            .to_string(true)
+            .map_err(|source| failed("cannot serialize the tokenizer", source))?;
+        // Last, because it is the file a reader prefers.
+        write(dir, TOKENIZER_JSON, &json)
+    }
+
+    fn config(&self) -> Value {
+        let mut config = Map::new();
+        let mut set = |key: &str, value: Value| config.insert(key.into(), value);
+        let names = &self.special_tokens;
+        set("unk_token", json!(names.unk));
+        set("sep_token", json!(names.sep));
+        set("pad_token", json!(names.pad));
+        set("cls_token", json!(names.cls));
+        set("mask_token", json!(names.mask));
+        if let Some(length) = self.model_max_length {
+            set("model_max_length", json!(length));
+        }
+        let normalizer = self.inner.get_normalizer();
+        if let Some(NormalizerWrapper::BertNormalizer(normalizer)) = normalizer {
+            set("do_lower_case", json!(normalizer.lowercase));
+            set("strip_accents", json!(normalizer.strip_accents));
+            set(
+                "tokenize_chinese_chars",
+                json!(normalizer.handle_chinese_chars),
+            );
+            set("tokenizer_class", json!("BertTokenizer"));
+        } else {
+            // BERT's class would put its own normalizer in place of the one in tokenizer.json.
+            set("tokenizer_class", json!("PreTrainedTokenizerFast"));
+        }
+        Value::Object(config)
+    }
+}
+
+/// One token a line at the line of its id; an id without a token leaves an empty line, so that the
+/// ids after it stay in place.
+fn vocab_lines(vocab: impl IntoIterator<Item = (String, u32)>) -> String {
+    let mut tokens: Vec<(String, u32)> = vocab.into_iter().collect();
+    tokens.sort_by_key(|(_, id)| *id);
+    let mut lines = String::new();
+    let mut next = 0;
+    for (token, id) in tokens {
+        while next < id {
+            lines.push('\n');
+            next += 1;
+        }
+        lines.push_str(&token);
+        lines.push('\n');
+        next += 1;
+    }
+    lines
+}
+
+/// Writes beside the target and renames, so that a reader never sees half a file.
+fn write(dir: &Path, name: &str, text: &str) -> Result<()> {
+    let path = dir.join(name);
+    let fail = |source| Error::io("write", &path, source);
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; this one is to stay, with the usual permissions.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(dir).map_err(fail)?;
+    file.write_all(text.as_bytes()).map_err(fail)?;
+    file.persist(&path).map_err(|error| fail(error.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::{EncodeOptions, TokenizerOptions};
+
+    #[test]
+    fn saved_files_read_back_the_same_with_and_without_tokenizer_json() {
+        let vocab = "[PAD] [UNK] [CLS] [SEP] a [MASK] The ##s a é".split(' ');
+        let options = TokenizerOptions {
+            do_lower_case: false,
+            strip_accents: Some(false),
+            tokenize_chinese_chars: false,
+            model_max_length: Some(37),
+            ..Default::default()
+        };
+        let tokenizer = BertTokenizer::from_vocab(vocab.map(String::from), &options).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("new");
+        tokenizer.save(&dir).unwrap();
+        tokenizer.save(&dir).unwrap();
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 3);
+
+        let check = || {
+            let read = BertTokenizer::from_dir(&dir).unwrap();
+            assert_eq!(read.vocab_size(), tokenizer.vocab_size());
+            assert_eq!(read.model_max_length(), Some(37));
+            assert_eq!(read.config(), tokenizer.config());
+            let text = "a The Thes é [MASK] 我 the";
+            let encode = |t: &BertTokenizer| t.encode(text, &EncodeOptions::default()).unwrap();
+            assert_eq!(encode(&read), encode(&tokenizer));
+        };
+        check();
+        fs::remove_file(dir.join(TOKENIZER_JSON)).unwrap();
+        check();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let tokenizer = crate::tokenizer::tests::tiny(&TokenizerOptions::default());
+        let error = tokenizer.save(&file.path().join("sub")).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+    }
+}

@@ -1,0 +1,546 @@
+//! Models by hub id, against a small server that answers as the hub does.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bert_core::Error;
+use bert_core::hub::{HubOptions, resolve_model_with};
+use tempfile::TempDir;
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const ID: &str = "owner/tiny-bert";
+
+/// How the server misbehaves.
+#[derive(Default, Clone)]
+struct Faults {
+    /// The access token that is asked for.
+    token: Option<&'static str>,
+    /// The file that breaks off half-way, promised whole.
+    breaks_off: Option<&'static str>,
+    /// The file that is sent by half, and promised by half.
+    sent_short: Option<&'static str>,
+    /// The status every request gets.
+    status: Option<u16>,
+}
+
+struct Request {
+    path: String,
+    range: Option<String>,
+    authorization: Option<String>,
+}
+
+struct Server {
+    endpoint: String,
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    files: BTreeMap<String, Vec<u8>>,
+    faults: Faults,
+    requests: Vec<Request>,
+}
+
+impl Server {
+    fn start(files: &[(&str, &[u8])]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
+        let shared = Arc::new(Mutex::new(Shared {
+            files: files.collect(),
+            faults: Faults::default(),
+            requests: Vec::new(),
+        }));
+        let served = Arc::clone(&shared);
+        // Ends with the test process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                // A client that hangs up early is no reason to stop serving.
+                let _ = answer(stream.unwrap(), &mut served.lock().unwrap());
+            }
+        });
+        Self { endpoint, shared }
+    }
+
+    fn set(&self, faults: Faults) {
+        self.shared.lock().unwrap().faults = faults;
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        self.shared.lock().unwrap().files.insert(name.to_owned(), bytes.to_vec());
+    }
+
+    /// The paths asked for since the last call.
+    fn requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.shared.lock().unwrap().requests)
+    }
+}
+
+fn read_request(stream: &TcpStream) -> std::io::Result<Request> {
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    let mut request = Request {
+        path: first.split(' ').nth(1).unwrap_or_default().to_owned(),
+        range: None,
+        authorization: None,
+    };
+    for line in lines {
+        let line = line?;
+        let Some((name, value)) = line.split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "range" => request.range = Some(value.to_owned()),
+            "authorization" => request.authorization = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(request)
+}
+
+fn answer(mut stream: TcpStream, shared: &mut Shared) -> std::io::Result<()> {
+    let request = read_request(&stream)?;
+    let faults = shared.faults.clone();
+    let mut reply = |status: u16, headers: &str, promised: usize, body: &[u8]| {
+        write!(
+            stream,
+            "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {promised}\r\n{headers}\r\n"
+        )?;
+        stream.write_all(body)
+    };
+
+    let authorized = faults
+        .token
+        .is_none_or(|token| request.authorization == Some(format!("Bearer {token}")));
+    let info_paths = [
+        format!("/api/models/{ID}/revision/main"),
+        format!("/api/models/{ID}/revision/{COMMIT}"),
+    ];
+    let file = request
+        .path
+        .strip_prefix(&format!("/{ID}/resolve/{COMMIT}/"))
+        .and_then(|name| shared.files.get_key_value(name));
+    let outcome = if let Some(status) = faults.status {
+        reply(status, "", 0, b"")
+    } else if !authorized {
+        reply(401, "", 0, b"")
+    } else if info_paths.contains(&request.path) {
+        let siblings: Vec<_> = shared
+            .files
+            .keys()
+            .map(|name| serde_json::json!({ "rfilename": name }))
+            .collect();
+        let info = serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string();
+        reply(200, "content-type: application/json\r\n", info.len(), info.as_bytes())
+    } else if let Some((name, bytes)) = file {
+        let (first, last) = request
+            .range
+            .as_deref()
+            .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'))
+            .expect("hf-hub always asks for a range");
+        let first: usize = first.parse().unwrap();
+        let end = last.parse().map_or(bytes.len(), |last: usize| last + 1);
+        if first >= bytes.len() {
+            reply(416, "", 0, b"")
+        } else {
+            let probing = !last.is_empty();
+            let headers = format!(
+                "x-repo-commit: {COMMIT}\r\netag: \"etag-of-{}\"\r\ncontent-range: bytes {first}-{}/{}\r\n",
+                name.replace('/', "-"),
+                end - 1,
+                bytes.len()
+            );
+            let body = &bytes[first..end];
+            let half = &body[..body.len() / 2];
+            match Some(name.as_str()) {
+                name if !probing && name == faults.breaks_off => {
+                    reply(206, &headers, body.len(), half)
+                }
+                name if !probing && name == faults.sent_short => {
+                    reply(206, &headers, half.len(), half)
+                }
+                _ => reply(206, &headers, body.len(), body),
+            }
+        }
+    } else {
+        reply(404, "", 0, b"")
+    };
+    shared.requests.push(request);
+    outcome
+}
+
+/// The files of a model as small as can be, and one nobody needs.
+fn tiny() -> Vec<(&'static str, &'static [u8])> {
+    vec![
+        ("README.md", b"# not needed"),
+        ("config.json", br#"{"hidden_size": 4}"#),
+        ("model.safetensors", b"0123456789abcdefghijklmnopqrstuvwxyz"),
+        ("pytorch_model.bin", b"not needed beside safetensors"),
+        ("tokenizer.json", b"{}"),
+        ("vocab.txt", b"[PAD]\n"),
+        ("modules.json", b"[]"),
+        ("1_Pooling/config.json", br#"{"word_embedding_dimension": 4}"#),
+    ]
+}
+
+fn options(endpoint: &str, cache: &TempDir) -> HubOptions {
+    HubOptions {
+        endpoint: endpoint.to_owned(),
+        cache_dir: cache.path().join("hub"),
+        token: None,
+        offline: false,
+        progress: false,
+    }
+}
+
+fn setup() -> (Server, TempDir, HubOptions) {
+    let server = Server::start(&tiny());
+    let cache = tempfile::tempdir().unwrap();
+    let options = options(&server.endpoint, &cache);
+    (server, cache, options)
+}
+
+/// The whole chain of messages.
+fn message(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn model_folder(options: &HubOptions) -> PathBuf {
+    options.cache_dir.join("models--owner--tiny-bert")
+}
+
+#[test]
+fn downloads_what_a_model_needs_into_the_hub_layout() {
+    let (server, _cache, options) = setup();
+    let dir = resolve_model_with(ID, &options).unwrap();
+
+    let folder = model_folder(&options);
+    assert_eq!(dir, folder.join("snapshots").join(COMMIT));
+    assert_eq!(
+        names(&dir),
+        ["1_Pooling", "config.json", "model.safetensors", "modules.json", "tokenizer.json", "vocab.txt"]
+    );
+    for (name, bytes) in tiny() {
+        match name {
+            "README.md" | "pytorch_model.bin" => assert!(!dir.join(name).exists()),
+            _ => assert_eq!(std::fs::read(dir.join(name)).unwrap(), bytes, "{name}"),
+        }
+    }
+    assert_eq!(std::fs::read_to_string(folder.join("refs/main")).unwrap(), COMMIT);
+    assert!(folder.join("blobs/etag-of-model.safetensors").is_file());
+    // What the repository lacks is noted, so that nobody has to ask again.
+    let absent = folder.join(".no_exist").join(COMMIT);
+    assert!(absent.join("special_tokens_map.json").is_file());
+    assert!(!absent.join("vocab.txt").exists());
+    // The weights come last.
+    let paths = server.requests();
+    assert!(paths.last().unwrap().path.ends_with("/model.safetensors"));
+    assert!(paths.iter().all(|request| request.authorization.is_none()));
+}
+
+#[test]
+fn the_second_call_asks_nothing() {
+    let (server, _cache, mut options) = setup();
+    let first = resolve_model_with(ID, &options).unwrap();
+    assert!(!server.requests().is_empty());
+    assert_eq!(resolve_model_with(ID, &options).unwrap(), first);
+    assert_eq!(resolve_model_with(&format!("{ID}@{COMMIT}"), &options).unwrap(), first);
+    options.offline = true;
+    assert_eq!(resolve_model_with(ID, &options).unwrap(), first);
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_cache_that_python_filled_is_used_and_completed() {
+    let (server, _cache, mut options) = setup();
+    // What `AutoModel` and `AutoTokenizer` leave behind: nothing of sentence-transformers.
+    let folder = model_folder(&options);
+    let snapshot = folder.join("snapshots").join(COMMIT);
+    std::fs::create_dir_all(&snapshot).unwrap();
+    std::fs::create_dir_all(folder.join("refs")).unwrap();
+    std::fs::write(folder.join("refs/main"), COMMIT).unwrap();
+    for (name, bytes) in tiny() {
+        if ["config.json", "model.safetensors", "vocab.txt"].contains(&name) {
+            std::fs::write(snapshot.join(name), bytes).unwrap();
+        }
+    }
+
+    options.offline = true;
+    assert_eq!(resolve_model_with(ID, &options).unwrap(), snapshot);
+    assert!(server.requests().is_empty());
+
+    // Nobody listens here: what is cached is enough.
+    options.offline = false;
+    let endpoint = std::mem::replace(&mut options.endpoint, "http://127.0.0.1:1".to_owned());
+    assert_eq!(resolve_model_with(ID, &options).unwrap(), snapshot);
+
+    options.endpoint = endpoint;
+    assert_eq!(resolve_model_with(ID, &options).unwrap(), snapshot);
+    assert!(snapshot.join("1_Pooling/config.json").is_file());
+    let fetched_weights = server.requests().iter().any(|request| {
+        request.path.ends_with("model.safetensors") && request.range.as_deref() != Some("bytes=0-0")
+    });
+    assert!(!fetched_weights);
+}
+
+#[test]
+fn offline_and_not_cached_says_how_to_get_it() {
+    let (server, _cache, mut options) = setup();
+    options.offline = true;
+    let error = resolve_model_with(ID, &options).unwrap_err();
+    assert!(matches!(error, Error::Hub { .. }));
+    let text = message(&error);
+    assert!(text.contains("HF_HUB_OFFLINE") && text.contains(&format!("hf download {ID}")), "{text}");
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn offline_and_partly_cached_says_what_is_missing() {
+    let (_server, _cache, mut options) = setup();
+    let dir = resolve_model_with(ID, &options).unwrap();
+    std::fs::remove_file(dir.join("model.safetensors")).unwrap();
+    options.offline = true;
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    assert!(text.contains("only partly in the cache (no weights)"), "{text}");
+}
+
+#[test]
+fn an_unknown_model_or_revision_says_so() {
+    let (_server, _cache, options) = setup();
+    for id in ["owner/other", "owner/tiny-bert@v9"] {
+        let text = message(&resolve_model_with(id, &options).unwrap_err());
+        assert!(text.contains(id) && text.contains("no such model or revision (404)"), "{text}");
+    }
+}
+
+#[test]
+fn an_unreachable_hub_says_so() {
+    let cache = tempfile::tempdir().unwrap();
+    let options = options("http://127.0.0.1:1", &cache);
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    assert!(text.contains("http://127.0.0.1:1 cannot be reached"), "{text}");
+}
+
+#[test]
+fn a_private_model_needs_the_token() {
+    let (server, _cache, mut options) = setup();
+    server.set(Faults {
+        token: Some("secret"),
+        ..Faults::default()
+    });
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    assert!(text.contains("401") && text.contains("set HF_TOKEN"), "{text}");
+
+    options.token = Some("wrong".to_owned());
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    assert!(text.contains("refuses the token"), "{text}");
+
+    server.requests();
+    options.token = Some("secret".to_owned());
+    resolve_model_with(ID, &options).unwrap();
+    for request in server.requests() {
+        assert_eq!(request.authorization.as_deref(), Some("Bearer secret"), "{}", request.path);
+    }
+    assert!(!format!("{options:?}").contains("secret"));
+}
+
+#[test]
+fn a_gated_model_names_its_page() {
+    let (server, _cache, options) = setup();
+    server.set(Faults {
+        status: Some(403),
+        ..Faults::default()
+    });
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    let page = format!("{}/{ID}", server.endpoint);
+    assert!(text.contains("403") && text.contains(&page), "{text}");
+}
+
+#[test]
+fn sharded_weights_come_with_their_index() {
+    let index = br#"{"weight_map": {"a": "model-00001-of-00002.safetensors",
+                     "b": "model-00002-of-00002.safetensors", "c": "model-00001-of-00002.safetensors"}}"#;
+    let server = Server::start(&[
+        ("config.json", b"{}"),
+        ("vocab.txt", b"[PAD]\n"),
+        ("model.safetensors.index.json", index),
+        ("model-00001-of-00002.safetensors", b"first"),
+        ("model-00002-of-00002.safetensors", b"second"),
+    ]);
+    let cache = tempfile::tempdir().unwrap();
+    let mut options = options(&server.endpoint, &cache);
+    let dir = resolve_model_with(ID, &options).unwrap();
+    assert_eq!(std::fs::read(dir.join("model-00002-of-00002.safetensors")).unwrap(), b"second");
+
+    options.offline = true;
+    resolve_model_with(ID, &options).unwrap();
+    std::fs::remove_file(dir.join("model-00002-of-00002.safetensors")).unwrap();
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    assert!(text.contains("no model-00002-of-00002.safetensors"), "{text}");
+}
+
+#[test]
+fn an_index_that_names_a_missing_shard_is_refused() {
+    let server = Server::start(&[
+        ("config.json", b"{}"),
+        ("model.safetensors.index.json", br#"{"weight_map": {"a": "gone.safetensors"}}"#),
+    ]);
+    let cache = tempfile::tempdir().unwrap();
+    let text = message(&resolve_model_with(ID, &options(&server.endpoint, &cache)).unwrap_err());
+    assert!(text.contains("gone.safetensors, which the repository lacks"), "{text}");
+}
+
+#[test]
+fn a_repository_without_readable_weights_is_refused() {
+    let server = Server::start(&[("config.json", b"{}"), ("tf_model.h5", b"x")]);
+    let cache = tempfile::tempdir().unwrap();
+    let text = message(&resolve_model_with(ID, &options(&server.endpoint, &cache)).unwrap_err());
+    assert!(text.contains("no weights this program reads"), "{text}");
+}
+
+#[test]
+fn a_broken_transfer_is_an_error_and_is_resumed() {
+    let (server, _cache, mut options) = setup();
+    server.set(Faults {
+        breaks_off: Some("model.safetensors"),
+        ..Faults::default()
+    });
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    assert!(text.contains("model.safetensors broke off"), "{text}");
+
+    // Half a file is not taken for a model, by name or by commit.
+    options.offline = true;
+    assert!(resolve_model_with(ID, &options).is_err());
+    assert!(resolve_model_with(&format!("{ID}@{COMMIT}"), &options).is_err());
+
+    options.offline = false;
+    server.set(Faults::default());
+    server.requests();
+    let dir = resolve_model_with(ID, &options).unwrap();
+    assert_eq!(
+        std::fs::read(dir.join("model.safetensors")).unwrap(),
+        b"0123456789abcdefghijklmnopqrstuvwxyz"
+    );
+    let ranges: Vec<_> = server
+        .requests()
+        .into_iter()
+        .filter(|request| request.path.ends_with("/model.safetensors"))
+        .filter_map(|request| request.range)
+        .filter(|range| range != "bytes=0-0")
+        .collect();
+    assert_eq!(ranges, ["bytes=18-"]);
+}
+
+#[test]
+fn a_transfer_that_ends_early_without_an_error_is_discarded() {
+    let (server, _cache, options) = setup();
+    server.set(Faults {
+        sent_short: Some("model.safetensors"),
+        ..Faults::default()
+    });
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    assert!(text.contains("18 bytes of 36"), "{text}");
+    let folder = model_folder(&options);
+    assert!(!folder.join("blobs/etag-of-model.safetensors").exists());
+    assert!(!folder.join("refs/main").exists());
+
+    server.set(Faults::default());
+    let dir = resolve_model_with(ID, &options).unwrap();
+    assert_eq!(std::fs::metadata(dir.join("model.safetensors")).unwrap().len(), 36);
+}
+
+#[test]
+fn a_finished_part_or_a_short_file_from_a_killed_process_does_not_stay() {
+    let (_server, _cache, options) = setup();
+    let folder = model_folder(&options);
+    let snapshot = folder.join("snapshots").join(COMMIT);
+    std::fs::create_dir_all(&snapshot).unwrap();
+    std::fs::create_dir_all(folder.join("blobs")).unwrap();
+    std::fs::write(folder.join("blobs/etag-of-vocab.part"), "[PAD]\n").unwrap();
+    std::fs::write(snapshot.join("model.safetensors"), "0123").unwrap();
+    let dir = resolve_model_with(ID, &options).unwrap();
+    assert_eq!(std::fs::read(dir.join("vocab.txt")).unwrap(), b"[PAD]\n");
+    assert_eq!(std::fs::metadata(dir.join("model.safetensors")).unwrap().len(), 36);
+}
+
+#[test]
+fn a_cached_commit_stays_when_the_repository_moves_on() {
+    let (server, _cache, options) = setup();
+    let dir = resolve_model_with(ID, &options).unwrap();
+    server.put("config.json", br#"{"hidden_size": 8}"#);
+    resolve_model_with(ID, &options).unwrap();
+    assert_eq!(std::fs::read(dir.join("config.json")).unwrap(), br#"{"hidden_size": 4}"#);
+}
+
+#[test]
+fn a_directory_is_itself_and_a_missing_path_is_named() {
+    let cache = tempfile::tempdir().unwrap();
+    let options = options("http://127.0.0.1:1", &cache);
+    let dir = cache.path().to_str().unwrap();
+    assert_eq!(resolve_model_with(dir, &options).unwrap(), cache.path());
+
+    let missing = format!("{dir}/nowhere/at/all");
+    let error = resolve_model_with(&missing, &options).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(error.to_string().contains(&missing), "{error}");
+
+    let file = cache.path().join("config.json");
+    std::fs::write(&file, "{}").unwrap();
+    let text = message(&resolve_model_with(file.to_str().unwrap(), &options).unwrap_err());
+    assert!(text.contains("it is a file"), "{text}");
+
+    let text = message(&resolve_model_with("no model", &options).unwrap_err());
+    assert!(text.contains("neither an existing directory nor a hub id"), "{text}");
+}
+
+#[test]
+fn the_environment_is_read_as_huggingface_hub_reads_it() {
+    let home = tempfile::tempdir().unwrap();
+    let from = |variables: &[(&str, &str)]| {
+        let variables: BTreeMap<_, _> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        HubOptions::from_lookup(|name| variables.get(name).cloned(), home.path().to_owned())
+    };
+
+    let plain = from(&[]);
+    assert_eq!(plain.endpoint, "https://huggingface.co");
+    assert_eq!(plain.cache_dir, home.path().join(".cache/huggingface/hub"));
+    assert_eq!((plain.token, plain.offline, plain.progress), (None, false, true));
+
+    assert_eq!(from(&[("HF_HOME", "/a")]).cache_dir, Path::new("/a/hub"));
+    assert_eq!(from(&[("HF_HOME", "~/a")]).cache_dir, home.path().join("a/hub"));
+    assert_eq!(from(&[("XDG_CACHE_HOME", "/x")]).cache_dir, Path::new("/x/huggingface/hub"));
+    assert_eq!(from(&[("HF_HOME", "/a"), ("HF_HUB_CACHE", "/b")]).cache_dir, Path::new("/b"));
+    assert_eq!(from(&[("HF_ENDPOINT", "http://mirror/")]).endpoint, "http://mirror");
+    for value in ["1", "true", "YES", "On"] {
+        assert!(from(&[("HF_HUB_OFFLINE", value)]).offline, "{value}");
+    }
+    for value in ["", "0", "false", "no"] {
+        assert!(!from(&[("HF_HUB_OFFLINE", value)]).offline, "{value}");
+    }
+    assert!(!from(&[("HF_HUB_DISABLE_PROGRESS_BARS", "1")]).progress);
+
+    let token = home.path().join("token");
+    std::fs::write(&token, "of-the-file\n").unwrap();
+    let hf_home = ("HF_HOME", home.path().to_str().unwrap());
+    assert_eq!(from(&[hf_home]).token.as_deref(), Some("of-the-file"));
+    assert_eq!(from(&[("HF_TOKEN_PATH", token.to_str().unwrap())]).token.as_deref(), Some("of-the-file"));
+    assert_eq!(from(&[hf_home, ("HF_TOKEN", " mine ")]).token.as_deref(), Some("mine"));
+}

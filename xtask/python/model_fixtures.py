@@ -1,0 +1,306 @@
+"""Golden models: small BERTs with weights that nothing can get right by accident, and all they compute in float64."""
+
+import json
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertModel, BertTokenizer
+from transformers.utils import logging
+
+from common import Seeded, write_bytes, write_sections
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+torch.set_num_threads(1)
+torch.use_deterministic_algorithms(True)
+
+PAD = 0
+
+
+@dataclass
+class Fixture:
+    """One configuration and its batch. Sizes are odd and distinct, so that a swapped axis fails."""
+
+    name: str
+    model: type
+    config: dict
+    # One row a text: how many positions are real; `masked` adds positions inside a row to hide.
+    lengths: list
+    sequence: int
+    # Deviation of the embedding tables. Small ones make the epsilon of the first LayerNorm visible.
+    embedding_std: float
+    masked: dict = field(default_factory=dict)
+    # Deviation of a dense weight, times the square root of hidden_size.
+    gain: float = 1.7
+
+
+FIXTURES = [
+    Fixture(
+        "tiny-erf",
+        BertModel,
+        dict(vocab_size=99, hidden_size=30, num_hidden_layers=3, num_attention_heads=5, intermediate_size=37,
+             max_position_embeddings=32, type_vocab_size=2, hidden_act="gelu", layer_norm_eps=1e-12),
+        lengths=[13, 9, 4, 11], sequence=13, embedding_std=0.02,
+    ),
+    Fixture(
+        "tiny-tanh",
+        BertModel,
+        dict(vocab_size=101, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=50,
+             max_position_embeddings=40, type_vocab_size=2, hidden_act="gelu_new", layer_norm_eps=1e-5),
+        lengths=[7, 7, 3, 5, 6], sequence=7, embedding_std=0.03,
+    ),
+    Fixture(
+        "tiny-relu",
+        BertModel,
+        dict(vocab_size=61, hidden_size=12, num_hidden_layers=4, num_attention_heads=3, intermediate_size=29,
+             max_position_embeddings=17, type_vocab_size=3, hidden_act="relu", layer_norm_eps=1e-12),
+        lengths=[9, 17, 12], sequence=17, embedding_std=0.3, masked={1: [3, 4, 10], 2: [0]},
+    ),
+    Fixture(
+        "tiny-pytorch-tanh",
+        BertModel,
+        dict(vocab_size=53, hidden_size=20, num_hidden_layers=1, num_attention_heads=2, intermediate_size=71,
+             max_position_embeddings=11, type_vocab_size=2, hidden_act="gelu_pytorch_tanh", layer_norm_eps=0.01),
+        lengths=[11, 2, 6], sequence=11, embedding_std=0.1, gain=2.6,
+    ),
+    Fixture(
+        "tiny-mlm",
+        BertForMaskedLM,
+        dict(vocab_size=83, hidden_size=28, num_hidden_layers=2, num_attention_heads=7, intermediate_size=33,
+             max_position_embeddings=19, type_vocab_size=2, hidden_act="gelu", layer_norm_eps=1e-12),
+        lengths=[12, 7, 10], sequence=12, embedding_std=0.2,
+    ),
+    Fixture(
+        "tiny-pretraining",
+        BertForPreTraining,
+        dict(vocab_size=194, hidden_size=18, num_hidden_layers=2, num_attention_heads=3, intermediate_size=25,
+             max_position_embeddings=48, type_vocab_size=2, hidden_act="gelu", layer_norm_eps=1e-12),
+        lengths=[10, 6, 9, 8], sequence=10, embedding_std=0.2,
+    ),
+]
+
+
+def perturbed(fixture, dtype=torch.float32):
+    """The model with every parameter drawn afresh: at BERT's own initialisation too many mistakes go unseen."""
+    config = BertConfig(**fixture.config, pad_token_id=PAD, attn_implementation="eager")
+    model = fixture.model(config)
+    spread = fixture.gain / np.sqrt(config.hidden_size)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            numbers = Seeded(f"{fixture.name}/{name}")
+            if name.endswith("LayerNorm.weight"):
+                value = numbers.normal(parameter.shape, mean=1.0, std=0.2)
+            elif name.endswith("bias"):
+                value = numbers.normal(parameter.shape, std=0.1)
+            elif "embeddings" in name:
+                value = numbers.normal(parameter.shape, std=fixture.embedding_std)
+            else:
+                value = numbers.normal(parameter.shape, std=spread)
+            parameter.copy_(torch.from_numpy(value))
+    return model.eval().to(dtype)
+
+
+def inputs(fixture):
+    """Token ids (0 only as padding), segments in runs, the mask."""
+    numbers = Seeded(f"{fixture.name}/inputs")
+    shape = (len(fixture.lengths), fixture.sequence)
+    ids = numbers.integers(1, fixture.config["vocab_size"], shape)
+    mask = np.zeros(shape, dtype=np.int64)
+    types = np.zeros(shape, dtype=np.int64)
+    for row, length in enumerate(fixture.lengths):
+        ids[row, length:] = PAD
+        mask[row, :length] = 1
+        mask[row, fixture.masked.get(row, [])] = 0
+        for position in range(length):
+            types[row, position] = position * fixture.config["type_vocab_size"] // length
+    return {
+        "input_ids": torch.from_numpy(ids),
+        "token_type_ids": torch.from_numpy(types),
+        "attention_mask": torch.from_numpy(mask),
+    }
+
+
+def loss_weights(fixture, batch):
+    """What the scalar loss weighs the outputs with: zero wherever a position is masked."""
+    mask = batch["attention_mask"].double().unsqueeze(-1)
+    hidden = fixture.config["hidden_size"]
+    rows, sequence = batch["input_ids"].shape
+    first = Seeded(f"{fixture.name}/loss_weights.sequence").normal((rows, sequence, hidden))
+    second = Seeded(f"{fixture.name}/loss_weights.pooled").normal((rows, hidden))
+    return torch.from_numpy(first) * mask, torch.from_numpy(second)
+
+
+def labels(fixture, batch):
+    """MLM labels at about a third of the real positions, -100 (ignored) elsewhere; next-sentence labels 0 and 1."""
+    numbers = Seeded(f"{fixture.name}/labels")
+    rows, sequence = batch["input_ids"].shape
+    mlm = torch.from_numpy(numbers.integers(1, fixture.config["vocab_size"], (rows, sequence)))
+    chosen = torch.from_numpy(numbers.integers(0, 3, (rows, sequence))) == 0
+    chosen[:, 1] = True
+    mlm = torch.where(chosen & (batch["attention_mask"] == 1), mlm, torch.full_like(mlm, -100))
+    return mlm, torch.arange(rows) % 2
+
+
+def put_layers(record, output):
+    """Embeddings output and every layer's output and attention probabilities."""
+    for index, value in enumerate(output.hidden_states):
+        record[f"hidden_states.{index}"] = value
+    for index, value in enumerate(output.attentions):
+        record[f"attentions.{index}"] = value
+
+
+def reference(fixture, model):
+    """Everything the float64 model computes for the batch, and the gradient of every parameter."""
+    batch = inputs(fixture)
+    record = dict(batch)
+    model.zero_grad()
+    if fixture.model is BertModel:
+        output = model(**batch, output_hidden_states=True, output_attentions=True)
+        first, second = loss_weights(fixture, batch)
+        loss = (output.last_hidden_state * first).sum() + (output.pooler_output * second).sum()
+        put_layers(record, output)
+        record["embeddings"] = output.hidden_states[0]
+        record["sequence_output"] = output.last_hidden_state
+        record["pooled_output"] = output.pooler_output
+        record["loss_weights.sequence"] = first
+        record["loss_weights.pooled"] = second
+    else:
+        mlm, next_sentence = labels(fixture, batch)
+        record["labels"] = mlm
+        wanted = {"labels": mlm}
+        if fixture.model is BertForPreTraining:
+            wanted["next_sentence_label"] = record["next_sentence_label"] = next_sentence
+        output = model(**batch, **wanted, output_hidden_states=True, output_attentions=True)
+        loss = output.loss
+        put_layers(record, output)
+        record["embeddings"] = output.hidden_states[0]
+        record["sequence_output"] = output.hidden_states[-1]
+        logits = output.logits if fixture.model is BertForMaskedLM else output.prediction_logits
+        record["logits"] = logits
+        cross_entropy = torch.nn.functional.cross_entropy
+        record["mlm_loss"] = cross_entropy(logits.flatten(0, 1), mlm.flatten(), ignore_index=-100)
+        if fixture.model is BertForPreTraining:
+            record["next_sentence_logits"] = output.seq_relationship_logits
+            record["next_sentence_loss"] = cross_entropy(output.seq_relationship_logits, next_sentence)
+            record["pooled_output"] = model.bert(**batch).pooler_output
+    loss.backward()
+    record["loss"] = loss
+    for name, parameter in model.named_parameters():
+        record[f"grad.{name}"] = parameter.grad
+    return {name: value.detach().clone().contiguous() for name, value in record.items()}
+
+
+def prove_it_would_tell(fixture, model, record):
+    """A fixture that also passes with a mistake in the code proves nothing: make the usual ones and see them."""
+    batch = inputs(fixture)
+    real = batch["attention_mask"].bool()
+    backbone = model if fixture.model is BertModel else model.bert
+    right = record["sequence_output"]
+
+    def difference(change, **overrides):
+        other = perturbed(replace(fixture, config={**fixture.config, **change}), torch.float64)
+        other = other if fixture.model is BertModel else other.bert
+        with torch.no_grad():
+            wrong = other(**{**batch, **overrides}).last_hidden_state
+        return (wrong - right)[real].abs().max().item()
+
+    with torch.no_grad():
+        assert torch.equal(backbone(**batch).last_hidden_state, right)
+    ids, types, mask = batch["input_ids"], batch["token_type_ids"], batch["attention_mask"]
+    found = {
+        "mask ignored": difference({}, attention_mask=torch.ones_like(mask)),
+        "segments ignored": difference({}, token_type_ids=torch.zeros_like(types)),
+        "positions shifted": difference({}, position_ids=(torch.arange(ids.shape[1]) + 1).unsqueeze(0) % ids.shape[1]),
+        "heads": difference({"num_attention_heads": 1}),
+    }
+    for act in ("gelu", "gelu_new", "relu"):
+        same = fixture.config["hidden_act"].replace("gelu_pytorch_tanh", "gelu_new") == act
+        if not same:
+            found[f"activation {act}"] = difference({"hidden_act": act})
+    for eps in (1e-12, 1e-5):
+        visible = fixture.embedding_std <= 0.03 or fixture.config["layer_norm_eps"] > 1e-3
+        if eps != fixture.config["layer_norm_eps"] and visible:
+            found[f"epsilon {eps}"] = difference({"layer_norm_eps": eps})
+    blind = {what: size for what, size in found.items() if size < 5e-4}
+    assert not blind, f"{fixture.name} can't tell: {blind}"
+    smallest = min(found, key=found.get)
+    print(f"  {fixture.name}: the mistake that shows least is '{smallest}', by {found[smallest]:.1e}")
+
+
+# Texts for the checkpoint that comes with a vocabulary; the fourth is longer than its 48 positions.
+TEXTS = [
+    "The cat sat on the mat.",
+    "A quick brown fox jumps over the lazy dog",
+    "na\u00efve caf\u00e9 \u6211\u7231\u5317\u4eac \U0001f355!",
+    "the old river bank " * 15,
+    "",
+    "Paris",
+]
+MASKED_TEXTS = ["The cat [MASK] on the mat.", "the [MASK] of the [MASK]"]
+
+
+def text_reference(out, model):
+    """Embeddings and mask fillings straight from text, for tests of the whole walk."""
+    directory = out / "tiny-pretraining"
+    shutil.copyfile(out / "tokenizer" / "vocab.txt", directory / "vocab.txt")
+    config = {"do_lower_case": True, "model_max_length": 48, "tokenizer_class": "BertTokenizer"}
+    write_bytes(directory / "tokenizer_config.json", (json.dumps(config, indent=2) + "\n").encode())
+    tokenizer = BertTokenizer.from_pretrained(directory)
+    assert len(tokenizer) == model.config.vocab_size
+    texts, fills = [], []
+    with torch.no_grad():
+        for text in TEXTS:
+            encoded = tokenizer(text, truncation=True, max_length=48, return_tensors="pt")
+            output = model.bert(**encoded)
+            tokens = output.last_hidden_state[0]
+            mean = tokens.mean(0)
+            texts.append({
+                "text": text,
+                "ids": encoded["input_ids"][0].tolist(),
+                "cls": tokens[0].tolist(),
+                "mean": mean.tolist(),
+                "mean_normalized": (mean / mean.norm()).tolist(),
+                "max": tokens.max(0).values.tolist(),
+                "pooler": output.pooler_output[0].tolist(),
+            })
+        for text in MASKED_TEXTS:
+            encoded = tokenizer(text, return_tensors="pt")
+            probabilities = model(**encoded).prediction_logits[0].softmax(-1)
+            for position in (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten().tolist():
+                top = probabilities[position].topk(5)
+                fills.append({
+                    "text": text,
+                    "position": position,
+                    "tokens": tokenizer.convert_ids_to_tokens(top.indices.tolist()),
+                    "probabilities": top.values.tolist(),
+                })
+    about = "float64; the whole text through tiny-pretraining, [CLS] and [SEP] included in the pooling, at most 48 tokens"
+    write_sections(directory / "text_reference.json", {"about": about, "texts": texts, "fill_mask": fills})
+
+
+def write_checkpoint(model, directory, **options):
+    """config.json and model.safetensors as transformers writes them, in an otherwise empty directory."""
+    if directory.exists():
+        shutil.rmtree(directory)
+    model.save_pretrained(directory, **options)
+    # Only generative heads write it; it says nothing about the weights.
+    (directory / "generation_config.json").unlink(missing_ok=True)
+
+
+def write_all(out):
+    """Every golden model."""
+    for fixture in FIXTURES:
+        directory = Path(out) / fixture.name
+        write_checkpoint(perturbed(fixture), directory)
+        model = perturbed(fixture, torch.float64)
+        record = reference(fixture, model)
+        for name, value in record.items():
+            assert torch.isfinite(value).all(), name
+        prove_it_would_tell(fixture, model, record)
+        write_bytes(directory / "reference.safetensors", save(record))
+        if fixture.model is BertForPreTraining:
+            text_reference(Path(out), model)

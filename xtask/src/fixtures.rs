@@ -1,0 +1,147 @@
+//! `fixtures`: the golden files, from a pinned transformers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{python, shell};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A Python that has the packages of xtask/python/requirements.txt already.
+    #[arg(long, conflicts_with = "venv")]
+    python: Option<PathBuf>,
+    /// Where to make the virtual environment [default: target/xtask/venv]
+    #[arg(long)]
+    venv: Option<PathBuf>,
+    /// Unpacked data sets (vocab/, stsbenchmark/): regenerates what depends on them too.
+    #[arg(long, env = "BERT_DATA_DIR")]
+    data: Option<PathBuf>,
+    /// all-MiniLM-L6-v2 as a directory: regenerates what depends on it too.
+    #[arg(long, env = "BERT_REAL_CHECKPOINT")]
+    checkpoint: Option<PathBuf>,
+    /// Only these parts.
+    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "models", "formats", "minilm"])]
+    only: Vec<String>,
+    /// Write nothing; fail if a golden file would come out different.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Regenerates the golden files, or checks that they would come out the same.
+///
+/// # Errors
+/// If Python or its packages are missing, the script fails, or a checked file differs.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let fixtures = shell::root().join("bert-core").join("fixtures");
+    let interpreter = match &options.python {
+        Some(python) => python.clone(),
+        None => prepare(options.venv.as_deref())?,
+    };
+    let out = if options.check {
+        work().join("fixtures")
+    } else {
+        fixtures.clone()
+    };
+    if options.check {
+        // A copy, because some files are sources, and others can't be made without --data or --checkpoint.
+        if out.exists() {
+            fs::remove_dir_all(&out)?;
+        }
+        for file in files(&fixtures)? {
+            let target = out.join(&file);
+            fs::create_dir_all(target.parent().expect("a file has a directory"))?;
+            fs::copy(fixtures.join(&file), target)?;
+        }
+    }
+
+    let mut command = Command::new(interpreter);
+    command
+        .arg(python::scripts().join("make_fixtures.py"))
+        .arg("--out")
+        .arg(&out);
+    if let Some(data) = &options.data {
+        command.arg("--data").arg(data);
+    }
+    if let Some(checkpoint) = &options.checkpoint {
+        command.arg("--checkpoint").arg(checkpoint);
+    }
+    for part in &options.only {
+        command.args(["--only", part]);
+    }
+    shell::run(&mut command)?;
+
+    if options.check {
+        compare(&fixtures, &out)?;
+    }
+    Ok(())
+}
+
+/// A virtual environment with the pinned packages; installs only when the pins have changed.
+fn prepare(venv: Option<&Path>) -> Result<PathBuf> {
+    let directory = venv.map_or_else(|| work().join("venv"), Path::to_path_buf);
+    let interpreter = python::virtual_environment(Path::new(python::SYSTEM), &directory)?;
+    let requirements = python::scripts().join("requirements.txt");
+    let installed = directory.join("installed-requirements.txt");
+    let wanted = fs::read(&requirements)?;
+    if fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        let mut pip = Command::new(&interpreter);
+        pip.args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(&requirements);
+        shell::run(&mut pip)
+            .context("could not install the pinned packages; Python 3.11 or newer is needed")?;
+        fs::write(&installed, wanted)?;
+    }
+    Ok(interpreter)
+}
+
+/// Where tasks keep their own things: ignored by git, gone with `cargo clean`.
+fn work() -> PathBuf {
+    shell::root().join("target").join("xtask")
+}
+
+/// Fails unless both directories hold the same files with the same bytes.
+fn compare(committed: &Path, fresh: &Path) -> Result<()> {
+    let (left, right) = (files(committed)?, files(fresh)?);
+    let mut different: Vec<_> = left.symmetric_difference(&right).cloned().collect();
+    for file in left.intersection(&right) {
+        if fs::read(committed.join(file))? != fs::read(fresh.join(file))? {
+            different.push(file.clone());
+        }
+    }
+    if !different.is_empty() {
+        let list = different
+            .iter()
+            .map(|file| format!("\n  {}", file.display()))
+            .collect::<String>();
+        bail!(
+            "these golden files would come out different:{list}\nthe fresh ones are in {}",
+            fresh.display()
+        );
+    }
+    eprintln!("all {} golden files come out the same", left.len());
+    Ok(())
+}
+
+/// All files below `directory`, relative to it.
+fn files(directory: &Path) -> Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(current) = open.pop() {
+        let entries = fs::read_dir(&current)
+            .with_context(|| format!("could not read `{}`", current.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.insert(path.strip_prefix(directory)?.to_path_buf());
+            }
+        }
+    }
+    Ok(found)
+}

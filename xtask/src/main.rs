@@ -1,0 +1,39 @@
+//! The workspace's own chores. `cargo xtask <task>`; one file a task, this one only dispatches.
+
+use clap::{Parser, Subcommand};
+
+mod ci;
+mod fixtures;
+mod libtorch;
+mod parity;
+mod python;
+mod shell;
+
+/// The workspace's own chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything CI checks, in its order, with a table of times.
+    Ci(ci::Options),
+    /// Regenerate the golden files under bert-core/fixtures from a pinned transformers.
+    Fixtures(fixtures::Options),
+    /// Put a LibTorch that needs no CUDA in place and print what to export.
+    Libtorch(libtorch::Options),
+    /// Run all tests on several backends in one build, LibTorch and software Vulkan included.
+    Parity(parity::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Ci(options) => ci::run(&options),
+        Task::Fixtures(options) => fixtures::run(&options),
+        Task::Libtorch(options) => libtorch::run(&options),
+        Task::Parity(options) => parity::run(&options),
+    }
+}

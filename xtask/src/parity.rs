@@ -1,0 +1,199 @@
+//! `parity`: all tests, on several backends compiled into one binary.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{libtorch, python, shell};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Device labels to test; their Cargo features are compiled in.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "flex,ndarray,libtorch,wgpu:cpu"
+    )]
+    devices: Vec<String>,
+    #[command(flatten)]
+    pub(crate) real: RealFiles,
+    #[command(flatten)]
+    pub(crate) libtorch: LibTorch,
+}
+
+/// Files from outside the project, for the tests that want them.
+#[derive(Args)]
+pub(crate) struct RealFiles {
+    /// Unpacked data sets: vocab/, stsbenchmark/ and so on. Without it the tests that read them are skipped.
+    #[arg(long, env = "BERT_DATA_DIR")]
+    data: Option<PathBuf>,
+    /// all-MiniLM-L6-v2 as a directory. Without it the tests that read it are skipped.
+    #[arg(long, env = "BERT_REAL_CHECKPOINT")]
+    checkpoint: Option<PathBuf>,
+}
+
+/// Which LibTorch to build against.
+#[derive(Args)]
+pub(crate) struct LibTorch {
+    /// Where LibTorch lies or is to be put [default: bert/libtorch-2.9.0 in the user's cache directory]
+    #[arg(long = "libtorch")]
+    dir: Option<PathBuf>,
+}
+
+/// Runs the tests of the whole workspace on the devices named.
+///
+/// # Errors
+/// If a label is unknown, a device can't be had, or a test fails.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut features = Vec::new();
+    for label in &options.devices {
+        let feature = feature(label)?;
+        if !features.contains(&feature) {
+            features.push(feature);
+        }
+    }
+    if options.devices.iter().any(|label| is_vulkan(label)) {
+        require_vulkan(&options.devices)?;
+    }
+
+    let mut cargo = shell::cargo();
+    cargo.args([
+        "test",
+        "--release",
+        "--workspace",
+        "--features",
+        &features.join(","),
+    ]);
+    if features.contains(&"tch") {
+        options.libtorch.apply(&mut cargo)?;
+    }
+    cargo.env("BERT_TEST_DEVICES", options.devices.join(","));
+    options.real.apply(&mut cargo)?;
+    // Tuning times every kernel candidate, which on a software rasteriser takes longer than all tests together.
+    if options.devices.iter().any(|label| label.ends_with(":cpu"))
+        && std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_none()
+    {
+        cargo.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
+    }
+    shell::run(&mut cargo)
+}
+
+impl RealFiles {
+    /// Tells the tests where the files are, as absolute paths: each crate's tests run in a directory of their own.
+    fn apply(&self, command: &mut Command) -> Result<()> {
+        for (name, directory) in [
+            ("BERT_DATA_DIR", &self.data),
+            ("BERT_REAL_CHECKPOINT", &self.checkpoint),
+        ] {
+            if let Some(directory) = directory {
+                let found = directory.canonicalize();
+                command.env(
+                    name,
+                    found.with_context(|| format!("`{}` isn't there", directory.display()))?,
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LibTorch {
+    /// Puts LibTorch in place and `command` in its environment. A LIBTORCH that is set already is left alone.
+    ///
+    /// # Errors
+    /// If it can't be put in place.
+    pub(crate) fn apply(&self, command: &mut Command) -> Result<()> {
+        let chosen = ["LIBTORCH", "LIBTORCH_USE_PYTORCH"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        let ours = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+        if self.dir.is_some() || (ours && !chosen) {
+            let directory = libtorch::ensure(self.dir.as_deref(), Path::new(python::SYSTEM))?;
+            command
+                .env_remove("LIBTORCH_USE_PYTORCH")
+                .envs(libtorch::environment(&directory)?);
+        }
+        Ok(())
+    }
+}
+
+/// The Cargo feature behind a device label.
+fn feature(label: &str) -> Result<&'static str> {
+    Ok(match label.split(':').next().unwrap_or_default() {
+        "flex" => "flex",
+        "ndarray" => "ndarray",
+        "libtorch" => "tch",
+        "wgpu" => "wgpu",
+        "vulkan" => "vulkan",
+        "metal" => "metal",
+        "webgpu" => "webgpu",
+        "cuda" => "cuda",
+        "rocm" => "rocm",
+        "cpu" => "cpu",
+        _ => bail!(
+            "`{label}` is no device label; known are flex, ndarray, libtorch, wgpu, vulkan, metal, webgpu, cuda, \
+             rocm and cpu, some with an index or kind as in wgpu:cpu"
+        ),
+    })
+}
+
+/// Whether the device is reached through Vulkan here.
+fn is_vulkan(label: &str) -> bool {
+    cfg!(target_os = "linux")
+        && ["wgpu", "vulkan", "webgpu"].contains(&label.split(':').next().unwrap_or_default())
+}
+
+/// Says now what would otherwise come out as an adapter not found, after a long build.
+fn require_vulkan(devices: &[String]) -> Result<()> {
+    let remedy = "install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers libvulkan1, which also \
+                  renders on the CPU), or leave the device out with --devices flex,ndarray,libtorch";
+    if let Some(summary) = shell::output(Command::new("vulkaninfo").arg("--summary")) {
+        let wants_cpu = devices
+            .iter()
+            .any(|label| is_vulkan(label) && label.ends_with(":cpu"));
+        if !summary.contains("deviceName") {
+            bail!("vulkaninfo finds no Vulkan device; {remedy}");
+        }
+        if wants_cpu && !summary.contains("PHYSICAL_DEVICE_TYPE_CPU") {
+            bail!(
+                "vulkaninfo finds no Vulkan device on the CPU, which a label with :cpu asks for; {remedy}"
+            );
+        }
+        return Ok(());
+    }
+    // No vulkaninfo: a driver's manifest is the next best sign.
+    let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    let directories =
+        ["/usr/share", "/usr/local/share", "/etc"].map(|base| Path::new(base).join("vulkan/icd.d"));
+    let manifest = directories
+        .iter()
+        .filter_map(|directory| directory.read_dir().ok())
+        .flatten()
+        .flatten();
+    if !named
+        && !manifest
+            .map(|entry| entry.path())
+            .any(|path| path.extension().is_some_and(|e| e == "json"))
+    {
+        bail!("no Vulkan driver is installed; {remedy}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_map_to_features() {
+        assert_eq!(feature("libtorch:cuda:1").unwrap(), "tch");
+        assert_eq!(feature("wgpu:cpu").unwrap(), "wgpu");
+        assert_eq!(feature("cpu").unwrap(), "cpu");
+        assert!(feature("gpu").unwrap_err().to_string().contains("`gpu`"));
+        assert!(feature("").is_err());
+    }
+}
