@@ -61,10 +61,11 @@ pub fn resolve_model_with(id_or_dir: &str, options: &HubOptions) -> Result<PathB
     };
 
     let cached = CachedModel::find(&options.cache_dir, &id);
-    if let Some(cached) = &cached {
-        if cached.is_complete() && (options.offline || cached.is_settled()) {
-            return Ok(cached.snapshot.clone());
-        }
+    if let Some(cached) = &cached
+        && cached.is_complete()
+        && (options.offline || cached.is_settled())
+    {
+        return Ok(cached.snapshot.clone());
     }
     if options.offline {
         return Err(offline(&id.to_string(), cached.as_ref(), options));
@@ -87,7 +88,10 @@ pub fn resolve_model_with(id_or_dir: &str, options: &HubOptions) -> Result<PathB
 fn offline(id: &str, cached: Option<&CachedModel>, options: &HubOptions) -> Error {
     let state = match cached {
         None => "no such directory, and not in the cache".to_owned(),
-        Some(cached) => format!("only partly in the cache (no {})", cached.missing().join(", no ")),
+        Some(cached) => format!(
+            "only partly in the cache (no {})",
+            cached.missing().join(", no ")
+        ),
     };
     Error::Hub {
         id: id.to_owned(),

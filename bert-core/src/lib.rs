@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 pub mod activation;
+pub mod agreement;
 pub mod attention;
 pub mod batch;
 pub mod checkpoint;

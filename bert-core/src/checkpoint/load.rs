@@ -65,30 +65,30 @@ pub(super) fn load<M: Module>(
 
 /// Where a traversal stands in the module tree.
 #[derive(Default)]
-pub(super) struct Position {
+pub(crate) struct Position {
     path: Vec<String>,
     containers: Vec<String>,
 }
 
 impl Position {
-    pub(super) fn enter(&mut self, name: &str, container: &str) {
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
         self.path.push(name.to_owned());
         self.containers.push(container.to_owned());
     }
 
-    pub(super) fn exit(&mut self) {
+    pub(crate) fn exit(&mut self) {
         self.path.pop();
         self.containers.pop();
     }
 
     /// The parameter's name as transformers saves it.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         names::to_hugging_face(&self.path.join("."))
     }
 
     /// Whether the parameter is the weight of a `Linear`: PyTorch keeps it as `[d_output, d_input]`,
     /// Burn as `[d_input, d_output]`.
-    pub(super) fn is_transposed(&self) -> bool {
+    pub(crate) fn is_transposed(&self) -> bool {
         let in_linear = self
             .containers
             .iter()
@@ -187,7 +187,7 @@ impl ModuleMapper for Loader<'_> {
 }
 
 /// `[rows, columns]` to `[columns, rows]`, in tiles that stay in the first-level cache.
-pub(super) fn transpose<T: Copy + Default>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
+pub(crate) fn transpose<T: Copy + Default>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
     const TILE: usize = 32;
     let mut output = vec![T::default(); values.len()];
     for row_tile in (0..rows).step_by(TILE) {

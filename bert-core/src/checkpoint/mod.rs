@@ -4,11 +4,11 @@
 //! or without the prefixes `bert.` and `module.`; LayerNorm as `weight`/`bias` or `gamma`/`beta`.
 //! Written: `model.safetensors` with the names that transformers expects.
 
-mod load;
+pub(crate) mod load;
 mod names;
 mod report;
 mod save;
-mod tensors;
+pub(crate) mod tensors;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -49,13 +49,23 @@ impl StoredTensor {
         Ok(values)
     }
 
+    /// The values as f64, row-major; integers too.
+    pub(crate) fn read_f64(&self) -> Result<Vec<f64>> {
+        let bytes = (self.read)()?;
+        match self.info.dtype.as_str() {
+            "F64" => Ok(chunks(&bytes, f64::from_le_bytes)),
+            "I64" => Ok(chunks(&bytes, |b| i64::from_le_bytes(b) as f64)),
+            _ => Ok(self.read_f32()?.into_iter().map(f64::from).collect()),
+        }
+    }
+
     /// The bytes as stored.
     pub(crate) fn read_bytes(&self) -> Result<Vec<u8>> {
         (self.read)()
     }
 }
 
-fn chunks<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+fn chunks<const N: usize, T>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
     let (chunks, _) = bytes.as_chunks::<N>();
     chunks.iter().map(|chunk| convert(*chunk)).collect()
 }

@@ -68,17 +68,21 @@ impl Display for AdapterKind {
 pub fn adapters() -> Vec<AdapterInfo> {
     let families = [DeviceSpec::Cuda(0), DeviceSpec::Rocm(0)]
         .into_iter()
-        .chain([GpuApi::Metal, GpuApi::Vulkan, GpuApi::Auto, GpuApi::WebGpu].map(|api| {
-            let adapter = GpuAdapter::Best;
-            DeviceSpec::Gpu { api, adapter }
-        }))
+        .chain(
+            [GpuApi::Metal, GpuApi::Vulkan, GpuApi::Auto, GpuApi::WebGpu].map(|api| {
+                let adapter = GpuAdapter::Best;
+                DeviceSpec::Gpu { api, adapter }
+            }),
+        )
         .chain([
             DeviceSpec::LibTorch(TorchDevice::Cpu),
             DeviceSpec::Flex,
             DeviceSpec::NdArray,
             DeviceSpec::Cpu,
         ]);
-    families.flat_map(|family| open::adapters_of(&family)).collect()
+    families
+        .flat_map(|family| open::adapters_of(&family))
+        .collect()
 }
 
 /// The adapter that `spec`, a label of one graphics API, means among those the API shows.
@@ -86,10 +90,7 @@ pub fn adapters() -> Vec<AdapterInfo> {
     not(any(feature = "wgpu", test)),
     expect(dead_code, reason = "only wgpu has adapters to choose among")
 )]
-pub(super) fn choose<'a>(
-    spec: &DeviceSpec,
-    found: &'a [AdapterInfo],
-) -> Result<&'a AdapterInfo> {
+pub(super) fn choose<'a>(spec: &DeviceSpec, found: &'a [AdapterInfo]) -> Result<&'a AdapterInfo> {
     let DeviceSpec::Gpu { api, adapter } = spec else {
         unreachable!("{spec} is not a graphics adapter");
     };
@@ -164,7 +165,10 @@ mod tests {
         ];
         assert_eq!(pick("wgpu", &machine).unwrap(), "wgpu:discrete:0");
         assert_eq!(pick("wgpu", &machine[..2]).unwrap(), "wgpu:integrated:0");
-        assert_eq!(pick("wgpu:discrete:1", &machine).unwrap(), "wgpu:discrete:1");
+        assert_eq!(
+            pick("wgpu:discrete:1", &machine).unwrap(),
+            "wgpu:discrete:1"
+        );
         assert_eq!(pick("wgpu:cpu", &machine).unwrap(), "wgpu:cpu");
     }
 
@@ -173,7 +177,10 @@ mod tests {
         let machine = [found("wgpu:cpu", AdapterKind::SoftwareRasteriser)];
         let message = pick("wgpu", &machine).unwrap_err();
         assert!(message.contains("only a software rasteriser"), "{message}");
-        assert!(message.contains("`wgpu:cpu` = name of wgpu:cpu"), "{message}");
+        assert!(
+            message.contains("`wgpu:cpu` = name of wgpu:cpu"),
+            "{message}"
+        );
         assert_eq!(pick("wgpu:cpu", &machine).unwrap(), "wgpu:cpu");
     }
 
@@ -183,7 +190,11 @@ mod tests {
         let message = pick("vulkan:discrete:0", &machine).unwrap_err();
         assert!(message.contains("`vulkan:integrated:0`"), "{message}");
         assert!(pick("vulkan:cpu", &machine).is_err());
-        assert!(pick("vulkan", &[]).unwrap_err().contains("install the GPU's driver"));
+        assert!(
+            pick("vulkan", &[])
+                .unwrap_err()
+                .contains("install the GPU's driver")
+        );
         assert!(pick("webgpu", &[]).unwrap_err().contains("use `wgpu`"));
     }
 }

@@ -61,10 +61,7 @@ impl DeviceSpec {
 }
 
 /// What the option or else the variable says.
-fn named(
-    label: Option<&str>,
-    variable: Result<String, VarError>,
-) -> Result<Option<DeviceSpec>> {
+fn named(label: Option<&str>, variable: Result<String, VarError>) -> Result<Option<DeviceSpec>> {
     if let Some(label) = label {
         return label.parse().map(Some);
     }
@@ -106,14 +103,18 @@ mod tests {
     use super::*;
 
     fn preferred_label(compiled: &[&str], present: &[&str]) -> String {
-        preferred(compiled, |spec| present.contains(&spec.to_string().as_str()))
-            .unwrap()
-            .to_string()
+        preferred(compiled, |spec| {
+            present.contains(&spec.to_string().as_str())
+        })
+        .unwrap()
+        .to_string()
     }
 
     #[test]
     fn a_real_gpu_is_preferred_and_the_processor_is_next() {
-        let all = ["flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "cuda", "rocm", "cpu"];
+        let all = [
+            "flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "cuda", "rocm", "cpu",
+        ];
         assert_eq!(preferred_label(&all, &["wgpu", "cuda:0"]), "cuda:0");
         assert_eq!(preferred_label(&all, &["wgpu", "vulkan"]), "vulkan");
         assert_eq!(preferred_label(&all, &["libtorch:cuda:0", "wgpu"]), "wgpu");
@@ -127,13 +128,25 @@ mod tests {
     #[test]
     fn a_binary_without_backends_says_so() {
         let error = preferred(&[], |_| true).unwrap_err();
-        assert!(matches!(error, Error::BackendNotCompiled { feature: "flex", .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::BackendNotCompiled {
+                    feature: "flex",
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_option_wins_over_the_variable() {
         let variable = || Ok("ndarray".to_owned());
-        assert_eq!(named(Some("flex"), variable()).unwrap(), Some(DeviceSpec::Flex));
+        assert_eq!(
+            named(Some("flex"), variable()).unwrap(),
+            Some(DeviceSpec::Flex)
+        );
         assert_eq!(named(None, variable()).unwrap(), Some(DeviceSpec::NdArray));
         assert_eq!(named(None, Ok(String::new())).unwrap(), None);
         assert_eq!(named(None, Err(VarError::NotPresent)).unwrap(), None);
@@ -142,8 +155,13 @@ mod tests {
     #[test]
     fn a_bad_variable_is_named() {
         let error = named(None, Ok("gpu".to_owned())).unwrap_err().to_string();
-        assert!(error.contains("BERT_DEVICE") && error.contains("`gpu`"), "{error}");
-        let error = named(Some("gpu"), Ok("flex".to_owned())).unwrap_err().to_string();
+        assert!(
+            error.contains("BERT_DEVICE") && error.contains("`gpu`"),
+            "{error}"
+        );
+        let error = named(Some("gpu"), Ok("flex".to_owned()))
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains("BERT_DEVICE"), "{error}");
     }
 }

@@ -281,7 +281,10 @@ mod tests {
         ] {
             let error = label.parse::<DeviceSpec>().unwrap_err();
             assert!(matches!(&error, Error::DeviceLabel { label: given, .. } if given == label));
-            assert!(error.to_string().contains("libtorch[:cpu|:cuda:N|:mps]"), "{error}");
+            assert!(
+                error.to_string().contains("libtorch[:cpu|:cuda:N|:mps]"),
+                "{error}"
+            );
         }
     }
 

@@ -34,7 +34,10 @@ pub(super) fn has_gpu(device: TorchDevice) -> bool {
     }
 }
 
-#[expect(deprecated, reason = "Burn 0.22 is the last release line with LibTorch; leaving it is this file")]
+#[expect(
+    deprecated,
+    reason = "Burn 0.22 is the last release line with LibTorch; leaving it is this file"
+)]
 pub(super) fn open(spec: &DeviceSpec, device: TorchDevice) -> Result<Device> {
     match device {
         TorchDevice::Cpu => Ok(Device::libtorch()),
@@ -45,7 +48,8 @@ pub(super) fn open(spec: &DeviceSpec, device: TorchDevice) -> Result<Device> {
         TorchDevice::Mps if tch::utils::has_mps() => Ok(Device::libtorch_mps()),
         TorchDevice::Mps => Err(Error::DeviceNotFound {
             label: spec.to_string(),
-            reason: "LibTorch finds no Metal Performance Shaders, which need an Apple GPU".to_owned(),
+            reason: "LibTorch finds no Metal Performance Shaders, which need an Apple GPU"
+                .to_owned(),
         }),
     }
 }

@@ -72,7 +72,10 @@ impl DeviceSpec {
             }
             #[cfg(feature = "cpu")]
             Self::Cpu => started(self, Device::cpu()),
-            #[allow(unreachable_patterns, reason = "unreachable only with every feature on")]
+            #[allow(
+                unreachable_patterns,
+                reason = "unreachable only with every feature on"
+            )]
             _ => Err(self.not_compiled()),
         }
     }
@@ -143,7 +146,10 @@ pub(super) fn processor(spec: DeviceSpec, api: &str) -> AdapterInfo {
 }
 
 #[cfg(feature = "ndarray")]
-#[expect(deprecated, reason = "Burn 0.22 is the last release line with NdArray; leaving it is this function")]
+#[expect(
+    deprecated,
+    reason = "Burn 0.22 is the last release line with NdArray; leaving it is this function"
+)]
 fn ndarray() -> Device {
     Device::ndarray()
 }
@@ -214,14 +220,30 @@ mod tests {
 
     #[test]
     fn a_backend_that_is_not_compiled_in_names_its_feature() {
-        for label in ["flex", "ndarray", "libtorch", "wgpu", "vulkan:cpu", "metal", "webgpu", "cuda", "rocm", "cpu"] {
+        for label in [
+            "flex",
+            "ndarray",
+            "libtorch",
+            "wgpu",
+            "vulkan:cpu",
+            "metal",
+            "webgpu",
+            "cuda",
+            "rocm",
+            "cpu",
+        ] {
             let spec: DeviceSpec = label.parse().unwrap();
             if spec.is_compiled() {
                 continue;
             }
             let error = spec.open().unwrap_err();
             assert!(matches!(error, Error::BackendNotCompiled { .. }), "{error}");
-            assert!(error.to_string().contains(&format!("--features {}", spec.feature())), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains(&format!("--features {}", spec.feature())),
+                "{error}"
+            );
             assert!(!spec.has_gpu());
             assert!(adapters_of(&spec).is_empty());
         }

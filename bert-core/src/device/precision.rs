@@ -105,7 +105,10 @@ mod tests {
     #[test]
     fn names_parse_and_print() {
         for precision in Precision::ALL {
-            assert_eq!(precision.to_string().parse::<Precision>().unwrap(), precision);
+            assert_eq!(
+                precision.to_string().parse::<Precision>().unwrap(),
+                precision
+            );
         }
         assert_eq!("BF16".parse::<Precision>().unwrap(), Precision::BF16);
         let error = "f8".parse::<Precision>().unwrap_err().to_string();

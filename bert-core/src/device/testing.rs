@@ -14,7 +14,11 @@ pub fn test_devices() -> Vec<(String, Device)> {
     let specs: Vec<DeviceSpec> = match std::env::var("BERT_TEST_DEVICES") {
         Ok(labels) if !labels.trim().is_empty() => labels
             .split(',')
-            .map(|label| label.parse().unwrap_or_else(|error| panic!("BERT_TEST_DEVICES: {error}")))
+            .map(|label| {
+                label
+                    .parse()
+                    .unwrap_or_else(|error| panic!("BERT_TEST_DEVICES: {error}"))
+            })
             .collect(),
         _ => [
             DeviceSpec::Flex,

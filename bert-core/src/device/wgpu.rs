@@ -30,7 +30,10 @@ static STATE: Mutex<State> = Mutex::new(State {
 
 /// The adapters that `api` shows, one for each label that opens one.
 pub(super) fn adapters(api: GpuApi) -> Vec<AdapterInfo> {
-    list(api, &mut STATE.lock().unwrap_or_else(PoisonError::into_inner))
+    list(
+        api,
+        &mut STATE.lock().unwrap_or_else(PoisonError::into_inner),
+    )
 }
 
 /// The adapter that the bare label of `api` means.
@@ -54,7 +57,8 @@ pub(super) fn open(spec: &DeviceSpec, api: GpuApi) -> Result<Device> {
             label: spec.to_string(),
             reason,
         };
-        let options = RuntimeOptions::try_default().map_err(|error| not_found(error.to_string()))?;
+        let options =
+            RuntimeOptions::try_default().map_err(|error| not_found(error.to_string()))?;
         match try_init_setup::<AutoGraphicsApi>(&device, options) {
             Ok(setup) => {
                 let started = setup.adapter.get_info().name;
@@ -139,7 +143,9 @@ fn number(api: GpuApi, infos: Vec<wgpu::AdapterInfo>) -> Vec<AdapterInfo> {
                 adapter: label(index),
             },
             name: info.name,
-            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
             api: format!("{:?}", info.backend),
             kind,
         });

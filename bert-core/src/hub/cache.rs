@@ -53,7 +53,9 @@ impl CachedModel {
 
     /// Whether nothing more can be hoped for: each optional file is there or known to be absent.
     pub(super) fn is_settled(&self) -> bool {
-        OPTIONAL.iter().all(|name| self.has(name) || self.knows_absent(name))
+        OPTIONAL
+            .iter()
+            .all(|name| self.has(name) || self.knows_absent(name))
     }
 
     /// What the model needs and the cache lacks, in words.
@@ -97,9 +99,10 @@ impl CachedModel {
     /// Takes a file out of the snapshot, together with the blob of the cache it links to.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let path = self.snapshot.join(name);
-        let blob = std::fs::canonicalize(&path)
-            .ok()
-            .filter(|blob| blob.parent().is_some_and(|parent| parent.ends_with("blobs")));
+        let blob = std::fs::canonicalize(&path).ok().filter(|blob| {
+            blob.parent()
+                .is_some_and(|parent| parent.ends_with("blobs"))
+        });
         for file in blob.into_iter().chain([path]) {
             match std::fs::remove_file(&file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

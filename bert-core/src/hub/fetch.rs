@@ -14,7 +14,7 @@ use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
-use super::cache::{CachedModel, is_commit};
+use super::cache::{CachedModel, folder, is_commit};
 use super::files::{OPTIONAL, SAFETENSORS_INDEX, plan, shards};
 use super::id::ModelId;
 use super::options::HubOptions;
@@ -54,7 +54,11 @@ pub(super) fn fetch(
         let reason = format!("{} names no commit for it: is it a hub?", options.endpoint);
         return Err(session.error(reason, None).into());
     }
-    let listed: BTreeSet<String> = info.siblings.into_iter().map(|file| file.rfilename).collect();
+    let listed: BTreeSet<String> = info
+        .siblings
+        .into_iter()
+        .map(|file| file.rfilename)
+        .collect();
     let plan = plan(&listed).map_err(|reason| session.error(reason, None))?;
 
     let model = CachedModel::at(&options.cache_dir, id, info.sha);
@@ -66,7 +70,8 @@ pub(super) fn fetch(
     if plan.weights == SAFETENSORS_INDEX {
         for shard in shards(&model.snapshot.join(SAFETENSORS_INDEX))? {
             if !listed.contains(&shard) {
-                let reason = format!("{SAFETENSORS_INDEX} names {shard}, which the repository lacks");
+                let reason =
+                    format!("{SAFETENSORS_INDEX} names {shard}, which the repository lacks");
                 return Err(session.error(reason, None).into());
             }
             session.file(&repo, &model, &shard)?;
@@ -80,6 +85,11 @@ pub(super) fn fetch(
         .repo(session.named(&id.revision))
         .create_ref(&model.commit)
         .map_err(|error| Error::io("write the revision into", &options.cache_dir, error))?;
+    if id.revision != model.commit {
+        // `hf-hub` notes a commit under its own name, which the layout does not have.
+        let refs = folder(&options.cache_dir, id).join("refs");
+        let _ = std::fs::remove_file(refs.join(&model.commit));
+    }
     Ok(model.snapshot)
 }
 
@@ -128,7 +138,11 @@ impl<'a> Session<'a> {
         let path = model.snapshot.join(name);
         let length = |path: &PathBuf| std::fs::metadata(path).ok().map(|found| found.len());
         if metadata.commit_hash() != model.commit {
-            let reason = format!("{name} belongs to commit {}, not {}", metadata.commit_hash(), model.commit);
+            let reason = format!(
+                "{name} belongs to commit {}, not {}",
+                metadata.commit_hash(),
+                model.commit
+            );
             return Err(self.error(reason, None).into());
         }
         if length(&path) == Some(size) {
@@ -136,7 +150,10 @@ impl<'a> Session<'a> {
         }
         model.remove(name)?;
 
-        let blob = self.cache.repo(self.named(&model.commit)).blob_path(metadata.etag());
+        let blob = self
+            .cache
+            .repo(self.named(&model.commit))
+            .blob_path(metadata.etag());
         let part = blob.with_extension("part");
         if length(&part).is_some_and(|length| length >= size) {
             std::fs::remove_file(&part).map_err(|error| Error::io("remove", part, error))?;
@@ -160,7 +177,11 @@ impl<'a> Session<'a> {
         Error::Hub {
             id: self.id.to_string(),
             reason,
-            source: source.map(|source| Box::new(source) as _),
+            source: source.map(|source| match source {
+                // The wrapper only repeats what it wraps.
+                ApiError::RequestError(cause) => cause as _,
+                other => Box::new(other) as _,
+            }),
         }
     }
 
@@ -193,13 +214,19 @@ impl<'a> Session<'a> {
                     format!("{endpoint} answers {status}: try again later")
                 }
                 (ureq::Error::Json(_), _) => {
-                    format!("{endpoint} answers with something else than a model's description: is it a hub?")
-                }
-                _ => {
-                    unreachable = true;
                     format!(
-                        "{endpoint} cannot be reached: check the network and HF_ENDPOINT, or give a directory"
+                        "{endpoint} answers with something else than a model's description: is it a hub?"
                     )
+                }
+                (cause, _) => {
+                    unreachable = true;
+                    // rustls reports through I/O errors, so that only the text tells.
+                    let remedy = if cause.to_string().contains("certificate") {
+                        "its certificate is not one of the public web, as behind a proxy that opens TLS: use `hf download` and give the directory that it prints"
+                    } else {
+                        "check the network and HF_ENDPOINT, or give a directory"
+                    };
+                    format!("{endpoint} cannot be reached: {remedy}")
                 }
             },
             ApiError::LockAcquisition(_) => {
@@ -263,7 +290,10 @@ impl Progress for Meter {
             let end = if self.live { "\r" } else { "" };
             let seconds = self.start.elapsed().as_secs_f64();
             let megabytes = self.size as f64 / 1e6;
-            eprintln!("{end}downloaded {} ({megabytes:.1} MB in {seconds:.1} s)", self.name);
+            eprintln!(
+                "{end}downloaded {} ({megabytes:.1} MB in {seconds:.1} s)",
+                self.name
+            );
         }
     }
 }

@@ -40,7 +40,9 @@ pub(super) struct Plan {
 /// Picks the files a model needs from those `listed`; the error says what the repository lacks.
 pub(super) fn plan(listed: &BTreeSet<String>) -> Result<Plan, String> {
     if !listed.contains(CONFIG) {
-        return Err(format!("the repository has no {CONFIG}: it is not a transformers model"));
+        return Err(format!(
+            "the repository has no {CONFIG}: it is not a transformers model"
+        ));
     }
     let weights = [SAFETENSORS, SAFETENSORS_INDEX, PYTORCH]
         .into_iter()
@@ -52,7 +54,11 @@ pub(super) fn plan(listed: &BTreeSet<String>) -> Result<Plan, String> {
         })?;
     let optional = OPTIONAL.into_iter().filter(|name| listed.contains(*name));
     Ok(Plan {
-        small: [CONFIG].into_iter().chain(optional).map(str::to_owned).collect(),
+        small: [CONFIG]
+            .into_iter()
+            .chain(optional)
+            .map(str::to_owned)
+            .collect(),
         weights,
     })
 }
@@ -67,14 +73,16 @@ struct Index {
 pub(super) fn shards(path: &Path) -> Result<BTreeSet<String>> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
     let malformed = |reason: String| Error::malformed(path, "safetensors index", reason);
-    let index: Index =
-        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    let index: Index = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     let shards: BTreeSet<String> = index.weight_map.into_values().collect();
     if shards.is_empty() {
         return Err(malformed("its weight_map is empty".to_owned()));
     }
     // Names become paths: none may lead out of the directory.
-    match shards.iter().find(|name| name.contains(['/', '\\', ':']) || name.starts_with('.')) {
+    match shards
+        .iter()
+        .find(|name| name.contains(['/', '\\', ':']) || name.starts_with('.'))
+    {
         Some(name) => Err(malformed(format!("`{name}` is not a plain file name"))),
         None => Ok(shards),
     }
@@ -90,17 +98,37 @@ mod tests {
 
     #[test]
     fn safetensors_come_before_an_index_before_pytorch() {
-        let all = [PYTORCH, SAFETENSORS_INDEX, SAFETENSORS, CONFIG, "README.md", VOCAB];
+        let all = [
+            PYTORCH,
+            SAFETENSORS_INDEX,
+            SAFETENSORS,
+            CONFIG,
+            "README.md",
+            VOCAB,
+        ];
         assert_eq!(planned(&all).unwrap().weights, SAFETENSORS);
         assert_eq!(planned(&all).unwrap().small, [CONFIG, VOCAB]);
-        assert_eq!(planned(&[PYTORCH, SAFETENSORS_INDEX, CONFIG]).unwrap().weights, SAFETENSORS_INDEX);
+        assert_eq!(
+            planned(&[PYTORCH, SAFETENSORS_INDEX, CONFIG])
+                .unwrap()
+                .weights,
+            SAFETENSORS_INDEX
+        );
         assert_eq!(planned(&[PYTORCH, CONFIG]).unwrap().weights, PYTORCH);
     }
 
     #[test]
     fn a_repository_without_weights_or_config_says_so() {
-        assert!(planned(&[CONFIG, "tf_model.h5"]).unwrap_err().contains("no weights"));
-        assert!(planned(&[SAFETENSORS]).unwrap_err().contains("no config.json"));
+        assert!(
+            planned(&[CONFIG, "tf_model.h5"])
+                .unwrap_err()
+                .contains("no weights")
+        );
+        assert!(
+            planned(&[SAFETENSORS])
+                .unwrap_err()
+                .contains("no config.json")
+        );
     }
 
     #[test]
@@ -108,7 +136,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(SAFETENSORS_INDEX);
         for (text, good) in [
-            (r#"{"weight_map": {"a": "model-1.safetensors", "b": "model-1.safetensors"}}"#, true),
+            (
+                r#"{"weight_map": {"a": "model-1.safetensors", "b": "model-1.safetensors"}}"#,
+                true,
+            ),
             (r#"{"weight_map": {"a": "../other"}}"#, false),
             (r#"{"weight_map": {"a": "/etc/passwd"}}"#, false),
             (r#"{"weight_map": {"a": ".."}}"#, false),

@@ -90,7 +90,11 @@ mod tests {
     fn ids_with_and_without_owner_and_revision() {
         for (text, name, revision) in [
             ("bert-base-uncased", "bert-base-uncased", "main"),
-            ("google/bert_uncased_L-2_H-128_A-2", "google/bert_uncased_L-2_H-128_A-2", "main"),
+            (
+                "google/bert_uncased_L-2_H-128_A-2",
+                "google/bert_uncased_L-2_H-128_A-2",
+                "main",
+            ),
             ("owner/name@v1.0", "owner/name", "v1.0"),
             ("name@refs/pr/1", "name", "refs/pr/1"),
         ] {
@@ -101,7 +105,9 @@ mod tests {
     #[test]
     fn ids_print_as_they_are_typed() {
         for text in ["bert-base-uncased", "owner/name", "owner/name@v1.0"] {
-            let Ok(Named::Id(id)) = parse(text) else { panic!("{text}") };
+            let Ok(Named::Id(id)) = parse(text) else {
+                panic!("{text}")
+            };
             assert_eq!(id.to_string(), text);
         }
     }
@@ -109,8 +115,16 @@ mod tests {
     #[test]
     fn paths_are_told_from_ids() {
         for text in [
-            "./model", "../model", "/models/bert", "~/bert", "models/bert/base", "model/",
-            "C:\\models", "models\\bert", "./model@2", ".",
+            "./model",
+            "../model",
+            "/models/bert",
+            "~/bert",
+            "models/bert/base",
+            "model/",
+            "C:\\models",
+            "models\\bert",
+            "./model@2",
+            ".",
         ] {
             assert_eq!(parse(text).unwrap(), Named::Path, "{text}");
         }
@@ -119,8 +133,18 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         for text in [
-            "", "a b", "owner/", "owner/na me", "owner/../name", "a--b", "-a", "name@", "name@../x",
-            "owner/é", "name@a b", &"x".repeat(97),
+            "",
+            "a b",
+            "owner/",
+            "owner/na me",
+            "owner/../name",
+            "a--b",
+            "-a",
+            "name@",
+            "name@../x",
+            "owner/é",
+            "name@a b",
+            &"x".repeat(97),
         ] {
             match parse(text) {
                 Ok(Named::Path) if text == "owner/" => {}

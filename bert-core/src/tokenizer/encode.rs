@@ -46,6 +46,9 @@ impl BertTokenizer {
 
     /// Encodes two texts as `[CLS] A [SEP] B [SEP]`.
     ///
+    /// An empty second text still gets its `[SEP]`, as it does when transformers encodes a batch
+    /// (called with one pair, it drops an empty second text).
+    ///
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn encode_pair(

@@ -1,173 +1,15 @@
 //! Models by hub id, against a small server that answers as the hub does.
 
+mod server;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use bert_core::Error;
 use bert_core::hub::{HubOptions, resolve_model_with};
 use tempfile::TempDir;
 
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const ID: &str = "owner/tiny-bert";
-
-/// How the server misbehaves.
-#[derive(Default, Clone)]
-struct Faults {
-    /// The access token that is asked for.
-    token: Option<&'static str>,
-    /// The file that breaks off half-way, promised whole.
-    breaks_off: Option<&'static str>,
-    /// The file that is sent by half, and promised by half.
-    sent_short: Option<&'static str>,
-    /// The status every request gets.
-    status: Option<u16>,
-}
-
-struct Request {
-    path: String,
-    range: Option<String>,
-    authorization: Option<String>,
-}
-
-struct Server {
-    endpoint: String,
-    shared: Arc<Mutex<Shared>>,
-}
-
-struct Shared {
-    files: BTreeMap<String, Vec<u8>>,
-    faults: Faults,
-    requests: Vec<Request>,
-}
-
-impl Server {
-    fn start(files: &[(&str, &[u8])]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
-        let shared = Arc::new(Mutex::new(Shared {
-            files: files.collect(),
-            faults: Faults::default(),
-            requests: Vec::new(),
-        }));
-        let served = Arc::clone(&shared);
-        // Ends with the test process.
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                // A client that hangs up early is no reason to stop serving.
-                let _ = answer(stream.unwrap(), &mut served.lock().unwrap());
-            }
-        });
-        Self { endpoint, shared }
-    }
-
-    fn set(&self, faults: Faults) {
-        self.shared.lock().unwrap().faults = faults;
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) {
-        self.shared.lock().unwrap().files.insert(name.to_owned(), bytes.to_vec());
-    }
-
-    /// The paths asked for since the last call.
-    fn requests(&self) -> Vec<Request> {
-        std::mem::take(&mut self.shared.lock().unwrap().requests)
-    }
-}
-
-fn read_request(stream: &TcpStream) -> std::io::Result<Request> {
-    let mut lines = BufReader::new(stream).lines();
-    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    let mut request = Request {
-        path: first.split(' ').nth(1).unwrap_or_default().to_owned(),
-        range: None,
-        authorization: None,
-    };
-    for line in lines {
-        let line = line?;
-        let Some((name, value)) = line.split_once(": ") else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "range" => request.range = Some(value.to_owned()),
-            "authorization" => request.authorization = Some(value.to_owned()),
-            _ => {}
-        }
-    }
-    Ok(request)
-}
-
-fn answer(mut stream: TcpStream, shared: &mut Shared) -> std::io::Result<()> {
-    let request = read_request(&stream)?;
-    let faults = shared.faults.clone();
-    let mut reply = |status: u16, headers: &str, promised: usize, body: &[u8]| {
-        write!(
-            stream,
-            "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {promised}\r\n{headers}\r\n"
-        )?;
-        stream.write_all(body)
-    };
-
-    let authorized = faults
-        .token
-        .is_none_or(|token| request.authorization == Some(format!("Bearer {token}")));
-    let info_paths = [
-        format!("/api/models/{ID}/revision/main"),
-        format!("/api/models/{ID}/revision/{COMMIT}"),
-    ];
-    let file = request
-        .path
-        .strip_prefix(&format!("/{ID}/resolve/{COMMIT}/"))
-        .and_then(|name| shared.files.get_key_value(name));
-    let outcome = if let Some(status) = faults.status {
-        reply(status, "", 0, b"")
-    } else if !authorized {
-        reply(401, "", 0, b"")
-    } else if info_paths.contains(&request.path) {
-        let siblings: Vec<_> = shared
-            .files
-            .keys()
-            .map(|name| serde_json::json!({ "rfilename": name }))
-            .collect();
-        let info = serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string();
-        reply(200, "content-type: application/json\r\n", info.len(), info.as_bytes())
-    } else if let Some((name, bytes)) = file {
-        let (first, last) = request
-            .range
-            .as_deref()
-            .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'))
-            .expect("hf-hub always asks for a range");
-        let first: usize = first.parse().unwrap();
-        let end = last.parse().map_or(bytes.len(), |last: usize| last + 1);
-        if first >= bytes.len() {
-            reply(416, "", 0, b"")
-        } else {
-            let probing = !last.is_empty();
-            let headers = format!(
-                "x-repo-commit: {COMMIT}\r\netag: \"etag-of-{}\"\r\ncontent-range: bytes {first}-{}/{}\r\n",
-                name.replace('/', "-"),
-                end - 1,
-                bytes.len()
-            );
-            let body = &bytes[first..end];
-            let half = &body[..body.len() / 2];
-            match Some(name.as_str()) {
-                name if !probing && name == faults.breaks_off => {
-                    reply(206, &headers, body.len(), half)
-                }
-                name if !probing && name == faults.sent_short => {
-                    reply(206, &headers, half.len(), half)
-                }
-                _ => reply(206, &headers, body.len(), body),
-            }
-        }
-    } else {
-        reply(404, "", 0, b"")
-    };
-    shared.requests.push(request);
-    outcome
-}
+use server::{COMMIT, Faults, ID, Server};
 
 /// The files of a model as small as can be, and one nobody needs.
 fn tiny() -> Vec<(&'static str, &'static [u8])> {
@@ -179,7 +21,10 @@ fn tiny() -> Vec<(&'static str, &'static [u8])> {
         ("tokenizer.json", b"{}"),
         ("vocab.txt", b"[PAD]\n"),
         ("modules.json", b"[]"),
-        ("1_Pooling/config.json", br#"{"word_embedding_dimension": 4}"#),
+        (
+            "1_Pooling/config.json",
+            br#"{"word_embedding_dimension": 4}"#,
+        ),
     ]
 }
 
@@ -233,7 +78,14 @@ fn downloads_what_a_model_needs_into_the_hub_layout() {
     assert_eq!(dir, folder.join("snapshots").join(COMMIT));
     assert_eq!(
         names(&dir),
-        ["1_Pooling", "config.json", "model.safetensors", "modules.json", "tokenizer.json", "vocab.txt"]
+        [
+            "1_Pooling",
+            "config.json",
+            "model.safetensors",
+            "modules.json",
+            "tokenizer.json",
+            "vocab.txt"
+        ]
     );
     for (name, bytes) in tiny() {
         match name {
@@ -241,7 +93,11 @@ fn downloads_what_a_model_needs_into_the_hub_layout() {
             _ => assert_eq!(std::fs::read(dir.join(name)).unwrap(), bytes, "{name}"),
         }
     }
-    assert_eq!(std::fs::read_to_string(folder.join("refs/main")).unwrap(), COMMIT);
+    assert_eq!(names(&folder.join("refs")), ["main"]);
+    assert_eq!(
+        std::fs::read_to_string(folder.join("refs/main")).unwrap(),
+        COMMIT
+    );
     assert!(folder.join("blobs/etag-of-model.safetensors").is_file());
     // What the repository lacks is noted, so that nobody has to ask again.
     let absent = folder.join(".no_exist").join(COMMIT);
@@ -259,7 +115,10 @@ fn the_second_call_asks_nothing() {
     let first = resolve_model_with(ID, &options).unwrap();
     assert!(!server.requests().is_empty());
     assert_eq!(resolve_model_with(ID, &options).unwrap(), first);
-    assert_eq!(resolve_model_with(&format!("{ID}@{COMMIT}"), &options).unwrap(), first);
+    assert_eq!(
+        resolve_model_with(&format!("{ID}@{COMMIT}"), &options).unwrap(),
+        first
+    );
     options.offline = true;
     assert_eq!(resolve_model_with(ID, &options).unwrap(), first);
     assert!(server.requests().is_empty());
@@ -305,7 +164,10 @@ fn offline_and_not_cached_says_how_to_get_it() {
     let error = resolve_model_with(ID, &options).unwrap_err();
     assert!(matches!(error, Error::Hub { .. }));
     let text = message(&error);
-    assert!(text.contains("HF_HUB_OFFLINE") && text.contains(&format!("hf download {ID}")), "{text}");
+    assert!(
+        text.contains("HF_HUB_OFFLINE") && text.contains(&format!("hf download {ID}")),
+        "{text}"
+    );
     assert!(server.requests().is_empty());
 }
 
@@ -316,7 +178,10 @@ fn offline_and_partly_cached_says_what_is_missing() {
     std::fs::remove_file(dir.join("model.safetensors")).unwrap();
     options.offline = true;
     let text = message(&resolve_model_with(ID, &options).unwrap_err());
-    assert!(text.contains("only partly in the cache (no weights)"), "{text}");
+    assert!(
+        text.contains("only partly in the cache (no weights)"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -324,7 +189,10 @@ fn an_unknown_model_or_revision_says_so() {
     let (_server, _cache, options) = setup();
     for id in ["owner/other", "owner/tiny-bert@v9"] {
         let text = message(&resolve_model_with(id, &options).unwrap_err());
-        assert!(text.contains(id) && text.contains("no such model or revision (404)"), "{text}");
+        assert!(
+            text.contains(id) && text.contains("no such model or revision (404)"),
+            "{text}"
+        );
     }
 }
 
@@ -333,7 +201,10 @@ fn an_unreachable_hub_says_so() {
     let cache = tempfile::tempdir().unwrap();
     let options = options("http://127.0.0.1:1", &cache);
     let text = message(&resolve_model_with(ID, &options).unwrap_err());
-    assert!(text.contains("http://127.0.0.1:1 cannot be reached"), "{text}");
+    assert!(
+        text.contains("http://127.0.0.1:1 cannot be reached"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -344,7 +215,10 @@ fn a_private_model_needs_the_token() {
         ..Faults::default()
     });
     let text = message(&resolve_model_with(ID, &options).unwrap_err());
-    assert!(text.contains("401") && text.contains("set HF_TOKEN"), "{text}");
+    assert!(
+        text.contains("401") && text.contains("set HF_TOKEN"),
+        "{text}"
+    );
 
     options.token = Some("wrong".to_owned());
     let text = message(&resolve_model_with(ID, &options).unwrap_err());
@@ -354,7 +228,12 @@ fn a_private_model_needs_the_token() {
     options.token = Some("secret".to_owned());
     resolve_model_with(ID, &options).unwrap();
     for request in server.requests() {
-        assert_eq!(request.authorization.as_deref(), Some("Bearer secret"), "{}", request.path);
+        assert_eq!(
+            request.authorization.as_deref(),
+            Some("Bearer secret"),
+            "{}",
+            request.path
+        );
     }
     assert!(!format!("{options:?}").contains("secret"));
 }
@@ -385,24 +264,36 @@ fn sharded_weights_come_with_their_index() {
     let cache = tempfile::tempdir().unwrap();
     let mut options = options(&server.endpoint, &cache);
     let dir = resolve_model_with(ID, &options).unwrap();
-    assert_eq!(std::fs::read(dir.join("model-00002-of-00002.safetensors")).unwrap(), b"second");
+    assert_eq!(
+        std::fs::read(dir.join("model-00002-of-00002.safetensors")).unwrap(),
+        b"second"
+    );
 
     options.offline = true;
     resolve_model_with(ID, &options).unwrap();
     std::fs::remove_file(dir.join("model-00002-of-00002.safetensors")).unwrap();
     let text = message(&resolve_model_with(ID, &options).unwrap_err());
-    assert!(text.contains("no model-00002-of-00002.safetensors"), "{text}");
+    assert!(
+        text.contains("no model-00002-of-00002.safetensors"),
+        "{text}"
+    );
 }
 
 #[test]
 fn an_index_that_names_a_missing_shard_is_refused() {
     let server = Server::start(&[
         ("config.json", b"{}"),
-        ("model.safetensors.index.json", br#"{"weight_map": {"a": "gone.safetensors"}}"#),
+        (
+            "model.safetensors.index.json",
+            br#"{"weight_map": {"a": "gone.safetensors"}}"#,
+        ),
     ]);
     let cache = tempfile::tempdir().unwrap();
     let text = message(&resolve_model_with(ID, &options(&server.endpoint, &cache)).unwrap_err());
-    assert!(text.contains("gone.safetensors, which the repository lacks"), "{text}");
+    assert!(
+        text.contains("gone.safetensors, which the repository lacks"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -461,7 +352,12 @@ fn a_transfer_that_ends_early_without_an_error_is_discarded() {
 
     server.set(Faults::default());
     let dir = resolve_model_with(ID, &options).unwrap();
-    assert_eq!(std::fs::metadata(dir.join("model.safetensors")).unwrap().len(), 36);
+    assert_eq!(
+        std::fs::metadata(dir.join("model.safetensors"))
+            .unwrap()
+            .len(),
+        36
+    );
 }
 
 #[test]
@@ -475,7 +371,12 @@ fn a_finished_part_or_a_short_file_from_a_killed_process_does_not_stay() {
     std::fs::write(snapshot.join("model.safetensors"), "0123").unwrap();
     let dir = resolve_model_with(ID, &options).unwrap();
     assert_eq!(std::fs::read(dir.join("vocab.txt")).unwrap(), b"[PAD]\n");
-    assert_eq!(std::fs::metadata(dir.join("model.safetensors")).unwrap().len(), 36);
+    assert_eq!(
+        std::fs::metadata(dir.join("model.safetensors"))
+            .unwrap()
+            .len(),
+        36
+    );
 }
 
 #[test]
@@ -484,7 +385,10 @@ fn a_cached_commit_stays_when_the_repository_moves_on() {
     let dir = resolve_model_with(ID, &options).unwrap();
     server.put("config.json", br#"{"hidden_size": 8}"#);
     resolve_model_with(ID, &options).unwrap();
-    assert_eq!(std::fs::read(dir.join("config.json")).unwrap(), br#"{"hidden_size": 4}"#);
+    assert_eq!(
+        std::fs::read(dir.join("config.json")).unwrap(),
+        br#"{"hidden_size": 4}"#
+    );
 }
 
 #[test]
@@ -505,7 +409,10 @@ fn a_directory_is_itself_and_a_missing_path_is_named() {
     assert!(text.contains("it is a file"), "{text}");
 
     let text = message(&resolve_model_with("no model", &options).unwrap_err());
-    assert!(text.contains("neither an existing directory nor a hub id"), "{text}");
+    assert!(
+        text.contains("neither an existing directory nor a hub id"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -522,13 +429,28 @@ fn the_environment_is_read_as_huggingface_hub_reads_it() {
     let plain = from(&[]);
     assert_eq!(plain.endpoint, "https://huggingface.co");
     assert_eq!(plain.cache_dir, home.path().join(".cache/huggingface/hub"));
-    assert_eq!((plain.token, plain.offline, plain.progress), (None, false, true));
+    assert_eq!(
+        (plain.token, plain.offline, plain.progress),
+        (None, false, true)
+    );
 
     assert_eq!(from(&[("HF_HOME", "/a")]).cache_dir, Path::new("/a/hub"));
-    assert_eq!(from(&[("HF_HOME", "~/a")]).cache_dir, home.path().join("a/hub"));
-    assert_eq!(from(&[("XDG_CACHE_HOME", "/x")]).cache_dir, Path::new("/x/huggingface/hub"));
-    assert_eq!(from(&[("HF_HOME", "/a"), ("HF_HUB_CACHE", "/b")]).cache_dir, Path::new("/b"));
-    assert_eq!(from(&[("HF_ENDPOINT", "http://mirror/")]).endpoint, "http://mirror");
+    assert_eq!(
+        from(&[("HF_HOME", "~/a")]).cache_dir,
+        home.path().join("a/hub")
+    );
+    assert_eq!(
+        from(&[("XDG_CACHE_HOME", "/x")]).cache_dir,
+        Path::new("/x/huggingface/hub")
+    );
+    assert_eq!(
+        from(&[("HF_HOME", "/a"), ("HF_HUB_CACHE", "/b")]).cache_dir,
+        Path::new("/b")
+    );
+    assert_eq!(
+        from(&[("HF_ENDPOINT", "http://mirror/")]).endpoint,
+        "http://mirror"
+    );
     for value in ["1", "true", "YES", "On"] {
         assert!(from(&[("HF_HUB_OFFLINE", value)]).offline, "{value}");
     }
@@ -541,6 +463,14 @@ fn the_environment_is_read_as_huggingface_hub_reads_it() {
     std::fs::write(&token, "of-the-file\n").unwrap();
     let hf_home = ("HF_HOME", home.path().to_str().unwrap());
     assert_eq!(from(&[hf_home]).token.as_deref(), Some("of-the-file"));
-    assert_eq!(from(&[("HF_TOKEN_PATH", token.to_str().unwrap())]).token.as_deref(), Some("of-the-file"));
-    assert_eq!(from(&[hf_home, ("HF_TOKEN", " mine ")]).token.as_deref(), Some("mine"));
+    assert_eq!(
+        from(&[("HF_TOKEN_PATH", token.to_str().unwrap())])
+            .token
+            .as_deref(),
+        Some("of-the-file")
+    );
+    assert_eq!(
+        from(&[hf_home, ("HF_TOKEN", " mine ")]).token.as_deref(),
+        Some("mine")
+    );
 }
