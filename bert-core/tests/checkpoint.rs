@@ -1,0 +1,290 @@
+//! Checkpoints in every shape found on disk, and what happens to broken ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bert_core::agreement::{FORWARD_BAR, Golden};
+use bert_core::checkpoint::{Checkpoint, Loading, save};
+use bert_core::device::{Device, test_devices};
+use bert_core::model::BertModel;
+use bert_core::{Error, Result};
+use serde_json::{Value, json};
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+fn device() -> Device {
+    test_devices().swap_remove(0).1
+}
+
+/// A copy of a fixture that a test may damage.
+fn copy_of(name: &str) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture(name)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    copy
+}
+
+fn edit_config(dir: &Path, edit: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    let path = dir.join("config.json");
+    let mut value: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    edit(value.as_object_mut().unwrap());
+    fs::write(path, value.to_string()).unwrap();
+}
+
+fn load(dir: &Path) -> Result<BertModel> {
+    BertModel::from_dir(dir, &device())
+}
+
+fn load_error(dir: &Path) -> String {
+    load(dir).map(|_| ()).unwrap_err().to_string()
+}
+
+/// Largest difference from the reference of `tiny-erf`.
+fn distance(dir: &Path) -> f64 {
+    let golden = Golden::open(fixture("tiny-erf")).unwrap();
+    golden
+        .probe()
+        .forward(&load(dir).unwrap(), &device())
+        .differences(golden.reference())
+        .into_iter()
+        .map(|difference| difference.max_abs)
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn every_format_gives_the_same_model() {
+    for format in ["bin-zip", "bin-legacy", "bin-module-prefix", "sharded"] {
+        let distance = distance(&fixture("formats").join(format));
+        assert!(distance <= FORWARD_BAR, "{format}: {distance:e}");
+    }
+}
+
+#[test]
+fn half_precision_files_keep_their_rounded_values() {
+    use safetensors::SafeTensors;
+    let bytes = fs::read(fixture("formats/reference.safetensors")).unwrap();
+    let reference = SafeTensors::deserialize(&bytes).unwrap();
+    let golden = Golden::open(fixture("tiny-erf")).unwrap();
+    for format in ["f16", "bf16"] {
+        let model = load(&fixture("formats").join(format)).unwrap();
+        let trace = golden.probe().forward(&model, &device());
+        for output in ["sequence_output", "pooled_output"] {
+            let tensor = reference.tensor(&format!("{format}.{output}")).unwrap();
+            let (expected, _) = tensor.data().as_chunks::<8>();
+            for (found, expected) in trace.get(output).unwrap().iter().zip(expected) {
+                let difference = (found - f64::from_le_bytes(*expected)).abs();
+                assert!(difference <= FORWARD_BAR, "{format} {output}: {difference:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn old_names_and_heads_are_reported_not_refused() {
+    let checkpoint = Checkpoint::open(fixture("formats/bin-module-prefix")).unwrap();
+    let (_, report) = checkpoint.load_model(Loading::Strict, &device()).unwrap();
+    assert!(report.is_exact());
+    let ignored: Vec<_> = report.ignored.iter().map(|i| i.name.as_str()).collect();
+    assert_eq!(ignored, ["module.bert.embeddings.position_ids"]);
+
+    let checkpoint = Checkpoint::open(fixture("formats/pretraining-gamma-beta")).unwrap();
+    let (model, report) = checkpoint.load_model(Loading::Strict, &device()).unwrap();
+    assert!(report.is_exact() && model.pooler.is_some());
+    assert!(report.ignored.iter().all(|i| i.name.starts_with("cls.")));
+    assert!(!report.ignored.is_empty());
+    assert!(report.to_string().contains("cls.seq_relationship.weight"));
+}
+
+#[test]
+fn a_checkpoint_without_pooler_gives_a_model_without_one() {
+    let model = load(&fixture("tiny-mlm")).unwrap();
+    assert!(model.pooler.is_none());
+}
+
+#[test]
+fn a_saved_model_loads_bit_for_bit_on_every_device() {
+    for (label, device) in test_devices() {
+        let original = fixture("tiny-erf");
+        let checkpoint = Checkpoint::open(&original).unwrap();
+        let (model, _) = checkpoint.load_model(Loading::Strict, &device).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), &model, checkpoint.config(), "BertModel").unwrap();
+
+        let tensors = |dir: &Path| {
+            let bytes = fs::read(dir.join("model.safetensors")).unwrap();
+            let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            let mut tensors: Vec<_> = file
+                .tensors()
+                .into_iter()
+                .map(|(name, view)| (name, view.shape().to_vec(), view.data().to_vec()))
+                .collect();
+            tensors.sort();
+            tensors
+        };
+        assert_eq!(tensors(dir.path()), tensors(&original), "{label}");
+        let again = Checkpoint::open(dir.path()).unwrap();
+        assert_eq!(again.config().to_json()["hidden_act"], "gelu");
+        assert_eq!(again.config().layer_norm_eps, checkpoint.config().layer_norm_eps);
+        let names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names.len(), 2, "{label}: left behind {names:?}");
+    }
+}
+
+#[test]
+fn saving_over_an_old_model_replaces_it_whole() {
+    let dir = copy_of("tiny-relu");
+    let checkpoint = Checkpoint::open(fixture("tiny-tanh")).unwrap();
+    let (model, _) = checkpoint.load_model(Loading::Strict, &device()).unwrap();
+    save(dir.path(), &model, checkpoint.config(), "BertModel").unwrap();
+    load(dir.path()).unwrap();
+}
+
+#[test]
+fn truncated_files_are_named() {
+    for (format, file) in [
+        ("tiny-erf", "model.safetensors"),
+        ("formats/bin-zip", "pytorch_model.bin"),
+        ("formats/bin-legacy", "pytorch_model.bin"),
+        ("formats/sharded", "model-00002-of-00003.safetensors"),
+        ("formats/sharded", "model.safetensors.index.json"),
+    ] {
+        let dir = copy_of(format);
+        let path = dir.path().join(file);
+        // The final newline of a JSON file is nobody's loss.
+        let bytes = fs::read(&path).unwrap().trim_ascii_end().to_vec();
+        for keep in [0, 3, 20, bytes.len() / 2, bytes.len() - 1] {
+            fs::write(&path, &bytes[..keep]).unwrap();
+            let error = load(dir.path()).map(|_| ()).expect_err(&format!("{file} cut to {keep}"));
+            assert!(error.to_string().contains(file), "{format} cut to {keep}: {error}");
+        }
+    }
+}
+
+#[test]
+fn damaged_headers_are_named() {
+    let dir = copy_of("tiny-erf");
+    let path = dir.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    for (at, value) in [(3, 0xff), (8, b'x')] {
+        let mut damaged = bytes.clone();
+        damaged[at] = value;
+        fs::write(&path, damaged).unwrap();
+        assert!(load_error(dir.path()).contains("model.safetensors"));
+    }
+}
+
+#[test]
+fn a_missing_tensor_is_named_and_may_be_allowed() {
+    // One layer more in the configuration than in the file.
+    let dir = copy_of("tiny-erf");
+    edit_config(dir.path(), |config| {
+        config.insert("num_hidden_layers".into(), json!(4));
+    });
+    assert!(load_error(dir.path()).contains("encoder.layer.3."));
+
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let (_, report) = checkpoint.load_model(Loading::Partial, &device()).unwrap();
+    assert_eq!(report.missing.len(), 16);
+    assert!(report.to_string().contains("encoder.layer.3.output.dense.weight"));
+}
+
+#[test]
+fn unexpected_tensors_are_named_and_may_be_allowed() {
+    let dir = copy_of("tiny-erf");
+    edit_config(dir.path(), |config| {
+        config.insert("num_hidden_layers".into(), json!(2));
+    });
+    assert!(load_error(dir.path()).contains("encoder.layer.2."));
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let (_, report) = checkpoint.load_model(Loading::Partial, &device()).unwrap();
+    assert_eq!(report.unexpected.len(), 16);
+    assert!(!report.is_exact());
+}
+
+#[test]
+fn a_wrong_shape_is_named_with_both_shapes() {
+    let dir = copy_of("tiny-erf");
+    edit_config(dir.path(), |config| {
+        config.insert("vocab_size".into(), json!(98));
+    });
+    let message = load_error(dir.path());
+    for part in ["word_embeddings", "[98, 30]", "[99, 30]"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let (_, report) = checkpoint.load_model(Loading::Partial, &device()).unwrap();
+    assert_eq!(report.mismatched.len(), 1);
+}
+
+#[test]
+fn an_untied_decoder_is_refused() {
+    let dir = copy_of("formats/pretraining-gamma-beta");
+    let path = dir.path().join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let metadata: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let start = metadata["cls.predictions.decoder.weight"]["data_offsets"][0]
+        .as_u64()
+        .unwrap() as usize;
+    bytes[8 + header + start] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(load_error(dir.path()).contains("decoder.weight"));
+}
+
+#[test]
+fn a_shard_that_is_not_there_is_named() {
+    let dir = copy_of("formats/sharded");
+    fs::remove_file(dir.path().join("model-00003-of-00003.safetensors")).unwrap();
+    assert!(load_error(dir.path()).contains("model-00003-of-00003.safetensors"));
+}
+
+#[test]
+fn directories_without_a_model_say_what_is_missing() {
+    let empty = tempfile::tempdir().unwrap();
+    assert!(load_error(empty.path()).contains("config.json"));
+    fs::copy(
+        fixture("tiny-erf").join("config.json"),
+        empty.path().join("config.json"),
+    )
+    .unwrap();
+    assert!(load_error(empty.path()).contains("model.safetensors"));
+    let nowhere = empty.path().join("nowhere");
+    assert!(load_error(&nowhere).contains("nowhere"));
+}
+
+#[test]
+fn files_that_are_not_what_they_claim_are_named() {
+    let dir = copy_of("tiny-erf");
+    fs::write(dir.path().join("config.json"), b"\xff\xfe{}").unwrap();
+    assert!(load_error(dir.path()).contains("config.json"));
+    fs::write(dir.path().join("config.json"), b"[1]").unwrap();
+    assert!(load_error(dir.path()).contains("config.json"));
+
+    let dir = copy_of("formats/bin-zip");
+    fs::write(dir.path().join("pytorch_model.bin"), b"not a pickle").unwrap();
+    assert!(load_error(dir.path()).contains("pytorch_model.bin"));
+}
+
+#[test]
+fn integer_weights_are_refused_by_name() {
+    let dir = copy_of("tiny-pytorch-tanh");
+    let path = dir.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let text = String::from_utf8(bytes[8..8 + header].to_vec()).unwrap();
+    let mut damaged = bytes[..8].to_vec();
+    damaged.extend(text.replace("\"F32\"", "\"I32\"").as_bytes());
+    damaged.extend(&bytes[8 + header..]);
+    fs::write(&path, damaged).unwrap();
+    let error = load(dir.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, Error::UnsupportedDType { .. }), "{error}");
+}
