@@ -84,6 +84,11 @@ impl Trace {
         self.push(name, tensor.into_data().iter::<f64>().collect());
     }
 
+    /// Adds everything of `other`.
+    pub fn extend(&mut self, other: Trace) {
+        self.entries.extend(other.entries);
+    }
+
     /// The values under `name`.
     pub fn get(&self, name: &str) -> Option<&[f64]> {
         self.entries

@@ -275,10 +275,7 @@ mod tests {
         assert_eq!(width(batcher(Padding::MultipleOf(3))), 6);
         assert_eq!(width(batcher(Padding::MultipleOf(0))), 6);
         // Rounding up does not go beyond the positions there are.
-        assert_eq!(
-            width(batcher(Padding::MultipleOf(5)).with_max_length(7)),
-            7
-        );
+        assert_eq!(width(batcher(Padding::MultipleOf(5)).with_max_length(7)), 7);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod device;
 pub mod embeddings;
 pub mod encoder;
 mod error;
+pub mod files;
 pub mod hub;
 pub mod init;
 pub mod model;

@@ -278,10 +278,11 @@ def make(vocabularies, vocab_directory, where):
             "strip_accents": options.get("strip_accents"),
             "tokenize_chinese_chars": options.get("tokenize_chinese_chars", True),
         }
-    for name, tokenizer in tokenizers.items():
-        for text in NASTY + LONG:
+    for index, (name, tokenizer) in enumerate(tokenizers.items()):
+        # Lengths and cutting don't depend on the vocabulary: two of them are enough.
+        for text in NASTY + (LONG if index < 2 else []):
             singles.append(single(name, tokenizer, text))
-        for text in SENTENCES:
+        for text in SENTENCES if index < 2 else []:
             for max_length in (2, 3, 5, 9):
                 singles.append(single(name, tokenizer, text, max_length))
     for index, (name, tokenizer) in enumerate(tokenizers.items()):

@@ -1,5 +1,7 @@
 //! The workspace's own chores. `cargo xtask <task>`; one file a task, this one only dispatches.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod ci;
@@ -29,11 +31,28 @@ enum Task {
     Parity(parity::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
         Task::Ci(options) => ci::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Libtorch(options) => libtorch::run(&options),
         Task::Parity(options) => parity::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn options_of_the_tasks_do_not_clash() {
+        super::Cli::command().debug_assert();
     }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::{libtorch, python, shell};
 
 #[derive(Args)]
+#[group(skip)] // `ci` has these options besides its own
 pub(crate) struct Options {
     /// Device labels to test; their Cargo features are compiled in.
     #[arg(

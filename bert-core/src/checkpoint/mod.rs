@@ -17,7 +17,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 pub use report::{Ignored, LoadReport, Loading, Reshaped};
-pub use save::{save, write_atomically};
+pub use save::save;
 pub use tensors::TensorInfo;
 
 use crate::config::BertConfig;

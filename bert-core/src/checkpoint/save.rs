@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use super::load::{Position, transpose};
 use crate::config::BertConfig;
 use crate::error::{Error, Result};
+use crate::files::write_atomically;
 
 /// Writes `config.json` and `model.safetensors` of `module` into `dir`.
 ///
@@ -44,42 +44,7 @@ pub fn save<M: Module>(
     fields.insert("architectures".to_owned(), json!([architecture]));
     let text = serde_json::to_string_pretty(&Value::Object(fields))
         .expect("JSON values always serialise");
-    write_atomically(&dir.join("config.json"), format!("{text}\n").as_bytes())
-}
-
-/// Writes a file as a whole or not at all: into a temporary file of the same directory, flushed to
-/// disk, then renamed.
-///
-/// # Errors
-///
-/// [`Error::Io`] naming the file.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let io = |error| Error::io("write", path, error);
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".writing-")
-        .tempfile_in(dir)
-        .map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    set_default_permissions(file.path()).map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private to the user; a saved model is as readable as any other new file.
-#[cfg(unix)]
-fn set_default_permissions(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_default_permissions(_path: &Path) -> std::io::Result<()> {
-    Ok(())
+    write_atomically(dir.join("config.json"), format!("{text}\n").as_bytes())
 }
 
 #[derive(Default)]

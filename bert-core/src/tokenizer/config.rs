@@ -65,6 +65,7 @@ impl DirConfig {
                 .extend(map.into_iter().filter(|(_, value)| !value.is_null()));
         }
         let special_tokens = config.special_tokens()?;
+        // From whichever file names them; transformers 5 overlooks the first key in the older map.
         let mut extra = config.special_list("additional_special_tokens")?;
         extra.extend(config.special_list("extra_special_tokens")?);
         if old_layout {

@@ -331,15 +331,16 @@ mod tests {
         let encoding = tokenizer
             .encode_pair("the cat.", "playing", &EncodeOptions::default())
             .unwrap();
-        let none = None;
-        assert_eq!(
-            encoding.word_ids(),
-            [none, Some(0), Some(1), Some(2), none, Some(0), Some(0), none]
-        );
-        assert_eq!(
-            encoding.sequence_ids(),
-            [None, Some(0), Some(0), Some(0), None, Some(1), Some(1), None]
-        );
+        let spelled = |ids: Vec<Option<usize>>| -> String {
+            let one = |id: Option<usize>| id.map_or("-".into(), |id| id.to_string());
+            ids.into_iter().map(one).collect()
+        };
+        let words = encoding
+            .word_ids()
+            .iter()
+            .map(|id| id.map(|id| id as usize));
+        assert_eq!(spelled(words.collect()), "-012-00-");
+        assert_eq!(spelled(encoding.sequence_ids()), "-000-11-");
         assert_eq!(encoding.special_tokens_mask(), [1, 0, 0, 0, 1, 0, 0, 1]);
         assert_eq!(encoding.offsets()[5..7], [(0, 4), (4, 7)]);
     }

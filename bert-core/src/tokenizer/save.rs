@@ -1,7 +1,6 @@
 //! A tokenizer back to the files that transformers and [`BertTokenizer::from_dir`] read.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -11,6 +10,7 @@ use tokenizers::{Model, ModelWrapper};
 use super::config::TOKENIZER_CONFIG;
 use super::load::{TOKENIZER_JSON, VOCAB_TXT};
 use super::{BertTokenizer, failed};
+use crate::files::write_atomically;
 use crate::{Error, Result};
 
 impl BertTokenizer {
@@ -25,17 +25,17 @@ impl BertTokenizer {
     pub fn save(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
         if let ModelWrapper::WordPiece(model) = self.inner.get_model() {
-            write(dir, VOCAB_TXT, &vocab_lines(model.get_vocab()))?;
+            write_atomically(dir.join(VOCAB_TXT), vocab_lines(model.get_vocab()).as_bytes())?;
         }
         let mut config = serde_json::to_string_pretty(&self.config()).expect("plain JSON values");
         config.push('\n');
-        write(dir, TOKENIZER_CONFIG, &config)?;
+        write_atomically(dir.join(TOKENIZER_CONFIG), config.as_bytes())?;
         let json = self
             .inner
             .to_string(true)
             .map_err(|source| failed("cannot serialize the tokenizer", source))?;
         // Last, because it is the file a reader prefers.
-        write(dir, TOKENIZER_JSON, &json)
+        write_atomically(dir.join(TOKENIZER_JSON), json.as_bytes())
     }
 
     fn config(&self) -> Value {
@@ -84,20 +84,6 @@ fn vocab_lines(vocab: impl IntoIterator<Item = (String, u32)>) -> String {
         next += 1;
     }
     lines
-}
-
-/// Writes beside the target and renames, so that a reader never sees half a file.
-fn write(dir: &Path, name: &str, text: &str) -> Result<()> {
-    let path = dir.join(name);
-    let fail = |source| Error::io("write", &path, source);
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; this one is to stay, with the usual permissions.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(dir).map_err(fail)?;
-    file.write_all(text.as_bytes()).map_err(fail)?;
-    file.persist(&path).map_err(|error| fail(error.error))?;
-    Ok(())
 }
 
 #[cfg(test)]
