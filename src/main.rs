@@ -1,1 +1,65 @@
-fn main(){}
+//! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
+//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense.
+
+mod device;
+mod embed;
+mod fill_mask;
+mod input;
+mod output;
+mod progress;
+mod similarity;
+mod tokenize;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
+#[derive(Parser)]
+#[command(name = "bert", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show how a model cuts texts into tokens.
+    Tokenize(tokenize::Args),
+    /// Turn texts, one a line, into vectors.
+    Embed(embed::Args),
+    /// Compare the meaning of two texts.
+    Similarity(similarity::Args),
+    /// Predict the masked words of a text.
+    FillMask(fill_mask::Args),
+}
+
+/// Options that exclude each other in a way that clap cannot express.
+#[derive(Debug)]
+struct Usage(&'static str);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Tokenize(args) => tokenize::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Similarity(args) => similarity::run(args),
+        Command::FillMask(args) => fill_mask::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // `bert … | head` has all it wanted.
+        Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(format_args!("error: {error:#}"));
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}

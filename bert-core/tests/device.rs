@@ -63,25 +63,24 @@ fn a_device_that_nobody_has_is_an_error_and_no_panic() {
 #[test]
 fn the_default_is_listed_and_is_no_software_rasteriser() {
     let listed = adapters();
-    assert!(compiled_backends().is_empty() || !listed.is_empty());
     for info in &listed {
         assert!(info.spec.is_compiled(), "{}", info.spec);
-        assert_eq!(
-            info.spec.to_string().parse::<DeviceSpec>().unwrap(),
-            info.spec
-        );
+        let label = info.spec.to_string();
+        assert_eq!(label.parse::<DeviceSpec>().unwrap(), info.spec);
     }
     let gpu = listed.iter().any(|info| info.kind.is_gpu());
     match DeviceSpec::default_for_build() {
-        Ok(spec) => {
-            let info = listed
-                .iter()
-                .find(|info| info.spec.to_string().starts_with(&spec.to_string()))
-                .unwrap_or_else(|| panic!("{spec} is not listed"));
-            assert_eq!(info.kind.is_gpu(), gpu, "{info:?}");
-        }
+        // The default of a graphics API leaves the adapter open: its label is a beginning.
+        Ok(spec) => assert!(
+            listed.iter().any(|info| {
+                info.spec.to_string().starts_with(&spec.to_string()) && info.kind.is_gpu() == gpu
+            }),
+            "{spec} among {listed:?}"
+        ),
         Err(error) => assert!(
-            !gpu && !listed.iter().any(|info| info.kind == AdapterKind::Cpu),
+            listed
+                .iter()
+                .all(|info| info.kind == AdapterKind::SoftwareRasteriser),
             "{error}"
         ),
     }

@@ -1,0 +1,177 @@
+//! Predicting masked tokens (BERT §3.1, task 1).
+
+use bert_core::activation::HiddenAct;
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::{Checkpoint, Loading};
+use bert_core::config::BertConfig;
+use bert_core::init::BertInit;
+use bert_core::model::BertModel;
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::{Device, FloatDType, Int, Tensor, activation};
+
+use crate::error::{Error, Result};
+
+/// The encoder with the masked-LM head; `BertForMaskedLM` in transformers.
+#[derive(Module, Debug)]
+pub struct BertForMaskedLm {
+    /// The encoder. Its word embeddings are also the decoder of the head.
+    pub bert: BertModel,
+    /// The head.
+    pub cls: BertMlmHead,
+}
+
+/// The head under the name it has in checkpoints, `cls.predictions`.
+#[derive(Module, Debug)]
+pub struct BertMlmHead {
+    /// Transform and bias.
+    pub predictions: BertLmPrediction,
+}
+
+/// Scores over the vocabulary (modeling.py `get_masked_lm_output`).
+///
+/// The decoder is the word-embedding table itself, which the caller hands over: one parameter,
+/// trained through both uses.
+#[derive(Module, Debug)]
+pub struct BertLmPrediction {
+    /// Applied to a token vector before it is compared with the table.
+    pub transform: BertPredictionTransform,
+    /// One number per vocabulary entry.
+    pub bias: Param<Tensor<1>>,
+}
+
+/// Dense layer, activation and LayerNorm.
+#[derive(Module, Debug)]
+pub struct BertPredictionTransform {
+    /// Projection from and to the hidden size.
+    pub dense: Linear,
+    /// Normalisation of the activated projection.
+    pub layer_norm: LayerNorm,
+    #[module(skip)]
+    hidden_act: HiddenAct,
+}
+
+impl BertForMaskedLm {
+    /// A model with fresh weights, without a pooler, as transformers builds it.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            bert: BertModel::new(config, false, init),
+            cls: BertMlmHead {
+                predictions: BertLmPrediction::new(config, init),
+            },
+        }
+    }
+
+    /// Loads encoder and head on `device`, strictly, from a checkpoint of `BertForMaskedLM` or
+    /// `BertForPreTraining`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMaskedLmHead`] naming the absent tensors if the checkpoint was saved without the
+    /// head, and those of [`Checkpoint::load_into`].
+    pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        const HEAD: [&str; 5] = [
+            "cls.predictions.bias",
+            "cls.predictions.transform.dense.weight",
+            "cls.predictions.transform.dense.bias",
+            "cls.predictions.transform.LayerNorm.weight",
+            "cls.predictions.transform.LayerNorm.bias",
+        ];
+        let missing: Vec<_> = HEAD
+            .into_iter()
+            .filter(|name| !checkpoint.contains(name))
+            .collect();
+        if !missing.is_empty() {
+            return Err(Error::NoMaskedLmHead {
+                dir: checkpoint.dir().to_owned(),
+                missing,
+            });
+        }
+        let config = checkpoint.config();
+        let fresh = Self::new(config, &BertInit::new(config, 0, device));
+        let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
+        Ok(model)
+    }
+
+    /// Scores of every vocabulary entry at some positions of a batch.
+    ///
+    /// Positions are gathered before the head, whose projection to the vocabulary costs more than
+    /// several layers of the encoder.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq]` ids, segments and padding
+    /// - positions: `[n]`, each `row * seq + column`
+    /// - output: `[n, vocab_size]` logits
+    pub fn forward(&self, input: BertInput, positions: Tensor<1, Int>) -> Tensor<2> {
+        let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
+        let [batch, seq, hidden] = sequence.dims();
+        let gathered = sequence
+            .reshape([batch * seq, hidden])
+            .select(0, positions); // [n, hidden]
+        let table = self.bert.embeddings.word_embeddings.weight.val();
+        self.cls.predictions.forward(gathered, table)
+    }
+}
+
+impl BertLmPrediction {
+    /// A head for `config`.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            transform: BertPredictionTransform::new(config, init),
+            bias: init.zeros(config.vocab_size),
+        }
+    }
+
+    /// `transform(hidden) · tableᵀ + bias`.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[n, hidden]`
+    /// - table: `[vocab_size, hidden]`, the word embeddings
+    /// - output: `[n, vocab_size]`
+    pub fn forward(&self, hidden: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
+        let transformed = self.transform.forward(hidden); // [n, hidden]
+        transformed.matmul(table.transpose()) + self.bias.val().unsqueeze::<2>()
+    }
+}
+
+impl BertPredictionTransform {
+    /// A transform for `config`, with its activation.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            dense: init.linear(config.hidden_size, config.hidden_size),
+            layer_norm: init.layer_norm(config.hidden_size),
+            hidden_act: config.hidden_act,
+        }
+    }
+
+    /// `LayerNorm(hidden_act(dense(hidden)))`.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden, output: `[n, hidden]`
+    pub fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let activated = self.hidden_act.forward(self.dense.forward(hidden));
+        self.layer_norm.forward(activated)
+    }
+}
+
+/// Mean cross-entropy in nats, computed in f32.
+///
+/// It knows no ignored label: gather the labelled positions first, as
+/// [`forward`](BertForMaskedLm::forward) does with its `positions`. Without any it is NaN, as in
+/// transformers.
+///
+/// # Shapes
+///
+/// - logits: `[n, vocab_size]`
+/// - labels: `[n]` token ids
+/// - output: `[1]`
+pub fn masked_lm_loss(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    let log_probabilities = activation::log_softmax(logits.cast(FloatDType::F32), 1);
+    log_probabilities
+        .gather(1, labels.unsqueeze_dim(1)) // [n, 1]
+        .mean()
+        .neg()
+}

@@ -1,0 +1,358 @@
+//! One vector per text, or one per token, as sentence-transformers computes them
+//! (Reimers & Gurevych 2019, §3).
+//!
+//! ```no_run
+//! use bert_core::device::DeviceSpec;
+//! use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
+//!
+//! let device = DeviceSpec::resolve(None)?.open()?;
+//! let embedder = SentenceEmbedder::from_dir("all-MiniLM-L6-v2", &EmbedderOptions::default(), &device)?;
+//! let embeddings = embedder.embed(&["A cat sat on the mat.", "A dog slept."])?;
+//! assert_eq!(embeddings[1].values.len(), embedder.dimension());
+//! # Ok::<(), bert_heads::Error>(())
+//! ```
+
+mod files;
+mod pooling;
+mod stream;
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use bert_core::batch::{BertBatcher, plan_batches};
+use bert_core::checkpoint::{Checkpoint, Loading};
+use bert_core::init::BertInit;
+use bert_core::model::{BertModel, BertOutput};
+use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
+use burn::tensor::{Bool, Device, FloatDType, Tensor};
+
+pub use pooling::{Pooling, normalize};
+pub use stream::{Progress, Summary};
+
+use crate::error::{Error, Result};
+use files::SentenceTransformersFiles;
+
+/// What to do differently from what the files of a model directory say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmbedderOptions {
+    /// How token vectors become one; by default as `1_Pooling/config.json` says, else the mean.
+    pub pooling: Option<Pooling>,
+    /// Whether vectors get length 1; by default if `modules.json` lists `Normalize`.
+    pub normalize: Option<bool>,
+    /// The most tokens of a text, special tokens included; longer texts are cut. By default
+    /// `max_seq_length` of `sentence_bert_config.json`, else the tokenizer's `model_max_length`,
+    /// and never more than the model has positions.
+    pub max_length: Option<usize>,
+    /// The most tokens of a batch, padding included; by default [`BATCH_TOKENS`].
+    pub batch_tokens: Option<usize>,
+}
+
+/// Tokens of a batch, padding included, unless told otherwise.
+pub const BATCH_TOKENS: usize = 4096;
+
+/// Turns texts into vectors.
+#[derive(Debug)]
+pub struct SentenceEmbedder {
+    model: BertModel,
+    tokenizer: BertTokenizer,
+    batcher: BertBatcher,
+    device: Device,
+    pooling: Pooling,
+    normalize: bool,
+    max_length: usize,
+    batch_tokens: usize,
+    dimension: usize,
+    do_lower_case: bool,
+    prompt: String,
+}
+
+/// The vector of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SentenceEmbedding {
+    /// Position of the text in the input, counted from 0.
+    pub index: usize,
+    /// [`dimension`](SentenceEmbedder::dimension) numbers.
+    pub values: Vec<f32>,
+    /// How many tokens at the end of the text were cut and play no part.
+    pub truncated: usize,
+}
+
+/// The vectors of the tokens of a text, without padding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenEmbeddings {
+    /// Position of the text in the input, counted from 0.
+    pub index: usize,
+    /// The tokens as spelled in the vocabulary, special tokens included.
+    pub tokens: Vec<String>,
+    /// Their vectors one after the other, `[tokens, dimension]`.
+    pub values: Vec<f32>,
+    /// How many tokens at the end of the text were cut and play no part.
+    pub truncated: usize,
+}
+
+impl SentenceEmbedder {
+    /// Loads model, tokenizer and settings from a model directory: one that sentence-transformers
+    /// wrote (`modules.json`, `1_Pooling/config.json`, `sentence_bert_config.json`), or a plain
+    /// BERT checkpoint, for which the defaults of sentence-transformers hold (mean pooling).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] naming file and field for a module or pooling that is not
+    /// implemented; [`Error::NoPooler`]; [`Error::MaxLength`]; [`Error::Core`] for files that are
+    /// missing, malformed or do not belong together.
+    pub fn from_dir(
+        dir: impl AsRef<Path>,
+        options: &EmbedderOptions,
+        device: &Device,
+    ) -> Result<Self> {
+        let files = SentenceTransformersFiles::read(dir.as_ref(), options.pooling.is_some())?;
+        let dir = files.transformer_dir.as_path();
+        let checkpoint = Checkpoint::open(dir)?;
+        let config = checkpoint.config();
+        files.check_dimension(config.hidden_size)?;
+        let tokenizer = BertTokenizer::from_dir(dir)?;
+        tokenizer.check_vocab(config.vocab_size)?;
+
+        let positions = config.max_position_embeddings;
+        let max_length = match options.max_length {
+            Some(asked) if asked > positions => return Err(Error::MaxLength { asked, positions }),
+            Some(asked) => asked,
+            None => files
+                .max_seq_length
+                .or(tokenizer.model_max_length())
+                .map_or(positions, |length| length.min(positions)),
+        };
+        let pooling = options.pooling.unwrap_or(files.pooling);
+        let with_pooler = pooling == Pooling::Pooler;
+        if with_pooler && !checkpoint.has_pooler() {
+            return Err(Error::NoPooler {
+                dir: dir.to_owned(),
+            });
+        }
+        let init = BertInit::new(config, 0, device);
+        let fresh = BertModel::new(config, with_pooler, &init);
+        let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
+        Ok(Self {
+            model,
+            batcher: BertBatcher::new(&tokenizer).with_max_length(positions),
+            tokenizer,
+            device: device.clone(),
+            pooling,
+            normalize: options.normalize.unwrap_or(files.normalize),
+            max_length,
+            batch_tokens: options.batch_tokens.unwrap_or(BATCH_TOKENS),
+            dimension: config.hidden_size,
+            do_lower_case: files.do_lower_case,
+            prompt: files.prompt,
+        })
+    }
+
+    /// Numbers in a vector.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// How token vectors become one.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
+    /// Whether vectors of texts get length 1.
+    pub fn is_normalized(&self) -> bool {
+        self.normalize
+    }
+
+    /// The most tokens of a text, special tokens included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// One vector per text, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`], [`Error::Device`], and [`Error::Core`] if
+    /// [`max_length`](Self::max_length) leaves no room for the special tokens.
+    pub fn embed(&self, texts: &[&str]) -> Result<Vec<SentenceEmbedding>> {
+        let encodings = self.encode(texts)?;
+        self.pooled(&encodings, 0, &mut |_| {})
+    }
+
+    /// One vector per token of each text, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`embed`](Self::embed).
+    pub fn embed_tokens(&self, texts: &[&str]) -> Result<Vec<TokenEmbeddings>> {
+        let encodings = self.encode(texts)?;
+        self.per_token(&encodings, 0, &mut |_| {})
+    }
+
+    fn encode<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
+        let prepared: Vec<_> = texts.iter().map(|text| self.prepare(text.as_ref())).collect();
+        let options = EncodeOptions::truncated(self.max_length);
+        Ok(self.tokenizer.encode_batch(&prepared, &options)?)
+    }
+
+    /// What sentence-transformers does to a text before the tokenizer sees it.
+    fn prepare<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(text);
+        if !self.prompt.is_empty() {
+            text = Cow::Owned(format!("{}{text}", self.prompt));
+        }
+        if self.do_lower_case {
+            text = Cow::Owned(lower_case(&text, &self.tokenizer));
+        }
+        text
+    }
+
+    /// Vectors of texts of which the first is number `offset` of the input; `done` hears the
+    /// number of tokens after each batch, padding left out.
+    fn pooled(
+        &self,
+        encodings: &[Encoding],
+        offset: usize,
+        done: &mut dyn FnMut(&[usize]),
+    ) -> Result<Vec<SentenceEmbedding>> {
+        self.in_batches(encodings, done, |output, mask_pad, batch| {
+            let mut pooled = self.pooling.forward(output, mask_pad); // [batch, hidden]
+            if self.normalize {
+                pooled = normalize(pooled);
+            }
+            let values: Vec<f32> = pooled.try_into_vec_as()?;
+            batch
+                .iter()
+                .zip(values.chunks(self.dimension))
+                .map(|(&index, row)| {
+                    Ok(SentenceEmbedding {
+                        index: offset + index,
+                        values: finite(row, offset + index)?.to_vec(),
+                        truncated: encodings[index].truncated(),
+                    })
+                })
+                .collect()
+        })
+    }
+
+    fn per_token(
+        &self,
+        encodings: &[Encoding],
+        offset: usize,
+        done: &mut dyn FnMut(&[usize]),
+    ) -> Result<Vec<TokenEmbeddings>> {
+        self.in_batches(encodings, done, |output, _, batch| {
+            let sequence = output.sequence_output; // [batch, seq, hidden]
+            let [_, seq, hidden] = sequence.dims();
+            let values: Vec<f32> = sequence.cast(FloatDType::F32).try_into_vec_as()?;
+            batch
+                .iter()
+                .zip(values.chunks(seq * hidden))
+                .map(|(&index, row)| {
+                    let encoding = &encodings[index];
+                    let row = &row[..encoding.len() * hidden];
+                    Ok(TokenEmbeddings {
+                        index: offset + index,
+                        tokens: encoding.tokens().to_vec(),
+                        values: finite(row, offset + index)?.to_vec(),
+                        truncated: encoding.truncated(),
+                    })
+                })
+                .collect()
+        })
+    }
+
+    /// Runs the encoder over batches of similar length and puts the results back in order.
+    ///
+    /// `finish` turns the output of a batch, of the texts with the given indices, into one result
+    /// per text.
+    fn in_batches<T>(
+        &self,
+        encodings: &[Encoding],
+        done: &mut dyn FnMut(&[usize]),
+        finish: impl Fn(BertOutput, Tensor<2, Bool>, &[usize]) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
+        let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
+        let mut results: Vec<(usize, T)> = Vec::with_capacity(encodings.len());
+        for batch in plan_batches(&lengths, self.batch_tokens) {
+            let rows: Vec<_> = batch
+                .iter()
+                .map(|&index| (encodings[index].ids(), encodings[index].type_ids()))
+                .collect();
+            let input = self.batcher.batch_rows(&rows, &self.device)?;
+            let mask_pad = input.mask_pad.clone();
+            let output = self.model.forward(input);
+            let finished = finish(output, mask_pad, &batch)?;
+            results.extend(batch.iter().copied().zip(finished));
+            done(&batch);
+        }
+        results.sort_unstable_by_key(|(index, _)| *index);
+        Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+}
+
+/// Cosine of the angle between two vectors, -1 to 1, summed in f64; 0 if either has no direction.
+///
+/// # Panics
+///
+/// If the vectors differ in length.
+pub fn cosine_similarity(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "vectors of one space");
+    let dot = |x: &[f32], y: &[f32]| -> f64 {
+        x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+    };
+    let length = (dot(a, a) * dot(b, b)).sqrt();
+    if length == 0.0 { 0.0 } else { dot(a, b) / length }
+}
+
+fn finite(row: &[f32], index: usize) -> Result<&[f32]> {
+    if row.iter().all(|value| value.is_finite()) {
+        Ok(row)
+    } else {
+        Err(Error::NotFinite { index })
+    }
+}
+
+/// Lower-cases character by character, as the `Lowercase` normalizer does, and leaves special
+/// tokens alone, which the tokenizer takes out before it normalizes.
+fn lower_case(text: &str, tokenizer: &BertTokenizer) -> String {
+    let special = tokenizer.special_tokens();
+    let special = [&special.unk, &special.sep, &special.pad, &special.cls, &special.mask];
+    let mut lowered = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        match special.iter().find(|token| rest.starts_with(token.as_str())) {
+            Some(token) if !token.is_empty() => {
+                lowered.push_str(token);
+                rest = &rest[token.len()..];
+            }
+            _ => {
+                lowered.extend(first.to_lowercase());
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    lowered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bert_core::tokenizer::TokenizerOptions;
+
+    #[test]
+    fn lower_casing_leaves_special_tokens() {
+        let vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
+        let tokenizer = BertTokenizer::from_vocab(vocab, &TokenizerOptions::default()).unwrap();
+        assert_eq!(
+            lower_case("A [MASK] [Mask] ÀΣ", &tokenizer),
+            "a [MASK] [mask] àσ"
+        );
+    }
+
+    #[test]
+    fn cosine_of_known_angles() {
+        assert!((cosine_similarity(&[1.0, 0.0], &[1.0, 1.0]) - 0.5f64.sqrt()).abs() < 1e-12);
+        assert_eq!(cosine_similarity(&[3.0, 0.0], &[-2.0, 0.0]), -1.0);
+        assert_eq!(cosine_similarity(&[0.0, 0.0], &[1.0, 1.0]), 0.0);
+    }
+}

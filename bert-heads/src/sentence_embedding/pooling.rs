@@ -1,0 +1,153 @@
+//! From the vectors of the tokens to the vector of the text.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use bert_core::model::BertOutput;
+use burn::tensor::{Bool, FloatDType, Tensor};
+
+use crate::error::{Error, Result};
+
+/// How token vectors become one vector (sentence-transformers `modules/pooling.py`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pooling {
+    /// The vector of `[CLS]`.
+    Cls,
+    /// The mean over all tokens, `[CLS]` and `[SEP]` included.
+    #[default]
+    Mean,
+    /// The maximum over all tokens in each dimension.
+    Max,
+    /// BERT's own pooler: dense layer and tanh on the vector of `[CLS]`.
+    Pooler,
+}
+
+impl Pooling {
+    /// Every pooling.
+    pub const ALL: [Self; 4] = [Self::Cls, Self::Mean, Self::Max, Self::Pooler];
+
+    /// Pools on the device, in f32 whatever the model computes in; padding plays no part.
+    ///
+    /// # Shapes
+    ///
+    /// - output: of the encoder, `[batch, seq, hidden]`
+    /// - mask_pad: `[batch, seq]`, true at padding
+    /// - result: `[batch, hidden]`
+    ///
+    /// # Panics
+    ///
+    /// [`Pooler`](Self::Pooler) of a model without a pooler.
+    pub fn forward(self, output: BertOutput, mask_pad: Tensor<2, Bool>) -> Tensor<2> {
+        let sequence = output.sequence_output;
+        let [_, seq, hidden] = sequence.dims();
+        let filled = |value: f32| {
+            let mask_pad: Tensor<3, Bool> = mask_pad.clone().unsqueeze_dim::<3>(2);
+            sequence
+                .clone()
+                .cast(FloatDType::F32)
+                .mask_fill(mask_pad.repeat_dim(2, hidden), value) // [batch, seq, hidden]
+        };
+        match self {
+            Self::Cls => sequence
+                .narrow(1, 0, 1)
+                .squeeze_dim::<2>(1)
+                .cast(FloatDType::F32),
+            Self::Mean => {
+                let count = seq as f32 - mask_pad.clone().cast(FloatDType::F32).sum_dim(1); // [batch, 1]
+                filled(0.0).sum_dim(1).squeeze_dim::<2>(1) / count.clamp_min(1.0)
+            }
+            Self::Max => filled(f32::MIN).max_dim(1).squeeze_dim::<2>(1),
+            Self::Pooler => output
+                .pooled_output
+                .expect("the model has a pooler")
+                .cast(FloatDType::F32),
+        }
+    }
+}
+
+/// Scales every row to length 1 (`torch.nn.functional.normalize`).
+///
+/// # Shapes
+///
+/// - rows, output: `[n, hidden]`
+pub fn normalize(rows: Tensor<2>) -> Tensor<2> {
+    let length = rows.clone().square().sum_dim(1).sqrt(); // [n, 1]
+    rows / length.clamp_min(1e-12)
+}
+
+impl Display for Pooling {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+            Self::Max => "max",
+            Self::Pooler => "pooler",
+        })
+    }
+}
+
+impl FromStr for Pooling {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|pooling| pooling.to_string() == name)
+            .ok_or_else(|| Error::UnknownPooling {
+                name: name.to_owned(),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bert_core::device::test_devices;
+
+    #[test]
+    fn names_parse_and_print() {
+        for pooling in Pooling::ALL {
+            assert_eq!(pooling.to_string().parse::<Pooling>().unwrap(), pooling);
+        }
+        let error = "lasttoken".parse::<Pooling>().unwrap_err().to_string();
+        assert!(error.contains("`lasttoken`") && error.contains("pooler"), "{error}");
+    }
+
+    #[test]
+    fn padding_plays_no_part() {
+        for (label, device) in test_devices() {
+            // Rows of two and three tokens; what stands at the padding would show everywhere.
+            let sequence = Tensor::<3>::from_floats(
+                [
+                    [[-1.0, 2.0], [-3.0, 5.0], [900.0, -900.0]],
+                    [[3.0, 4.0], [0.0, -1.0], [0.0, 6.0]],
+                ],
+                &device,
+            );
+            let mask_pad = Tensor::<2, Bool>::from_bool(
+                [[false, false, true], [false, false, false]],
+                &device,
+            );
+            let pool = |pooling: Pooling| -> Vec<f32> {
+                let output = BertOutput {
+                    sequence_output: sequence.clone(),
+                    pooled_output: Some(Tensor::from_floats([[0.5, 0.25], [0.0, 1.0]], &device)),
+                    hidden_states: None,
+                    attentions: None,
+                };
+                let pooled = pooling.forward(output, mask_pad.clone());
+                pooled.try_into_vec_as().unwrap()
+            };
+            assert_eq!(pool(Pooling::Cls), [-1.0, 2.0, 3.0, 4.0], "{label}");
+            assert_eq!(pool(Pooling::Mean), [-2.0, 3.5, 1.0, 3.0], "{label}");
+            assert_eq!(pool(Pooling::Max), [-1.0, 5.0, 3.0, 6.0], "{label}");
+            assert_eq!(pool(Pooling::Pooler), [0.5, 0.25, 0.0, 1.0], "{label}");
+
+            let rows = Tensor::<2>::from_floats([[3.0, 4.0], [0.0, 0.0]], &device);
+            let values: Vec<f32> = normalize(rows).try_into_vec_as().unwrap();
+            for (value, expected) in values.iter().zip([0.6, 0.8, 0.0, 0.0]) {
+                assert!((value - expected).abs() < 1e-6, "{label}: {values:?}");
+            }
+        }
+    }
+}

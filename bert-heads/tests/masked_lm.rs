@@ -1,0 +1,217 @@
+//! The masked-LM head against float64 of transformers, forward, backward and through files.
+
+use std::path::{Path, PathBuf};
+
+use bert_core::agreement::{FORWARD_BAR, GRADIENT_BAR, Trace, push_gradients, without_dropout};
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::{Checkpoint, save};
+use bert_core::device::test_devices;
+use bert_heads::Error;
+use bert_heads::fill_mask::FillMask;
+use bert_heads::masked_lm::{BertForMaskedLm, masked_lm_loss};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../bert-core/fixtures").join(name)
+}
+
+/// What transformers computed for a fixture.
+struct Reference {
+    bytes: Vec<u8>,
+}
+
+impl Reference {
+    fn of(name: &str) -> Self {
+        let path = fixture(name).join("reference.safetensors");
+        Self {
+            bytes: std::fs::read(path).unwrap(),
+        }
+    }
+
+    fn integers(&self, name: &str) -> (Vec<i64>, Vec<usize>) {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let tensor = tensors.tensor(name).unwrap();
+        assert_eq!(tensor.dtype(), Dtype::I64);
+        let values = tensor.data().as_chunks().0.iter().map(|b| i64::from_le_bytes(*b));
+        (values.collect(), tensor.shape().to_vec())
+    }
+
+    /// Every float under its name.
+    fn trace(&self) -> Trace {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let mut trace = Trace::default();
+        for (name, tensor) in tensors.tensors() {
+            if tensor.dtype() == Dtype::F64 {
+                let values = tensor.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
+                trace.push(name, values.collect());
+            }
+        }
+        trace
+    }
+
+    fn input(&self, device: &Device) -> BertInput {
+        let (ids, shape) = self.integers("input_ids");
+        let (types, _) = self.integers("token_type_ids");
+        let (mask, _) = self.integers("attention_mask");
+        BertInput::from_attention_mask(ids, types, mask, [shape[0], shape[1]], device)
+    }
+
+    /// The labelled positions of the flattened batch and their labels.
+    fn labelled(&self) -> (Vec<i64>, Vec<i64>) {
+        let (labels, _) = self.integers("labels");
+        (0..).zip(labels).filter(|(_, label)| *label != -100).unzip()
+    }
+}
+
+fn ints(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+fn load(name: &str, device: &Device) -> BertForMaskedLm {
+    let checkpoint = Checkpoint::open(fixture(name)).unwrap();
+    BertForMaskedLm::from_checkpoint(&checkpoint, device).unwrap()
+}
+
+/// Both transformers classes that have the head.
+const FIXTURES: [&str; 2] = ["tiny-mlm", "tiny-pretraining"];
+
+#[test]
+fn logits_and_loss_agree_with_the_float64_reference() {
+    for (label, device) in test_devices() {
+        for name in FIXTURES {
+            let reference = Reference::of(name);
+            let model = load(name, &device);
+            let input = reference.input(&device);
+            let [batch, seq] = input.dims();
+            let everywhere = ints((0..(batch * seq) as i64).collect(), &device);
+            let mut trace = Trace::default();
+            trace.push_tensor("logits", model.forward(input.clone(), everywhere));
+
+            let (positions, labels) = reference.labelled();
+            assert!(labels.len() > batch && labels.len() < batch * seq);
+            let logits = model.forward(input, ints(positions, &device));
+            trace.push_tensor("mlm_loss", masked_lm_loss(logits, ints(labels, &device)));
+
+            let differences = trace.differences(&reference.trace());
+            assert_eq!(differences.len(), 2);
+            for difference in differences {
+                println!("{label:12} {name:18} {} {:.1e}", difference.name, difference.max_abs);
+                assert!(difference.max_abs <= FORWARD_BAR, "{label} {name}: {difference:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_the_float64_reference() {
+    // tiny-pretraining's loss has a second term that this model does not have.
+    let reference = Reference::of("tiny-mlm");
+    let expected = reference.trace();
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let model = without_dropout(load("tiny-mlm", &device));
+        let (positions, labels) = reference.labelled();
+        let logits = model.forward(reference.input(&device), ints(positions, &device));
+        let loss = masked_lm_loss(logits, ints(labels, &device));
+        let mut trace = Trace::default();
+        push_gradients(&mut trace, &model, &loss.backward());
+
+        let differences = trace.differences(&expected);
+        let parameters = expected.names().filter(|name| name.starts_with("grad.")).count();
+        assert_eq!(differences.len(), parameters, "{label}: a gradient was not compared");
+        let worst = differences.iter().map(|d| d.relative()).fold(0.0, f64::max);
+        println!("{label:12} {parameters} gradients, {worst:.1e} relative");
+        for difference in differences {
+            assert!(difference.relative() <= GRADIENT_BAR, "{label}: {difference:?}");
+        }
+    }
+}
+
+#[test]
+fn a_saved_model_loads_bit_for_bit() {
+    let (_, device) = test_devices().swap_remove(0);
+    for name in FIXTURES {
+        let checkpoint = Checkpoint::open(fixture(name)).unwrap();
+        let model = BertForMaskedLm::from_checkpoint(&checkpoint, &device).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), &model, checkpoint.config(), "BertForMaskedLM").unwrap();
+
+        // What transformers writes, less what another head than this one needs.
+        let names = |dir: &Path| -> Vec<String> {
+            let checkpoint = Checkpoint::open(dir).unwrap();
+            let names = checkpoint.tensors().map(|tensor| tensor.name.clone());
+            let ours = |name: &String| !name.contains("pooler") && !name.contains("seq_relationship");
+            names.filter(ours).collect()
+        };
+        assert_eq!(names(dir.path()), names(&fixture(name)), "{name}");
+
+        let again = Checkpoint::open(dir.path()).unwrap();
+        let again = BertForMaskedLm::from_checkpoint(&again, &device).unwrap();
+        let logits = |model: &BertForMaskedLm| {
+            let reference = Reference::of(name);
+            let logits = model.forward(reference.input(&device), ints(vec![0, 3, 13], &device));
+            logits.into_data()
+        };
+        assert_eq!(logits(&again), logits(&model), "{name}");
+    }
+}
+
+#[test]
+fn a_checkpoint_without_the_head_is_refused() {
+    let (_, device) = test_devices().swap_remove(0);
+    let checkpoint = Checkpoint::open(fixture("tiny-erf")).unwrap();
+    let error = BertForMaskedLm::from_checkpoint(&checkpoint, &device).unwrap_err();
+    assert!(matches!(error, Error::NoMaskedLmHead { .. }), "{error}");
+    let message = error.to_string();
+    for needle in ["tiny-erf", "masked-LM head", "cls.predictions.transform.dense.weight"] {
+        assert!(message.contains(needle), "{message}");
+    }
+}
+
+#[test]
+fn gaps_are_filled_as_transformers_fills_them() {
+    let dir = fixture("tiny-pretraining");
+    let text = std::fs::read_to_string(dir.join("text_reference.json")).unwrap();
+    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let expected = reference["fill_mask"].as_array().unwrap();
+    for (label, device) in test_devices() {
+        let filler = FillMask::from_dir(&dir, &device).unwrap();
+        let mut filled = Vec::new();
+        for text in ["The cat [MASK] on the mat.", "the [MASK] of the [MASK]"] {
+            filled.extend(filler.fill(text, 5).unwrap());
+        }
+        assert_eq!(filled.len(), expected.len());
+        for (candidates, expected) in filled.iter().zip(expected) {
+            let tokens: Vec<&str> = candidates.iter().map(|c| c.token.as_str()).collect();
+            let expected_tokens: Vec<_> = expected["tokens"].as_array().unwrap().iter().collect();
+            assert_eq!(tokens, expected_tokens, "{label}");
+            for (candidate, expected) in
+                candidates.iter().zip(expected["probabilities"].as_array().unwrap())
+            {
+                let difference = f64::from(candidate.probability) - expected.as_f64().unwrap();
+                assert!(difference.abs() < 1e-6, "{label}: {candidate:?}, {expected}");
+                let id = filler.tokenizer().id(&candidate.token);
+                assert_eq!(id, Some(candidate.token_id));
+            }
+        }
+        let all = filler.fill("[MASK]", usize::MAX).unwrap();
+        assert_eq!(all[0].len(), 194);
+        let sum: f32 = all[0].iter().map(|candidate| candidate.probability).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{label}: {sum}");
+        assert!(filler.fill("[MASK]", 0).unwrap()[0].is_empty());
+    }
+}
+
+#[test]
+fn a_text_that_cannot_be_filled_is_an_error() {
+    let (_, device) = test_devices().swap_remove(0);
+    let filler = FillMask::from_dir(fixture("tiny-pretraining"), &device).unwrap();
+    let error = filler.fill("nothing to do", 5).unwrap_err();
+    assert!(error.to_string().contains("[MASK]"), "{error}");
+    assert!(filler.fill("", 5).is_err());
+    let long = "the old river bank ".repeat(15) + "[MASK]";
+    let error = filler.fill(&long, 5).unwrap_err().to_string();
+    assert!(error.contains("48 positions"), "{error}");
+}

@@ -1,0 +1,35 @@
+//! The options that choose a device.
+
+use anyhow::Result;
+use bert_core::device::{Device, DeviceSpec, Precision, set_dtype};
+
+use crate::output::note;
+
+#[derive(clap::Args)]
+pub(crate) struct DeviceArgs {
+    /// Device to compute on, such as flex, libtorch:cuda:0 or wgpu:discrete:0 [default: the
+    /// environment variable BERT_DEVICE, else a GPU if there is one, else the processor]
+    #[arg(long, value_name = "LABEL")]
+    device: Option<DeviceSpec>,
+    /// Float type to compute in: f32, f16 or bf16
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    dtype: Precision,
+}
+
+impl DeviceArgs {
+    /// Opens the device, ready to compute in the type asked for, and says on standard error which
+    /// it is.
+    pub(crate) fn open(&self) -> Result<Device> {
+        let spec = match &self.device {
+            Some(spec) => spec.clone(),
+            None => DeviceSpec::resolve(None)?,
+        };
+        let device = spec.open()?;
+        set_dtype(&device, &spec.to_string(), self.dtype)?;
+        match self.dtype {
+            Precision::F32 => note(format_args!("device: {spec}")),
+            dtype => note(format_args!("device: {spec}, {dtype}")),
+        }
+        Ok(device)
+    }
+}

@@ -1,0 +1,350 @@
+//! `bert doctor`: what this binary can run on, with a numeric self-test per device.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bert_core::agreement::{Difference, Golden};
+use bert_core::device::{self, DeviceSpec};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Compiled-in backends, adapters, and a self-test of each device in a process of its own.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Test only these devices, separated by commas [default: all that are found].
+    #[arg(long, value_name = "DEVICES", value_delimiter = ',')]
+    devices: Vec<String>,
+    /// Seconds after which a device's self-test counts as hung.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    timeout: u64,
+    /// JSON on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Internal: list adapters as JSON.
+    #[arg(long, hide = true)]
+    list_adapters: bool,
+    /// Internal: run the self-test on one device and print its result as JSON.
+    #[arg(long, hide = true, value_name = "DEVICE")]
+    self_test: Option<DeviceSpec>,
+}
+
+/// An adapter as the listing child reports it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Adapter {
+    label: String,
+    name: String,
+    driver: String,
+    api: String,
+    kind: String,
+}
+
+/// The outcome of one device's self-test.
+#[derive(Debug, Serialize)]
+struct Row {
+    device: String,
+    adapter: Option<Adapter>,
+    status: Status,
+    /// Largest difference of a forward value from float64.
+    forward: Option<f64>,
+    /// Largest difference of a gradient, as a share of the largest value.
+    gradients: Option<f64>,
+    seconds: f64,
+    reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Status {
+    Ok,
+    Fail,
+    Crashed,
+    Hung,
+}
+
+/// What a self-test child prints.
+#[derive(Serialize, Deserialize)]
+struct Verdict {
+    within_bars: bool,
+    forward: f64,
+    gradients: f64,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    if args.list_adapters {
+        println!("{}", serde_json::to_string(&adapters())?);
+        return Ok(());
+    }
+    if let Some(spec) = args.self_test {
+        println!("{}", serde_json::to_string(&self_test(&spec)?)?);
+        return Ok(());
+    }
+
+    let limit = Duration::from_secs(args.timeout);
+    // A label that is mistyped is the caller's error, not a device's.
+    for label in &args.devices {
+        label.parse::<DeviceSpec>()?;
+    }
+    let (found, listing_problem) = match child(&["--list-adapters"], limit) {
+        Outcome::Finished(output) => (
+            serde_json::from_str::<Vec<Adapter>>(&output).context("adapter listing")?,
+            None,
+        ),
+        other => (Vec::new(), Some(other.reason())),
+    };
+    let labels: Vec<String> = if args.devices.is_empty() {
+        found.iter().map(|adapter| adapter.label.clone()).collect()
+    } else {
+        args.devices
+    };
+    let rows: Vec<Row> = labels
+        .into_iter()
+        .map(|label| {
+            eprintln!("testing {label}");
+            let adapter = found.iter().find(|adapter| adapter.label == label).cloned();
+            test(label, adapter, limit)
+        })
+        .collect();
+
+    if args.json {
+        println!("{}", report_json(&rows, &listing_problem));
+    } else {
+        print_report(&rows, &listing_problem);
+    }
+    let failed = rows.iter().filter(|row| row.status != Status::Ok).count();
+    if failed > 0 {
+        anyhow::bail!("{failed} of {} devices failed their self-test", rows.len());
+    }
+    if let Some(problem) = listing_problem {
+        anyhow::bail!("listing the adapters failed: {problem}");
+    }
+    Ok(())
+}
+
+fn adapters() -> Vec<Adapter> {
+    device::adapters()
+        .into_iter()
+        .map(|info| Adapter {
+            label: info.spec.to_string(),
+            name: info.name,
+            driver: info.driver,
+            api: info.api,
+            kind: info.kind.to_string(),
+        })
+        .collect()
+}
+
+fn self_test(spec: &DeviceSpec) -> anyhow::Result<Verdict> {
+    let device = spec.open()?;
+    let differences = Golden::built_in()?.check(&device)?;
+    let worst = |gradient: bool, value: fn(&Difference) -> f64| {
+        differences
+            .iter()
+            .filter(|difference| difference.is_gradient() == gradient)
+            .map(value)
+            .fold(0.0, f64::max)
+    };
+    Ok(Verdict {
+        within_bars: differences.iter().all(Difference::is_within_bars),
+        // JSON has no infinity.
+        forward: worst(false, |d| d.max_abs).min(f64::MAX),
+        gradients: worst(true, Difference::relative).min(f64::MAX),
+    })
+}
+
+fn test(label: String, adapter: Option<Adapter>, limit: Duration) -> Row {
+    let start = Instant::now();
+    let outcome = child(&["--self-test", &label], limit);
+    let mut row = Row {
+        device: label,
+        adapter,
+        status: Status::Fail,
+        forward: None,
+        gradients: None,
+        seconds: start.elapsed().as_secs_f64(),
+        reason: None,
+    };
+    match &outcome {
+        Outcome::Finished(output) => match serde_json::from_str::<Verdict>(output) {
+            Ok(verdict) => {
+                row.forward = Some(verdict.forward);
+                row.gradients = Some(verdict.gradients);
+                if verdict.within_bars {
+                    row.status = Status::Ok;
+                } else {
+                    row.reason = Some("differs from the float64 reference".to_owned());
+                }
+            }
+            Err(error) => row.reason = Some(format!("unreadable result: {error}")),
+        },
+        Outcome::Failed(_) => row.reason = Some(outcome.reason()),
+        Outcome::Crashed(_) => {
+            row.status = Status::Crashed;
+            row.reason = Some(outcome.reason());
+        }
+        Outcome::Hung => {
+            row.status = Status::Hung;
+            row.reason = Some(outcome.reason());
+        }
+    }
+    row
+}
+
+enum Outcome {
+    /// Exit code 0, with standard output.
+    Finished(String),
+    /// An error message and exit code.
+    Failed(String),
+    /// Killed by a signal, or a panic.
+    Crashed(String),
+    /// Still running at the limit, then killed.
+    Hung,
+}
+
+impl Outcome {
+    fn reason(&self) -> String {
+        match self {
+            Self::Finished(_) => String::new(),
+            Self::Failed(reason) | Self::Crashed(reason) => reason.clone(),
+            Self::Hung => "did not finish within the limit".to_owned(),
+        }
+    }
+}
+
+/// Runs `bert doctor` with internal arguments, output through files so that no pipe fills up.
+fn child(arguments: &[&str], limit: Duration) -> Outcome {
+    match try_child(arguments, limit) {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome::Failed(format!("the child process did not start: {error:#}")),
+    }
+}
+
+fn try_child(arguments: &[&str], limit: Duration) -> anyhow::Result<Outcome> {
+    let output = tempfile::NamedTempFile::new()?;
+    let errors = tempfile::NamedTempFile::new()?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("doctor")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(output.reopen()?)
+        .stderr(errors.reopen()?)
+        .spawn()?;
+    let deadline = Instant::now() + limit;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(Outcome::Hung);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let errors = String::from_utf8_lossy(&std::fs::read(errors.path())?).into_owned();
+    if status.success() {
+        return Ok(Outcome::Finished(std::fs::read_to_string(output.path())?));
+    }
+    let panicked = errors.lines().position(|line| line.contains("panicked at"));
+    Ok(match (status.code(), panicked) {
+        (Some(_), None) => {
+            let message = errors.trim().trim_start_matches("error: ").to_owned();
+            Outcome::Failed(message)
+        }
+        (Some(_), Some(line)) => {
+            let message = errors.lines().skip(line + 1).find(|l| !l.is_empty());
+            Outcome::Crashed(format!("panic: {}", message.unwrap_or("no message")))
+        }
+        (None, _) => Outcome::Crashed(status.to_string()),
+    })
+}
+
+fn machine() -> serde_json::Value {
+    let system = sysinfo::System::new_with_specifics(
+        sysinfo::RefreshKind::nothing()
+            .with_memory(sysinfo::MemoryRefreshKind::everything())
+            .with_cpu(sysinfo::CpuRefreshKind::nothing()),
+    );
+    json!({
+        "bert": env!("CARGO_PKG_VERSION"),
+        "burn": "0.22.1",
+        "processor": system.cpus().first().map(|cpu| cpu.brand().to_owned()),
+        "threads": device::threads(),
+        "memory_bytes": system.total_memory(),
+        "memory_available_bytes": system.available_memory(),
+        "backends": device::compiled_backends(),
+        "libtorch": device::libtorch_info().map(|info| json!({
+            "version": info.version,
+            "threads": info.threads,
+            "cuda_devices": info.cuda_devices,
+            "cudnn": info.cudnn,
+            "mps": info.mps,
+        })),
+    })
+}
+
+fn report_json(rows: &[Row], listing_problem: &Option<String>) -> serde_json::Value {
+    json!({ "machine": machine(), "devices": rows, "listing_problem": listing_problem })
+}
+
+fn print_report(rows: &[Row], listing_problem: &Option<String>) {
+    let machine = machine();
+    let gib = |bytes: &serde_json::Value| bytes.as_f64().unwrap_or_default() / f64::from(1 << 30);
+    println!("bert {}, Burn {}", env!("CARGO_PKG_VERSION"), "0.22.1");
+    println!(
+        "processor: {}, {} threads; memory {:.1} GiB, {:.1} GiB available",
+        machine["processor"].as_str().unwrap_or("unknown"),
+        machine["threads"],
+        gib(&machine["memory_bytes"]),
+        gib(&machine["memory_available_bytes"]),
+    );
+    println!(
+        "backends compiled in: {}; more with `--features` of {}",
+        device::compiled_backends().join(", "),
+        FEATURES
+            .iter()
+            .copied()
+            .filter(|feature| !device::compiled_backends().contains(feature))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    if let Some(info) = device::libtorch_info() {
+        println!(
+            "LibTorch {}: {} threads, {} CUDA devices{}",
+            info.version,
+            info.threads,
+            info.cuda_devices,
+            if info.mps { ", MPS" } else { "" }
+        );
+    }
+    if let Some(problem) = listing_problem {
+        println!("listing the adapters failed: {problem}");
+    }
+    println!();
+    for row in rows {
+        let status = format!("{:?}", row.status).to_uppercase();
+        print!("{status:<8} --device {:<22}", row.device);
+        if let (Some(forward), Some(gradients)) = (row.forward, row.gradients) {
+            print!(" max |d| {forward:.1e}, gradients {gradients:.1e}");
+        }
+        print!(" {:.1} s", row.seconds);
+        if let Some(adapter) = &row.adapter {
+            print!("  {} ({}", adapter.name, adapter.kind);
+            for part in [&adapter.api, &adapter.driver] {
+                if !part.is_empty() {
+                    print!(", {part}");
+                }
+            }
+            print!(")");
+        }
+        println!();
+        if let Some(reason) = &row.reason {
+            println!("         {reason}");
+        }
+    }
+}
+
+/// The backend features of this package.
+const FEATURES: [&str; 10] = [
+    "flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "webgpu", "cuda", "rocm", "cpu",
+];

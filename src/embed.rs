@@ -1,0 +1,150 @@
+//! `bert embed`: texts, one a line, to vectors.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use bert_core::hub::resolve_model;
+use bert_heads::npy::NpyWriter;
+use bert_heads::sentence_embedding::{
+    BATCH_TOKENS, EmbedderOptions, Pooling, Progress, SentenceEmbedder, Summary,
+};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::Usage;
+use crate::device::DeviceArgs;
+use crate::input;
+use crate::output::{Output, note};
+use crate::progress::ProgressLine;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model directory or hub id
+    #[arg(long)]
+    model: String,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// How token vectors become one: cls, mean, max or pooler [default: as the model's
+    /// 1_Pooling/config.json says, else mean]
+    #[arg(long)]
+    pooling: Option<Pooling>,
+    /// Scale vectors to length 1 [default: if the model's modules.json says so]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    normalize: Option<bool>,
+    /// Give the vector of every token instead of one per text
+    #[arg(long, conflicts_with_all = ["pooling", "normalize"])]
+    tokens: bool,
+    /// Most tokens of a text, special tokens included; longer texts are cut and counted [default:
+    /// as the model's files say]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// Most tokens of a batch, padding included
+    #[arg(long, value_name = "N", default_value_t = BATCH_TOKENS)]
+    batch_tokens: usize,
+    /// JSON lines, or one NumPy array
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// File to write; it appears when it is complete [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Texts, one a line; `-` or nothing for standard input
+    file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jsonl,
+    Npy,
+}
+
+#[derive(Serialize)]
+struct TextLine<'a> {
+    index: usize,
+    embedding: &'a [f32],
+}
+
+#[derive(Serialize)]
+struct TokensLine<'a> {
+    index: usize,
+    tokens: &'a [String],
+    embeddings: Vec<&'a [f32]>,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    if args.tokens && args.format == Format::Npy {
+        let reason = "--tokens gives a matrix per text, and a NumPy array holds only one: use --format jsonl";
+        return Err(Usage(reason).into());
+    }
+    let lines = input::lines(args.file.as_deref())?;
+    let mut output = Output::open(args.output.as_deref())?;
+    let dir = resolve_model(&args.model)?;
+    let device = args.device.open()?;
+    let options = EmbedderOptions {
+        pooling: args.pooling,
+        normalize: args.normalize,
+        max_length: args.max_length,
+        batch_tokens: Some(args.batch_tokens),
+    };
+    let embedder = SentenceEmbedder::from_dir(dir, &options, &device)?;
+
+    let mut line = ProgressLine::new();
+    let progress = |so_far| line.update(so_far);
+    let outcome = match (args.tokens, args.format) {
+        (true, _) => embedder.embed_line_tokens(lines, progress, |text| {
+            output.json(&TokensLine {
+                index: text.index,
+                tokens: &text.tokens,
+                embeddings: text.values.chunks(embedder.dimension()).collect(),
+            })
+        }),
+        (false, Format::Jsonl) => embedder.embed_lines(lines, progress, |text| {
+            output.json(&TextLine {
+                index: text.index,
+                embedding: &text.values,
+            })
+        }),
+        (false, Format::Npy) => {
+            // The number of rows stands at the front and is known at the end.
+            const CANNOT: &str = "cannot write the array";
+            let mut array =
+                NpyWriter::new(output.scratch()?, embedder.dimension()).context(CANNOT)?;
+            let row = |text: bert_heads::sentence_embedding::SentenceEmbedding| {
+                array.row(&text.values).context(CANNOT)
+            };
+            let summary = embedder.embed_lines(lines, progress, row);
+            match summary {
+                Ok(summary) => output
+                    .take_scratch(array.finish().context(CANNOT)?)
+                    .map(|()| summary),
+                Err(error) => Err(error),
+            }
+        }
+    };
+    line.clear();
+    let summary = outcome?;
+    output.finish()?;
+    report(&summary, embedder.max_length(), &line);
+    Ok(())
+}
+
+fn report(summary: &Summary, max_length: usize, line: &ProgressLine) {
+    note(line.status(Progress {
+        texts: summary.texts,
+        tokens: summary.tokens,
+    }));
+    if let Some(first) = summary.first_truncated {
+        note(format_args!(
+            "warning: {} of {} texts were cut to {max_length} tokens, the first on line {}; {} tokens are left out",
+            summary.truncated_texts,
+            summary.texts,
+            first + 1,
+            summary.truncated_tokens
+        ));
+    }
+}
