@@ -11,7 +11,8 @@ use bert_core::hub;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use serde_json::json;
 
-/// The agreement table: embeddings, every layer, outputs, logits and gradients per device.
+use crate::output::{Output, note};
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Model directory or hub id.
@@ -49,12 +50,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let checkpoint = Checkpoint::open(&dir)?;
     let probe = probe(&args, &checkpoint)?;
 
-    let reference = args.reference.unwrap_or(args.devices[0]);
+    let reference = args.reference.clone().unwrap_or(args.devices[0].clone());
     let others: Vec<_> = args
         .devices
         .iter()
-        .copied()
-        .filter(|spec| *spec != reference)
+        .filter(|spec| **spec != reference)
         .collect();
     if others.is_empty() {
         bail!("nothing to compare: name at least two different devices");
@@ -66,16 +66,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let differences = trace(&checkpoint, &probe, spec)?.differences(&expected);
         columns.push((spec.to_string(), differences));
     }
+    let mut output = Output::stdout();
     if args.json {
         let devices: BTreeMap<_, _> = columns.iter().cloned().collect();
-        println!(
-            "{}",
-            json!({ "model": args.model, "reference": reference.to_string(), "devices": devices })
-        );
+        let reference = reference.to_string();
+        output.json(&json!({ "model": args.model, "reference": reference, "devices": devices }))?;
     } else {
-        print_table(&reference, &columns, args.all);
+        write_table(&mut output, &reference, &columns, args.all)?;
     }
-    Ok(())
+    output.finish()
 }
 
 fn probe(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<Probe> {
@@ -102,36 +101,46 @@ fn probe(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<Probe> {
 }
 
 fn trace(checkpoint: &Checkpoint, probe: &Probe, spec: &DeviceSpec) -> anyhow::Result<Trace> {
-    eprintln!("running on {spec}");
+    note(format_args!("running on {spec}"));
     let device = spec.open()?;
     bert_heads::agreement::trace(checkpoint, probe, &device)
         .with_context(|| format!("device {spec}"))
 }
 
-fn print_table(reference: &DeviceSpec, columns: &[(String, Vec<Difference>)], all: bool) {
-    println!("difference from {reference}: max |d| (mean |d|); gradients as a share of the largest value");
+fn write_table(
+    output: &mut Output,
+    reference: &DeviceSpec,
+    columns: &[(String, Vec<Difference>)],
+    all: bool,
+) -> anyhow::Result<()> {
+    output.line(format_args!(
+        "difference from {reference}: max |d| (mean |d|); gradients as a share of the largest value"
+    ))?;
     for (label, differences) in columns {
-        println!("\n{label}");
+        output.line(format_args!("\n{label}"))?;
         for difference in differences.iter().filter(|d| !d.is_gradient()) {
-            println!(
+            output.line(format_args!(
                 "  {:<24} {:>9.2e} ({:.1e})",
                 difference.name, difference.max_abs, difference.mean_abs
-            );
+            ))?;
         }
         let gradients = differences.iter().filter(|d| d.is_gradient());
         if all {
             for gradient in gradients {
-                println!("  {:<64} {:>9.2e}", gradient.name, gradient.relative());
+                output.line(format_args!(
+                    "  {:<64} {:>9.2e}",
+                    gradient.name,
+                    gradient.relative()
+                ))?;
             }
-        } else if let Some(worst) =
-            gradients.max_by(|a, b| a.relative().total_cmp(&b.relative()))
-        {
-            println!(
+        } else if let Some(worst) = gradients.max_by(|a, b| a.relative().total_cmp(&b.relative())) {
+            output.line(format_args!(
                 "  {:<24} {:>9.2e} ({})",
                 "gradients, the worst",
                 worst.relative(),
                 worst.name
-            );
+            ))?;
         }
     }
+    Ok(())
 }

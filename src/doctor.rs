@@ -7,9 +7,10 @@ use anyhow::Context;
 use bert_core::agreement::{Difference, Golden};
 use bert_core::device::{self, DeviceSpec};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Compiled-in backends, adapters, and a self-test of each device in a process of its own.
+use crate::output::{Output, note};
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Test only these devices, separated by commas [default: all that are found].
@@ -71,13 +72,14 @@ struct Verdict {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let mut output = Output::stdout();
     if args.list_adapters {
-        println!("{}", serde_json::to_string(&adapters())?);
-        return Ok(());
+        output.json(&adapters())?;
+        return output.finish();
     }
     if let Some(spec) = args.self_test {
-        println!("{}", serde_json::to_string(&self_test(&spec)?)?);
-        return Ok(());
+        output.json(&self_test(&spec)?)?;
+        return output.finish();
     }
 
     let limit = Duration::from_secs(args.timeout);
@@ -100,17 +102,28 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let rows: Vec<Row> = labels
         .into_iter()
         .map(|label| {
-            eprintln!("testing {label}");
+            note(format_args!("testing {label}"));
             let adapter = found.iter().find(|adapter| adapter.label == label).cloned();
             test(label, adapter, limit)
         })
         .collect();
 
     if args.json {
-        println!("{}", report_json(&rows, &listing_problem));
+        let machine = machine();
+        let report =
+            json!({ "machine": machine, "devices": rows, "listing_problem": listing_problem });
+        output.json(&report)?;
     } else {
-        print_report(&rows, &listing_problem);
+        write_machine(&mut output)?;
+        if let Some(problem) = &listing_problem {
+            output.line(format_args!("listing the adapters failed: {problem}"))?;
+        }
+        output.line("")?;
+        for row in &rows {
+            write_row(&mut output, row)?;
+        }
     }
+    output.finish()?;
     let failed = rows.iter().filter(|row| row.status != Status::Ok).count();
     if failed > 0 {
         anyhow::bail!("{failed} of {} devices failed their self-test", rows.len());
@@ -267,7 +280,7 @@ fn machine() -> serde_json::Value {
     );
     json!({
         "bert": env!("CARGO_PKG_VERSION"),
-        "burn": "0.22.1",
+        "burn": BURN,
         "processor": system.cpus().first().map(|cpu| cpu.brand().to_owned()),
         "threads": device::threads(),
         "memory_bytes": system.total_memory(),
@@ -283,66 +296,63 @@ fn machine() -> serde_json::Value {
     })
 }
 
-fn report_json(rows: &[Row], listing_problem: &Option<String>) -> serde_json::Value {
-    json!({ "machine": machine(), "devices": rows, "listing_problem": listing_problem })
-}
-
-fn print_report(rows: &[Row], listing_problem: &Option<String>) {
+fn write_machine(output: &mut Output) -> anyhow::Result<()> {
     let machine = machine();
-    let gib = |bytes: &serde_json::Value| bytes.as_f64().unwrap_or_default() / f64::from(1 << 30);
-    println!("bert {}, Burn {}", env!("CARGO_PKG_VERSION"), "0.22.1");
-    println!(
-        "processor: {}, {} threads; memory {:.1} GiB, {:.1} GiB available",
-        machine["processor"].as_str().unwrap_or("unknown"),
+    let gib = |bytes: &Value| bytes.as_f64().unwrap_or_default() / f64::from(1 << 30);
+    output.line(format_args!(
+        "bert {}, Burn {BURN}; {}, {} threads, {:.1} GiB of memory, {:.1} GiB available",
+        env!("CARGO_PKG_VERSION"),
+        machine["processor"].as_str().unwrap_or("unknown processor"),
         machine["threads"],
         gib(&machine["memory_bytes"]),
         gib(&machine["memory_available_bytes"]),
-    );
-    println!(
-        "backends compiled in: {}; more with `--features` of {}",
-        device::compiled_backends().join(", "),
-        FEATURES
-            .iter()
-            .copied()
-            .filter(|feature| !device::compiled_backends().contains(feature))
-            .collect::<Vec<_>>()
-            .join(", ")
-    );
+    ))?;
+    let compiled = device::compiled_backends();
+    let absent: Vec<_> = FEATURES
+        .into_iter()
+        .filter(|feature| !compiled.contains(feature))
+        .collect();
+    output.line(format_args!("backends in this build: {}", compiled.join(", ")))?;
+    if !absent.is_empty() {
+        let absent = absent.join(", ");
+        output.line(format_args!("others, with `--features` when building: {absent}"))?;
+    }
     if let Some(info) = device::libtorch_info() {
-        println!(
+        output.line(format_args!(
             "LibTorch {}: {} threads, {} CUDA devices{}",
             info.version,
             info.threads,
             info.cuda_devices,
             if info.mps { ", MPS" } else { "" }
-        );
+        ))?;
     }
-    if let Some(problem) = listing_problem {
-        println!("listing the adapters failed: {problem}");
+    Ok(())
+}
+
+fn write_row(output: &mut Output, row: &Row) -> anyhow::Result<()> {
+    let status = format!("{:?}", row.status).to_uppercase();
+    let mut line = format!("{status:<8} --device {:<20}", row.device);
+    if let (Some(forward), Some(gradients)) = (row.forward, row.gradients) {
+        line += &format!("  max |difference| {forward:.1e}, gradients {gradients:.1e}");
     }
-    println!();
-    for row in rows {
-        let status = format!("{:?}", row.status).to_uppercase();
-        print!("{status:<8} --device {:<22}", row.device);
-        if let (Some(forward), Some(gradients)) = (row.forward, row.gradients) {
-            print!(" max |d| {forward:.1e}, gradients {gradients:.1e}");
-        }
-        print!(" {:.1} s", row.seconds);
-        if let Some(adapter) = &row.adapter {
-            print!("  {} ({}", adapter.name, adapter.kind);
-            for part in [&adapter.api, &adapter.driver] {
-                if !part.is_empty() {
-                    print!(", {part}");
-                }
-            }
-            print!(")");
-        }
-        println!();
-        if let Some(reason) = &row.reason {
-            println!("         {reason}");
-        }
+    line += &format!("  {:.1} s", row.seconds);
+    if let Some(adapter) = &row.adapter {
+        let about: Vec<_> = [&adapter.kind, &adapter.api, &adapter.driver]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .map(String::as_str)
+            .collect();
+        line += &format!("  {} ({})", adapter.name, about.join(", "));
+    }
+    output.line(line)?;
+    match &row.reason {
+        Some(reason) => output.line(format_args!("         {reason}")),
+        None => Ok(()),
     }
 }
+
+/// The Burn release that the workspace pins.
+const BURN: &str = "0.22.1";
 
 /// The backend features of this package.
 const FEATURES: [&str; 10] = [

@@ -1,19 +1,19 @@
 //! `bert inspect`: what a checkpoint holds and how it loads.
 
 use bert_core::checkpoint::{Checkpoint, Loading, TensorInfo};
-use bert_core::device::DeviceSpec;
 use bert_core::hub;
 use serde_json::{Value, json};
 
-/// Configuration, sizes, tensors and the load report of a checkpoint.
+use crate::device::DeviceArgs;
+use crate::output::Output;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Model directory or hub id.
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// Device to load on for the report [default: as for the other commands].
-    #[arg(long, value_name = "DEVICE")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -22,48 +22,59 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let dir = hub::resolve_model(&args.model)?;
     let checkpoint = Checkpoint::open(&dir)?;
-    let device = DeviceSpec::resolve(args.device.as_deref())?.open()?;
+    let device = args.device.open()?;
     let (_, report) = checkpoint.load_model(Loading::Partial, &device)?;
 
     let config = checkpoint.config();
     let parameters = config.num_params(checkpoint.has_pooler());
     let stored: usize = checkpoint.tensors().map(elements).sum();
+    let mut output = Output::stdout();
     if args.json {
         let tensors: Vec<Value> = checkpoint
             .tensors()
-            .map(|tensor| json!({ "name": tensor.name, "dtype": tensor.dtype, "shape": tensor.shape, "file": tensor.file }))
-            .collect();
-        println!(
-            "{}",
-            json!({
-                "dir": dir,
-                "config": config.to_json(),
-                "encoder_parameters": parameters,
-                "stored_values": stored,
-                "pooler": checkpoint.has_pooler(),
-                "tensors": tensors,
-                "report": report,
+            .map(|tensor| {
+                json!({
+                    "name": tensor.name,
+                    "dtype": tensor.dtype,
+                    "shape": tensor.shape,
+                    "file": tensor.file,
+                })
             })
-        );
-        return Ok(());
+            .collect();
+        output.json(&json!({
+            "dir": dir,
+            "config": config.to_json(),
+            "encoder_parameters": parameters,
+            "stored_values": stored,
+            "pooler": checkpoint.has_pooler(),
+            "tensors": tensors,
+            "report": report,
+        }))?;
+        return output.finish();
     }
 
-    println!("{}", dir.display());
+    output.line(dir.display())?;
     for (field, value) in config.to_json() {
-        println!("  {field}: {value}");
+        output.line(format_args!("  {field}: {value}"))?;
     }
-    println!(
-        "encoder: {} parameters {} pooler, {} values in the files",
+    let pooler = match checkpoint.has_pooler() {
+        true => "with",
+        false => "without",
+    };
+    output.line(format_args!(
+        "encoder: {} parameters {pooler} pooler, {} values in the files",
         grouped(parameters),
-        if checkpoint.has_pooler() { "with" } else { "without" },
         grouped(stored)
-    );
-    println!("tensors:");
+    ))?;
+    output.line("tensors:")?;
     for tensor in checkpoint.tensors() {
-        println!("  {} {} {:?}", tensor.name, tensor.dtype, tensor.shape);
+        output.line(format_args!(
+            "  {} {} {:?}",
+            tensor.name, tensor.dtype, tensor.shape
+        ))?;
     }
-    println!("loading the encoder: {report}");
-    Ok(())
+    output.line(format_args!("loading the encoder: {report}"))?;
+    output.finish()
 }
 
 fn elements(tensor: &TensorInfo) -> usize {

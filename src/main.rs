@@ -1,10 +1,13 @@
 //! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
 //! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense.
 
+mod compare;
 mod device;
+mod doctor;
 mod embed;
 mod fill_mask;
 mod input;
+mod inspect;
 mod output;
 mod progress;
 mod similarity;
@@ -24,6 +27,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show what this build runs on, and test each device numerically.
+    Doctor(doctor::Args),
+    /// Show what a checkpoint holds and how it loads.
+    Inspect(inspect::Args),
     /// Show how a model cuts texts into tokens.
     Tokenize(tokenize::Args),
     /// Turn texts, one a line, into vectors.
@@ -32,6 +39,8 @@ enum Command {
     Similarity(similarity::Args),
     /// Predict the masked words of a text.
     FillMask(fill_mask::Args),
+    /// Show how far devices agree on a model: every layer, outputs and gradients.
+    Compare(compare::Args),
 }
 
 /// Options that exclude each other in a way that clap cannot express.
@@ -48,10 +57,13 @@ impl std::error::Error for Usage {}
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Doctor(args) => doctor::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Tokenize(args) => tokenize::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Similarity(args) => similarity::run(args),
         Command::FillMask(args) => fill_mask::run(args),
+        Command::Compare(args) => compare::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -380,14 +380,20 @@ fn a_finished_part_or_a_short_file_from_a_killed_process_does_not_stay() {
 }
 
 #[test]
-fn a_cached_commit_stays_when_the_repository_moves_on() {
+fn a_cached_commit_is_completed_when_the_repository_has_moved_on() {
     let (server, _cache, options) = setup();
     let dir = resolve_model_with(ID, &options).unwrap();
-    server.put("config.json", br#"{"hidden_size": 8}"#);
-    resolve_model_with(ID, &options).unwrap();
+    std::fs::remove_file(dir.join("vocab.txt")).unwrap();
+    server.set(Faults {
+        moved_on: true,
+        ..Faults::default()
+    });
+    assert_eq!(resolve_model_with(ID, &options).unwrap(), dir);
+    assert!(dir.join("vocab.txt").is_file());
+    let folder = model_folder(&options);
     assert_eq!(
-        std::fs::read(dir.join("config.json")).unwrap(),
-        br#"{"hidden_size": 4}"#
+        std::fs::read_to_string(folder.join("refs/main")).unwrap(),
+        COMMIT
     );
 }
 

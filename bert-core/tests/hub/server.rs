@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 
 /// The one commit of the one model.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+/// What `main` points at once the model has moved on.
+const LATER_COMMIT: &str = "fedcba9876543210fedcba9876543210fedcba98";
 /// The one model.
 pub(crate) const ID: &str = "owner/tiny-bert";
 
@@ -19,6 +21,8 @@ pub(crate) struct Faults {
     pub(crate) breaks_off: Option<&'static str>,
     /// The file that is sent by half, and promised by half.
     pub(crate) sent_short: Option<&'static str>,
+    /// The branch `main` points at a later commit, of which nothing can be had.
+    pub(crate) moved_on: bool,
     /// The status every request gets.
     pub(crate) status: Option<u16>,
 }
@@ -65,14 +69,6 @@ impl Server {
 
     pub(crate) fn set(&self, faults: Faults) {
         self.shared.lock().unwrap().faults = faults;
-    }
-
-    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
-        self.shared
-            .lock()
-            .unwrap()
-            .files
-            .insert(name.to_owned(), bytes.to_vec());
     }
 
     /// The paths asked for since the last call.
@@ -135,7 +131,9 @@ fn answer(mut stream: TcpStream, shared: &mut Shared) -> std::io::Result<()> {
             .keys()
             .map(|name| serde_json::json!({ "rfilename": name }))
             .collect();
-        let info = serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string();
+        let moved_on = faults.moved_on && request.path.ends_with("main");
+        let sha = if moved_on { LATER_COMMIT } else { COMMIT };
+        let info = serde_json::json!({ "sha": sha, "siblings": siblings }).to_string();
         reply(
             200,
             "content-type: application/json\r\n",
