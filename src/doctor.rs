@@ -224,20 +224,26 @@ impl Outcome {
     }
 }
 
-/// Runs `bert doctor` with internal arguments, output through files so that no pipe fills up.
+/// Runs `bert doctor` with internal arguments.
 fn child(arguments: &[&str], limit: Duration) -> Outcome {
-    match try_child(arguments, limit) {
+    let supervised = std::env::current_exe()
+        .map_err(anyhow::Error::from)
+        .and_then(|program| {
+            let mut command = Command::new(program);
+            command.arg("doctor").args(arguments);
+            supervise(command, limit)
+        });
+    match supervised {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Failed(format!("the child process did not start: {error:#}")),
     }
 }
 
-fn try_child(arguments: &[&str], limit: Duration) -> anyhow::Result<Outcome> {
+/// Runs a command to its end or the limit; its output goes through files, so that no pipe fills up.
+fn supervise(mut command: Command, limit: Duration) -> anyhow::Result<Outcome> {
     let output = tempfile::NamedTempFile::new()?;
     let errors = tempfile::NamedTempFile::new()?;
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg("doctor")
-        .args(arguments)
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(output.reopen()?)
         .stderr(errors.reopen()?)
@@ -312,10 +318,15 @@ fn write_machine(output: &mut Output) -> anyhow::Result<()> {
         .into_iter()
         .filter(|feature| !compiled.contains(feature))
         .collect();
-    output.line(format_args!("backends in this build: {}", compiled.join(", ")))?;
+    output.line(format_args!(
+        "backends in this build: {}",
+        compiled.join(", ")
+    ))?;
     if !absent.is_empty() {
         let absent = absent.join(", ");
-        output.line(format_args!("others, with `--features` when building: {absent}"))?;
+        output.line(format_args!(
+            "others, with `--features` when building: {absent}"
+        ))?;
     }
     if let Some(info) = device::libtorch_info() {
         output.line(format_args!(
@@ -358,3 +369,40 @@ const BURN: &str = "0.22.1";
 const FEATURES: [&str; 10] = [
     "flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "webgpu", "cuda", "rocm", "cpu",
 ];
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Outcome {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        supervise(command, limit).unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn outcomes_of_a_child_are_told_apart() {
+        assert!(matches!(shell("echo fine", LONG), Outcome::Finished(text) if text == "fine\n"));
+        assert!(
+            matches!(shell("echo 'error: no device' >&2; exit 1", LONG), Outcome::Failed(reason) if reason == "no device")
+        );
+        assert!(
+            matches!(shell("kill -SEGV $$", LONG), Outcome::Crashed(reason) if reason.contains("signal: 11"))
+        );
+        let panic =
+            "echo \"thread 'main' panicked at x.rs:1:1:\" >&2; echo 'lost device' >&2; exit 101";
+        assert!(
+            matches!(shell(panic, LONG), Outcome::Crashed(reason) if reason == "panic: lost device")
+        );
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_killed_at_the_limit() {
+        let start = Instant::now();
+        let outcome = shell("sleep 60", Duration::from_millis(100));
+        assert!(matches!(outcome, Outcome::Hung));
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+}

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bert_core::hub::resolve_model;
 use bert_heads::npy::NpyWriter;
 use bert_heads::sentence_embedding::{
-    BATCH_TOKENS, EmbedderOptions, Pooling, Progress, SentenceEmbedder, Summary,
+    BATCH_TOKENS, EmbedderOptions, Pooling, Progress, SentenceEmbedder, SentenceEmbedding, Summary,
 };
 use clap::ValueEnum;
 use serde::Serialize;
@@ -109,22 +109,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 embedding: &text.values,
             })
         }),
-        (false, Format::Npy) => {
-            // The number of rows stands at the front and is known at the end.
+        // The number of rows stands at the front and is known at the end.
+        (false, Format::Npy) => output.seekable(|file| {
             const CANNOT: &str = "cannot write the array";
-            let mut array =
-                NpyWriter::new(output.scratch()?, embedder.dimension()).context(CANNOT)?;
-            let row = |text: bert_heads::sentence_embedding::SentenceEmbedding| {
-                array.row(&text.values).context(CANNOT)
-            };
-            let summary = embedder.embed_lines(lines, progress, row);
-            match summary {
-                Ok(summary) => output
-                    .take_scratch(array.finish().context(CANNOT)?)
-                    .map(|()| summary),
-                Err(error) => Err(error),
-            }
-        }
+            let mut array = NpyWriter::new(file, embedder.dimension()).context(CANNOT)?;
+            let row = |text: SentenceEmbedding| array.row(&text.values).context(CANNOT);
+            let summary = embedder.embed_lines(lines, progress, row)?;
+            array.finish().context(CANNOT)?;
+            Ok(summary)
+        }),
     };
     line.clear();
     let summary = outcome?;

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     model: String,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Text with one or more [MASK]
+    /// Text with one or more `[MASK]`
     text: String,
     /// Tokens to show for each gap
     #[arg(long, value_name = "K", default_value_t = 5)]

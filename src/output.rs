@@ -1,12 +1,12 @@
 //! Where results and messages go.
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, IsTerminal, LineWriter, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use tempfile::NamedTempFile;
+use bert_core::files::AtomicFile;
 
 /// Writes a line to standard error; nobody is left to hear of it if that fails.
 pub(crate) fn note(message: impl Display) {
@@ -23,12 +23,15 @@ pub(crate) struct Output {
 enum Sink {
     /// Standard output, or a device or pipe named as the output file.
     Stream(Box<dyn Write>),
-    /// A file that appears under its name when it is complete.
-    File {
-        temporary: BufWriter<NamedTempFile>,
-        path: PathBuf,
-    },
+    /// A file that appears under its name when it is complete, with the permissions of the one it
+    /// replaces.
+    File(BufWriter<AtomicFile>, Option<Permissions>),
 }
+
+/// What can be written at more than its end.
+pub(crate) trait WriteSeek: Write + Seek {}
+
+impl<T: Write + Seek> WriteSeek for T {}
 
 impl Output {
     /// Standard output, a line at a time if a person is reading.
@@ -49,79 +52,67 @@ impl Output {
             return Ok(Self::stdout());
         };
         let name = path.display().to_string();
-        let sink = Self::file(path).with_context(|| format!("cannot write {name}"))?;
+        let cannot_write = || format!("cannot write {name}");
+        let (path, metadata) = match path.canonicalize() {
+            // Through a link to what it points at: the renaming would replace the link.
+            Ok(target) => {
+                let metadata = target.metadata().with_context(cannot_write)?;
+                (target, Some(metadata))
+            }
+            Err(_) => (path.to_owned(), None),
+        };
+        let sink = match metadata {
+            Some(metadata) if !metadata.is_file() => {
+                let file = File::options().write(true).open(&path);
+                Sink::Stream(Box::new(BufWriter::new(file.with_context(cannot_write)?)))
+            }
+            metadata => Sink::File(
+                BufWriter::new(AtomicFile::create(path)?),
+                metadata.map(|metadata| metadata.permissions()),
+            ),
+        };
         Ok(Self { sink, name })
     }
 
-    fn file(path: &Path) -> io::Result<Sink> {
-        // Through a link to what it points at: the rename would replace the link.
-        let path = match path.canonicalize() {
-            Ok(target) => target,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-            Err(error) => return Err(error),
-        };
-        let existing = path.metadata().ok();
-        if let Some(metadata) = &existing {
-            if metadata.is_dir() {
-                return Err(io::ErrorKind::IsADirectory.into());
+    /// Lets `write` write what is not written from front to back; a stream gets it when it is
+    /// complete, by way of a temporary file.
+    pub(crate) fn seekable<T>(
+        &mut self,
+        write: impl FnOnce(&mut dyn WriteSeek) -> Result<T>,
+    ) -> Result<T> {
+        let cannot_write = self.cannot_write();
+        match &mut self.sink {
+            Sink::File(file, _) => write(file),
+            Sink::Stream(stream) => {
+                let file = tempfile::tempfile().context("cannot make a temporary file")?;
+                let mut file = BufWriter::new(file);
+                let result = write(&mut file)?;
+                file.rewind()
+                    .and_then(|()| io::copy(file.get_mut(), stream))
+                    .context(cannot_write)?;
+                Ok(result)
             }
-            if !metadata.is_file() {
-                let file = File::options().write(true).open(&path)?;
-                return Ok(Sink::Stream(Box::new(BufWriter::new(file))));
-            }
         }
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
-        // Temporary files are private by default; this one is to stay.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = builder.tempfile_in(dir.unwrap_or(Path::new(".")))?;
-        if let Some(metadata) = existing {
-            temporary.as_file().set_permissions(metadata.permissions())?;
-        }
-        Ok(Sink::File {
-            temporary: BufWriter::new(temporary),
-            path,
-        })
-    }
-
-    /// A file for output that is not written from front to back; hand it to
-    /// [`take_scratch`](Self::take_scratch) when it is complete.
-    pub(crate) fn scratch(&self) -> Result<BufWriter<File>> {
-        let file = match &self.sink {
-            Sink::File { temporary, .. } => temporary.get_ref().as_file().try_clone(),
-            Sink::Stream(_) => tempfile::tempfile(),
-        };
-        Ok(BufWriter::new(file.context("cannot make a temporary file")?))
-    }
-
-    /// Makes the contents of a scratch file the output.
-    pub(crate) fn take_scratch(&mut self, scratch: BufWriter<File>) -> Result<()> {
-        let mut file = scratch
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .with_context(|| self.cannot_write())?;
-        // The scratch of a file is that file.
-        if let Sink::Stream(stream) = &mut self.sink {
-            let copied = file.rewind().and_then(|()| io::copy(&mut file, stream));
-            copied.with_context(|| self.cannot_write())?;
-        }
-        Ok(())
     }
 
     /// Completes the output: nothing is certain to be there before.
     pub(crate) fn finish(self) -> Result<()> {
         let cannot_write = self.cannot_write();
-        let finished = match self.sink {
-            Sink::Stream(mut stream) => stream.flush(),
-            Sink::File { temporary, path } => temporary
-                .into_inner()
-                .map_err(io::IntoInnerError::into_error)
-                .and_then(|file| file.persist(path).map_err(|error| error.error))
-                .map(drop),
-        };
-        finished.context(cannot_write)
+        match self.sink {
+            Sink::Stream(mut stream) => stream.flush().context(cannot_write),
+            Sink::File(file, permissions) => {
+                let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+                let file = file.with_context(|| cannot_write.clone())?;
+                let path = file.path().to_owned();
+                file.finish()?;
+                match permissions {
+                    Some(permissions) => {
+                        fs::set_permissions(path, permissions).context(cannot_write)
+                    }
+                    None => Ok(()),
+                }
+            }
+        }
     }
 
     /// Writes `value` as a line of JSON.
@@ -142,7 +133,7 @@ impl Output {
     fn writer(&mut self) -> &mut dyn Write {
         match &mut self.sink {
             Sink::Stream(stream) => stream,
-            Sink::File { temporary, .. } => temporary,
+            Sink::File(file, _) => file,
         }
     }
 

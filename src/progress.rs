@@ -31,7 +31,11 @@ impl ProgressLine {
             return;
         }
         self.shown = Instant::now();
-        let (before, after) = if self.in_place { ("\r", "\x1b[K") } else { ("", "\n") };
+        let (before, after) = if self.in_place {
+            ("\r", "\x1b[K")
+        } else {
+            ("", "\n")
+        };
         self.dirty = self.in_place;
         let _ = write!(io::stderr(), "{before}{}{after}", self.status(progress));
     }
@@ -47,6 +51,8 @@ impl ProgressLine {
     pub(crate) fn status(&self, Progress { texts, tokens }: Progress) -> String {
         let seconds = self.start.elapsed().as_secs_f64();
         let tokens_per_second = tokens as f64 / seconds.max(1e-9);
-        format!("{texts} texts, {tokens} tokens in {seconds:.1} s ({tokens_per_second:.0} tokens/s)")
+        format!(
+            "{texts} texts, {tokens} tokens in {seconds:.1} s ({tokens_per_second:.0} tokens/s)"
+        )
     }
 }

@@ -10,11 +10,17 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Files that make a model directory with a tokenizer.
-const MODEL_FILES: [&str; 4] =
-    ["config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"];
+const MODEL_FILES: [&str; 4] = [
+    "config.json",
+    "model.safetensors",
+    "vocab.txt",
+    "tokenizer_config.json",
+];
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("bert-core/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("bert-core/fixtures")
+        .join(name)
 }
 
 fn model() -> String {
@@ -25,7 +31,11 @@ fn model() -> String {
 fn copy() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for name in MODEL_FILES {
-        fs::copy(fixture("tiny-pretraining").join(name), dir.path().join(name)).unwrap();
+        fs::copy(
+            fixture("tiny-pretraining").join(name),
+            dir.path().join(name),
+        )
+        .unwrap();
     }
     dir
 }
@@ -72,9 +82,15 @@ fn fail(arguments: &[&str], input: &[u8]) -> String {
     let output = run(arguments, input);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
-    let lines: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("device: ")).collect();
+    let lines: Vec<&str> = stderr
+        .lines()
+        .filter(|line| !line.starts_with("device: "))
+        .collect();
     assert_eq!(lines.len(), 1, "{arguments:?}: {stderr}");
-    assert!(lines[0].starts_with("error: ") && !stderr.contains("panicked"), "{stderr}");
+    assert!(
+        lines[0].starts_with("error: ") && !stderr.contains("panicked"),
+        "{stderr}"
+    );
     lines[0].to_owned()
 }
 
@@ -83,7 +99,10 @@ fn refuse(arguments: &[&str]) -> String {
     let output = run(arguments, b"");
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
-    assert!(stderr.starts_with("error: ") && !stderr.contains("panicked"), "{stderr}");
+    assert!(
+        stderr.starts_with("error: ") && !stderr.contains("panicked"),
+        "{stderr}"
+    );
     assert!(output.stdout.is_empty());
     stderr
 }
@@ -95,11 +114,18 @@ fn assert_names(message: &str, needles: &[&str]) {
 }
 
 fn json_lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn floats(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_f64().unwrap())
+        .collect()
 }
 
 fn assert_close(found: &[f64], expected: &[f64]) {
@@ -117,7 +143,10 @@ fn reference() -> Value {
 
 fn reference_texts(reference: &Value) -> String {
     let texts = reference["texts"].as_array().unwrap();
-    texts.iter().map(|text| format!("{}\n", text["text"].as_str().unwrap())).collect()
+    texts
+        .iter()
+        .map(|text| format!("{}\n", text["text"].as_str().unwrap()))
+        .collect()
 }
 
 // tokenize
@@ -129,17 +158,25 @@ fn tokenize_prints_tokens_or_json() {
     assert_eq!(stdout, "[CLS] the cat sat . [SEP]\n");
     assert_eq!(stderr, "", "no device is needed");
 
-    let pair = ["tokenize", "--model", &model, "Cat", "--pair", "the mat", "--json"];
+    let pair = [
+        "tokenize", "--model", &model, "Cat", "--pair", "the mat", "--json",
+    ];
     let (stdout, _) = succeed(&pair, "");
     let line = &json_lines(&stdout)[0];
-    assert_eq!(line["tokens"], serde_json::json!(["[CLS]", "cat", "[SEP]", "the", "mat", "[SEP]"]));
+    assert_eq!(
+        line["tokens"],
+        serde_json::json!(["[CLS]", "cat", "[SEP]", "the", "mat", "[SEP]"])
+    );
     assert_eq!(line["type_ids"], serde_json::json!([0, 0, 0, 1, 1, 1]));
     assert_eq!(line["offsets"][4], serde_json::json!([4, 7]));
 
     let reference = reference();
     let texts = reference_texts(&reference);
     let (stdout, _) = succeed(&["tokenize", "--model", &model, "--json"], &texts);
-    for (line, text) in json_lines(&stdout).iter().zip(reference["texts"].as_array().unwrap()) {
+    for (line, text) in json_lines(&stdout)
+        .iter()
+        .zip(reference["texts"].as_array().unwrap())
+    {
         let (found, expected) = (&line["ids"], &text["ids"]);
         // The reference is cut to 48 tokens.
         if expected.as_array().unwrap().len() < 48 {
@@ -152,7 +189,10 @@ fn tokenize_prints_tokens_or_json() {
 fn tokenize_names_the_line_that_is_not_utf8() {
     let message = fail(&["tokenize", "--model", &model()], b"fine\ncaf\xe9\n");
     assert_names(&message, &["line 2", "not UTF-8", "byte 4"]);
-    assert_names(&refuse(&["tokenize", "--model", &model(), "--pair", "b"]), &["TEXT"]);
+    assert_names(
+        &refuse(&["tokenize", "--model", &model(), "--pair", "b"]),
+        &["TEXT"],
+    );
 }
 
 // embed
@@ -190,7 +230,10 @@ fn embed_gives_json_lines_in_the_order_of_the_input() {
 fn embed_gives_token_vectors() {
     let (stdout, _) = succeed(&["embed", "--model", &model(), "--tokens"], "The cat\n\n");
     let lines = json_lines(&stdout);
-    assert_eq!(lines[0]["tokens"], serde_json::json!(["[CLS]", "the", "cat", "[SEP]"]));
+    assert_eq!(
+        lines[0]["tokens"],
+        serde_json::json!(["[CLS]", "the", "cat", "[SEP]"])
+    );
     assert_eq!(lines[1]["tokens"], serde_json::json!(["[CLS]", "[SEP]"]));
     for line in &lines {
         let rows = line["embeddings"].as_array().unwrap();
@@ -206,12 +249,22 @@ fn embed_writes_a_numpy_array_to_a_file_and_to_standard_output() {
     let path = file.display().to_string();
     let model = model();
     let arguments = ["embed", "--model", &model, "--format", "npy"];
-    let (stdout, _) = succeed(&[&arguments[..], &["--output", &path]].concat(), "The cat\nParis\n");
+    let (stdout, _) = succeed(
+        &[&arguments[..], &["--output", &path]].concat(),
+        "The cat\nParis\n",
+    );
     assert_eq!(stdout, "");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file is left");
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "a temporary file is left"
+    );
     let bytes = fs::read(&file).unwrap();
     assert_eq!(bytes.len(), 128 + 2 * 18 * 4);
-    assert_names(&String::from_utf8_lossy(&bytes[..128]), &["'<f4'", "(2, 18)"]);
+    assert_names(
+        &String::from_utf8_lossy(&bytes[..128]),
+        &["'<f4'", "(2, 18)"],
+    );
     let output = run(&arguments, b"The cat\nParis\n");
     assert_eq!(output.stdout, bytes);
 
@@ -245,22 +298,35 @@ fn embed_reads_a_file_and_replaces_one_only_when_it_is_complete() {
     assert_eq!(fs::read_to_string(&out).unwrap(), "before");
     succeed(&[&arguments[..], &[&path("in.txt")]].concat(), "");
     assert_eq!(json_lines(&fs::read_to_string(&out).unwrap()).len(), 2);
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "a temporary file is left");
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        3,
+        "a temporary file is left"
+    );
 
     let message = fail(&["embed", "--model", &model, &path("absent.txt")], b"");
     assert_names(&message, &["cannot read", "absent.txt"]);
     let nowhere = path("no/such/directory.jsonl");
     let message = fail(&["embed", "--model", &model, "--output", &nowhere], b"");
-    assert_names(&message, &["cannot write", &nowhere]);
+    assert_names(&message, &["cannot create", &nowhere]);
+    let directory = dir.path().display().to_string();
+    let message = fail(&["embed", "--model", &model, "--output", &directory], b"");
+    assert_names(&message, &["cannot write", &directory]);
 }
 
 #[test]
 fn embed_ends_quietly_when_its_reader_is_gone() {
-    let mut child = command(&["embed", "--model", &model()]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&["embed", "--model", &model()])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let writer = std::thread::spawn(move || {
         // More than the pipe holds; writing fails once the command has ended.
-        while stdin.write_all("the old river bank\n".repeat(1000).as_bytes()).is_ok() {}
+        while stdin
+            .write_all("the old river bank\n".repeat(1000).as_bytes())
+            .is_ok()
+        {}
     });
     let mut first = String::new();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -278,11 +344,23 @@ fn embed_ends_quietly_when_its_reader_is_gone() {
 fn embed_refuses_options_that_make_no_sense() {
     let model = model();
     let embed = |extra: &[&str]| refuse(&[&["embed", "--model", &model], extra].concat());
-    assert_names(&embed(&["--tokens", "--format", "npy"]), &["--tokens", "--format jsonl"]);
-    assert_names(&embed(&["--tokens", "--pooling", "cls"]), &["--tokens", "--pooling"]);
-    assert_names(&embed(&["--pooling", "middle"]), &["`middle`", "cls, mean, max or pooler"]);
+    assert_names(
+        &embed(&["--tokens", "--format", "npy"]),
+        &["--tokens", "--format jsonl"],
+    );
+    assert_names(
+        &embed(&["--tokens", "--pooling", "cls"]),
+        &["--tokens", "--pooling"],
+    );
+    assert_names(
+        &embed(&["--pooling", "middle"]),
+        &["`middle`", "cls, mean, max or pooler"],
+    );
     assert_names(&embed(&["--dtype", "f8"]), &["`f8`", "bf16"]);
-    assert_names(&embed(&["--device", "toaster"]), &["`toaster`", "flex", "cuda"]);
+    assert_names(
+        &embed(&["--device", "toaster"]),
+        &["`toaster`", "flex", "cuda"],
+    );
     assert_names(&embed(&["--max-length", "many"]), &["many", "--max-length"]);
 
     let message = fail(&["embed", "--model", &model, "--max-length", "49"], b"a\n");
@@ -305,9 +383,15 @@ fn similarity_is_the_cosine_of_the_means() {
     let text = |index: usize| texts[index]["text"].as_str().unwrap();
     let arguments = ["similarity", "--model", &model, "--json", text(0), text(1)];
     let (stdout, _) = succeed(&arguments, "");
-    let (a, b) = (floats(&texts[0]["mean_normalized"]), floats(&texts[1]["mean_normalized"]));
+    let (a, b) = (
+        floats(&texts[0]["mean_normalized"]),
+        floats(&texts[1]["mean_normalized"]),
+    );
     let cosine: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
-    assert_close(&[json_lines(&stdout)[0]["similarity"].as_f64().unwrap()], &[cosine]);
+    assert_close(
+        &[json_lines(&stdout)[0]["similarity"].as_f64().unwrap()],
+        &[cosine],
+    );
 
     let (_, stderr) = succeed(&["similarity", "--model", &model, "a", text(3)], "");
     assert_names(&stderr, &["warning: the second text was cut to 48 tokens"]);
@@ -318,9 +402,19 @@ fn fill_mask_ranks_tokens_for_every_gap() {
     let model = model();
     let reference = reference();
     let expected = &reference["fill_mask"].as_array().unwrap()[1..];
-    let fill = ["fill-mask", "--model", &model, "the [MASK] of the [MASK]", "--top-k", "3"];
+    let fill = [
+        "fill-mask",
+        "--model",
+        &model,
+        "the [MASK] of the [MASK]",
+        "--top-k",
+        "3",
+    ];
     let (stdout, _) = succeed(&fill, "");
-    let rows: Vec<Vec<&str>> = stdout.lines().map(|line| line.split('\t').collect()).collect();
+    let rows: Vec<Vec<&str>> = stdout
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
     assert_eq!(rows.len(), 6);
     for (index, row) in rows.iter().enumerate() {
         let (gap, rank) = (index / 3, index % 3);
@@ -348,25 +442,39 @@ fn fill_mask_refuses_what_it_cannot_fill() {
 
     let encoder = tempfile::tempdir().unwrap();
     for name in MODEL_FILES {
-        let from = if name.starts_with("vocab") { "tokenizer" } else { "tiny-erf" };
+        let from = if name.starts_with("vocab") {
+            "tokenizer"
+        } else {
+            "tiny-erf"
+        };
         if fixture(from).join(name).is_file() {
             fs::copy(fixture(from).join(name), encoder.path().join(name)).unwrap();
         }
     }
     let vocab = encoder.path().join("vocab.txt");
-    let first: Vec<String> =
-        fs::read_to_string(&vocab).unwrap().lines().take(99).map(String::from).collect();
+    let first: Vec<String> = fs::read_to_string(&vocab)
+        .unwrap()
+        .lines()
+        .take(99)
+        .map(String::from)
+        .collect();
     fs::write(&vocab, first.join("\n")).unwrap();
     let dir = encoder.path().display().to_string();
     let message = fail(&["fill-mask", "--model", &dir, "a [MASK]"], b"");
-    assert_names(&message, &[&dir, "no masked-LM head", "cls.predictions.bias"]);
+    assert_names(
+        &message,
+        &[&dir, "no masked-LM head", "cls.predictions.bias"],
+    );
 }
 
 // Model directories and devices that are not what they should be
 
 /// What `embed` says about a model directory.
 fn embed_fails(dir: &Path) -> String {
-    fail(&["embed", "--model", &dir.display().to_string()], b"The cat\n")
+    fail(
+        &["embed", "--model", &dir.display().to_string()],
+        b"The cat\n",
+    )
 }
 
 fn edit_config(dir: &TempDir, edit: impl Fn(&mut serde_json::Map<String, Value>)) {
@@ -396,7 +504,15 @@ fn a_tensor_of_the_wrong_shape_is_named() {
         config.insert("intermediate_size".into(), 26.into());
     });
     let message = embed_fails(dir.path());
-    assert_names(&message, &["encoder.layer.0.intermediate.dense", "25", "26", "config.json"]);
+    assert_names(
+        &message,
+        &[
+            "encoder.layer.0.intermediate.dense",
+            "25",
+            "26",
+            "config.json",
+        ],
+    );
 }
 
 #[test]
@@ -405,11 +521,17 @@ fn a_missing_tensor_is_named() {
     let path = dir.path().join("model.safetensors");
     let mut bytes = fs::read(&path).unwrap();
     let name = b"bert.encoder.layer.1.output.LayerNorm.weight";
-    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    let at = bytes
+        .windows(name.len())
+        .position(|window| window == name)
+        .unwrap();
     bytes[at + name.len() - 1] = b'x';
     fs::write(&path, bytes).unwrap();
     let message = embed_fails(dir.path());
-    assert_names(&message, &["encoder.layer.1.output.LayerNorm.weight", "missing"]);
+    assert_names(
+        &message,
+        &["encoder.layer.1.output.LayerNorm.weight", "missing"],
+    );
 }
 
 #[test]
@@ -418,7 +540,10 @@ fn a_field_missing_from_the_configuration_is_named() {
     edit_config(&dir, |config| {
         config.remove("num_attention_heads");
     });
-    assert_names(&embed_fails(dir.path()), &["num_attention_heads", "missing"]);
+    assert_names(
+        &embed_fails(dir.path()),
+        &["num_attention_heads", "missing"],
+    );
 
     fs::write(dir.path().join("config.json"), "{").unwrap();
     assert_names(&embed_fails(dir.path()), &["config.json"]);
@@ -433,7 +558,12 @@ fn a_vocabulary_of_the_wrong_size_is_refused() {
     let vocab = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{vocab}surplus\n")).unwrap();
     assert_names(&embed_fails(dir.path()), &["194", "vocabulary"]);
-    let arguments = ["fill-mask", "--model", &dir.path().display().to_string(), "a [MASK]"];
+    let arguments = [
+        "fill-mask",
+        "--model",
+        &dir.path().display().to_string(),
+        "a [MASK]",
+    ];
     assert_names(&fail(&arguments, b""), &["194", "vocabulary"]);
 
     let first: Vec<&str> = vocab.lines().take(3).collect();
@@ -455,7 +585,10 @@ fn settings_that_are_not_implemented_are_named() {
             {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]"#,
     )
     .unwrap();
-    assert_names(&embed_fails(dir.path()), &["modules.json", "[2].type", "Dense"]);
+    assert_names(
+        &embed_fails(dir.path()),
+        &["modules.json", "[2].type", "Dense"],
+    );
 }
 
 #[test]
@@ -464,14 +597,20 @@ fn a_model_that_is_not_there_is_named() {
     let absent = dir.path().join("absent");
     assert_names(&embed_fails(&absent), &["absent"]);
     assert_names(&embed_fails(dir.path()), &["config.json"]);
-    let message = fail(&["tokenize", "--model", &absent.display().to_string(), "a"], b"");
+    let message = fail(
+        &["tokenize", "--model", &absent.display().to_string(), "a"],
+        b"",
+    );
     assert_names(&message, &["absent"]);
 
     let mut offline = command(&["tokenize", "--model", "nobody/has-this-model", "a"]);
     let output = offline.env("HF_HOME", dir.path()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert_names(&stderr, &["error: ", "nobody/has-this-model", "HF_HUB_OFFLINE"]);
+    assert_names(
+        &stderr,
+        &["error: ", "nobody/has-this-model", "HF_HUB_OFFLINE"],
+    );
 }
 
 #[test]
@@ -484,15 +623,43 @@ fn an_unknown_or_absent_device_is_named() {
     assert_names(&stderr, &["error: ", "`toaster`", "BERT_DEVICE", "flex"]);
 
     // Not compiled in, or no such card: either way an error, and never another device.
-    let message = fail(&["similarity", "--model", &model, "--device", "cuda:99", "a", "b"], b"");
+    let message = fail(
+        &[
+            "similarity",
+            "--model",
+            &model,
+            "--device",
+            "cuda:99",
+            "a",
+            "b",
+        ],
+        b"",
+    );
     assert_names(&message, &["cuda:99"]);
-    let (_, stderr) = succeed(&["similarity", "--model", &model, "--device", &device(), "a", "b"], "");
+    let (_, stderr) = succeed(
+        &[
+            "similarity",
+            "--model",
+            &model,
+            "--device",
+            &device(),
+            "a",
+            "b",
+        ],
+        "",
+    );
     assert_eq!(stderr, format!("device: {}\n", device()));
 }
 
 #[test]
 fn no_arguments_and_unknown_commands_are_usage_errors() {
-    for arguments in [&[][..], &["fly"], &["embed"], &["embed", "--model"], &["similarity", "--model", "m", "a"]] {
+    for arguments in [
+        &[][..],
+        &["fly"],
+        &["embed"],
+        &["embed", "--model"],
+        &["similarity", "--model", "m", "a"],
+    ] {
         let output = run(arguments, b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(!output.stderr.is_empty());

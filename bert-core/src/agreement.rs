@@ -319,10 +319,18 @@ impl Golden {
             })
         };
         let integers = |name: &str| -> Result<Vec<i64>> {
-            Ok(take(name)?.1.into_iter().map(|value| value as i64).collect())
+            Ok(take(name)?
+                .1
+                .into_iter()
+                .map(|value| value as i64)
+                .collect())
         };
         let floats = |name: &str| -> Result<Vec<f32>> {
-            Ok(take(name)?.1.into_iter().map(|value| value as f32).collect())
+            Ok(take(name)?
+                .1
+                .into_iter()
+                .map(|value| value as f32)
+                .collect())
         };
         let (shape, _) = take("input_ids")?;
         let &[batch, seq] = shape.as_slice() else {
@@ -404,7 +412,10 @@ impl Golden {
     /// When the weights do not load.
     pub fn check(&self, device: &Device) -> Result<Vec<Difference>> {
         let (model, _) = self.checkpoint.load_model(Loading::Strict, device)?;
-        let mut differences = self.probe.forward(&model, device).differences(&self.reference);
+        let mut differences = self
+            .probe
+            .forward(&model, device)
+            .differences(&self.reference);
         let autodiff = device.clone().autodiff();
         let (model, _) = self.checkpoint.load_model(Loading::Strict, &autodiff)?;
         let backward = self.probe.backward(model, &autodiff);

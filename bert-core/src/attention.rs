@@ -109,9 +109,8 @@ impl BertSelfAttention {
     /// training.
     fn keep(&self, query: &Tensor<4>) -> Option<Tensor<4>> {
         let device = query.device();
-        let active = self.dropout.training.is_enabled()
-            && self.dropout.prob > 0.0
-            && device.is_autodiff();
+        let active =
+            self.dropout.training.is_enabled() && self.dropout.prob > 0.0 && device.is_autodiff();
         active.then(|| {
             let [batch, heads, seq, _] = query.dims();
             let ones = Tensor::ones([batch, heads, seq, seq], (&device, query.dtype()));

@@ -218,6 +218,10 @@ mod tests {
     const A: (&[u32], &[u32]) = (&[101, 7, 8, 102, 9, 102], &[0, 0, 0, 0, 1, 1]);
     const B: (&[u32], &[u32]) = (&[101, 5, 102], &[0, 0, 0]);
 
+    fn device() -> Device {
+        crate::device::test_devices().swap_remove(0).1
+    }
+
     fn batcher(padding: Padding) -> BertBatcher {
         BertBatcher {
             pad_id: 37,
@@ -236,7 +240,7 @@ mod tests {
 
     #[test]
     fn short_rows_are_filled_with_padding_that_is_masked() {
-        let device = Device::default();
+        let device = device();
         let input = batcher(Padding::Longest)
             .batch_rows(&[A, B], &device)
             .unwrap();
@@ -257,7 +261,7 @@ mod tests {
 
     #[test]
     fn ids_have_the_default_integer_type_of_the_device() {
-        let device = Device::default();
+        let device = device();
         let input = batcher(Padding::Longest).batch_rows(&[A], &device).unwrap();
         let expected = Tensor::<2, Int>::zeros([1, 6], &device).dtype();
         assert_eq!(input.input_ids.dtype(), expected);
@@ -266,7 +270,7 @@ mod tests {
 
     #[test]
     fn padding_sets_the_length() {
-        let device = Device::default();
+        let device = device();
         let width = |batcher: BertBatcher| batcher.batch_rows(&[B, A], &device).unwrap().dims()[1];
         assert_eq!(width(batcher(Padding::Longest)), 6);
         assert_eq!(width(batcher(Padding::Fixed(13))), 13);
@@ -280,7 +284,7 @@ mod tests {
 
     #[test]
     fn rows_that_do_not_fit_are_refused() {
-        let device = Device::default();
+        let device = device();
         for (batcher, length, maximum) in [
             (batcher(Padding::Fixed(5)), 6, 5),
             (batcher(Padding::Longest).with_max_length(4), 6, 4),
@@ -308,7 +312,7 @@ mod tests {
             vec![0, 1, 1, 0, 0, 0],
             vec![1, 1, 1, 1, 1, 0],
             [2, 3],
-            &Device::default(),
+            &device(),
         );
         assert_eq!(input.dims(), [2, 3]);
         assert_eq!(input.lengths(), [3, 2]);

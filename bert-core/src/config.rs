@@ -210,8 +210,7 @@ impl BertConfig {
         let tables =
             (self.vocab_size + self.max_position_embeddings + self.type_vocab_size) * h + norm;
         let attention = 4 * (h * h + h) + norm;
-        let feed_forward =
-            2 * h * self.intermediate_size + self.intermediate_size + h + norm;
+        let feed_forward = 2 * h * self.intermediate_size + self.intermediate_size + h + norm;
         let pooler = if with_pooler { h * h + h } else { 0 };
         tables + self.num_hidden_layers * (attention + feed_forward) + pooler
     }
@@ -224,8 +223,7 @@ impl BertConfig {
     /// is missing or out of range.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
         let value: Value = serde_json::from_str(&text)
             .map_err(|error| Error::malformed(path, "config.json", error))?;
         match value {
@@ -257,13 +255,21 @@ impl BertConfig {
         let float = |fields: &mut _, name, slot: &mut f64| -> Result<()> {
             take(fields, name, as_float).map(|value| *slot = value.unwrap_or(*slot))
         };
-        float(&mut fields, "hidden_dropout_prob", &mut config.hidden_dropout_prob)?;
+        float(
+            &mut fields,
+            "hidden_dropout_prob",
+            &mut config.hidden_dropout_prob,
+        )?;
         float(
             &mut fields,
             "attention_probs_dropout_prob",
             &mut config.attention_probs_dropout_prob,
         )?;
-        float(&mut fields, "initializer_range", &mut config.initializer_range)?;
+        float(
+            &mut fields,
+            "initializer_range",
+            &mut config.initializer_range,
+        )?;
         float(&mut fields, "layer_norm_eps", &mut config.layer_norm_eps)?;
         let size = |fields: &mut _, name, slot: &mut usize| -> Result<()> {
             take(fields, name, as_size).map(|value| *slot = value.unwrap_or(*slot))
@@ -324,6 +330,26 @@ impl BertConfig {
         ] {
             if value == 0 {
                 return Err(Error::config(field, "is 0 but must be at least 1"));
+            }
+        }
+        // A damaged file must not make the loader build until memory runs out.
+        for (field, value, most) in [
+            ("num_hidden_layers", self.num_hidden_layers, 1 << 10),
+            ("hidden_size", self.hidden_size, 1 << 16),
+            ("intermediate_size", self.intermediate_size, 1 << 18),
+            ("vocab_size", self.vocab_size, 1 << 24),
+            (
+                "max_position_embeddings",
+                self.max_position_embeddings,
+                1 << 20,
+            ),
+            ("type_vocab_size", self.type_vocab_size, 1 << 16),
+        ] {
+            if value > most {
+                return Err(Error::config(
+                    field,
+                    format!("is {value}, far beyond any BERT (at most {most} are built)"),
+                ));
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
@@ -498,6 +524,8 @@ mod tests {
             ("num_attention_heads", json!(0)),
             ("vocab_size", json!(-1)),
             ("vocab_size", json!("many")),
+            ("num_hidden_layers", json!(100_000_000)),
+            ("hidden_size", json!(1_u64 << 62)),
             ("hidden_dropout_prob", json!(1.0)),
             ("attention_probs_dropout_prob", json!("0.1")),
             ("layer_norm_eps", json!(0.0)),

@@ -67,8 +67,7 @@ impl BertEncoder {
             if keep.hidden_states {
                 hidden_states.push(hidden.clone());
             }
-            let (output, probabilities) =
-                layer.forward(hidden, mask_pad.clone(), keep.attentions);
+            let (output, probabilities) = layer.forward(hidden, mask_pad.clone(), keep.attentions);
             attentions.extend(probabilities);
             hidden = output;
         }

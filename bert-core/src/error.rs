@@ -51,7 +51,9 @@ pub enum Error {
         reason: String,
     },
     /// A tensor of the checkpoint does not fit the parameter of the same name.
-    #[error("tensor `{name}` has shape {found:?} in the checkpoint, but the model expects {expected:?}: check that config.json belongs to these weights")]
+    #[error(
+        "tensor `{name}` has shape {found:?} in the checkpoint, but the model expects {expected:?}: check that config.json belongs to these weights"
+    )]
     ShapeMismatch {
         /// Name in Hugging Face spelling.
         name: String,
@@ -73,7 +75,9 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A tensor's element type cannot become a weight.
-    #[error("tensor `{name}` has element type {found}, which is not a float type this loader reads (F64, F32, F16, BF16)")]
+    #[error(
+        "tensor `{name}` has element type {found}, which is not a float type this loader reads (F64, F32, F16, BF16)"
+    )]
     UnsupportedDType {
         /// Name in the file.
         name: String,
@@ -90,7 +94,9 @@ pub enum Error {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// Token ids the model has no embedding for.
-    #[error("token id {id} of the tokenizer is outside the model's vocabulary of {vocab_size}: tokenizer and weights do not belong together")]
+    #[error(
+        "token id {id} of the tokenizer is outside the model's vocabulary of {vocab_size}: tokenizer and weights do not belong together"
+    )]
     VocabularyMismatch {
         /// The largest id seen or possible.
         id: usize,
@@ -98,7 +104,9 @@ pub enum Error {
         vocab_size: usize,
     },
     /// An input is longer than the position embeddings reach.
-    #[error("sequence of {length} tokens exceeds the model's {maximum} positions: truncate or split the text")]
+    #[error(
+        "sequence of {length} tokens exceeds the model's {maximum} positions: truncate or split the text"
+    )]
     TooLong {
         /// Tokens in the input.
         length: usize,
@@ -117,7 +125,9 @@ pub enum Error {
         reason: String,
     },
     /// A backend that this binary was built without.
-    #[error("device `{label}` needs the Cargo feature `{feature}`, which this build lacks (it has: {compiled}): rebuild with `--features {feature}`")]
+    #[error(
+        "device `{label}` needs the Cargo feature `{feature}`, which this build lacks (it has: {compiled}): rebuild with `--features {feature}`"
+    )]
     BackendNotCompiled {
         /// As given.
         label: String,
@@ -145,7 +155,9 @@ pub enum Error {
         supported: String,
     },
     /// An element type asked for after the device has settled on another.
-    #[error("device `{label}` computes in {settled} already, so {dtype} comes too late: choose it before anything is made on the device")]
+    #[error(
+        "device `{label}` computes in {settled} already, so {dtype} comes too late: choose it before anything is made on the device"
+    )]
     DTypeSettled {
         /// The device.
         label: String,

@@ -99,7 +99,8 @@ impl BertInit {
             ParamId::new(),
             move |device, require_grad| {
                 let data = TensorData::new(values(shape.iter().product()), shape);
-                Tensor::from_data(data, device).set_require_grad(require_grad && device.is_autodiff())
+                Tensor::from_data(data, device)
+                    .set_require_grad(require_grad && device.is_autodiff())
             },
             self.device.clone(),
             true,
@@ -107,4 +108,3 @@ impl BertInit {
         )
     }
 }
-

@@ -1,5 +1,23 @@
 //! BERT on [Burn](https://burn.dev): configuration, tokenizer, model, checkpoints and devices,
 //! written once for every backend.
+//!
+//! Text to vectors, in context:
+//!
+//! ```
+//! use bert_core::batch::BertBatcher;
+//! use bert_core::device::DeviceSpec;
+//! use bert_core::{model::BertModel, tokenizer::BertTokenizer};
+//! # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tiny-pretraining");
+//!
+//! let device = DeviceSpec::resolve(None)?.open()?; // or "wgpu:discrete:0".parse::<DeviceSpec>()?
+//! let (tokenizer, model) = (BertTokenizer::from_dir(dir)?, BertModel::from_dir(dir, &device)?);
+//! let encoding = tokenizer.encode("Hello, BERT!", &Default::default())?;
+//! let output = model.forward(BertBatcher::new(&tokenizer).batch(&[encoding], &device)?);
+//! let [batch, tokens, hidden] = output.sequence_output.dims();
+//! # assert_eq!((batch, hidden), (1, 18));
+//! # assert!(tokens >= 2);
+//! # Ok::<(), bert_core::Error>(())
+//! ```
 #![deny(missing_docs)]
 
 pub mod activation;

@@ -79,7 +79,10 @@ fn half_precision_files_keep_their_rounded_values() {
             let (expected, _) = tensor.data().as_chunks::<8>();
             for (found, expected) in trace.get(output).unwrap().iter().zip(expected) {
                 let difference = (found - f64::from_le_bytes(*expected)).abs();
-                assert!(difference <= FORWARD_BAR, "{format} {output}: {difference:e}");
+                assert!(
+                    difference <= FORWARD_BAR,
+                    "{format} {output}: {difference:e}"
+                );
             }
         }
     }
@@ -130,7 +133,10 @@ fn a_saved_model_loads_bit_for_bit_on_every_device() {
         assert_eq!(tensors(dir.path()), tensors(&original), "{label}");
         let again = Checkpoint::open(dir.path()).unwrap();
         assert_eq!(again.config().to_json()["hidden_act"], "gelu");
-        assert_eq!(again.config().layer_norm_eps, checkpoint.config().layer_norm_eps);
+        assert_eq!(
+            again.config().layer_norm_eps,
+            checkpoint.config().layer_norm_eps
+        );
         let names: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
@@ -163,8 +169,13 @@ fn truncated_files_are_named() {
         let bytes = fs::read(&path).unwrap().trim_ascii_end().to_vec();
         for keep in [0, 3, 20, bytes.len() / 2, bytes.len() - 1] {
             fs::write(&path, &bytes[..keep]).unwrap();
-            let error = load(dir.path()).map(|_| ()).expect_err(&format!("{file} cut to {keep}"));
-            assert!(error.to_string().contains(file), "{format} cut to {keep}: {error}");
+            let error = load(dir.path())
+                .map(|_| ())
+                .expect_err(&format!("{file} cut to {keep}"));
+            assert!(
+                error.to_string().contains(file),
+                "{format} cut to {keep}: {error}"
+            );
         }
     }
 }
@@ -194,7 +205,11 @@ fn a_missing_tensor_is_named_and_may_be_allowed() {
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     let (_, report) = checkpoint.load_model(Loading::Partial, &device()).unwrap();
     assert_eq!(report.missing.len(), 16);
-    assert!(report.to_string().contains("encoder.layer.3.output.dense.weight"));
+    assert!(
+        report
+            .to_string()
+            .contains("encoder.layer.3.output.dense.weight")
+    );
 }
 
 #[test]

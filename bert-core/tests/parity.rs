@@ -13,7 +13,9 @@ use burn::tensor::{Device, Tensor};
 const FIXTURES: [&str; 4] = ["tiny-erf", "tiny-tanh", "tiny-relu", "tiny-pytorch-tanh"];
 
 fn fixture(name: &str) -> Golden {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name);
     Golden::open(dir).unwrap()
 }
 
@@ -25,10 +27,21 @@ fn fixtures_agree_with_the_float64_reference() {
             let differences = golden.check(&device).unwrap();
             let layers = golden.checkpoint().config().num_hidden_layers;
             let forward = differences.iter().filter(|d| !d.is_gradient()).count();
-            assert_eq!(forward, 2 * layers + 3, "{label} {name}: a value was not compared");
-            let parameters = golden.reference().names().filter(|n| n.starts_with("grad.")).count();
+            assert_eq!(
+                forward,
+                2 * layers + 3,
+                "{label} {name}: a value was not compared"
+            );
+            let parameters = golden
+                .reference()
+                .names()
+                .filter(|n| n.starts_with("grad."))
+                .count();
             let gradients = differences.iter().filter(|d| d.is_gradient()).count();
-            assert_eq!(gradients, parameters, "{label} {name}: a gradient was not compared");
+            assert_eq!(
+                gradients, parameters,
+                "{label} {name}: a gradient was not compared"
+            );
 
             let worst = |gradient: bool, value: fn(&bert_core::agreement::Difference) -> f64| {
                 differences
@@ -43,7 +56,10 @@ fn fixtures_agree_with_the_float64_reference() {
                 worst(true, |d| d.relative())
             );
             for difference in differences {
-                assert!(difference.is_within_bars(), "{label} {name}: {difference:?}");
+                assert!(
+                    difference.is_within_bars(),
+                    "{label} {name}: {difference:?}"
+                );
             }
         }
     }
@@ -54,7 +70,10 @@ fn a_wrong_weight_is_noticed() {
     // The bars must be able to fail: one LayerNorm weight off by 1e-3.
     let (_, device) = test_devices().swap_remove(0);
     let golden = fixture("tiny-erf");
-    let (mut model, _) = golden.checkpoint().load_model(Loading::Strict, &device).unwrap();
+    let (mut model, _) = golden
+        .checkpoint()
+        .load_model(Loading::Strict, &device)
+        .unwrap();
     let norm = &mut model.encoder.layer[1].output.layer_norm;
     norm.gamma = norm.gamma.clone().map(|gamma| gamma * 1.001);
     let differences = golden
@@ -68,12 +87,17 @@ fn a_wrong_weight_is_noticed() {
 fn a_sentence_is_the_same_alone_and_in_a_batch() {
     for (label, device) in test_devices() {
         let golden = fixture("tiny-erf");
-        let (model, _) = golden.checkpoint().load_model(Loading::Strict, &device).unwrap();
+        let (model, _) = golden
+            .checkpoint()
+            .load_model(Loading::Strict, &device)
+            .unwrap();
         let probe = golden.probe();
         let together = model.forward(probe.input(&device));
         let [batch, seq] = probe.shape;
         for row in 0..batch {
-            let length = probe.attention_mask[row * seq..(row + 1) * seq].iter().sum::<i64>() as usize;
+            let length = probe.attention_mask[row * seq..(row + 1) * seq]
+                .iter()
+                .sum::<i64>() as usize;
             let part = |values: &[i64]| values[row * seq..row * seq + length].to_vec();
             let input = BertInput::from_attention_mask(
                 part(&probe.input_ids),
@@ -88,13 +112,19 @@ fn a_sentence_is_the_same_alone_and_in_a_batch() {
                 .abs()
                 .max()
                 .into_scalar::<f32>();
-            assert!(difference <= 2e-6, "{label}: row {row} differs by {difference}");
+            assert!(
+                difference <= 2e-6,
+                "{label}: row {row} differs by {difference}"
+            );
             let difference = (together.pooled_output.clone().unwrap().narrow(0, row, 1)
                 - alone.pooled_output.unwrap())
             .abs()
             .max()
             .into_scalar::<f32>();
-            assert!(difference <= 2e-6, "{label}: pooled row {row} differs by {difference}");
+            assert!(
+                difference <= 2e-6,
+                "{label}: pooled row {row} differs by {difference}"
+            );
         }
     }
 }
@@ -104,7 +134,10 @@ fn a_row_of_nothing_but_padding_gives_numbers() {
     for (label, device) in test_devices() {
         for device in [device.clone(), device.autodiff()] {
             let golden = fixture("tiny-tanh");
-            let (model, _) = golden.checkpoint().load_model(Loading::Strict, &device).unwrap();
+            let (model, _) = golden
+                .checkpoint()
+                .load_model(Loading::Strict, &device)
+                .unwrap();
             let input = BertInput::from_attention_mask(
                 vec![1, 2, 3, 0, 0, 0],
                 vec![0; 6],
@@ -147,14 +180,25 @@ fn dropout_acts_under_autodiff_and_nowhere_else() {
         let golden = fixture("tiny-erf");
         let probe: &Probe = golden.probe();
         let run = |device: &Device| {
-            let (model, _) = golden.checkpoint().load_model(Loading::Strict, device).unwrap();
+            let (model, _) = golden
+                .checkpoint()
+                .load_model(Loading::Strict, device)
+                .unwrap();
             let output = model.forward(probe.input(device)).sequence_output;
             output.into_data().iter::<f32>().collect::<Vec<f32>>()
         };
-        assert_eq!(run(&device), run(&device), "{label}: inference is not deterministic");
+        assert_eq!(
+            run(&device),
+            run(&device),
+            "{label}: inference is not deterministic"
+        );
         let training = device.clone().autodiff();
         let first = run(&training);
-        assert_ne!(first, run(&device), "{label}: dropout does nothing in training");
+        assert_ne!(
+            first,
+            run(&device),
+            "{label}: dropout does nothing in training"
+        );
         assert_ne!(first, run(&training), "{label}: dropout repeats itself");
     }
 }

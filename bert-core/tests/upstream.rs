@@ -35,12 +35,15 @@ fn libtorch_still_takes_the_mask_for_its_opposite() {
             continue;
         }
         let (query, key, value) = masked_attention(&device);
-        let mask = Tensor::<4, Bool>::from_bool(
-            [[[[false, true], [false, true]]]],
-            &device,
+        let mask = Tensor::<4, Bool>::from_bool([[[[false, true], [false, true]]]], &device);
+        let context = burn::tensor::module::attention(
+            query,
+            key,
+            value,
+            Some(mask),
+            None,
+            Default::default(),
         );
-        let context =
-            burn::tensor::module::attention(query, key, value, Some(mask), None, Default::default());
         assert_eq!(
             values(context),
             [30.0, 40.0, 30.0, 40.0],
@@ -82,7 +85,10 @@ fn burns_default_gelu_gradient_is_still_approximate() {
 #[test]
 fn gelu_tanh_takes_negative_numbers_on_every_device() {
     for (label, device) in test_devices() {
-        let found = values(ops::gelu_tanh(Tensor::<1>::from_floats([-1.0, 2.0], &device)));
+        let found = values(ops::gelu_tanh(Tensor::<1>::from_floats(
+            [-1.0, 2.0],
+            &device,
+        )));
         // transformers `NewGELUActivation`
         for (found, expected) in found.into_iter().zip([-0.158_808, 1.954_597_7]) {
             assert!((found - expected).abs() < 1e-6, "{label}: {found}");

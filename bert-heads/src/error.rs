@@ -72,7 +72,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A vector came out with infinities or NaN.
-    #[error("the vector of text {index} (counted from 0) is not finite: compute in f32, or check the weights")]
+    #[error(
+        "the vector of text {index} (counted from 0) is not finite: compute in f32, or check the weights"
+    )]
     NotFinite {
         /// Position of the text in the input, counted from 0.
         index: usize,

@@ -5,8 +5,8 @@
 //! under the names of transformers. Softmax and losses stand beside `forward`, not in it.
 #![deny(missing_docs)]
 
-mod error;
 pub mod agreement;
+mod error;
 pub mod fill_mask;
 pub mod masked_lm;
 pub mod npy;

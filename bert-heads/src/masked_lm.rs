@@ -106,9 +106,7 @@ impl BertForMaskedLm {
     pub fn forward(&self, input: BertInput, positions: Tensor<1, Int>) -> Tensor<2> {
         let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
         let [batch, seq, hidden] = sequence.dims();
-        let gathered = sequence
-            .reshape([batch * seq, hidden])
-            .select(0, positions); // [n, hidden]
+        let gathered = sequence.reshape([batch * seq, hidden]).select(0, positions); // [n, hidden]
         let table = self.bert.embeddings.word_embeddings.weight.val();
         self.cls.predictions.forward(gathered, table)
     }

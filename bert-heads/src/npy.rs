@@ -41,10 +41,17 @@ impl<W: Write + Seek> NpyWriter<W> {
         if values.len() != self.columns {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("a row of {} values in a matrix of {} columns", values.len(), self.columns),
+                format!(
+                    "a row of {} values in a matrix of {} columns",
+                    values.len(),
+                    self.columns
+                ),
             ));
         }
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         self.writer.write_all(&bytes)?;
         self.rows += 1;
         Ok(())

@@ -190,7 +190,10 @@ impl SentenceEmbedder {
     }
 
     fn encode<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
-        let prepared: Vec<_> = texts.iter().map(|text| self.prepare(text.as_ref())).collect();
+        let prepared: Vec<_> = texts
+            .iter()
+            .map(|text| self.prepare(text.as_ref()))
+            .collect();
         let options = EncodeOptions::truncated(self.max_length);
         Ok(self.tokenizer.encode_batch(&prepared, &options)?)
     }
@@ -299,10 +302,17 @@ impl SentenceEmbedder {
 pub fn cosine_similarity(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "vectors of one space");
     let dot = |x: &[f32], y: &[f32]| -> f64 {
-        x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+        x.iter()
+            .zip(y)
+            .map(|(x, y)| f64::from(*x) * f64::from(*y))
+            .sum()
     };
     let length = (dot(a, a) * dot(b, b)).sqrt();
-    if length == 0.0 { 0.0 } else { dot(a, b) / length }
+    if length == 0.0 {
+        0.0
+    } else {
+        dot(a, b) / length
+    }
 }
 
 fn finite(row: &[f32], index: usize) -> Result<&[f32]> {
@@ -317,11 +327,20 @@ fn finite(row: &[f32], index: usize) -> Result<&[f32]> {
 /// tokens alone, which the tokenizer takes out before it normalizes.
 fn lower_case(text: &str, tokenizer: &BertTokenizer) -> String {
     let special = tokenizer.special_tokens();
-    let special = [&special.unk, &special.sep, &special.pad, &special.cls, &special.mask];
+    let special = [
+        &special.unk,
+        &special.sep,
+        &special.pad,
+        &special.cls,
+        &special.mask,
+    ];
     let mut lowered = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        match special.iter().find(|token| rest.starts_with(token.as_str())) {
+        match special
+            .iter()
+            .find(|token| rest.starts_with(token.as_str()))
+        {
             Some(token) if !token.is_empty() => {
                 lowered.push_str(token);
                 rest = &rest[token.len()..];

@@ -48,7 +48,9 @@ impl<R: BufRead> TextLines<R> {
         }
         String::from_utf8(bytes).map(Some).map_err(|error| {
             let at = error.utf8_error().valid_up_to() + 1;
-            invalid(format!("it is not UTF-8 (byte {at} of the line): convert the text first"))
+            invalid(format!(
+                "it is not UTF-8 (byte {at} of the line): convert the text first"
+            ))
         })
     }
 }
@@ -79,7 +81,10 @@ mod tests {
 
     #[test]
     fn line_breaks_are_dropped_and_empty_lines_kept() {
-        let read: Vec<String> = lines(b"a\r\n\nb \n\r\nlast").into_iter().map(Result::unwrap).collect();
+        let read: Vec<String> = lines(b"a\r\n\nb \n\r\nlast")
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(read, ["a", "", "b ", "", "last"]);
         assert!(lines(b"").is_empty());
     }

@@ -13,7 +13,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../bert-core/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../bert-core/fixtures")
+        .join(name)
 }
 
 /// What transformers computed for a fixture.
@@ -33,7 +35,12 @@ impl Reference {
         let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
         let tensor = tensors.tensor(name).unwrap();
         assert_eq!(tensor.dtype(), Dtype::I64);
-        let values = tensor.data().as_chunks().0.iter().map(|b| i64::from_le_bytes(*b));
+        let values = tensor
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| i64::from_le_bytes(*b));
         (values.collect(), tensor.shape().to_vec())
     }
 
@@ -43,7 +50,12 @@ impl Reference {
         let mut trace = Trace::default();
         for (name, tensor) in tensors.tensors() {
             if tensor.dtype() == Dtype::F64 {
-                let values = tensor.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
+                let values = tensor
+                    .data()
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|b| f64::from_le_bytes(*b));
                 trace.push(name, values.collect());
             }
         }
@@ -60,7 +72,10 @@ impl Reference {
     /// The labelled positions of the flattened batch and their labels.
     fn labelled(&self) -> (Vec<i64>, Vec<i64>) {
         let (labels, _) = self.integers("labels");
-        (0..).zip(labels).filter(|(_, label)| *label != -100).unzip()
+        (0..)
+            .zip(labels)
+            .filter(|(_, label)| *label != -100)
+            .unzip()
     }
 }
 
@@ -97,8 +112,14 @@ fn logits_and_loss_agree_with_the_float64_reference() {
             let differences = trace.differences(&reference.trace());
             assert_eq!(differences.len(), 2);
             for difference in differences {
-                println!("{label:12} {name:18} {} {:.1e}", difference.name, difference.max_abs);
-                assert!(difference.max_abs <= FORWARD_BAR, "{label} {name}: {difference:?}");
+                println!(
+                    "{label:12} {name:18} {} {:.1e}",
+                    difference.name, difference.max_abs
+                );
+                assert!(
+                    difference.max_abs <= FORWARD_BAR,
+                    "{label} {name}: {difference:?}"
+                );
             }
         }
     }
@@ -119,12 +140,22 @@ fn gradients_agree_with_the_float64_reference() {
         push_gradients(&mut trace, &model, &loss.backward());
 
         let differences = trace.differences(&expected);
-        let parameters = expected.names().filter(|name| name.starts_with("grad.")).count();
-        assert_eq!(differences.len(), parameters, "{label}: a gradient was not compared");
+        let parameters = expected
+            .names()
+            .filter(|name| name.starts_with("grad."))
+            .count();
+        assert_eq!(
+            differences.len(),
+            parameters,
+            "{label}: a gradient was not compared"
+        );
         let worst = differences.iter().map(|d| d.relative()).fold(0.0, f64::max);
         println!("{label:12} {parameters} gradients, {worst:.1e} relative");
         for difference in differences {
-            assert!(difference.relative() <= GRADIENT_BAR, "{label}: {difference:?}");
+            assert!(
+                difference.relative() <= GRADIENT_BAR,
+                "{label}: {difference:?}"
+            );
         }
     }
 }
@@ -142,7 +173,8 @@ fn a_saved_model_loads_bit_for_bit() {
         let names = |dir: &Path| -> Vec<String> {
             let checkpoint = Checkpoint::open(dir).unwrap();
             let names = checkpoint.tensors().map(|tensor| tensor.name.clone());
-            let ours = |name: &String| !name.contains("pooler") && !name.contains("seq_relationship");
+            let ours =
+                |name: &String| !name.contains("pooler") && !name.contains("seq_relationship");
             names.filter(ours).collect()
         };
         assert_eq!(names(dir.path()), names(&fixture(name)), "{name}");
@@ -165,7 +197,11 @@ fn a_checkpoint_without_the_head_is_refused() {
     let error = BertForMaskedLm::from_checkpoint(&checkpoint, &device).unwrap_err();
     assert!(matches!(error, Error::NoMaskedLmHead { .. }), "{error}");
     let message = error.to_string();
-    for needle in ["tiny-erf", "masked-LM head", "cls.predictions.transform.dense.weight"] {
+    for needle in [
+        "tiny-erf",
+        "masked-LM head",
+        "cls.predictions.transform.dense.weight",
+    ] {
         assert!(message.contains(needle), "{message}");
     }
 }
@@ -187,11 +223,15 @@ fn gaps_are_filled_as_transformers_fills_them() {
             let tokens: Vec<&str> = candidates.iter().map(|c| c.token.as_str()).collect();
             let expected_tokens: Vec<_> = expected["tokens"].as_array().unwrap().iter().collect();
             assert_eq!(tokens, expected_tokens, "{label}");
-            for (candidate, expected) in
-                candidates.iter().zip(expected["probabilities"].as_array().unwrap())
+            for (candidate, expected) in candidates
+                .iter()
+                .zip(expected["probabilities"].as_array().unwrap())
             {
                 let difference = f64::from(candidate.probability) - expected.as_f64().unwrap();
-                assert!(difference.abs() < 1e-6, "{label}: {candidate:?}, {expected}");
+                assert!(
+                    difference.abs() < 1e-6,
+                    "{label}: {candidate:?}, {expected}"
+                );
                 let id = filler.tokenizer().id(&candidate.token);
                 assert_eq!(id, Some(candidate.token_id));
             }

@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     };
     let data = std::env::var_os("BERT_DATA_DIR");
     let all = std::env::var_os("BERT_STS_ALL").is_some_and(|value| value == "1");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../bert-core/fixtures/minilm/reference.json");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../bert-core/fixtures/minilm/reference.json");
     let text = std::fs::read_to_string(path).unwrap();
     let reference: Value = serde_json::from_str(&text).unwrap();
 
@@ -65,7 +65,9 @@ fn main() -> ExitCode {
         match (&data, &embedder) {
             (None, _) => println!("test {name} ... ignored, set BERT_DATA_DIR to run it"),
             (Some(_), Ok(_)) if label.ends_with(":cpu") && !all => {
-                println!("test {name} ... ignored, a software rasteriser: set BERT_STS_ALL=1 to run it");
+                println!(
+                    "test {name} ... ignored, a software rasteriser: set BERT_STS_ALL=1 to run it"
+                );
             }
             (Some(data), Ok(embedder)) => {
                 let start = Instant::now();
@@ -106,22 +108,39 @@ fn check_vectors(embedder: &SentenceEmbedder, reference: &Value) -> Outcome {
     let sentences = reference["sentences"].as_array().unwrap();
     let mut worst = 0.0_f64;
     // Alone and in one batch: both have to agree with the reference.
-    let texts: Vec<&str> = sentences.iter().map(|s| s["text"].as_str().unwrap()).collect();
+    let texts: Vec<&str> = sentences
+        .iter()
+        .map(|s| s["text"].as_str().unwrap())
+        .collect();
     let together = embedder.embed(&texts).map_err(|error| error.to_string())?;
     for ((sentence, text), batched) in sentences.iter().zip(&texts).zip(&together) {
-        let alone = embedder.embed(&[text]).map_err(|error| error.to_string())?.remove(0);
+        let alone = embedder
+            .embed(&[text])
+            .map_err(|error| error.to_string())?
+            .remove(0);
         let expected = sentence["embedding"].as_array().unwrap();
         for values in [&alone.values, &batched.values] {
             if values.len() != expected.len() {
-                return Err(format!("{} numbers instead of {}", values.len(), expected.len()));
+                return Err(format!(
+                    "{} numbers instead of {}",
+                    values.len(),
+                    expected.len()
+                ));
             }
             for (value, expected) in values.iter().zip(expected) {
                 worst = worst.max((f64::from(*value) - expected.as_f64().unwrap()).abs());
             }
         }
     }
-    let detail = format!("{} sentences, alone and in a batch, off by {worst:.1e}", texts.len());
-    if worst <= VECTOR_BAR { Ok(detail) } else { Err(detail) }
+    let detail = format!(
+        "{} sentences, alone and in a batch, off by {worst:.1e}",
+        texts.len()
+    );
+    if worst <= VECTOR_BAR {
+        Ok(detail)
+    } else {
+        Err(detail)
+    }
 }
 
 fn check_ranking(embedder: &SentenceEmbedder, reference: &Value, data: &Path) -> Outcome {
@@ -129,19 +148,29 @@ fn check_ranking(embedder: &SentenceEmbedder, reference: &Value, data: &Path) ->
     let path = data.join(expected["file"].as_str().unwrap());
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     // Tab-separated without quoting: genre, file, year, id, score, two sentences.
-    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
     let pairs = expected["pairs"].as_u64().unwrap() as usize;
     if rows.len() != pairs || rows.iter().any(|row| row.len() < 7) {
         return Err(format!("{} does not hold {pairs} pairs", path.display()));
     }
-    let scores: Vec<f64> = rows.iter().map(|row| row[4].parse().unwrap_or(f64::NAN)).collect();
-    let texts = rows.iter().flat_map(|row| [Ok(row[5].to_owned()), Ok(row[6].to_owned())]);
+    let scores: Vec<f64> = rows
+        .iter()
+        .map(|row| row[4].parse().unwrap_or(f64::NAN))
+        .collect();
+    let texts = rows
+        .iter()
+        .flat_map(|row| [Ok(row[5].to_owned()), Ok(row[6].to_owned())]);
     let mut vectors = Vec::new();
     let keep = |embedding: bert_heads::sentence_embedding::SentenceEmbedding| {
         vectors.push(embedding.values);
         Ok::<(), bert_heads::Error>(())
     };
-    embedder.embed_lines(texts, |_| {}, keep).map_err(|error| error.to_string())?;
+    embedder
+        .embed_lines(texts, |_| {}, keep)
+        .map_err(|error| error.to_string())?;
     let cosines: Vec<f64> = vectors
         .as_chunks::<2>()
         .0

@@ -27,7 +27,10 @@ fn embedder(options: &EmbedderOptions, device: &Device) -> SentenceEmbedder {
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
 }
 
 #[test]
@@ -60,7 +63,18 @@ fn vectors_agree_with_the_float64_reference() {
 
 /// Texts from empty to far too long, in an order that sorting by length has to undo.
 fn varied_texts() -> Vec<String> {
-    let words = ["the", "old", "river", "bank", "Paris,", "fox!", "", "北京", "caf\u{e9}", "\u{1f355}"];
+    let words = [
+        "the",
+        "old",
+        "river",
+        "bank",
+        "Paris,",
+        "fox!",
+        "",
+        "北京",
+        "caf\u{e9}",
+        "\u{1f355}",
+    ];
     (0..41)
         .map(|n: usize| {
             let length = (n * 17 + 5) % 61;
@@ -153,14 +167,21 @@ fn token_vectors_have_no_padding_and_average_to_the_mean() {
         let mut streamed = 0;
         let lines = texts.map(|text| Ok(text.to_owned()));
         embedder
-            .embed_line_tokens(lines, |_| {}, |matrix| {
-                let expected = &matrices[streamed];
-                streamed += 1;
-                assert_eq!((matrix.index, &matrix.tokens), (expected.index, &expected.tokens));
-                let difference = largest_difference(&matrix.values, &expected.values);
-                assert!(difference <= 1e-6, "{label}: {difference:e}");
-                Ok::<(), Error>(())
-            })
+            .embed_line_tokens(
+                lines,
+                |_| {},
+                |matrix| {
+                    let expected = &matrices[streamed];
+                    streamed += 1;
+                    assert_eq!(
+                        (matrix.index, &matrix.tokens),
+                        (expected.index, &expected.tokens)
+                    );
+                    let difference = largest_difference(&matrix.values, &expected.values);
+                    assert!(difference <= 1e-6, "{label}: {difference:e}");
+                    Ok::<(), Error>(())
+                },
+            )
             .unwrap();
         assert_eq!(streamed, matrices.len(), "{label}");
     }
@@ -201,7 +222,9 @@ fn a_stream_ends_at_the_first_error_of_either_side() {
     let (_, device) = test_devices().swap_remove(0);
     let embedder = embedder(&EmbedderOptions::default(), &device);
     let lines = || [Ok("a".to_owned()), Err(io::Error::other("gone"))];
-    let error = embedder.embed_lines(lines(), |_| {}, |_| Ok::<(), Error>(())).unwrap_err();
+    let error = embedder
+        .embed_lines(lines(), |_| {}, |_| Ok::<(), Error>(()))
+        .unwrap_err();
     assert!(matches!(error, Error::Line { line: 2, .. }), "{error}");
 
     let mut seen = 0;
@@ -216,7 +239,9 @@ fn a_stream_ends_at_the_first_error_of_either_side() {
     let error = embedder.embed_lines(texts, |_| {}, sink).unwrap_err();
     assert!(error.to_string().contains("the disk is full"));
     assert_eq!(seen, 2);
-    let nothing = embedder.embed_lines([], |_| {}, |_| Ok::<(), Error>(())).unwrap();
+    let nothing = embedder
+        .embed_lines([], |_| {}, |_| Ok::<(), Error>(()))
+        .unwrap();
     assert_eq!(nothing, Summary::default());
 }
 
@@ -224,12 +249,20 @@ fn a_stream_ends_at_the_first_error_of_either_side() {
 fn settings_come_from_the_directory_and_can_be_overridden() {
     let (_, device) = test_devices().swap_remove(0);
     let dir = tempfile::tempdir().unwrap();
-    for name in ["config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"] {
+    for name in [
+        "config.json",
+        "model.safetensors",
+        "vocab.txt",
+        "tokenizer_config.json",
+    ] {
         std::fs::copy(fixture().join(name), dir.path().join(name)).unwrap();
     }
     let open = |options: &EmbedderOptions| SentenceEmbedder::from_dir(dir.path(), options, &device);
     let plain = open(&EmbedderOptions::default()).unwrap();
-    assert_eq!((plain.pooling(), plain.is_normalized()), (Pooling::Mean, false));
+    assert_eq!(
+        (plain.pooling(), plain.is_normalized()),
+        (Pooling::Mean, false)
+    );
     assert_eq!((plain.max_length(), plain.dimension()), (48, 18));
 
     let module = |kind: &str, path: &str| json!({"type": format!("sentence_transformers.models.{kind}"), "path": path});
@@ -240,12 +273,25 @@ fn settings_come_from_the_directory_and_can_be_overridden() {
     };
     write(
         "modules.json",
-        json!([module("Transformer", ""), module("Pooling", "1_Pooling"), module("Normalize", "2")]),
+        json!([
+            module("Transformer", ""),
+            module("Pooling", "1_Pooling"),
+            module("Normalize", "2")
+        ]),
     );
-    write("1_Pooling/config.json", json!({"word_embedding_dimension": 18, "pooling_mode_max_tokens": true}));
-    write("sentence_bert_config.json", json!({"max_seq_length": 13, "do_lower_case": false}));
+    write(
+        "1_Pooling/config.json",
+        json!({"word_embedding_dimension": 18, "pooling_mode_max_tokens": true}),
+    );
+    write(
+        "sentence_bert_config.json",
+        json!({"max_seq_length": 13, "do_lower_case": false}),
+    );
     let sentence = open(&EmbedderOptions::default()).unwrap();
-    assert_eq!((sentence.pooling(), sentence.is_normalized()), (Pooling::Max, true));
+    assert_eq!(
+        (sentence.pooling(), sentence.is_normalized()),
+        (Pooling::Max, true)
+    );
     assert_eq!(sentence.max_length(), 13);
 
     let other = EmbedderOptions {
@@ -253,7 +299,10 @@ fn settings_come_from_the_directory_and_can_be_overridden() {
         ..options(Pooling::Cls, false)
     };
     let other = open(&other).unwrap();
-    assert_eq!((other.pooling(), other.is_normalized()), (Pooling::Cls, false));
+    assert_eq!(
+        (other.pooling(), other.is_normalized()),
+        (Pooling::Cls, false)
+    );
     assert_eq!(other.max_length(), 7);
 
     let too_long = EmbedderOptions {
@@ -261,14 +310,26 @@ fn settings_come_from_the_directory_and_can_be_overridden() {
         ..EmbedderOptions::default()
     };
     let error = open(&too_long).unwrap_err();
-    assert!(matches!(error, Error::MaxLength { asked: 49, positions: 48 }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::MaxLength {
+                asked: 49,
+                positions: 48
+            }
+        ),
+        "{error}"
+    );
 
     // A prompt belongs to the text, and lower-casing is no change for this tokenizer.
     write(
         "config_sentence_transformers.json",
         json!({"prompts": {"q": "The Cat "}, "default_prompt_name": "q"}),
     );
-    write("sentence_bert_config.json", json!({"max_seq_length": 13, "do_lower_case": true}));
+    write(
+        "sentence_bert_config.json",
+        json!({"max_seq_length": 13, "do_lower_case": true}),
+    );
     let prompted = open(&EmbedderOptions::default()).unwrap();
     assert_eq!(
         prompted.embed(&["SAT"]).unwrap(),

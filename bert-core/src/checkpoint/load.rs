@@ -127,7 +127,11 @@ impl Loader<'_> {
         let found = &tensor.info.shape;
         if *found != expected {
             let squeezed = |shape: &[usize]| -> Vec<usize> {
-                shape.iter().copied().filter(|&extent| extent != 1).collect()
+                shape
+                    .iter()
+                    .copied()
+                    .filter(|&extent| extent != 1)
+                    .collect()
             };
             let difference = Reshaped {
                 name: name.clone(),

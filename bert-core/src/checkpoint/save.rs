@@ -42,8 +42,8 @@ pub fn save<M: Module>(
 
     let mut fields = config.to_json();
     fields.insert("architectures".to_owned(), json!([architecture]));
-    let text = serde_json::to_string_pretty(&Value::Object(fields))
-        .expect("JSON values always serialise");
+    let text =
+        serde_json::to_string_pretty(&Value::Object(fields)).expect("JSON values always serialise");
     write_atomically(dir.join("config.json"), format!("{text}\n").as_bytes())
 }
 

@@ -80,10 +80,7 @@ const CANDIDATES: [&str; 4] = [
 
 /// Opens the weights of a model directory.
 pub(crate) fn open_directory(dir: &Path) -> Result<Vec<StoredTensor>> {
-    let Some(name) = CANDIDATES
-        .into_iter()
-        .find(|name| dir.join(name).is_file())
-    else {
+    let Some(name) = CANDIDATES.into_iter().find(|name| dir.join(name).is_file()) else {
         return Err(Error::FileMissing {
             dir: dir.to_owned(),
             looked_for: CANDIDATES.map(str::to_owned).to_vec(),
@@ -182,7 +179,11 @@ fn open_safetensors(path: &Path) -> Result<Vec<StoredTensor>> {
     if data_end != size {
         return Err(malformed(format!(
             "the tensors end at byte {data_end}, but the file has {size} bytes; it is {}",
-            if size < data_end { "truncated: download it again" } else { "damaged" }
+            if size < data_end {
+                "truncated: download it again"
+            } else {
+                "damaged"
+            }
         )));
     }
 

@@ -58,7 +58,10 @@ pub(super) fn composed_dropout<B: Backend>(
 }
 
 /// What `true` means in the mask of a backend's fused attention.
-#[allow(dead_code, reason = "which variants are used depends on the backends compiled in")]
+#[allow(
+    dead_code,
+    reason = "which variants are used depends on the backends compiled in"
+)]
 #[derive(Clone, Copy)]
 pub(super) enum Polarity {
     /// Left out, as Burn documents `attention`.

@@ -58,12 +58,7 @@ impl BertOps for burn::backend::LibTorch {
     native_gelu_backward!();
 }
 
-#[cfg(any(
-    feature = "wgpu",
-    feature = "cuda",
-    feature = "rocm",
-    feature = "cpu"
-))]
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
 impl BertOps for burn::backend::Cube {
     fused_attention!(Masked);
 }

@@ -30,14 +30,8 @@ pub(super) fn erf_backward<B: Backend>(
 
 /// `0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`.
 pub(super) fn tanh<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
-    let cube = B::float_mul(
-        B::float_mul(input.clone(), input.clone()),
-        input.clone(),
-    );
-    let inner = B::float_add(
-        input.clone(),
-        B::float_mul_scalar(cube, 0.044715.into()),
-    );
+    let cube = B::float_mul(B::float_mul(input.clone(), input.clone()), input.clone());
+    let inner = B::float_add(input.clone(), B::float_mul_scalar(cube, 0.044715.into()));
     let inner = B::float_mul_scalar(inner, (FRAC_2_SQRT_PI * FRAC_1_SQRT_2).into());
     let gate = B::float_add_scalar(B::float_tanh(inner), 1.0.into());
     B::float_mul(B::float_mul_scalar(input, 0.5.into()), gate)
@@ -67,7 +61,11 @@ pub(super) fn erf_autodiff<B: BertOps, C: CheckpointStrategy>(
         }
     }
 
-    match GeluErf.prepare::<C>([input.node()]).compute_bound().stateful() {
+    match GeluErf
+        .prepare::<C>([input.node()])
+        .compute_bound()
+        .stateful()
+    {
         OpsKind::Tracked(prep) => {
             let primitive = input.primitive().clone();
             prep.finish(primitive.clone(), B::gelu_erf(primitive))

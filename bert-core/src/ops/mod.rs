@@ -5,9 +5,14 @@
 //! a better kernel. The default body is the reference that the overrides are tested against, and
 //! [`backend_extension`] routes a call on a [`Tensor`] to the implementation of its device.
 
-use burn::backend::{Backend, Dispatch, backend_extension, tensor::BoolTensor, tensor::FloatTensor};
-#[expect(unused_imports, reason = "named by the code that `backend_extension` generates")]
+#[expect(
+    unused_imports,
+    reason = "named by the code that `backend_extension` generates"
+)]
 use burn::backend::*;
+use burn::backend::{
+    Backend, Dispatch, backend_extension, tensor::BoolTensor, tensor::FloatTensor,
+};
 use burn::tensor::{Bool, Tensor};
 
 mod attention;
@@ -80,10 +85,7 @@ pub trait BertOps: Backend {
     ///
     /// Burn's own default differentiates the tanh approximation with constants of six digits,
     /// which is off by up to 1e-3.
-    fn gelu_erf_backward(
-        input: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
+    fn gelu_erf_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::erf_backward::<Self>(input, grad)
     }
 

@@ -25,7 +25,10 @@ impl BertTokenizer {
     pub fn save(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
         if let ModelWrapper::WordPiece(model) = self.inner.get_model() {
-            write_atomically(dir.join(VOCAB_TXT), vocab_lines(model.get_vocab()).as_bytes())?;
+            write_atomically(
+                dir.join(VOCAB_TXT),
+                vocab_lines(model.get_vocab()).as_bytes(),
+            )?;
         }
         let mut config = serde_json::to_string_pretty(&self.config()).expect("plain JSON values");
         config.push('\n');

@@ -136,7 +136,7 @@ fn batches(fixture: &Value, vocab: &str, tokenizer: &BertTokenizer) -> Result<us
         };
         let input = BertBatcher::new(tokenizer)
             .with_padding(padding)
-            .batch(&encodings, &Default::default())
+            .batch(&encodings, &bert_core::device::test_devices()[0].1)
             .map_err(|error| error.to_string())?;
 
         let width = input.dims()[1];

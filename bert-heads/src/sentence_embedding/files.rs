@@ -59,7 +59,9 @@ impl SentenceTransformersFiles {
         }
         let modules = modules(dir, &path)?;
         let is = |index: usize, kinds: &[&str]| {
-            modules.get(index).is_some_and(|module| kinds.contains(&module.kind()))
+            modules
+                .get(index)
+                .is_some_and(|module| kinds.contains(&module.kind()))
         };
         // Before version 0.4 the first module was named after its architecture.
         if !is(0, &["Transformer", "BERT"]) {
@@ -100,7 +102,9 @@ impl SentenceTransformersFiles {
                 path: path.clone(),
                 field: "word_embedding_dimension".to_owned(),
                 found: dimension.to_string(),
-                supported: format!("the model's hidden_size is {hidden_size}: the files do not belong together"),
+                supported: format!(
+                    "the model's hidden_size is {hidden_size}: the files do not belong together"
+                ),
             }),
             _ => Ok(()),
         }
@@ -142,10 +146,14 @@ impl SentenceTransformersFiles {
         let Some(fields) = Fields::read(path.to_owned())? else {
             return Ok(());
         };
-        let name = fields.get("default_prompt_name", "a string", |v| v.as_str().map(String::from))?;
+        let name = fields.get("default_prompt_name", "a string", |v| {
+            v.as_str().map(String::from)
+        })?;
         let Some(name) = name else { return Ok(()) };
         let prompts = fields.get("prompts", "an object", |v| v.as_object().cloned())?;
-        let prompt = prompts.as_ref().and_then(|prompts| prompts.get(&name)?.as_str());
+        let prompt = prompts
+            .as_ref()
+            .and_then(|prompts| prompts.get(&name)?.as_str());
         let Some(prompt) = prompt else {
             return Err(fields.unsupported(
                 "default_prompt_name",
@@ -173,7 +181,8 @@ impl Module {
 }
 
 fn modules(dir: &Path, path: &Path) -> Result<Vec<Module>> {
-    let malformed = |reason: String| Error::Core(bert_core::Error::malformed(path, MODULES, reason));
+    let malformed =
+        |reason: String| Error::Core(bert_core::Error::malformed(path, MODULES, reason));
     let Value::Array(entries) = read_json(path)? else {
         return Err(malformed("it is not a list".to_owned()));
     };
@@ -183,8 +192,13 @@ fn modules(dir: &Path, path: &Path) -> Result<Vec<Module>> {
             text.ok_or_else(|| malformed(format!("[{index}].{name} is not a string")))
         };
         let sub = Path::new(text("path")?);
-        if !sub.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Err(malformed(format!("[{index}].path leads out of the directory")));
+        if !sub
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        {
+            return Err(malformed(format!(
+                "[{index}].path leads out of the directory"
+            )));
         }
         Ok(Module {
             class: text("type")?.to_owned(),
@@ -198,9 +212,9 @@ fn unsupported_module(path: &Path, modules: &[Module], index: usize, expected: &
     Error::Unsupported {
         path: path.to_owned(),
         field: format!("[{index}].type"),
-        found: modules
-            .get(index)
-            .map_or("missing".to_owned(), |module| format!("\"{}\"", module.class)),
+        found: modules.get(index).map_or("missing".to_owned(), |module| {
+            format!("\"{}\"", module.class)
+        }),
         supported: format!("only {expected} is implemented there"),
     }
 }
@@ -305,8 +319,8 @@ impl Fields {
 }
 
 fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| bert_core::Error::io("read", path, error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| bert_core::Error::io("read", path, error))?;
     let value = serde_json::from_str(&text)
         .map_err(|error| bert_core::Error::malformed(path, "JSON", error))?;
     Ok(value)
@@ -338,7 +352,13 @@ mod tests {
     }
 
     fn modules_json(kinds: &[(&str, &str)]) -> (&'static str, Value) {
-        (MODULES, kinds.iter().map(|(kind, path)| module(kind, path)).collect())
+        (
+            MODULES,
+            kinds
+                .iter()
+                .map(|(kind, path)| module(kind, path))
+                .collect(),
+        )
     }
 
     fn message(dir: &tempfile::TempDir) -> String {
@@ -358,22 +378,38 @@ mod tests {
     #[test]
     fn the_files_set_the_defaults() {
         let dir = dir(&[
-            modules_json(&[("Transformer", "0_BERT"), ("Pooling", "1_Pooling"), ("Normalize", "2")]),
-            ("0_BERT/sentence_bert_config.json", json!({"max_seq_length": 37, "do_lower_case": true})),
+            modules_json(&[
+                ("Transformer", "0_BERT"),
+                ("Pooling", "1_Pooling"),
+                ("Normalize", "2"),
+            ]),
+            (
+                "0_BERT/sentence_bert_config.json",
+                json!({"max_seq_length": 37, "do_lower_case": true}),
+            ),
             (
                 "1_Pooling/config.json",
                 json!({"word_embedding_dimension": 32, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}),
             ),
-            (PROMPTS, json!({"prompts": {"query": "query: "}, "default_prompt_name": "query"})),
+            (
+                PROMPTS,
+                json!({"prompts": {"query": "query: "}, "default_prompt_name": "query"}),
+            ),
         ]);
         let files = SentenceTransformersFiles::read(dir.path(), false).unwrap();
         assert_eq!(files.transformer_dir, dir.path().join("0_BERT"));
         assert_eq!((files.pooling, files.normalize), (Pooling::Cls, true));
-        assert_eq!((files.max_seq_length, files.do_lower_case), (Some(37), true));
+        assert_eq!(
+            (files.max_seq_length, files.do_lower_case),
+            (Some(37), true)
+        );
         assert_eq!(files.prompt, "query: ");
         files.check_dimension(32).unwrap();
         let error = files.check_dimension(13).unwrap_err().to_string();
-        assert!(error.contains("1_Pooling") && error.contains("word_embedding_dimension"), "{error}");
+        assert!(
+            error.contains("1_Pooling") && error.contains("word_embedding_dimension"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -382,7 +418,8 @@ mod tests {
         modules.1[0]["type"] = json!("sentence_transformers.base.modules.transformer.Transformer");
         modules.1[1]["type"] =
             json!("sentence_transformers.sentence_transformer.modules.pooling.Pooling");
-        let config = json!({"embedding_dimension": 5, "pooling_mode": ["max"], "include_prompt": true});
+        let config =
+            json!({"embedding_dimension": 5, "pooling_mode": ["max"], "include_prompt": true});
         let dir = dir(&[modules, ("1_Pooling/config.json", config)]);
         let files = SentenceTransformersFiles::read(dir.path(), false).unwrap();
         assert_eq!((files.pooling, files.normalize), (Pooling::Max, false));
@@ -396,7 +433,10 @@ mod tests {
         let usual = modules_json(&[transformer, pooling, ("Normalize", "2")]);
         for (files, needles) in [
             (
-                vec![modules_json(&[transformer, pooling, ("Dense", "2_Dense")]), mean.clone()],
+                vec![
+                    modules_json(&[transformer, pooling, ("Dense", "2_Dense")]),
+                    mean.clone(),
+                ],
                 vec![MODULES, "[2].type", "models.Dense"],
             ),
             (
@@ -408,30 +448,54 @@ mod tests {
                 vec![MODULES, "[0].type", "CLIPModel"],
             ),
             (
-                vec![usual.clone(), ("1/config.json", json!({"pooling_mode_lasttoken": true}))],
+                vec![
+                    usual.clone(),
+                    ("1/config.json", json!({"pooling_mode_lasttoken": true})),
+                ],
                 vec!["1/config.json", "`pooling_mode_lasttoken`", "lasttoken"],
             ),
             (
-                vec![usual.clone(), ("1/config.json", json!({"pooling_mode": ["cls", "mean"]}))],
+                vec![
+                    usual.clone(),
+                    ("1/config.json", json!({"pooling_mode": ["cls", "mean"]})),
+                ],
                 vec!["1/config.json", "`pooling_mode`", "cls + mean"],
             ),
             (
-                vec![usual.clone(), mean.clone(), ("2/config.json", json!({"module_input_name": "token_embeddings"}))],
+                vec![
+                    usual.clone(),
+                    mean.clone(),
+                    (
+                        "2/config.json",
+                        json!({"module_input_name": "token_embeddings"}),
+                    ),
+                ],
                 vec!["2/config.json", "module_input_name"],
             ),
             (
-                vec![usual.clone(), mean.clone(), (TRANSFORMER_CONFIG, json!({"max_seq_length": "long"}))],
+                vec![
+                    usual.clone(),
+                    mean.clone(),
+                    (TRANSFORMER_CONFIG, json!({"max_seq_length": "long"})),
+                ],
                 vec![TRANSFORMER_CONFIG, "max_seq_length", "whole number"],
             ),
             (
-                vec![usual.clone(), mean.clone(), (PROMPTS, json!({"default_prompt_name": "query"}))],
+                vec![
+                    usual.clone(),
+                    mean.clone(),
+                    (PROMPTS, json!({"default_prompt_name": "query"})),
+                ],
                 vec![PROMPTS, "default_prompt_name"],
             ),
             (
                 vec![
                     usual.clone(),
                     ("1/config.json", json!({"include_prompt": false})),
-                    (PROMPTS, json!({"prompts": {"q": "q: "}, "default_prompt_name": "q"})),
+                    (
+                        PROMPTS,
+                        json!({"prompts": {"q": "q: "}, "default_prompt_name": "q"}),
+                    ),
                 ],
                 vec!["1/config.json", "include_prompt"],
             ),
@@ -441,7 +505,10 @@ mod tests {
                 vec![MODULES, "[0].path"],
             ),
             (vec![(MODULES, json!({}))], vec![MODULES, "not a list"]),
-            (vec![(MODULES, json!([{"type": "x"}]))], vec![MODULES, "[0].path"]),
+            (
+                vec![(MODULES, json!([{"type": "x"}]))],
+                vec![MODULES, "[0].path"],
+            ),
         ] {
             let message = message(&dir(&files));
             for needle in needles {

@@ -110,7 +110,10 @@ mod tests {
             assert_eq!(pooling.to_string().parse::<Pooling>().unwrap(), pooling);
         }
         let error = "lasttoken".parse::<Pooling>().unwrap_err().to_string();
-        assert!(error.contains("`lasttoken`") && error.contains("pooler"), "{error}");
+        assert!(
+            error.contains("`lasttoken`") && error.contains("pooler"),
+            "{error}"
+        );
     }
 
     #[test]

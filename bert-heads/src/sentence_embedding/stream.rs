@@ -150,7 +150,12 @@ mod tests {
 
     #[test]
     fn windows_close_by_count_and_by_bytes() {
-        let texts = ["a".to_owned(), "b".repeat(WINDOW_BYTES), "c".to_owned(), "d".to_owned()];
+        let texts = [
+            "a".to_owned(),
+            "b".repeat(WINDOW_BYTES),
+            "c".to_owned(),
+            "d".to_owned(),
+        ];
         let mut lines = texts.into_iter().map(Ok);
         let counts: Vec<usize> =
             std::iter::repeat_with(|| read_window(&mut lines, 0, 37).unwrap().len())
