@@ -9,7 +9,7 @@ use crate::{parity, shell};
 
 /// One build of everything serves clippy, docs and parity: LibTorch's C++ and every build script compile once.
 /// That is also why clippy and docs run with --release.
-const FEATURES: &str = "ndarray,tch,wgpu";
+const FEATURES: &str = "flex,ndarray,tch,wgpu";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -47,6 +47,7 @@ impl Step {
                     "--release",
                     "--workspace",
                     "--all-targets",
+                    "--no-default-features",
                     "--features",
                     FEATURES,
                 ]);
@@ -59,6 +60,7 @@ impl Step {
                     "--release",
                     "--workspace",
                     "--no-deps",
+                    "--no-default-features",
                     "--features",
                     FEATURES,
                 ]);

@@ -42,17 +42,9 @@ impl BertOps for burn::backend::Flex {
 }
 
 #[cfg(feature = "ndarray")]
-#[expect(
-    deprecated,
-    reason = "NdArray leaves Burn after 0.22; it is supported while it is there"
-)]
 impl BertOps for burn::backend::NdArray {}
 
 #[cfg(feature = "tch")]
-#[expect(
-    deprecated,
-    reason = "LibTorch leaves Burn after 0.22; it is supported while it is there"
-)]
 impl BertOps for burn::backend::LibTorch {
     fused_attention!(Attended);
     native_gelu_backward!();

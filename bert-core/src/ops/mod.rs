@@ -1,9 +1,16 @@
 //! BERT's own operations, written once against Burn's generic [`Backend`] trait.
 //!
 //! [`BertOps`] gives every operation a default body in terms of `Self: Backend`, so that a backend
-//! is added by an empty `impl` in the private module `backends`; overrides replace the default where a backend has
-//! a better kernel. The default body is the reference that the overrides are tested against, and
+//! is added by an empty `impl` in the private module `backends`; overrides replace the default
+//! where a backend has a better kernel. The default body is the reference that the overrides are tested against, and
 //! [`backend_extension`] routes a call on a [`Tensor`] to the implementation of its device.
+#![cfg_attr(
+    any(feature = "ndarray", feature = "tch"),
+    expect(
+        deprecated,
+        reason = "NdArray and LibTorch leave Burn after 0.22; they are supported while they are there"
+    )
+)]
 
 #[expect(
     unused_imports,
