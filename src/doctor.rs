@@ -1,6 +1,6 @@
 //! `bert doctor`: what this binary can run on, with a numeric self-test per device.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -9,6 +9,7 @@ use bert_core::device::{self, DeviceSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::child::{Outcome, supervise};
 use crate::output::{Output, note};
 
 #[derive(clap::Args)]
@@ -203,27 +204,6 @@ fn test(label: String, adapter: Option<Adapter>, limit: Duration) -> Row {
     row
 }
 
-enum Outcome {
-    /// Exit code 0, with standard output.
-    Finished(String),
-    /// An error message and exit code.
-    Failed(String),
-    /// Killed by a signal, or a panic.
-    Crashed(String),
-    /// Still running at the limit, then killed.
-    Hung,
-}
-
-impl Outcome {
-    fn reason(&self) -> String {
-        match self {
-            Self::Finished(_) => String::new(),
-            Self::Failed(reason) | Self::Crashed(reason) => reason.clone(),
-            Self::Hung => "did not finish within the limit".to_owned(),
-        }
-    }
-}
-
 /// Runs `bert doctor` with internal arguments.
 fn child(arguments: &[&str], limit: Duration) -> Outcome {
     let supervised = std::env::current_exe()
@@ -237,45 +217,6 @@ fn child(arguments: &[&str], limit: Duration) -> Outcome {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Failed(format!("the child process did not start: {error:#}")),
     }
-}
-
-/// Runs a command to its end or the limit; its output goes through files, so that no pipe fills up.
-fn supervise(mut command: Command, limit: Duration) -> anyhow::Result<Outcome> {
-    let output = tempfile::NamedTempFile::new()?;
-    let errors = tempfile::NamedTempFile::new()?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(output.reopen()?)
-        .stderr(errors.reopen()?)
-        .spawn()?;
-    let deadline = Instant::now() + limit;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() >= deadline {
-            child.kill()?;
-            child.wait()?;
-            return Ok(Outcome::Hung);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let errors = String::from_utf8_lossy(&std::fs::read(errors.path())?).into_owned();
-    if status.success() {
-        return Ok(Outcome::Finished(std::fs::read_to_string(output.path())?));
-    }
-    let panicked = errors.lines().position(|line| line.contains("panicked at"));
-    Ok(match (status.code(), panicked) {
-        (Some(_), None) => {
-            let message = errors.trim().trim_start_matches("error: ").to_owned();
-            Outcome::Failed(message)
-        }
-        (Some(_), Some(line)) => {
-            let message = errors.lines().skip(line + 1).find(|l| !l.is_empty());
-            Outcome::Crashed(format!("panic: {}", message.unwrap_or("no message")))
-        }
-        (None, _) => Outcome::Crashed(status.to_string()),
-    })
 }
 
 fn machine() -> serde_json::Value {
@@ -369,40 +310,3 @@ const BURN: &str = "0.22.1";
 const FEATURES: [&str; 10] = [
     "flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "webgpu", "cuda", "rocm", "cpu",
 ];
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-
-    fn shell(script: &str, limit: Duration) -> Outcome {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        supervise(command, limit).unwrap()
-    }
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn outcomes_of_a_child_are_told_apart() {
-        assert!(matches!(shell("echo fine", LONG), Outcome::Finished(text) if text == "fine\n"));
-        assert!(
-            matches!(shell("echo 'error: no device' >&2; exit 1", LONG), Outcome::Failed(reason) if reason == "no device")
-        );
-        assert!(
-            matches!(shell("kill -SEGV $$", LONG), Outcome::Crashed(reason) if reason.contains("signal: 11"))
-        );
-        let panic =
-            "echo \"thread 'main' panicked at x.rs:1:1:\" >&2; echo 'lost device' >&2; exit 101";
-        assert!(
-            matches!(shell(panic, LONG), Outcome::Crashed(reason) if reason == "panic: lost device")
-        );
-    }
-
-    #[test]
-    fn a_child_that_hangs_is_killed_at_the_limit() {
-        let start = Instant::now();
-        let outcome = shell("sleep 60", Duration::from_millis(100));
-        assert!(matches!(outcome, Outcome::Hung));
-        assert!(start.elapsed() < Duration::from_secs(30));
-    }
-}

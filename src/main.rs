@@ -1,6 +1,7 @@
 //! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
 //! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense.
 
+mod child;
 mod compare;
 mod device;
 mod doctor;

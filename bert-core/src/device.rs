@@ -26,10 +26,10 @@ mod testing;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
-pub use adapter::{AdapterInfo, AdapterKind, adapters};
+pub use adapter::{AdapterInfo, AdapterKind};
 pub use burn::tensor::Device;
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
-pub use open::compiled_backends;
+pub use open::{adapters, compiled_backends};
 pub use precision::{Precision, set_dtype};
 #[doc(hidden)]
 pub use testing::test_devices;

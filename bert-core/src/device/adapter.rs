@@ -2,8 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::device::open;
-use crate::device::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
+use crate::device::{DeviceSpec, GpuAdapter, GpuApi};
 use crate::error::{Error, Result};
 
 /// One device of this machine as one backend reaches it.
@@ -60,29 +59,37 @@ impl Display for AdapterKind {
     }
 }
 
-/// Every device that this binary can open on this machine, software rasterisers included.
-///
-/// Asks the drivers, and starts the CUDA and ROCm devices to learn their names: a broken driver
-/// can take the process down with it, so that a program which only wants to report should call
-/// this in a child process.
-pub fn adapters() -> Vec<AdapterInfo> {
-    let families = [DeviceSpec::Cuda(0), DeviceSpec::Rocm(0)]
-        .into_iter()
-        .chain(
-            [GpuApi::Metal, GpuApi::Vulkan, GpuApi::Auto, GpuApi::WebGpu].map(|api| {
-                let adapter = GpuAdapter::Best;
-                DeviceSpec::Gpu { api, adapter }
-            }),
-        )
-        .chain([
-            DeviceSpec::LibTorch(TorchDevice::Cpu),
-            DeviceSpec::Flex,
-            DeviceSpec::NdArray,
-            DeviceSpec::Cpu,
-        ]);
-    families
-        .flat_map(|family| open::adapters_of(&family))
-        .collect()
+/// The processor under one of its labels.
+pub(super) fn processor(spec: DeviceSpec, api: &str) -> AdapterInfo {
+    let model = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+    AdapterInfo {
+        spec,
+        name: model.unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH)),
+        driver: String::new(),
+        api: api.to_owned(),
+        kind: AdapterKind::Cpu,
+    }
+}
+
+/// An index past the last device is refused here, because the backend would panic.
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "tch"))]
+pub(super) fn within(spec: &DeviceSpec, index: usize, count: usize, api: &str) -> Result<()> {
+    if index < count {
+        return Ok(());
+    }
+    Err(Error::DeviceNotFound {
+        label: spec.to_string(),
+        reason: match count {
+            0 => format!("{api} finds no device: check the GPU's driver, or choose another device"),
+            1 => format!("{api} finds one device, number 0"),
+            _ => format!("{api} finds {count} devices, numbers 0 to {}", count - 1),
+        },
+    })
 }
 
 /// The adapter that `spec`, a label of one graphics API, means among those the API shows.

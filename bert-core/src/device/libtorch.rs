@@ -1,6 +1,6 @@
 //! LibTorch: what it sees, and its devices.
 
-use crate::device::open::{processor, within};
+use crate::device::adapter::{processor, within};
 use crate::device::{AdapterInfo, AdapterKind, Device, DeviceSpec, LibTorchInfo, TorchDevice};
 use crate::error::{Error, Result};
 

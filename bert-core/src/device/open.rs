@@ -6,7 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 use burn::tensor::DeviceType;
 
-use crate::device::{AdapterInfo, AdapterKind, Device, DeviceSpec};
+use crate::device::adapter::processor;
+#[cfg(any(feature = "cuda", feature = "rocm"))]
+use crate::device::adapter::{AdapterKind, within};
+use crate::device::{AdapterInfo, Device, DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
 use crate::error::{Error, Result};
 
 /// The backend features that this binary was built with.
@@ -107,6 +110,31 @@ impl DeviceSpec {
     }
 }
 
+/// Every device that this binary can open on this machine, software rasterisers included.
+///
+/// Asks the drivers, and starts the CUDA and ROCm devices to learn their names: a broken driver
+/// can take the process down with it, so that a program which only wants to report should call
+/// this in a child process.
+pub fn adapters() -> Vec<AdapterInfo> {
+    let families = [DeviceSpec::Cuda(0), DeviceSpec::Rocm(0)]
+        .into_iter()
+        .chain(
+            [GpuApi::Metal, GpuApi::Vulkan, GpuApi::Auto, GpuApi::WebGpu].map(|api| {
+                let adapter = GpuAdapter::Best;
+                DeviceSpec::Gpu { api, adapter }
+            }),
+        )
+        .chain([
+            DeviceSpec::LibTorch(TorchDevice::Cpu),
+            DeviceSpec::Flex,
+            DeviceSpec::NdArray,
+            DeviceSpec::Cpu,
+        ]);
+    families
+        .flat_map(|family| adapters_of(&family))
+        .collect()
+}
+
 /// Every adapter of the backend that `family` belongs to, none when it isn't compiled in.
 pub(super) fn adapters_of(family: &DeviceSpec) -> Vec<AdapterInfo> {
     match family {
@@ -128,23 +156,6 @@ pub(super) fn adapters_of(family: &DeviceSpec) -> Vec<AdapterInfo> {
     }
 }
 
-/// The processor under one of its labels.
-pub(super) fn processor(spec: DeviceSpec, api: &str) -> AdapterInfo {
-    let model = std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("model name"))?;
-            Some(line.split_once(':')?.1.trim().to_owned())
-        });
-    AdapterInfo {
-        spec,
-        name: model.unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH)),
-        driver: String::new(),
-        api: api.to_owned(),
-        kind: AdapterKind::Cpu,
-    }
-}
-
 #[cfg(feature = "ndarray")]
 #[expect(
     deprecated,
@@ -158,22 +169,6 @@ fn ndarray() -> Device {
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 fn count(backend: DeviceType) -> usize {
     Device::enumerate(backend).len()
-}
-
-/// An index past the last device is refused here, because the backend would panic.
-#[cfg(any(feature = "cuda", feature = "rocm", feature = "tch"))]
-pub(super) fn within(spec: &DeviceSpec, index: usize, count: usize, api: &str) -> Result<()> {
-    if index < count {
-        return Ok(());
-    }
-    Err(Error::DeviceNotFound {
-        label: spec.to_string(),
-        reason: match count {
-            0 => format!("{api} finds no device: check the GPU's driver, or choose another device"),
-            1 => format!("{api} finds one device, number 0"),
-            _ => format!("{api} finds {count} devices, numbers 0 to {}", count - 1),
-        },
-    })
 }
 
 /// Starts a CubeCL device, whose only way to refuse is a panic.
