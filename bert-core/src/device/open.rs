@@ -130,9 +130,7 @@ pub fn adapters() -> Vec<AdapterInfo> {
             DeviceSpec::NdArray,
             DeviceSpec::Cpu,
         ]);
-    families
-        .flat_map(|family| adapters_of(&family))
-        .collect()
+    families.flat_map(|family| adapters_of(&family)).collect()
 }
 
 /// Every adapter of the backend that `family` belongs to, none when it isn't compiled in.

@@ -25,7 +25,8 @@ impl BertTokenizer {
     /// [`Error::FileMissing`] if there is neither `tokenizer.json` nor `vocab.txt`,
     /// [`Error::Malformed`] or [`Error::Io`] for a file that cannot be read, and
     /// [`Error::Tokenizer`] if special tokens are missing or the files contradict each other.
-    pub fn from_dir(dir: &Path) -> Result<Self> {
+    pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
         let config = DirConfig::read(dir)?;
         let json = dir.join(TOKENIZER_JSON);
         let vocab = dir.join(VOCAB_TXT);
