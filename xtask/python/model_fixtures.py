@@ -79,7 +79,7 @@ FIXTURES = [
         BertForPreTraining,
         dict(vocab_size=194, hidden_size=18, num_hidden_layers=2, num_attention_heads=3, intermediate_size=25,
              max_position_embeddings=48, type_vocab_size=2, hidden_act="gelu", layer_norm_eps=1e-12),
-        lengths=[10, 6, 9, 8], sequence=10, embedding_std=0.2,
+        lengths=[10, 6, 9, 8], sequence=10, embedding_std=0.2, gain=1.2,
     ),
 ]
 
