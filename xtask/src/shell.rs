@@ -16,9 +16,20 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The cargo that runs this task, in the root of the workspace.
+///
+/// Without what `cargo run` told xtask about itself: build scripts that watch those variables (ring's does) would run
+/// again, and with them all that depends on them, each time that cargo is called now directly and now from here.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let own = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if own {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
