@@ -112,7 +112,9 @@ fn batched_alone_and_streamed_are_the_same() {
                 worst = largest_difference(&alone.values, &batched.values).max(worst);
             }
             println!("{label:12} {pooling:6} batched against alone {worst:.1e}");
-            assert!(worst <= 1e-6, "{label} {pooling}: {worst:e}");
+            // Values of the pooler are not scaled to length 1; the bar is the one of the model's outputs.
+            let bar = if normalize { 1e-6 } else { 2e-6 };
+            assert!(worst <= bar, "{label} {pooling}: {worst:e}");
 
             let mut streamed = Vec::new();
             let lines = texts.iter().cloned().map(Ok);
