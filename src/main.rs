@@ -1,5 +1,5 @@
 //! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
-//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense.
+//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 130 for a run that Ctrl-C stopped.
 
 mod child;
 mod compare;
@@ -10,9 +10,13 @@ mod fill_mask;
 mod input;
 mod inspect;
 mod output;
+mod pretrain;
 mod progress;
+#[cfg(feature = "remote")]
+mod serve;
 mod similarity;
 mod tokenize;
+mod training;
 
 use std::process::ExitCode;
 
@@ -40,6 +44,11 @@ enum Command {
     Similarity(similarity::Args),
     /// Predict the masked words of a text.
     FillMask(fill_mask::Args),
+    /// Pretrain a model from raw text.
+    Pretrain(pretrain::Args),
+    /// Offer this machine's devices to others, who name them remote:HOST:PORT:N.
+    #[cfg(feature = "remote")]
+    Serve(serve::Args),
     /// Show how far devices agree on a model: every layer, outputs and gradients.
     Compare(compare::Args),
 }
@@ -64,12 +73,19 @@ fn main() -> ExitCode {
         Command::Embed(args) => embed::run(args),
         Command::Similarity(args) => similarity::run(args),
         Command::FillMask(args) => fill_mask::run(args),
+        Command::Pretrain(args) => pretrain::run(args),
+        #[cfg(feature = "remote")]
+        Command::Serve(args) => serve::run(args),
         Command::Compare(args) => compare::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // `bert … | head` has all it wanted.
         Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<training::Interrupted>() => {
+            output::note(error);
+            ExitCode::from(130)
+        }
         Err(error) => {
             output::note(format_args!("error: {error:#}"));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })

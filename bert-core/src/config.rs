@@ -33,6 +33,10 @@ pub struct BertConfig {
     /// Dropout probability on the attention probabilities.
     #[new(value = "0.1")]
     pub attention_probs_dropout_prob: f64,
+    /// Dropout probability before the classifier of a task head; `None` stands for
+    /// `hidden_dropout_prob`.
+    #[new(default)]
+    pub classifier_dropout: Option<f64>,
     /// Rows of the position-embedding table: the longest input in tokens.
     #[new(value = "512")]
     pub max_position_embeddings: usize,
@@ -198,6 +202,11 @@ impl BertConfig {
         }
     }
 
+    /// Dropout probability before the classifier of a task head.
+    pub fn head_dropout_prob(&self) -> f64 {
+        self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)
+    }
+
     /// Width of one attention head.
     pub const fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
@@ -265,6 +274,7 @@ impl BertConfig {
             "attention_probs_dropout_prob",
             &mut config.attention_probs_dropout_prob,
         )?;
+        config.classifier_dropout = take(&mut fields, "classifier_dropout", as_float)?;
         float(
             &mut fields,
             "initializer_range",
@@ -298,6 +308,7 @@ impl BertConfig {
             "hidden_act": self.hidden_act.name(),
             "hidden_dropout_prob": self.hidden_dropout_prob,
             "attention_probs_dropout_prob": self.attention_probs_dropout_prob,
+            "classifier_dropout": self.classifier_dropout,
             "max_position_embeddings": self.max_position_embeddings,
             "type_vocab_size": self.type_vocab_size,
             "initializer_range": self.initializer_range,
@@ -367,6 +378,7 @@ impl BertConfig {
                 "attention_probs_dropout_prob",
                 self.attention_probs_dropout_prob,
             ),
+            ("classifier_dropout", self.head_dropout_prob()),
         ] {
             if !(0.0..1.0).contains(&value) {
                 return Err(Error::config(
@@ -507,6 +519,18 @@ mod tests {
     }
 
     #[test]
+    fn a_head_has_its_own_dropout_or_that_of_the_encoder() {
+        let mut with = fields(MINIMAL);
+        with.insert("hidden_dropout_prob".into(), json!(0.2));
+        for (stated, expected) in [(json!(null), 0.2), (json!(0.0), 0.0), (json!(0.35), 0.35)] {
+            with.insert("classifier_dropout".into(), stated.clone());
+            let config = BertConfig::from_json(with.clone()).unwrap();
+            assert_eq!(config.head_dropout_prob(), expected);
+            assert_eq!(config.to_json()["classifier_dropout"], stated);
+        }
+    }
+
+    #[test]
     fn unknown_fields_survive_a_round_trip() {
         let mut before = fields(MINIMAL);
         before.insert("id2label".into(), json!({"0": "PER"}));
@@ -528,6 +552,8 @@ mod tests {
             ("hidden_size", json!(1_u64 << 62)),
             ("hidden_dropout_prob", json!(1.0)),
             ("attention_probs_dropout_prob", json!("0.1")),
+            ("classifier_dropout", json!(1.5)),
+            ("classifier_dropout", json!("0.1")),
             ("layer_norm_eps", json!(0.0)),
             ("model_type", json!("roberta")),
             ("position_embedding_type", json!("relative_key")),

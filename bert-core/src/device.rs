@@ -22,6 +22,8 @@ mod label;
 mod libtorch;
 mod open;
 mod precision;
+#[cfg(feature = "remote")]
+mod remote;
 mod testing;
 #[cfg(feature = "wgpu")]
 mod wgpu;
@@ -31,6 +33,8 @@ pub use burn::tensor::Device;
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
 pub use open::{adapters, compiled_backends};
 pub use precision::{Precision, set_dtype};
+#[cfg(feature = "remote")]
+pub use remote::serve;
 #[doc(hidden)]
 pub use testing::test_devices;
 

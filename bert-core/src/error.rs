@@ -93,6 +93,20 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// A run cannot go on.
+    #[error("training: {reason}")]
+    Training {
+        /// What happened and what to do.
+        reason: String,
+    },
+    /// The dashboard was asked for where it cannot be drawn.
+    #[error(
+        "the dashboard cannot be drawn because {reason}: run in a terminal, or choose plain lines"
+    )]
+    NoDashboard {
+        /// What is in the way.
+        reason: String,
+    },
     /// Token ids the model has no embedding for.
     #[error(
         "token id {id} of the tokenizer is outside the model's vocabulary of {vocab_size}: tokenizer and weights do not belong together"

@@ -37,5 +37,6 @@ pub mod model;
 pub mod ops;
 pub mod pooler;
 pub mod tokenizer;
+pub mod training;
 
 pub use error::{Error, Result};

@@ -8,11 +8,13 @@ mod encode;
 mod encoding;
 mod load;
 mod options;
+mod pieces;
 mod save;
 
 pub use encode::TextInput;
 pub use encoding::Encoding;
 pub use options::{EncodeOptions, SpecialTokens, TokenizerOptions, Truncation};
+pub use pieces::{PieceCache, PieceEncoder};
 
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;

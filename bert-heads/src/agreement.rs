@@ -6,10 +6,16 @@ use bert_core::device::Device;
 use burn::tensor::{Int, Tensor};
 
 use crate::error::Result;
+use crate::head::classifier_class;
 use crate::masked_lm::BertForMaskedLm;
+use crate::multiple_choice::BertForMultipleChoice;
+use crate::next_sentence::BertForNextSentencePrediction;
+use crate::question_answering::BertForQuestionAnswering;
+use crate::sequence_classification::BertForSequenceClassification;
+use crate::token_classification::BertForTokenClassification;
 
-/// Hidden states, outputs, attention probabilities, logits where the checkpoint has a masked-LM
-/// head, and the gradient of every encoder parameter under the probe's loss.
+/// Hidden states, outputs, attention probabilities, logits of the heads that the checkpoint has, and
+/// the gradient of every encoder parameter under the probe's loss.
 ///
 /// The weights are loaded anew for each part, so that one copy is on the device at a time.
 ///
@@ -20,16 +26,57 @@ pub fn trace(checkpoint: &Checkpoint, probe: &Probe, device: &Device) -> Result<
     let (model, _) = checkpoint.load_model(Loading::Strict, device)?;
     let mut trace = probe.forward(&model, device);
     drop(model);
-
-    if checkpoint.contains("cls.predictions.bias") {
-        let model = BertForMaskedLm::from_checkpoint(checkpoint, device)?;
-        let [batch, seq] = probe.shape;
-        let everywhere = Tensor::<1, Int>::arange(0..(batch * seq) as i64, device);
-        trace.push_tensor("logits", model.forward(probe.input(device), everywhere));
-    }
+    push_logits(&mut trace, checkpoint, probe, device)?;
 
     let device = device.clone().autodiff();
     let (model, _) = checkpoint.load_model(Loading::Strict, &device)?;
     trace.extend(probe.backward(model, &device));
     Ok(trace)
+}
+
+/// Which task a `classifier` belongs to is known by the class that the configuration states; without
+/// one it is left out.
+fn push_logits(
+    trace: &mut Trace,
+    checkpoint: &Checkpoint,
+    probe: &Probe,
+    device: &Device,
+) -> Result<()> {
+    let input = probe.input(device);
+    if checkpoint.contains("cls.predictions.bias") {
+        let model = BertForMaskedLm::from_checkpoint(checkpoint, device)?;
+        let [batch, seq] = probe.shape;
+        let everywhere = Tensor::<1, Int>::arange(0..(batch * seq) as i64, device);
+        trace.push_tensor("logits", model.forward(input.clone(), everywhere));
+    }
+    if checkpoint.contains("cls.seq_relationship.weight") {
+        let model = BertForNextSentencePrediction::from_checkpoint(checkpoint, device)?;
+        trace.push_tensor("next_sentence_logits", model.forward(input.clone()));
+    }
+    if checkpoint.contains("qa_outputs.weight") {
+        let model = BertForQuestionAnswering::from_checkpoint(checkpoint, device)?;
+        let logits = model.forward(input.clone());
+        trace.push_tensor("start_logits", logits.start);
+        trace.push_tensor("end_logits", logits.end);
+    }
+    if !checkpoint.contains("classifier.weight") {
+        return Ok(());
+    }
+    match classifier_class(checkpoint.config()) {
+        Some("BertForSequenceClassification") => {
+            let model = BertForSequenceClassification::from_checkpoint(checkpoint, device)?;
+            trace.push_tensor("logits", model.forward(input));
+        }
+        Some("BertForTokenClassification") => {
+            let model = BertForTokenClassification::from_checkpoint(checkpoint, device)?;
+            trace.push_tensor("logits", model.forward(input));
+        }
+        Some("BertForMultipleChoice") => {
+            // One score per text: which of them belong together makes no difference to it.
+            let model = BertForMultipleChoice::from_checkpoint(checkpoint, device)?;
+            trace.push_tensor("logits", model.forward(input, 1));
+        }
+        _ => {}
+    }
+    Ok(())
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use burn::tensor::TensorReadError;
 
+use crate::datasets::{Place, RowFault};
+
 /// `Result` with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -24,6 +26,40 @@ pub enum Error {
         dir: PathBuf,
         /// The tensors of the head that are absent, in Hugging Face spelling.
         missing: Vec<&'static str>,
+    },
+    /// A checkpoint was saved without the head of a task.
+    #[error("{} has no head for {class} (it lacks {}): use a checkpoint of that class, or fine-tune one from this encoder", dir.display(), missing.join(", "))]
+    NoHead {
+        /// The model directory.
+        dir: PathBuf,
+        /// The class of transformers that has the head.
+        class: &'static str,
+        /// The tensors of the head that are absent, in Hugging Face spelling.
+        missing: Vec<&'static str>,
+    },
+    /// A checkpoint's head has tensors of the right names, but belongs to another task.
+    #[error("{}: config.json states the class {stated}, whose head reads other vectors than that of {class}: load it as {stated}, or correct `architectures`", dir.display())]
+    WrongHead {
+        /// The model directory.
+        dir: PathBuf,
+        /// The class of transformers that was asked for.
+        class: &'static str,
+        /// The class that the configuration states.
+        stated: String,
+    },
+    /// Label names that cannot be the outputs of a classifier.
+    #[error("labels: {reason}")]
+    Labels {
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// Label names that do not fit a classifier.
+    #[error("{labels} label name(s) for a classifier with {outputs} output(s): give it as many names as it has outputs")]
+    LabelNames {
+        /// Names given.
+        labels: usize,
+        /// Outputs of the classifier.
+        outputs: usize,
     },
     /// A text to fill in has nothing to fill in.
     #[error("the text holds no {mask_token}: put it where a word is to be predicted")]
@@ -78,6 +114,157 @@ pub enum Error {
     NotFinite {
         /// Position of the text in the input, counted from 0.
         index: usize,
+    },
+    /// Gold and predicted values of a metric are not as many.
+    #[error("{what}: {gold} are gold and {predicted} predicted: give one prediction for each")]
+    Unpaired {
+        /// What is scored.
+        what: &'static str,
+        /// Gold values.
+        gold: usize,
+        /// Predicted values.
+        predicted: usize,
+    },
+    /// A class beyond those that are scored.
+    #[error(
+        "example {example} (counted from 0): class {class} is beyond the {classes} classes 0 to {}: check the labels of data and model",
+        classes.saturating_sub(1)
+    )]
+    ClassOutOfRange {
+        /// The class, gold or predicted.
+        class: usize,
+        /// Number of classes.
+        classes: usize,
+        /// The example, counted from 0.
+        example: u64,
+    },
+    /// An example with labels for another number of them than are scored.
+    #[error(
+        "example {example} (counted from 0) has {found} labels instead of {expected}: give one true or false for each label"
+    )]
+    LabelsPerExample {
+        /// Labels scored.
+        expected: usize,
+        /// Labels given.
+        found: usize,
+        /// The example, counted from 0.
+        example: u64,
+    },
+    /// A word tag that cannot be read.
+    #[error(
+        "tag `{tag}` of {place}: expected {expected}, alone or before `-` and a label; O stands alone"
+    )]
+    Tag {
+        /// As given.
+        tag: String,
+        /// Its word, counted from 1, and its sentence.
+        place: String,
+        /// The letters that would be read.
+        expected: String,
+    },
+    /// A question of SQuAD 1.1 without a gold answer.
+    #[error(
+        "question `{id}` has no gold answer: score data with unanswerable questions as version 2"
+    )]
+    NoGoldAnswer {
+        /// The id of the question.
+        id: String,
+    },
+    /// A score for "no answer" that cannot be compared.
+    #[error("{place}: the score for no answer is {found}: give a finite number")]
+    NoAnswerScore {
+        /// Where it was found.
+        place: String,
+        /// The number.
+        found: f64,
+    },
+    /// Predictions of a kind that a GLUE task does not have.
+    #[error("the GLUE task {task} predicts {predicts}")]
+    GlueTarget {
+        /// The task.
+        task: &'static str,
+        /// What it predicts, and what to do.
+        predicts: &'static str,
+    },
+    /// A choice by a name that does not exist.
+    #[error("{what} `{name}` is not known: use one of {known}")]
+    UnknownChoice {
+        /// What is chosen.
+        what: &'static str,
+        /// As given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A row of a data set that cannot be used.
+    #[error("{}, {place}: {fault} (or skip bad rows)", path.display())]
+    BadRow {
+        /// The file.
+        path: PathBuf,
+        /// Where it is.
+        place: Place,
+        /// What is wrong with it.
+        fault: RowFault,
+    },
+    /// A data file without a single row that can be used.
+    #[error("{} holds no example: {reason}", path.display())]
+    NoExamples {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+    /// A column that a data file does not have.
+    #[error("{} has no column `{column}`: {reason}", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// Its name or number.
+        column: String,
+        /// What there is, or what to do.
+        reason: String,
+    },
+    /// The columns to read were not given and could not be found.
+    #[error("columns of {}: {reason}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for, and what to do.
+        reason: String,
+    },
+    /// What was given for a column can be none.
+    #[error("column `{text}`: {reason}")]
+    ColumnName {
+        /// As given.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A file that should be SQuAD's JSON is something else.
+    #[error("{}, line {line}: not the JSON of SQuAD: {reason} (JSON lines are another layout)", path.display())]
+    Questions {
+        /// The file.
+        path: PathBuf,
+        /// Where it fails, counted from 1.
+        line: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A directory without any file of a data set.
+    #[error("{} holds no file of the data set {preset} ({looked_for}): give the directory that does, or name the files", dir.display())]
+    NoDataFiles {
+        /// The directory.
+        dir: PathBuf,
+        /// The data set.
+        preset: &'static str,
+        /// The names that were tried.
+        looked_for: String,
+    },
+    /// Examples that cannot be split in two.
+    #[error("cannot split off a validation set: {reason}")]
+    Split {
+        /// What is wrong and what would be right.
+        reason: String,
     },
     /// A result could not be computed or brought back from the device.
     #[error("the device failed")]

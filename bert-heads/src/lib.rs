@@ -6,11 +6,21 @@
 #![deny(missing_docs)]
 
 pub mod agreement;
+pub mod datasets;
 mod error;
 pub mod fill_mask;
+mod head;
+pub mod labels;
+pub mod losses;
 pub mod masked_lm;
+pub mod metrics;
+pub mod multiple_choice;
+pub mod next_sentence;
 pub mod npy;
+pub mod question_answering;
 pub mod sentence_embedding;
+pub mod sequence_classification;
 pub mod text_lines;
+pub mod token_classification;
 
 pub use error::{Error, Result};

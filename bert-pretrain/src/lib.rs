@@ -1,3 +1,13 @@
-//! Pretraining of BERT from raw text: masked language modelling and next-sentence prediction (BERT §3.1).
-//!
-//! Nothing is here yet; the encoder that it will train is in `bert-core`.
+//! Pretraining BERT from raw text (BERT §3.1): vocabulary, instances, masked LM and next sentence.
+#![deny(missing_docs)]
+
+pub mod corpus;
+pub mod data;
+mod error;
+pub mod instances;
+pub mod model;
+pub mod objective;
+pub mod run;
+pub mod vocab;
+
+pub use error::{Error, Result};

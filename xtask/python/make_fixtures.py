@@ -10,15 +10,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.dont_write_bytecode = True
 
+PARTS = ["tokenizer", "models", "formats", "heads", "curves", "minilm"]
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the fixtures directory")
     parser.add_argument("--data", type=Path, help="unpacked data sets: needs vocab/ and stsbenchmark/ in it")
     parser.add_argument("--checkpoint", type=Path, help="all-MiniLM-L6-v2 as a directory")
-    parser.add_argument("--only", action="append", choices=["tokenizer", "models", "formats", "minilm"])
+    parser.add_argument("--only", action="append", choices=PARTS)
     arguments = parser.parse_args()
-    wanted = arguments.only or ["tokenizer", "models", "formats", "minilm"]
+    wanted = arguments.only or PARTS
     out = arguments.out
 
     if "tokenizer" in wanted:
@@ -41,6 +43,16 @@ def main():
 
         print("formats", flush=True)
         format_fixtures.write_all(out)
+    if "heads" in wanted:
+        import head_fixtures
+
+        print("heads", flush=True)
+        head_fixtures.write_all(out)
+    if "curves" in wanted:
+        import curve_fixtures
+
+        print("pretraining-curves", flush=True)
+        curve_fixtures.write(out)
     if "minilm" in wanted:
         if arguments.data and arguments.checkpoint:
             import minilm_fixtures

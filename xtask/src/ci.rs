@@ -9,7 +9,7 @@ use crate::{parity, shell};
 
 /// One build of everything serves clippy, docs and parity: LibTorch's C++ and every build script compile once.
 /// That is also why clippy and docs run with --release.
-const FEATURES: &str = "flex,ndarray,tch,wgpu";
+const FEATURES: &str = "flex,ndarray,tch,wgpu,remote";
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -10,6 +10,9 @@ use clap::Args;
 
 use crate::{python, shell};
 
+/// The part that needs neither models nor data, and whose files lie in another crate.
+const METRICS: &str = "metrics";
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// A Python that has the packages of xtask/python/requirements.txt already.
@@ -25,7 +28,7 @@ pub(crate) struct Options {
     #[arg(long, env = "BERT_REAL_CHECKPOINT")]
     checkpoint: Option<PathBuf>,
     /// Only these parts.
-    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "models", "formats", "minilm"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "models", "formats", "heads", "curves", "minilm", METRICS])]
     only: Vec<String>,
     /// Write nothing; fail if a golden file would come out different.
     #[arg(long)]
@@ -37,48 +40,53 @@ pub(crate) struct Options {
 /// # Errors
 /// If Python or its packages are missing, the script fails, or a checked file differs.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let fixtures = shell::root().join("bert-core").join("fixtures");
     let interpreter = match &options.python {
         Some(python) => python.clone(),
         None => prepare(options.venv.as_deref())?,
     };
-    let out = if options.check {
-        work().join("fixtures")
-    } else {
-        fixtures.clone()
-    };
-    if options.check {
-        // A copy, because some files are sources, and others can't be made without --data or --checkpoint.
-        if out.exists() {
-            fs::remove_dir_all(&out)?;
+    let (metrics, parts): (Vec<&String>, Vec<&String>) =
+        options.only.iter().partition(|part| *part == METRICS);
+    if options.only.is_empty() || !metrics.is_empty() {
+        let committed = shell::root().join("bert-heads/fixtures/metrics");
+        let mut command = Command::new(&interpreter);
+        command.arg(python::scripts().join("metric_fixtures.py"));
+        make(&mut command, &committed, METRICS, options.check)?;
+    }
+    if options.only.is_empty() || !parts.is_empty() {
+        let committed = shell::root().join("bert-core").join("fixtures");
+        let mut command = Command::new(&interpreter);
+        command.arg(python::scripts().join("make_fixtures.py"));
+        if let Some(data) = &options.data {
+            command.arg("--data").arg(data);
         }
-        for file in files(&fixtures)? {
-            let target = out.join(&file);
-            fs::create_dir_all(target.parent().expect("a file has a directory"))?;
-            fs::copy(fixtures.join(&file), target)?;
+        if let Some(checkpoint) = &options.checkpoint {
+            command.arg("--checkpoint").arg(checkpoint);
         }
-    }
-
-    let mut command = Command::new(interpreter);
-    command
-        .arg(python::scripts().join("make_fixtures.py"))
-        .arg("--out")
-        .arg(&out);
-    if let Some(data) = &options.data {
-        command.arg("--data").arg(data);
-    }
-    if let Some(checkpoint) = &options.checkpoint {
-        command.arg("--checkpoint").arg(checkpoint);
-    }
-    for part in &options.only {
-        command.args(["--only", part]);
-    }
-    shell::run(&mut command)?;
-
-    if options.check {
-        compare(&fixtures, &out)?;
+        for part in parts {
+            command.args(["--only", part]);
+        }
+        make(&mut command, &committed, "fixtures", options.check)?;
     }
     Ok(())
+}
+
+/// Lets `command` write the files of `committed`, or, to check, those of a copy of it called `copy`.
+fn make(command: &mut Command, committed: &Path, copy: &str, check: bool) -> Result<()> {
+    if !check {
+        return shell::run(command.arg("--out").arg(committed));
+    }
+    let out = work().join(copy);
+    // A copy, because some files are sources, and others can't be made without --data or --checkpoint.
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
+    for file in files(committed)? {
+        let target = out.join(&file);
+        fs::create_dir_all(target.parent().expect("a file has a directory"))?;
+        fs::copy(committed.join(&file), target)?;
+    }
+    shell::run(command.arg("--out").arg(&out))?;
+    compare(committed, &out)
 }
 
 /// A virtual environment with the pinned packages; installs only when the pins have changed.

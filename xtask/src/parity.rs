@@ -58,6 +58,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.devices.iter().any(|label| is_vulkan(label)) {
         require_vulkan(&options.devices)?;
     }
+    // Tests reach a remote device through a server of their own on the loopback interface.
+    features.push("remote");
 
     let mut cargo = shell::cargo();
     cargo.args([

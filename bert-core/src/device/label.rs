@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Every form a label can take, for messages.
 const GRAMMAR: &str = "flex, ndarray, libtorch[:cpu|:cuda:N|:mps], \
 wgpu[:discrete:N|:integrated:N|:virtual:N|:other:N|:cpu], vulkan…, metal…, webgpu… (as wgpu), \
-cuda[:N], rocm[:N], cpu";
+cuda[:N], rocm[:N], cpu, remote:HOST:PORT[:N]";
 
 /// A device, named but not opened: the parsed form of a label.
 ///
@@ -34,6 +34,13 @@ pub enum DeviceSpec {
     Rocm(usize),
     /// `cpu`: CubeCL's own CPU runtime.
     Cpu,
+    /// `remote:HOST:PORT[:N]`: device N of another machine, served there by `bert serve`.
+    Remote {
+        /// `HOST:PORT`.
+        address: String,
+        /// Which of the devices that the server offers.
+        index: usize,
+    },
 }
 
 /// Where LibTorch computes.
@@ -88,6 +95,7 @@ impl DeviceSpec {
             Self::Cuda(_) => "cuda",
             Self::Rocm(_) => "rocm",
             Self::Cpu => "cpu",
+            Self::Remote { .. } => "remote",
         }
     }
 }
@@ -122,6 +130,7 @@ impl FromStr for DeviceSpec {
             "libtorch" | "tch" => TorchDevice::parse(rest).map(Self::LibTorch),
             "cuda" => index(rest).map(Self::Cuda),
             "rocm" => index(rest).map(Self::Rocm),
+            "remote" => rest.and_then(remote),
             _ => GpuApi::ALL
                 .into_iter()
                 .find(|api| api.label() == backend)
@@ -162,6 +171,17 @@ impl GpuAdapter {
     }
 }
 
+/// `HOST:PORT` or `HOST:PORT:N`.
+fn remote(rest: &str) -> Option<DeviceSpec> {
+    let (host, rest) = rest.split_once(':')?;
+    let (port, number) = split(Some(rest));
+    let port = port?.parse::<u16>().ok()?;
+    (!host.is_empty()).then_some(DeviceSpec::Remote {
+        address: format!("{host}:{port}"),
+        index: index(number)?,
+    })
+}
+
 /// `a:b:c` into `a` and `b:c`.
 fn split(rest: Option<&str>) -> (Option<&str>, Option<&str>) {
     match rest.map(|rest| rest.split_once(':').ok_or(rest)) {
@@ -193,6 +213,7 @@ impl Display for DeviceSpec {
             Self::Cuda(n) => write!(f, "cuda:{n}"),
             Self::Rocm(n) => write!(f, "rocm:{n}"),
             Self::Cpu => f.write_str("cpu"),
+            Self::Remote { address, index } => write!(f, "remote:{address}:{index}"),
         }
     }
 }
@@ -238,6 +259,7 @@ mod tests {
             "cuda:1",
             "rocm:7",
             "cpu",
+            "remote:gpu-box:3000:1",
         ] {
             assert_eq!(canonical(label), label);
         }

@@ -35,6 +35,8 @@ pub fn compiled_backends() -> &'static [&'static str] {
         "rocm",
         #[cfg(feature = "cpu")]
         "cpu",
+        #[cfg(feature = "remote")]
+        "remote",
     ]
 }
 
@@ -75,6 +77,8 @@ impl DeviceSpec {
             }
             #[cfg(feature = "cpu")]
             Self::Cpu => started(self, Device::cpu()),
+            #[cfg(feature = "remote")]
+            Self::Remote { address, index } => super::remote::open(self, address, *index),
             #[allow(
                 unreachable_patterns,
                 reason = "unreachable only with every feature on"

@@ -55,6 +55,10 @@ impl BertOps for burn::backend::Cube {
     fused_attention!(Masked);
 }
 
+// Every default body is made of operations that the server knows.
+#[cfg(feature = "remote")]
+impl BertOps for burn::backend::Remote {}
+
 impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
     fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::erf_autodiff::<B, C>(input)

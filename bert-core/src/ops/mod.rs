@@ -32,7 +32,8 @@ mod gelu;
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))
+    Cube: cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu")),
+    Remote: cfg(feature = "remote")
 )]
 pub trait BertOps: Backend {
     /// Probabilities `softmax(q·kᵀ / √head_size)` over the keys that are not padding.

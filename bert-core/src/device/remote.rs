@@ -1,0 +1,51 @@
+//! Devices of another machine, through Burn's remote backend over WebSocket.
+//!
+//! WebSocket is not encrypted: use it on a network that you trust, or through a tunnel. The token in `BERT_REMOTE_TOKEN`,
+//! if set, must be the same on both sides; it keeps strangers out, not eavesdroppers.
+
+use std::net::TcpListener;
+
+use burn::remote::RemoteHost;
+use burn::server::{RemoteServer, TokenAuthorizer, WebSocketTransport};
+
+use super::{Device, DeviceSpec};
+use crate::error::{Error, Result};
+
+const TOKEN: &str = "BERT_REMOTE_TOKEN";
+
+fn token() -> Option<String> {
+    std::env::var(TOKEN).ok().filter(|token| !token.is_empty())
+}
+
+/// Connects device `index` of the server at `address`.
+pub(super) fn open(spec: &DeviceSpec, address: &str, index: usize) -> Result<Device> {
+    let mut host = RemoteHost::websocket(&format!("ws://{address}"));
+    if let Some(token) = token() {
+        host = host.with_credential(token);
+    }
+    Device::remote_options(&host)
+        .device_index(index)
+        .init()
+        .map_err(|error| Error::DeviceNotFound {
+            label: spec.to_string(),
+            reason: format!(
+                "{error}: start `bert serve` on that machine, and set {TOKEN} here to what it is there"
+            ),
+        })
+}
+
+/// Serves `devices`, which must belong to one backend, on `listener` until the process is told to end (Ctrl-C, SIGTERM).
+///
+/// # Errors
+/// [`Error::Io`] if the socket cannot be served on.
+pub fn serve(devices: Vec<Device>, listener: TcpListener) -> Result<()> {
+    let address = listener.local_addr().map_or_else(|_| "socket".to_owned(), |a| a.to_string());
+    let mut server = RemoteServer::new(devices);
+    if let Some(token) = token() {
+        let authorizer = TokenAuthorizer::new(token).expect("the token is not empty");
+        server = server.with_authorizer(authorizer);
+    }
+    server
+        .serve(WebSocketTransport::from_listener(listener))
+        .map_err(|error| Error::io("serve on", address, std::io::Error::other(error.to_string())))
+}

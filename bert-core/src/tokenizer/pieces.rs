@@ -1,0 +1,184 @@
+//! WordPieces of running text for pretraining: ids only, many sentences, nothing framed.
+
+use std::collections::HashMap;
+
+use tokenizers::{Model, Normalizer};
+use tokenizers::{
+    NormalizerWrapper, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper, Tokenizer,
+};
+
+use super::{BertTokenizer, failed};
+use crate::Result;
+
+/// Longer runs without a space are seldom met twice.
+const LONGEST_REMEMBERED: usize = 32;
+/// Bounds the memory of a cache to some ten megabytes.
+const MOST_REMEMBERED: usize = 1 << 17;
+
+/// Cuts text into WordPieces without `[CLS]` and `[SEP]`.
+///
+/// Unlike [`BertTokenizer::encode`] it reads `[MASK]` and the like in a text as the characters they
+/// are written with, as google-research/bert does, so that no text can smuggle in special tokens.
+/// Tokens that were added to the vocabulary without being special are not looked for either.
+#[derive(Clone, Debug)]
+pub struct PieceEncoder {
+    inner: Tokenizer,
+    /// Whether text may be cut at spaces before it is normalised, without a change to the outcome.
+    by_words: bool,
+}
+
+/// What a [`PieceEncoder`] remembers of the words it has seen; one for each thread.
+///
+/// It belongs to one encoder and makes it faster, never different.
+#[derive(Debug, Default)]
+pub struct PieceCache(HashMap<Box<str>, Box<[u32]>>);
+
+impl BertTokenizer {
+    /// An encoder for running text.
+    pub fn piece_encoder(&self) -> PieceEncoder {
+        // BERT's normalizer works on single characters and its splitter parts at spaces; those of
+        // another tokenizer.json may look at more.
+        let by_words = matches!(
+            self.inner.get_normalizer(),
+            Some(NormalizerWrapper::BertNormalizer(_))
+        ) && matches!(
+            self.inner.get_pre_tokenizer(),
+            Some(PreTokenizerWrapper::BertPreTokenizer(_))
+        );
+        PieceEncoder {
+            inner: self.inner.clone(),
+            by_words,
+        }
+    }
+
+    /// All that decides on the ids of a text, in the form of `tokenizer.json`: equal for equal
+    /// tokenizers.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if a part of it cannot be written.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner
+            .to_string(false)
+            .map_err(|source| failed("cannot serialize the tokenizer", source))
+    }
+}
+
+impl PieceEncoder {
+    /// The ids of the WordPieces of `text`, appended to `ids`.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the model of a `tokenizer.json` refuses the
+    /// text.
+    pub fn encode(&self, text: &str, cache: &mut PieceCache, ids: &mut Vec<u32>) -> Result<()> {
+        if !self.by_words {
+            return self.encode_anew(text, ids);
+        }
+        // Only at the space itself: other white space may be a control character, which the
+        // normalizer drops rather than parts at.
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            if word.len() > LONGEST_REMEMBERED {
+                self.encode_anew(word, ids)?;
+            } else if let Some(known) = cache.0.get(word) {
+                ids.extend_from_slice(known);
+            } else {
+                let start = ids.len();
+                self.encode_anew(word, ids)?;
+                if cache.0.len() < MOST_REMEMBERED {
+                    cache.0.insert(word.into(), ids[start..].into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_anew(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        let pieces = || -> tokenizers::Result<tokenizers::Encoding> {
+            let mut words = PreTokenizedString::from(text);
+            if let Some(normalizer) = self.inner.get_normalizer() {
+                words.normalize(|word| normalizer.normalize(word))?;
+            }
+            if let Some(splitter) = self.inner.get_pre_tokenizer() {
+                splitter.pre_tokenize(&mut words)?;
+            }
+            let model = self.inner.get_model();
+            words.tokenize(|word| model.tokenize(word.get()))?;
+            words.into_encoding(None, 0, OffsetType::None)
+        };
+        let pieces = pieces().map_err(|source| failed("cannot tokenize the text", source))?;
+        ids.extend_from_slice(pieces.get_ids());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::{EncodeOptions, TokenizerOptions};
+
+    const VOCAB: &str = "[PAD] [UNK] [CLS] [SEP] [MASK] the cat play ##ing ##s . é e [ ] mask 孙 亮 ##ı i σ ς ##σ ##ς a ##b b ' t ##e";
+
+    fn tokenizer(lower: bool, strip: Option<bool>, chinese: bool) -> BertTokenizer {
+        let options = TokenizerOptions {
+            do_lower_case: lower,
+            strip_accents: strip,
+            tokenize_chinese_chars: chinese,
+            ..Default::default()
+        };
+        BertTokenizer::from_vocab(VOCAB.split(' ').map(String::from), &options).unwrap()
+    }
+
+    fn pieces(tokenizer: &BertTokenizer, text: &str) -> Vec<u32> {
+        let (mut cache, mut ids) = (PieceCache::default(), Vec::new());
+        let encoder = tokenizer.piece_encoder();
+        encoder.encode(text, &mut cache, &mut ids).unwrap();
+        let first = ids.clone();
+        // Now from the cache.
+        encoder.encode(text, &mut cache, &mut ids).unwrap();
+        assert_eq!(ids, [first.clone(), first.clone()].concat());
+        first
+    }
+
+    #[test]
+    fn special_tokens_in_a_text_are_its_characters() {
+        let ids = pieces(&tokenizer(true, None, true), "The [MASK] plays.");
+        assert_eq!(ids, [5, 13, 15, 14, 7, 9, 10]);
+    }
+
+    #[test]
+    fn cutting_at_spaces_changes_nothing() {
+        let texts = [
+            "",
+            "   ",
+            " the  cat's playing . ",
+            "The\tcat\nPLAYS\u{a0}the\u{3000}cat\r\nthe",
+            "the\u{b}cat the\u{85}cat a\u{0}b a\u{200b}b a\u{ad}b \u{fffd} b\u{feff}",
+            "e\u{301} \u{301}e é É e \u{301} \u{327}\u{301}",
+            "孙亮the孙 亮 ＡＢ the。cat",
+            "ΣΑΣ σς ΟΔΟΣ İ ı I\u{307} \u{307}",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab the",
+            "--- ... .the. [the] 'cat'",
+        ];
+        let plain = EncodeOptions {
+            add_special_tokens: false,
+            ..Default::default()
+        };
+        for lower in [true, false] {
+            for strip in [None, Some(true), Some(false)] {
+                for chinese in [true, false] {
+                    let tokenizer = tokenizer(lower, strip, chinese);
+                    for text in texts {
+                        let whole = tokenizer.encode(text, &plain).unwrap();
+                        assert_eq!(pieces(&tokenizer, text), whole.ids(), "{text:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn equal_tokenizers_have_equal_json() {
+        let json = |lower| tokenizer(lower, None, true).to_json().unwrap();
+        assert_eq!(json(true), json(true));
+        assert_ne!(json(true), json(false));
+    }
+}

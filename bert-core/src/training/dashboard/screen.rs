@@ -1,0 +1,169 @@
+//! Burn's terminal renderer, kept from panicking, hanging and swallowing Ctrl-C.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
+use std::sync::{Arc, Weak};
+
+use burn::train::Interrupter;
+use burn::train::logger::TrainingProgressLogger;
+use burn::train::metric::{
+    MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry,
+    SerializedEntry,
+};
+use burn::train::renderer::tui::TuiMetricsRendererWrapper;
+use burn::train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining};
+
+use super::keys;
+use crate::training::quantity;
+use crate::training::{Event, RunInfo, Split};
+
+/// How the screen came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By us, or because it could not be drawn.
+    Closed,
+    /// By the user's wish to kill the run.
+    Killed,
+}
+
+/// The renderer on its thread.
+///
+/// Three of its habits need care. Its thread panics when the user asks to kill the run, and from then on so does every
+/// call, its drop included: calls go through `catch_unwind`, and nothing is printed since its own panic hook keeps
+/// silent then. That hook stays behind, so the one before is put back. And raw mode turns Ctrl-C into a mere key that
+/// the renderer ignores: `keys` turns it into a signal again.
+pub(super) struct Screen {
+    renderer: TuiMetricsRendererWrapper,
+    /// Held by the renderer's thread as long as it lives.
+    canary: Weak<String>,
+    hook: Arc<Hook>,
+    metrics: HashMap<String, MetricId>,
+    total_steps: usize,
+    first_step: u64,
+    /// What the heading said first.
+    run: String,
+}
+
+type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
+
+impl Screen {
+    /// Takes the terminal.
+    pub(super) fn open(run: &RunInfo, interrupter: Interrupter) -> Self {
+        let hook: Arc<Hook> = Arc::from(take_hook());
+        let before = Arc::clone(&hook);
+        set_hook(Box::new(move |info| before(info)));
+
+        keys::remember();
+        let name = Arc::new("Steps".to_owned());
+        let steps = run.total_steps.saturating_sub(run.first_step);
+        let mut screen = Self {
+            renderer: TuiMetricsRendererWrapper::new(interrupter, None),
+            canary: Arc::downgrade(&name),
+            hook,
+            metrics: HashMap::new(),
+            total_steps: usize::try_from(steps).unwrap_or(usize::MAX).max(1),
+            first_step: run.first_step,
+            run: run.title.clone(),
+        };
+        // What fails here shows at the first event.
+        screen.attempt(|screen| {
+            screen.renderer.register_metric(MetricDefinition {
+                metric_id: MetricId::new(Arc::clone(&name)),
+                name,
+                description: None,
+                attributes: MetricAttributes::None,
+            });
+            screen.title("");
+            screen.renderer.start_split("train", screen.total_steps);
+        });
+        keys::await_raw_mode();
+        screen
+    }
+
+    /// Does something on the screen; `false` when the renderer is no more.
+    pub(super) fn attempt(&mut self, action: impl FnOnce(&mut Self)) -> bool {
+        if self.canary.strong_count() == 0 {
+            return false;
+        }
+        keys::allow_interrupt();
+        catch_unwind(AssertUnwindSafe(|| action(self))).is_ok()
+    }
+
+    /// Shows the run's title and the latest message in the heading of the status box.
+    pub(super) fn title(&mut self, message: &str) {
+        let text = match message {
+            "" => self.run.clone(),
+            message => format!("{}: {message}", self.run),
+        };
+        // One epoch, since the renderer's progress is epochs times items, and a run of steps has no more to say.
+        self.renderer.start(1, 1, None, Some(&text));
+    }
+
+    /// Shows the numbers of an event and how far the run has come.
+    pub(super) fn show(&mut self, event: &Event, position: &str) {
+        let numbers = event.values.iter();
+        for (name, value) in
+            numbers.filter_map(|(name, value)| Some((name, quantity::number(value)?)))
+        {
+            let entry = MetricEntry::new(
+                self.metric(name),
+                SerializedEntry::new(quantity::text(name, value), value.to_string()),
+            );
+            // Without a number the axis moves on and nothing is drawn.
+            let point = value.is_finite().then_some(NumericEntry::Value(value));
+            self.update(event.split, MetricState::Numeric(entry, point));
+        }
+        if event.split == Split::Train {
+            let id = MetricId::new(Arc::new("Steps".to_owned()));
+            let text = SerializedEntry::new(position.to_owned(), event.step.to_string());
+            self.update(
+                Split::Train,
+                MetricState::Generic(MetricEntry::new(id, text)),
+            );
+            // Counted from where this session began: the renderer's estimate of the time left takes all steps it
+            // sees to have been made since it was opened.
+            let done = event.step.saturating_sub(self.first_step);
+            let done = usize::try_from(done).unwrap_or(usize::MAX);
+            self.renderer.update_split(done.clamp(1, self.total_steps));
+        }
+    }
+
+    fn update(&mut self, split: Split, state: MetricState) {
+        match split {
+            Split::Train => self.renderer.update_train(state),
+            Split::Evaluation => self.renderer.update_valid(state),
+        }
+    }
+
+    /// The metric called `name`, registered when it is seen for the first time.
+    fn metric(&mut self, name: &str) -> MetricId {
+        if let Some(id) = self.metrics.get(name) {
+            return id.clone();
+        }
+        let title = Arc::new(quantity::title(name));
+        let id = MetricId::new(Arc::clone(&title));
+        self.renderer.register_metric(MetricDefinition {
+            metric_id: id.clone(),
+            name: title,
+            description: None,
+            attributes: MetricAttributes::Numeric(NumericAttributes {
+                unit: None,
+                higher_is_better: !quantity::smaller_is_better(name),
+            }),
+        });
+        self.metrics.insert(name.to_owned(), id.clone());
+        id
+    }
+
+    /// Gives the terminal back.
+    pub(super) fn close(self) -> End {
+        let Self { renderer, hook, .. } = self;
+        let end = match catch_unwind(AssertUnwindSafe(|| drop(renderer))) {
+            Ok(()) => End::Closed,
+            Err(_) => End::Killed,
+        };
+        set_hook(Box::new(move |info| hook(info)));
+        keys::forget();
+        end
+    }
+}

@@ -1,0 +1,225 @@
+//! AdamW and LAMB over named parameters.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+
+use super::gradients::ParameterGradients;
+use super::recipe::{Algorithm, OptimizerConfig};
+use crate::checkpoint::load::Position;
+
+/// What distinguishes one parameter's update from another's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParameterRule {
+    /// Weight decay applies.
+    pub decays: bool,
+    /// Factor on the learning rate; 0 leaves the parameter as it is.
+    pub learning_rate_scale: f64,
+}
+
+/// The rule for each parameter by its name in transformers' spelling.
+pub type ParameterRules = dyn Fn(&str) -> ParameterRule + Send;
+
+/// Weight decay for everything but biases and LayerNorm, as all recipes have it.
+pub fn default_rule(name: &str) -> ParameterRule {
+    let exempt = name.ends_with(".bias") || name.contains("LayerNorm");
+    ParameterRule {
+        decays: !exempt,
+        learning_rate_scale: 1.0,
+    }
+}
+
+/// Running means of a parameter's gradient and of its square, flat: `[parameter size]` each.
+#[derive(Clone, Debug)]
+pub(crate) struct Moments {
+    pub(crate) first: Tensor<1>,
+    pub(crate) second: Tensor<1>,
+}
+
+/// An optimizer with its state, which is kept by parameter name and so fits the same model on any device.
+pub struct Optimizer {
+    config: OptimizerConfig,
+    rules: Box<ParameterRules>,
+    steps: u64,
+    moments: BTreeMap<String, Moments>,
+}
+
+impl Optimizer {
+    /// An optimizer without memory that spares biases and LayerNorm from decay.
+    pub fn new(config: OptimizerConfig) -> Self {
+        Self {
+            config,
+            rules: Box::new(default_rule),
+            steps: 0,
+            moments: BTreeMap::new(),
+        }
+    }
+
+    /// Sets the rule for each parameter.
+    pub fn with_rules(mut self, rules: impl Fn(&str) -> ParameterRule + Send + 'static) -> Self {
+        self.rules = Box::new(rules);
+        self
+    }
+
+    /// Its numbers.
+    pub fn config(&self) -> &OptimizerConfig {
+        &self.config
+    }
+
+    /// Updates made.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    pub(crate) fn moments(&self) -> &BTreeMap<String, Moments> {
+        &self.moments
+    }
+
+    pub(crate) fn restore(&mut self, steps: u64, moments: BTreeMap<String, Moments>) {
+        self.steps = steps;
+        self.moments = moments;
+    }
+
+    /// Clips `gradients` and moves the parameters of `module`; returns the module and the norm of the gradients before
+    /// clipping, `[1]`, which stays on the device.
+    ///
+    /// Parameters without a gradient are left alone, decay included, as in PyTorch.
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        mut gradients: ParameterGradients,
+        learning_rate: f64,
+    ) -> (M, Option<Tensor<1>>) {
+        gradients.retain(|name| (self.rules)(name).learning_rate_scale != 0.0);
+        let norm = match self.config.max_gradient_norm {
+            Some(maximum) => gradients.clip(maximum, self.config.clip_epsilon),
+            None => gradients.norm(),
+        };
+        self.steps += 1;
+        let mut stepper = Stepper {
+            position: Position::default(),
+            optimizer: self,
+            gradients,
+            learning_rate,
+        };
+        (module.map(&mut stepper), norm)
+    }
+
+    /// The new value of a parameter, flat.
+    fn update(
+        &mut self,
+        name: &str,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        learning_rate: f64,
+    ) -> Tensor<1> {
+        let OptimizerConfig {
+            algorithm,
+            beta1,
+            beta2,
+            epsilon,
+            bias_correction,
+            weight_decay,
+            ..
+        } = self.config;
+        let rule = (self.rules)(name);
+        let (first, second) = match self.moments.remove(name) {
+            Some(moments) => (moments.first * beta1, moments.second * beta2),
+            None => (gradient.zeros_like(), gradient.zeros_like()),
+        };
+        let first = first + gradient.clone() * (1.0 - beta1);
+        let second = second + gradient.square() * (1.0 - beta2);
+        self.moments.insert(
+            name.to_owned(),
+            Moments {
+                first: first.clone(),
+                second: second.clone(),
+            },
+        );
+
+        let (correction1, correction2) = if bias_correction {
+            let steps = self.steps as f64;
+            (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps))
+        } else {
+            (1.0, 1.0)
+        };
+        let denominator = second.sqrt() / correction2.sqrt() + epsilon;
+        let mut direction = first / correction1 / denominator;
+        let decay = if rule.decays { weight_decay } else { 0.0 };
+        if decay != 0.0 {
+            direction = direction + value.clone() * decay;
+        }
+        let rate = learning_rate * rule.learning_rate_scale;
+        match algorithm {
+            // Trust ratios only where there is decay, as in NVIDIA's FusedLAMB.
+            Algorithm::Lamb if decay != 0.0 => {
+                let ratio = trust_ratio(value.clone(), direction.clone());
+                value - direction * ratio * rate
+            }
+            _ => value - direction * rate,
+        }
+    }
+}
+
+/// `‖value‖ / ‖direction‖`, or 1 where either is zero; `[1]`.
+fn trust_ratio(value: Tensor<1>, direction: Tensor<1>) -> Tensor<1> {
+    let value = value.square().sum().sqrt();
+    let direction = direction.square().sum().sqrt();
+    let undefined = value
+        .clone()
+        .equal_elem(0.0)
+        .bool_or(direction.clone().equal_elem(0.0));
+    (value / direction).mask_fill(undefined, 1.0)
+}
+
+impl std::fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Optimizer")
+            .field("config", &self.config)
+            .field("steps", &self.steps)
+            .field("parameters", &self.moments.len())
+            .finish()
+    }
+}
+
+struct Stepper<'a> {
+    position: Position,
+    optimizer: &'a mut Optimizer,
+    gradients: ParameterGradients,
+    learning_rate: f64,
+}
+
+impl ModuleMapper for Stepper<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.position.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.position.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.position.name();
+        let Some(gradient) = self.gradients.remove(&name) else {
+            return param;
+        };
+        let (id, tensor, mapper) = param.consume();
+        let strategy = tensor.gradient_checkpointing_strategy();
+        let requires_gradient = tensor.is_require_grad();
+        let shape = tensor.shape();
+        let value = tensor.inner().reshape([shape.num_elements()]);
+        let updated = self
+            .optimizer
+            .update(&name, value, gradient, self.learning_rate)
+            .reshape(shape);
+        let mut tensor = Tensor::<D>::from_inner(updated);
+        if let Some(strategy) = strategy {
+            tensor = tensor.with_gradient_checkpointing_strategy(strategy);
+        }
+        if requires_gradient {
+            tensor = tensor.require_grad();
+        }
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}

@@ -1,0 +1,388 @@
+//! The loop: data, steps, evaluations, checkpoints.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, FloatDType, Tensor};
+use serde_json::{Map, Value, json};
+
+use super::batches::{MicroBatch, Prefetch, Update};
+use super::event::{Event, Observer, RunInfo, Split};
+use super::model::{Sums, TrainableModel};
+use super::optimizer::Optimizer;
+use super::precision::rounded;
+use super::replicas::Replicas;
+use super::schedule::Schedule;
+use super::stop::StopFlag;
+use super::store::{Best, CheckpointStore, TrainerState};
+use crate::device::Precision;
+use crate::{Error, Result};
+
+/// How long and how often.
+#[derive(Clone, Debug)]
+pub struct TrainerOptions {
+    /// For headings: "pretraining".
+    pub title: String,
+    /// Steps between two lines of metrics.
+    pub log_every: u64,
+    /// Steps between two evaluations; 0 evaluates at the end only.
+    pub evaluate_every: u64,
+    /// Steps between two checkpoints; 0 saves at the end and when stopped only.
+    pub checkpoint_every: u64,
+    /// Evaluations in a row without a new best after which the run ends early.
+    pub patience: Option<u64>,
+    /// Evaluation metric that chooses the best checkpoint, and whether smaller is better.
+    pub best_metric: (String, bool),
+    /// Float type of forward and backward pass.
+    pub precision: Precision,
+    /// Updates the data thread prepares ahead.
+    pub prefetch: usize,
+}
+
+impl Default for TrainerOptions {
+    fn default() -> Self {
+        Self {
+            title: "training".to_owned(),
+            log_every: 10,
+            evaluate_every: 0,
+            checkpoint_every: 0,
+            patience: None,
+            best_metric: ("loss".to_owned(), true),
+            precision: Precision::F32,
+            prefetch: 4,
+        }
+    }
+}
+
+/// A run about to begin or to go on.
+pub struct Trainer<'a, M: TrainableModel, E> {
+    /// The model, on the first device with autodiff.
+    pub model: M,
+    /// The optimizer, with its memory when the run goes on.
+    pub optimizer: Optimizer,
+    /// Learning rates; its `total_steps` is the length of the run.
+    pub schedule: Schedule,
+    /// Devices that share the work, with autodiff; the model lives on the first.
+    pub devices: Vec<Device>,
+    /// How long and how often.
+    pub options: TrainerOptions,
+    /// Where the run stands; a fresh run's has step 0.
+    pub state: TrainerState,
+    /// Where checkpoints go, if anywhere.
+    pub store: Option<&'a CheckpointStore>,
+    /// Writes the model as users load it: weights, configuration, tokenizer.
+    pub write_model: &'a dyn Fn(&M, &Path) -> Result<(), E>,
+    /// Evaluates the model, which comes without autodiff: named numbers.
+    pub evaluate: Option<&'a mut dyn FnMut(&M) -> Result<Vec<(String, f64)>, E>>,
+    /// Who follows.
+    pub observer: &'a mut dyn Observer,
+    /// Set from elsewhere to stop between two steps.
+    pub stop: StopFlag,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps were taken.
+    Finished,
+    /// The evaluations stopped getting better.
+    EarlyStop,
+    /// It was asked to stop; a checkpoint holds its state.
+    Interrupted,
+}
+
+/// Numbers gathered since the last line of metrics.
+struct Interval {
+    start: Instant,
+    updates: u64,
+    tokens: u64,
+    sums: Option<Tensor<1>>,
+    norms: Option<Tensor<1>>,
+    waited: Duration,
+    learning_rate: f64,
+}
+
+impl Interval {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            updates: 0,
+            tokens: 0,
+            sums: None,
+            norms: None,
+            waited: Duration::ZERO,
+            learning_rate: 0.0,
+        }
+    }
+}
+
+fn plus(total: Option<Tensor<1>>, addend: Tensor<1>) -> Option<Tensor<1>> {
+    Some(match total {
+        Some(total) => total + addend,
+        None => addend,
+    })
+}
+
+impl<M, E> Trainer<'_, M, E>
+where
+    M: TrainableModel,
+    E: From<Error> + Send + 'static,
+{
+    /// Runs to the end, to an early stop, or until asked to stop; returns the model and the state.
+    ///
+    /// The data source must stand where `state.cursor` says. Its updates are taken on a thread of their own.
+    ///
+    /// # Errors
+    /// Those of the data, the evaluation, the observers and the disk; [`Error::Training`] when the loss stops being a
+    /// number or the data end before the run.
+    pub fn run(
+        mut self,
+        updates: impl Iterator<Item = Result<Update<M::Data>, E>> + Send + 'static,
+    ) -> Result<(M, TrainerState, Ending), E> {
+        self.schedule.validate()?;
+        self.optimizer.config().validate()?;
+        let settings = match &self.state.settings {
+            Value::Object(settings) => settings.clone(),
+            _ => Map::new(),
+        };
+        self.observer.start(&RunInfo {
+            title: self.options.title.clone(),
+            total_steps: self.schedule.total_steps,
+            first_step: self.state.step,
+            settings,
+        })?;
+        let replicas = Replicas::<M>::new(self.devices.clone());
+        let mut updates = Prefetch::new(updates, self.options.prefetch);
+        let outcome = self.steps(&replicas, &mut updates);
+        drop(updates);
+        let finished = self.observer.finish();
+        let ending = outcome?;
+        finished?;
+        Ok((self.model, self.state, ending))
+    }
+
+    fn steps(
+        &mut self,
+        replicas: &Replicas<M>,
+        updates: &mut Prefetch<Result<Update<M::Data>, E>>,
+    ) -> Result<Ending, E> {
+        let total = self.schedule.total_steps;
+        let mut interval = Interval::new();
+        let mut saved_at = None;
+        while self.state.step < total {
+            if self.stop.is_set() || self.observer.wants_to_stop() {
+                if saved_at != Some(self.state.step) {
+                    self.save()?;
+                }
+                return Ok(Ending::Interrupted);
+            }
+            self.step(replicas, updates, &mut interval)?;
+            let step = self.state.step;
+            let last = step == total;
+            let due = |every: u64| last || (every > 0 && step.is_multiple_of(every));
+
+            let evaluate = self.evaluate.is_some() && due(self.options.evaluate_every);
+            let checkpoint = self.store.is_some() && due(self.options.checkpoint_every);
+            if due(self.options.log_every) || evaluate || checkpoint {
+                self.report(&mut interval, updates)?;
+            }
+            if evaluate {
+                self.evaluate_now()?;
+                interval.start = Instant::now();
+            }
+            if checkpoint {
+                self.save()?;
+                saved_at = Some(step);
+                interval.start = Instant::now();
+            }
+            let since_best = self.state.since_best;
+            if self.options.patience.is_some_and(|patience| since_best >= patience.max(1)) {
+                self.observer.message(&format!(
+                    "stopped early: {since_best} evaluations without a better {}",
+                    self.options.best_metric.0
+                ));
+                if saved_at != Some(step) {
+                    self.save()?;
+                }
+                return Ok(Ending::EarlyStop);
+            }
+        }
+        Ok(Ending::Finished)
+    }
+
+    /// One optimizer step.
+    fn step(
+        &mut self,
+        replicas: &Replicas<M>,
+        updates: &mut Prefetch<Result<Update<M::Data>, E>>,
+        interval: &mut Interval,
+    ) -> Result<(), E> {
+        let step = self.state.step;
+        let update = updates.next().ok_or_else(|| Error::Training {
+            reason: format!("the data ended after {step} steps: give more data or fewer steps"),
+        })??;
+        interval.waited += updates.take_waited();
+
+        let loss_scale = self.state.loss_scale.map_or(1.0, |scale| scale.scale);
+        let micro_batches: Vec<_> = update
+            .micro_batches
+            .into_iter()
+            .enumerate()
+            .map(|(index, data)| MicroBatch {
+                data,
+                seed: mix(self.state.seed, step, index as u64),
+                loss_scale,
+            })
+            .collect();
+        let (mut gradients, Sums(sums)) = match self.options.precision {
+            Precision::F32 => replicas.run(&self.model, micro_batches)?,
+            precision => {
+                let working = rounded(self.model.clone(), FloatDType::from(precision));
+                replicas.run(&working, micro_batches)?
+            }
+        };
+
+        let learning_rate = self.schedule.learning_rate(step);
+        let mut usable = true;
+        if let Some(scale) = &mut self.state.loss_scale {
+            gradients.scale(1.0 / loss_scale);
+            let norm = gradients.norm().map_or(0.0, |norm| norm.into_scalar::<f64>());
+            usable = scale.update(norm.is_finite());
+        }
+        if usable {
+            let model = self.model.clone();
+            let (model, norm) = self.optimizer.step(model, gradients, learning_rate);
+            self.model = model;
+            if let Some(norm) = norm {
+                interval.norms = plus(interval.norms.take(), norm);
+            }
+        }
+
+        interval.sums = plus(interval.sums.take(), sums);
+        interval.updates += 1;
+        interval.tokens += update.tokens as u64;
+        interval.learning_rate = learning_rate;
+        self.state.step += 1;
+        self.state.tokens += update.tokens as u64;
+        self.state.cursor = update.cursor;
+        Ok(())
+    }
+
+    /// Tells what was gathered since the last time; this waits for the device.
+    fn report(
+        &mut self,
+        interval: &mut Interval,
+        updates: &mut Prefetch<Result<Update<M::Data>, E>>,
+    ) -> Result<(), E> {
+        let _ = updates.take_waited();
+        let done = std::mem::replace(interval, Interval::new());
+        let (Some(sums), count) = (done.sums, done.updates) else {
+            return Ok(());
+        };
+        let sums: Vec<f64> = sums.to_data().iter::<f64>().collect();
+        let norm = done
+            .norms
+            .map(|norms| norms.into_scalar::<f64>() / count as f64);
+        let seconds = done.start.elapsed().as_secs_f64().max(1e-9);
+        self.state.elapsed_s += seconds;
+
+        let named = M::values(&sums, count);
+        let (_, loss) = named[0];
+        let mut values: Map<String, Value> = Map::new();
+        for (name, value) in named {
+            values.insert(name.to_owned(), json!(value));
+        }
+        values.insert("learning_rate".to_owned(), json!(done.learning_rate));
+        if let Some(norm) = norm {
+            values.insert("gradient_norm".to_owned(), json!(norm));
+        }
+        if let Some(scale) = self.state.loss_scale {
+            values.insert("loss_scale".to_owned(), json!(scale.scale));
+        }
+        values.insert("tokens_per_second".to_owned(), json!(done.tokens as f64 / seconds));
+        values.insert(
+            "data_wait".to_owned(),
+            json!(done.waited.as_secs_f64() / seconds),
+        );
+        self.observer.event(&Event {
+            split: Split::Train,
+            step: self.state.step,
+            elapsed_s: self.state.elapsed_s,
+            values,
+        })?;
+        // In f16 an overflow is an event like another: its step was skipped and the scale lowered.
+        if !loss.is_finite() && self.state.loss_scale.is_none() {
+            return Err(Error::Training {
+                reason: format!(
+                    "the loss is {loss} at step {}: lower the learning rate, warm up longer or clip harder",
+                    self.state.step
+                ),
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Evaluates, and saves the model if this is the best so far.
+    fn evaluate_now(&mut self) -> Result<(), E> {
+        let Some(evaluate) = &mut self.evaluate else {
+            return Ok(());
+        };
+        let model = self.model.valid();
+        let numbers = evaluate(&model)?;
+        let (metric, smaller_is_better) = &self.options.best_metric;
+        let value = numbers.iter().find(|(name, _)| name == metric).map(|(_, value)| *value);
+        let values = numbers
+            .into_iter()
+            .map(|(name, value)| (name, json!(value)))
+            .collect();
+        self.observer.event(&Event {
+            split: Split::Evaluation,
+            step: self.state.step,
+            elapsed_s: self.state.elapsed_s,
+            values,
+        })?;
+        let better = value.is_some_and(|value| {
+            value.is_finite()
+                && self.state.best.as_ref().is_none_or(|best| match smaller_is_better {
+                    true => value < best.value,
+                    false => value > best.value,
+                })
+        });
+        self.state.since_best += 1;
+        if let Some(value) = value.filter(|_| better) {
+            self.state.best = Some(Best {
+                step: self.state.step,
+                metric: metric.clone(),
+                value,
+            });
+            self.state.since_best = 0;
+            if let Some(store) = self.store {
+                store.save_best(|dir| (self.write_model)(&self.model, dir))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), E> {
+        let Some(store) = self.store else {
+            return Ok(());
+        };
+        let path = store.save(&self.state, &self.optimizer, |dir| {
+            (self.write_model)(&self.model, dir)
+        })?;
+        self.observer.message(&format!("saved {}", path.display()));
+        Ok(())
+    }
+}
+
+/// A seed of its own for every micro-batch of a run (splitmix64).
+fn mix(seed: u64, step: u64, index: u64) -> u64 {
+    let mut z = seed
+        .wrapping_add(step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        .wrapping_add(index.wrapping_mul(0xD1B5_4A32_D192_ED03))
+        .wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,233 @@
+//! What can be wrong with a row, and where.
+
+use std::fmt::{self, Display, Formatter};
+
+/// Where a row is in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The line it begins on, counted from 1.
+    Line(usize),
+    /// A question of a SQuAD file, whose lines say nothing.
+    Question {
+        /// Counted from 1 through the whole file.
+        number: usize,
+        /// Its id, where it has one.
+        id: Option<String>,
+    },
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Question { number, id: None } => write!(f, "question {number}"),
+            Self::Question {
+                number,
+                id: Some(id),
+            } => write!(f, "question {number} (id `{id}`)"),
+        }
+    }
+}
+
+/// Why a row cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowFault {
+    /// Bytes of another encoding.
+    #[error("it is not UTF-8 (byte {byte} of the line): convert the file first")]
+    NotUtf8 {
+        /// The first that does not fit, counted from 1.
+        byte: usize,
+    },
+    /// More bytes than any example has.
+    #[error("it is longer than {limit} bytes: split it, or close its quotes")]
+    TooLong {
+        /// The most that is read.
+        limit: usize,
+    },
+    /// Too few or too many fields.
+    #[error("it has {found} field(s) instead of {expected}: look for a stray or missing separator")]
+    FieldCount {
+        /// How many there ought to be.
+        expected: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// Quotes that RFC 4180 does not allow.
+    #[error("{reason}: double the quotes inside of a field, or read the file without quotes")]
+    Quotes {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A line that is no JSON object.
+    #[error("it is not a JSON object: {reason}")]
+    Json {
+        /// What the parser says.
+        reason: String,
+    },
+    /// A value that the row lacks.
+    #[error("column `{column}` is absent: add it, or name another")]
+    MissingColumn {
+        /// Its name or number.
+        column: String,
+    },
+    /// A value of the wrong kind.
+    #[error("column `{column}` is {found}, but must be {expected}")]
+    WrongType {
+        /// Its name or number.
+        column: String,
+        /// What would be read.
+        expected: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// A text or label without any character but spaces.
+    #[error("column `{column}` is blank: fill it in")]
+    Blank {
+        /// Its name or number.
+        column: String,
+    },
+    /// A label that is not among the known ones.
+    #[error("label `{label}` is not known: use one of {known}")]
+    UnknownLabel {
+        /// As in the file.
+        label: String,
+        /// The labels there are.
+        known: String,
+    },
+    /// A number that cannot be read, or that is infinite or NaN.
+    #[error("column `{column}` is `{text}`, but must be a finite number")]
+    NotANumber {
+        /// Its name or number.
+        column: String,
+        /// As in the file.
+        text: String,
+    },
+    /// Words and tags that do not pair up.
+    #[error("it has {words} word(s) and {tags} tag(s): give each word one tag")]
+    TagCount {
+        /// How many words.
+        words: usize,
+        /// How many tags.
+        tags: usize,
+    },
+    /// A tag that its scheme does not allow where it is.
+    #[error("tag `{tag}` of word {word} breaks the scheme {scheme}: {reason}")]
+    Tag {
+        /// As in the file.
+        tag: String,
+        /// Its word in the sentence, counted from 1.
+        word: usize,
+        /// The scheme.
+        scheme: &'static str,
+        /// What would be right.
+        reason: &'static str,
+    },
+    /// An answer that begins or ends beyond its context.
+    #[error(
+        "answer `{text}` at character {start} reaches beyond the context of {length} characters{}", elsewhere(*instead)
+    )]
+    AnswerRange {
+        /// The answer.
+        text: String,
+        /// Its offset, counted from 0, as in the file.
+        start: String,
+        /// Characters of the context.
+        length: usize,
+        /// Where the answer does stand, nearest to its offset.
+        instead: Option<usize>,
+    },
+    /// An answer that is not what stands at its offset.
+    #[error("answer `{text}` is not at character {start}, where `{found}` stands{}", elsewhere(*instead))]
+    AnswerText {
+        /// The answer.
+        text: String,
+        /// Its offset in characters, counted from 0.
+        start: usize,
+        /// What stands there.
+        found: String,
+        /// Where the answer does stand, nearest to its offset.
+        instead: Option<usize>,
+    },
+    /// A question without an answer that is not called impossible, or the reverse.
+    #[error("{reason}")]
+    Answers {
+        /// What is wrong and what would be right.
+        reason: &'static str,
+    },
+    /// Two questions of one id.
+    #[error("id `{id}` was used before: give each question its own")]
+    DuplicateId {
+        /// The id.
+        id: String,
+    },
+    /// Choices that are too few, or whose right one is none of them.
+    #[error("{reason}")]
+    Choices {
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+}
+
+impl RowFault {
+    /// The fault in a few words, the same for all rows that have it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NotUtf8 { .. } => "not UTF-8",
+            Self::TooLong { .. } => "too long",
+            Self::FieldCount { .. } => "wrong number of fields",
+            Self::Quotes { .. } => "broken quotes",
+            Self::Json { .. } => "not JSON",
+            Self::MissingColumn { .. } => "missing column",
+            Self::WrongType { .. } => "wrong type",
+            Self::Blank { .. } => "blank",
+            Self::UnknownLabel { .. } => "unknown label",
+            Self::NotANumber { .. } => "not a number",
+            Self::TagCount { .. } => "words and tags of different count",
+            Self::Tag { .. } => "broken tags",
+            Self::AnswerRange { .. } => "answer out of range",
+            Self::AnswerText { .. } => "answer not at its offset",
+            Self::Answers { .. } => "answers missing or contradictory",
+            Self::DuplicateId { .. } => "id used twice",
+            Self::Choices { .. } => "choices that do not fit",
+        }
+    }
+}
+
+fn elsewhere(instead: Option<usize>) -> String {
+    match instead {
+        Some(at) => format!("; it stands at character {at}: correct the offset"),
+        None => "; it stands nowhere in the context: correct the answer".to_owned(),
+    }
+}
+
+/// The beginning of a text, short enough for a message of one line.
+pub(super) fn shown(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_read_well() {
+        let question = |id: Option<&str>| Place::Question {
+            number: 7,
+            id: id.map(str::to_owned),
+        };
+        assert_eq!(Place::Line(3).to_string(), "line 3");
+        assert_eq!(question(None).to_string(), "question 7");
+        assert_eq!(question(Some("a1")).to_string(), "question 7 (id `a1`)");
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_characters() {
+        assert_eq!(shown(&"字".repeat(40)), "字".repeat(40));
+        assert_eq!(shown(&"字".repeat(41)), "字".repeat(40) + "…");
+    }
+}

@@ -1,0 +1,388 @@
+//! Questions on texts: SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018), as published and as JSON
+//! lines.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::bad_rows::BadRows;
+use super::columns::Column;
+use super::example::{Answer, QuestionExample};
+use super::examples::{Examples, Row};
+use super::fault::{Place, RowFault, shown};
+use super::layout::Layout;
+use super::lines;
+use super::table::{Cells, Key, Table, kind};
+use super::text::Targets;
+use crate::error::{Error, Result};
+
+/// How questions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuestionLayout {
+    /// One JSON file of articles, paragraphs and questions, as SQuAD is published. It is read into
+    /// memory as a whole.
+    Json,
+    /// One JSON object per question, with `id`, `question`, `context`, `answers` and, where there
+    /// is one, `title`; `answers` as in SQuAD, or as lists `text` and `answer_start` as the hub's
+    /// copies have it.
+    JsonLines,
+}
+
+/// How a file of questions is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuestionFormat {
+    /// How they are written.
+    pub layout: QuestionLayout,
+    /// Whether there must be answers, or the statement that there is none.
+    pub answers: Targets,
+}
+
+impl QuestionFormat {
+    /// A layout, with answers.
+    pub const fn new(layout: QuestionLayout) -> Self {
+        Self {
+            layout,
+            answers: Targets::Required,
+        }
+    }
+
+    /// JSON lines for `.jsonl` and `.ndjson` (before `.gz` or `.zst` if it is compressed), one JSON
+    /// file for every other name.
+    pub fn of(path: &Path) -> Self {
+        let name = path.to_string_lossy().to_lowercase();
+        let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+        Self::new(
+            match name.ends_with(".jsonl") || name.ends_with(".ndjson") {
+                true => QuestionLayout::JsonLines,
+                false => QuestionLayout::Json,
+            },
+        )
+    }
+
+    /// The same with another need for answers.
+    #[must_use]
+    pub const fn with_answers(self, answers: Targets) -> Self {
+        Self { answers, ..self }
+    }
+}
+
+/// Reads questions and their answers, each of which is checked to stand where it is said to.
+///
+/// A question is impossible if `is_impossible` says so or, without that field, if its list of
+/// answers is empty.
+///
+/// # Errors
+///
+/// [`Error::Core`] for a file that cannot be read, [`Error::Questions`] for one that is not of the
+/// layout. The iterator ends with [`Error::BadRow`], unless bad rows are skipped, or
+/// [`Error::NoExamples`].
+pub fn read_questions(
+    path: impl AsRef<Path>,
+    format: &QuestionFormat,
+    bad_rows: BadRows,
+) -> Result<Examples<QuestionExample>> {
+    let path = path.as_ref();
+    let mut reader = QuestionReader {
+        targets: format.answers,
+        seen: HashSet::new(),
+    };
+    if format.layout == QuestionLayout::JsonLines {
+        let mut table = Table::open(path, &Layout::JsonLines)?;
+        let key = |name: &str| table.key(&Column::named(name));
+        let keys = [key("context")?, key("title")?];
+        let rows = std::iter::from_fn(move || match table.next() {
+            Err(error) => Some(Row::Failed(error)),
+            Ok(row) => row.map(|row| {
+                let read = row.cells.and_then(|cells| reader.line(cells, &keys));
+                finish(Place::Line(row.line), read)
+            }),
+        });
+        return Ok(Examples::new(path, bad_rows, rows));
+    }
+    let rows = questions(parse(path)?)
+        .enumerate()
+        .map(move |(index, raw)| {
+            let id = raw.fields.get("id").and_then(id_of);
+            let read = reader.question(raw);
+            finish(
+                Place::Question {
+                    number: index + 1,
+                    id,
+                },
+                read,
+            )
+        });
+    Ok(Examples::new(path, bad_rows, rows))
+}
+
+fn finish(place: Place, read: Result<QuestionExample, RowFault>) -> Row<QuestionExample> {
+    match read {
+        Ok(example) => Row::Example(example),
+        Err(fault) => Row::Bad(place, fault),
+    }
+}
+
+#[derive(Deserialize)]
+struct Dataset {
+    data: Vec<Article>,
+}
+
+#[derive(Deserialize)]
+struct Article {
+    #[serde(default)]
+    title: Option<String>,
+    paragraphs: Vec<Paragraph>,
+}
+
+#[derive(Deserialize)]
+struct Paragraph {
+    #[serde(default)]
+    context: Option<String>,
+    qas: Vec<Map<String, Value>>,
+}
+
+/// A question before it is checked.
+struct RawQuestion {
+    title: Arc<str>,
+    context: Option<Arc<str>>,
+    fields: Map<String, Value>,
+}
+
+fn parse(path: &Path) -> Result<Dataset> {
+    let mut bytes = Vec::new();
+    let read = lines::open(path)?.read_to_end(&mut bytes);
+    read.map_err(|source| bert_core::Error::io("read", path, source))?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Dataset { data: Vec::new() });
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Error::Questions {
+        path: path.to_owned(),
+        line: error.line(),
+        reason: error.to_string(),
+    })
+}
+
+fn questions(dataset: Dataset) -> impl Iterator<Item = RawQuestion> + Send {
+    dataset.data.into_iter().flat_map(|article| {
+        let title: Arc<str> = article.title.unwrap_or_default().into();
+        article.paragraphs.into_iter().flat_map(move |paragraph| {
+            let title = Arc::clone(&title);
+            let context: Option<Arc<str>> = paragraph.context.map(Arc::from);
+            paragraph.qas.into_iter().map(move |fields| RawQuestion {
+                title: Arc::clone(&title),
+                context: context.clone(),
+                fields,
+            })
+        })
+    })
+}
+
+struct QuestionReader {
+    targets: Targets,
+    seen: HashSet<String>,
+}
+
+impl QuestionReader {
+    fn line(
+        &mut self,
+        cells: Cells,
+        [context, title]: &[Key; 2],
+    ) -> Result<QuestionExample, RowFault> {
+        let Cells::Object(mut fields) = cells else {
+            // A line of JSON holds nothing else.
+            return Err(RowFault::Json {
+                reason: "it has fields".to_owned(),
+            });
+        };
+        let text = |fields: &mut Map<String, Value>, key: &Key| match fields.remove(&key.name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(Arc::from(text))),
+            Some(other) => Err(wrong_type(&key.name, "a text", &other)),
+        };
+        self.question(RawQuestion {
+            title: text(&mut fields, title)?.unwrap_or_default(),
+            context: text(&mut fields, context)?,
+            fields,
+        })
+    }
+
+    fn question(&mut self, raw: RawQuestion) -> Result<QuestionExample, RowFault> {
+        let RawQuestion {
+            title,
+            context,
+            mut fields,
+        } = raw;
+        let id = fields.get("id").and_then(id_of);
+        let id = id.ok_or_else(|| missing("id"))?;
+        let question = match fields.remove("question") {
+            Some(Value::String(text)) => text,
+            None | Some(Value::Null) => return Err(missing("question")),
+            Some(other) => return Err(wrong_type("question", "a text", &other)),
+        };
+        let context = context.ok_or_else(|| missing("context"))?;
+        for (column, text) in [("question", &*question), ("context", &*context)] {
+            if text.trim().is_empty() {
+                let column = column.to_owned();
+                return Err(RowFault::Blank { column });
+            }
+        }
+        let (answers, is_impossible) = self.answers(&mut fields, &context)?;
+        if !self.seen.insert(id.clone()) {
+            return Err(RowFault::DuplicateId { id: shown(&id) });
+        }
+        Ok(QuestionExample {
+            id,
+            question,
+            context,
+            answers,
+            is_impossible,
+            title,
+        })
+    }
+
+    fn answers(
+        &self,
+        fields: &mut Map<String, Value>,
+        context: &str,
+    ) -> Result<(Vec<Answer>, bool), RowFault> {
+        if self.targets == Targets::Ignored {
+            return Ok((Vec::new(), false));
+        }
+        let stated = match fields.remove("is_impossible") {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(stated)) => Some(stated),
+            Some(other) => return Err(wrong_type("is_impossible", "true or false", &other)),
+        };
+        let answers = match fields.remove("answers") {
+            Some(Value::Array(list)) => Some(
+                list.iter()
+                    .map(|value| {
+                        let value = value
+                            .as_object()
+                            .ok_or_else(|| wrong_type("answers", "a list of objects", value))?;
+                        let part = |name: &str| value.get(name).unwrap_or(&Value::Null);
+                        answer(part("text"), part("answer_start"), context)
+                    })
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
+            Some(Value::Object(lists)) => Some(parallel_answers(&lists, context)?),
+            None | Some(Value::Null) => None,
+            Some(other) => return Err(wrong_type("answers", "a list or an object", &other)),
+        };
+        let reason = match (answers, stated) {
+            (Some(answers), None) => {
+                let is_impossible = answers.is_empty();
+                return Ok((answers, is_impossible));
+            }
+            (Some(answers), Some(stated)) if stated == answers.is_empty() => {
+                return Ok((answers, stated));
+            }
+            (None, Some(true)) => return Ok((Vec::new(), true)),
+            (None, _) if self.targets == Targets::IfPresent => return Ok((Vec::new(), false)),
+            (None, _) => "it has no `answers`: add them, or say that it is impossible",
+            (Some(_), Some(true)) => "it is called impossible, but has answers: correct either",
+            (Some(_), Some(false)) => {
+                "it is not called impossible, but has no answer: correct either"
+            }
+        };
+        Err(RowFault::Answers { reason })
+    }
+}
+
+/// `{"text": […], "answer_start": […]}`.
+fn parallel_answers(lists: &Map<String, Value>, context: &str) -> Result<Vec<Answer>, RowFault> {
+    let list = |name: &'static str| match lists.get(name) {
+        Some(Value::Array(list)) => Ok(list),
+        other => {
+            let found = other.unwrap_or(&Value::Null);
+            Err(wrong_type(&format!("answers.{name}"), "a list", found))
+        }
+    };
+    let (texts, starts) = (list("text")?, list("answer_start")?);
+    if texts.len() != starts.len() {
+        return Err(RowFault::Answers {
+            reason: "its answers have more texts than offsets, or fewer: give each text its own",
+        });
+    }
+    let answers = texts.iter().zip(starts);
+    answers
+        .map(|(text, start)| answer(text, start, context))
+        .collect()
+}
+
+/// An answer that stands where it is said to.
+fn answer(text: &Value, start: &Value, context: &str) -> Result<Answer, RowFault> {
+    let Some(text) = text.as_str() else {
+        return Err(wrong_type("answers.text", "a text", text));
+    };
+    if text.is_empty() {
+        let column = "answers.text".to_owned();
+        return Err(RowFault::Blank { column });
+    }
+    if !start.is_i64() && !start.is_u64() {
+        return Err(wrong_type("answers.answer_start", "a whole number", start));
+    }
+    let offset = start.as_u64().and_then(|start| usize::try_from(start).ok());
+    // Behind the last character there is a place too, though nothing stands there.
+    let place = offset.and_then(|offset| {
+        let bytes = context.char_indices().map(|(byte, _)| byte);
+        bytes.chain([context.len()]).nth(offset)
+    });
+    let rest = place.map(|byte| &context[byte..]);
+    match (offset, rest) {
+        (Some(start), Some(rest)) if rest.starts_with(text) => Ok(Answer {
+            text: text.to_owned(),
+            start,
+        }),
+        (Some(start), Some(rest)) if rest.chars().count() >= text.chars().count() => {
+            let found: String = rest.chars().take(text.chars().count()).collect();
+            Err(RowFault::AnswerText {
+                text: shown(text),
+                start,
+                found: shown(&found),
+                instead: nearest(context, text, start),
+            })
+        }
+        _ => Err(RowFault::AnswerRange {
+            text: shown(text),
+            start: start.to_string(),
+            length: context.chars().count(),
+            instead: nearest(context, text, offset.unwrap_or(0)),
+        }),
+    }
+}
+
+/// The offset, in characters, where `text` stands nearest to `start`.
+fn nearest(context: &str, text: &str, start: usize) -> Option<usize> {
+    let places = context.match_indices(text);
+    places
+        .map(|(byte, _)| context[..byte].chars().count())
+        .min_by_key(|place| place.abs_diff(start))
+}
+
+/// Some data sets number their questions.
+fn id_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(id) if !id.is_empty() => Some(id.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn missing(column: &str) -> RowFault {
+    RowFault::MissingColumn {
+        column: column.to_owned(),
+    }
+}
+
+fn wrong_type(column: &str, expected: &'static str, found: &Value) -> RowFault {
+    RowFault::WrongType {
+        column: column.to_owned(),
+        expected,
+        found: kind(found).to_owned(),
+    }
+}

@@ -1,0 +1,128 @@
+//! From any tag scheme to IOB2, the one that models are trained on.
+
+use super::fault::RowFault;
+use crate::metrics::{Scheme, TagReading, entities};
+
+/// The same entities in IOB2: `B` at every start, `I` inside (BERT §5.3 trains on such tags).
+///
+/// # Errors
+///
+/// [`RowFault::Tag`] naming the first tag that belongs to no entity of the scheme, such as `I-PER`
+/// after `O` in IOB2 or `M` without `B` in BMES. IOB1 allows `I` anywhere, so that tags which break
+/// IOB2 only there can be read as IOB1.
+pub fn to_iob2(tags: &[impl AsRef<str>], scheme: Scheme) -> Result<Vec<String>, RowFault> {
+    let fault = |word: usize, reason| RowFault::Tag {
+        tag: super::fault::shown(tags[word].as_ref()),
+        word: word + 1,
+        scheme: scheme.name(),
+        reason,
+    };
+    if let Some(word) = tags.iter().position(|tag| !fits(tag.as_ref(), scheme)) {
+        return Err(fault(
+            word,
+            "a tag is O, or a letter of the scheme before `-` and a label",
+        ));
+    }
+    // What the reading of seqeval makes of broken IOB1 is that scheme's own definition: a change of
+    // label begins an entity, and so does B.
+    let reading = match scheme {
+        Scheme::Iob1 => TagReading::Lenient,
+        _ => TagReading::Strict(scheme),
+    };
+    // The tags fit, so that they can be read.
+    let found = entities(tags, reading).unwrap_or_default();
+
+    let mut converted = vec![None; tags.len()];
+    for entity in found {
+        for word in entity.start..entity.end {
+            let letter = if word == entity.start { 'B' } else { 'I' };
+            let mut tag = tags[word].as_ref().chars();
+            tag.next();
+            converted[word] = Some(format!("{letter}{}", tag.as_str()));
+        }
+    }
+    let converted = converted.into_iter().enumerate();
+    converted
+        .map(|(word, tag)| match tag {
+            Some(tag) => Ok(tag),
+            None if tags[word].as_ref() == "O" => Ok("O".to_owned()),
+            None if scheme == Scheme::Iob2 => {
+                Err(fault(word, "B must come first; IOB1 would allow it"))
+            }
+            None => Err(fault(word, "it belongs to no whole entity")),
+        })
+        .collect()
+}
+
+fn fits(tag: &str, scheme: Scheme) -> bool {
+    let mut rest = tag.chars();
+    match rest.next() {
+        Some('O') => tag == "O",
+        Some(letter) if scheme.letters().contains(letter) => {
+            let rest = rest.as_str();
+            rest.is_empty() || rest.len() > 1 && rest.starts_with('-')
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn convert(tags: &str, scheme: Scheme) -> Result<String, RowFault> {
+        let tags: Vec<&str> = tags.split_whitespace().collect();
+        to_iob2(&tags, scheme).map(|tags| tags.join(" "))
+    }
+
+    #[test]
+    fn every_scheme_becomes_iob2() {
+        for (scheme, tags, expected) in [
+            (
+                Scheme::Iob1,
+                "I-A I-A B-A I-B O I-B B-A B-B",
+                "B-A I-A B-A B-B O B-B B-A B-B",
+            ),
+            (Scheme::Iob2, "B-A I-A B-A O", "B-A I-A B-A O"),
+            (Scheme::Iob2, "O O", "O O"),
+            (
+                Scheme::Bmes,
+                "B-X-Y M-X-Y E-X-Y S-Z B-Z E-Z O",
+                "B-X-Y I-X-Y I-X-Y B-Z B-Z I-Z O",
+            ),
+            (Scheme::Iobes, "B-A I-A E-A S-A O", "B-A I-A I-A B-A O"),
+            (Scheme::Bilou, "B-A I-A L-A U-A O", "B-A I-A I-A B-A O"),
+            (Scheme::Bmewo, "W-A B-A E-A", "B-A B-A I-A"),
+            (Scheme::Ioe2, "I-A E-A E-A O", "B-A I-A B-A O"),
+            (Scheme::Bmes, "B M E S", "B I I B"),
+            (
+                Scheme::Bmes,
+                "B-\u{5730} E-\u{5730}",
+                "B-\u{5730} I-\u{5730}",
+            ),
+            (Scheme::Iob2, "", ""),
+        ] {
+            assert_eq!(convert(tags, scheme).unwrap(), expected, "{tags}");
+        }
+    }
+
+    #[test]
+    fn tags_that_break_their_scheme_are_named() {
+        for (scheme, tags, word) in [
+            (Scheme::Iob2, "O I-A", 2),
+            (Scheme::Iob2, "B-A I-B", 2),
+            (Scheme::Iob2, "B-A E-A", 2),
+            (Scheme::Bmes, "B-A M-A O", 1),
+            (Scheme::Bmes, "O E-A", 2),
+            (Scheme::Bmes, "B-A E-B", 1),
+            (Scheme::Iob1, "O PER", 2),
+            (Scheme::Iob1, "O-PER", 1),
+            (Scheme::Iob1, "I-", 1),
+        ] {
+            match convert(tags, scheme) {
+                Err(RowFault::Tag { word: found, .. }) => assert_eq!(found, word, "{tags}"),
+                other => panic!("{tags}: {other:?}"),
+            }
+        }
+    }
+}

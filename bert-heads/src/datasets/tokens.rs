@@ -1,0 +1,354 @@
+//! Sentences of tagged words: columns as in CoNLL, and JSON lines.
+
+use std::path::Path;
+
+use super::bad_rows::BadRows;
+use super::columns::Column;
+use super::example::TokenExample;
+use super::examples::{Examples, Row};
+use super::fault::{Place, RowFault};
+use super::layout::Layout;
+use super::lines::{DataLine, DataLines};
+use super::table::{Key, Table, TableRow, quoted};
+use super::tags::to_iob2;
+use super::text::{Targets, check_label};
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::metrics::Scheme;
+
+/// Begins a document in CoNLL-2003; no sentence.
+const DOCUMENT: &str = "-DOCSTART-";
+/// Keys of JSON lines.
+const WORDS: [&str; 2] = ["tokens", "words"];
+const TAGS: [&str; 4] = ["tags", "ner_tags", "labels", "pos_tags"];
+
+/// A column of a line of fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// Counted from 1.
+    Number(usize),
+    /// The last, wherever that is.
+    Last,
+}
+
+/// A word, its tag and what else may be known of it, on one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordLine {
+    /// Where the word is.
+    pub word: Field,
+    /// Where its tag is.
+    pub tag: Field,
+    /// What stands between two fields; by default any run of spaces and tabs.
+    pub separator: Option<char>,
+}
+
+/// How sentences are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenLayout {
+    /// One word per line, a blank line after each sentence (Tjong Kim Sang & De Meulder 2003);
+    /// `-DOCSTART-` lines are skipped.
+    Lines(WordLine),
+    /// One JSON object per sentence, with a list of words and one of tags.
+    JsonLines {
+        /// Key of the words; by default `tokens` or `words`.
+        words: Option<String>,
+        /// Key of the tags; by default `tags`, `ner_tags`, `labels` or `pos_tags`.
+        tags: Option<String>,
+    },
+}
+
+/// How a file of tagged words is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFormat {
+    /// How sentences are written.
+    pub layout: TokenLayout,
+    /// The scheme of the tags, which are then checked and converted to IOB2; by default they stay
+    /// as they are.
+    pub scheme: Option<Scheme>,
+    /// Whether there must be tags. In lines the last column is a tag whenever there are two, so
+    /// that [`Targets::IfPresent`] means: unless there is one column only.
+    pub targets: Targets,
+    /// The tags there are, after conversion: any other is a bad row. By default every tag passes.
+    pub labels: Option<Labels>,
+}
+
+impl TokenFormat {
+    /// The first column is the word and the last one the tag, whatever is between them.
+    pub const fn lines() -> Self {
+        Self::new(TokenLayout::Lines(WordLine {
+            word: Field::Number(1),
+            tag: Field::Last,
+            separator: None,
+        }))
+    }
+
+    /// JSON lines with the usual keys.
+    pub const fn json_lines() -> Self {
+        Self::new(TokenLayout::JsonLines {
+            words: None,
+            tags: None,
+        })
+    }
+
+    /// A layout, any tags, all of them required.
+    pub const fn new(layout: TokenLayout) -> Self {
+        Self {
+            layout,
+            scheme: None,
+            targets: Targets::Required,
+            labels: None,
+        }
+    }
+
+    /// The same with tags of a scheme, to be converted to IOB2.
+    #[must_use]
+    pub fn with_scheme(self, scheme: Scheme) -> Self {
+        Self {
+            scheme: Some(scheme),
+            ..self
+        }
+    }
+
+    /// The same with the tags there are.
+    #[must_use]
+    pub fn with_labels(self, labels: Labels) -> Self {
+        Self {
+            labels: Some(labels),
+            ..self
+        }
+    }
+
+    /// The same with another need for tags.
+    #[must_use]
+    pub fn with_targets(self, targets: Targets) -> Self {
+        Self { targets, ..self }
+    }
+
+    /// Checks and converts.
+    fn example(
+        &self,
+        line: usize,
+        words: Vec<String>,
+        tags: Option<Vec<String>>,
+    ) -> Result<TokenExample, RowFault> {
+        if words.is_empty() || words.iter().any(String::is_empty) {
+            let column = "word".to_owned();
+            return Err(RowFault::Blank { column });
+        }
+        let tags = match tags {
+            None => None,
+            Some(tags) if tags.len() != words.len() => {
+                return Err(RowFault::TagCount {
+                    words: words.len(),
+                    tags: tags.len(),
+                });
+            }
+            Some(tags) => Some(match self.scheme {
+                Some(scheme) => to_iob2(&tags, scheme)?,
+                None => tags,
+            }),
+        };
+        for tag in tags.iter().flatten() {
+            check_label(tag, self.labels.as_ref())?;
+        }
+        Ok(TokenExample { words, tags, line })
+    }
+}
+
+/// Reads sentences of words and their tags, one in memory at a time.
+///
+/// A bad line makes its whole sentence bad.
+///
+/// # Errors
+///
+/// [`Error::Core`] for a file that cannot be opened, [`Error::Columns`] for JSON lines without the
+/// usual keys. The iterator ends with [`Error::BadRow`], unless bad rows are skipped, or
+/// [`Error::NoExamples`].
+pub fn read_tokens(
+    path: impl AsRef<Path>,
+    format: &TokenFormat,
+    bad_rows: BadRows,
+) -> Result<Examples<TokenExample>> {
+    let path = path.as_ref();
+    match &format.layout {
+        TokenLayout::Lines(columns) => {
+            let mut sentences = Sentences {
+                lines: DataLines::open(path)?,
+                columns: *columns,
+                format: format.clone(),
+                width: None,
+            };
+            let rows = std::iter::from_fn(move || sentences.next().unwrap_or_else(failed));
+            Ok(Examples::new(path, bad_rows, rows))
+        }
+        TokenLayout::JsonLines { words, tags } => {
+            let mut table = Table::open(path, &Layout::JsonLines)?;
+            let words = key(path, &table, words.as_deref(), &WORDS)?;
+            let tags = tag_key(path, &table, tags.as_deref(), format.targets)?;
+            let format = format.clone();
+            let rows = std::iter::from_fn(move || {
+                json_row(&mut table, &words, tags.as_ref(), &format).unwrap_or_else(failed)
+            });
+            Ok(Examples::new(path, bad_rows, rows))
+        }
+    }
+}
+
+fn failed<T>(error: Error) -> Option<Row<T>> {
+    Some(Row::Failed(error))
+}
+
+fn row(line: usize, read: Result<TokenExample, RowFault>) -> Row<TokenExample> {
+    match read {
+        Ok(example) => Row::Example(example),
+        Err(fault) => Row::Bad(Place::Line(line), fault),
+    }
+}
+
+/// Sentences as blocks of lines.
+struct Sentences {
+    lines: DataLines,
+    columns: WordLine,
+    format: TokenFormat,
+    /// Fields of the first line.
+    width: Option<usize>,
+}
+
+impl Sentences {
+    fn next(&mut self) -> Result<Option<Row<TokenExample>>> {
+        let (mut words, mut tags) = (Vec::new(), Some(Vec::new()));
+        let mut start = None;
+        let mut bad = None;
+        while let Some(DataLine { number, text }) = self.lines.next()? {
+            let read = match text {
+                Ok(text) if is_break(&text) => match start {
+                    Some(_) => break,
+                    None => continue,
+                },
+                Ok(text) => self.word(&text),
+                Err(fault) => Err(fault),
+            };
+            start.get_or_insert(number);
+            match read {
+                Ok((word, tag)) => {
+                    words.push(word);
+                    match (&mut tags, tag) {
+                        (Some(tags), Some(tag)) => tags.push(tag),
+                        _ => tags = None,
+                    }
+                }
+                Err(fault) => {
+                    bad.get_or_insert((number, fault));
+                }
+            }
+        }
+        Ok(start.map(|line| match bad {
+            Some((line, fault)) => Row::Bad(Place::Line(line), fault),
+            None => row(line, self.format.example(line, words, tags)),
+        }))
+    }
+
+    /// The word of a line and its tag.
+    fn word(&mut self, line: &str) -> Result<(String, Option<String>), RowFault> {
+        let fields: Vec<&str> = match self.columns.separator {
+            Some(separator) => line.split(separator).collect(),
+            None => line.split([' ', '\t']).filter(|f| !f.is_empty()).collect(),
+        };
+        let width = *self.width.get_or_insert(fields.len());
+        if fields.len() != width {
+            return Err(RowFault::FieldCount {
+                expected: width.to_string(),
+                found: fields.len(),
+            });
+        }
+        let has_tag = match self.format.targets {
+            Targets::Required => true,
+            Targets::IfPresent => width > 1,
+            Targets::Ignored => false,
+        };
+        let text = field(&fields, self.columns.word)?.to_owned();
+        if has_tag && width == 1 {
+            let column = "tag".to_owned();
+            return Err(RowFault::MissingColumn { column });
+        }
+        let tag = match has_tag {
+            true => Some(field(&fields, self.columns.tag)?.to_owned()),
+            false => None,
+        };
+        Ok((text, tag))
+    }
+}
+
+/// Unicode has more spaces, which are words in some Chinese files.
+fn is_break(line: &str) -> bool {
+    let line = line.trim_ascii();
+    line.is_empty() || line.split([' ', '\t']).next() == Some(DOCUMENT)
+}
+
+fn field<'a>(fields: &[&'a str], field: Field) -> Result<&'a str, RowFault> {
+    let found = match field {
+        Field::Number(number) => number.checked_sub(1).and_then(|index| fields.get(index)),
+        Field::Last => fields.last(),
+    };
+    found.copied().ok_or_else(|| RowFault::MissingColumn {
+        column: match field {
+            Field::Number(number) => number.to_string(),
+            Field::Last => "last".to_owned(),
+        },
+    })
+}
+
+fn key(path: &Path, table: &Table, given: Option<&str>, usual: &[&str]) -> Result<Key> {
+    if let Some(name) = given {
+        return table.key(&Column::named(name));
+    }
+    let usual = usual.iter().map(|name| Column::named(*name));
+    match usual.clone().find(|column| table.has(column)) {
+        Some(column) => table.key(&column),
+        None => {
+            let names: Vec<String> = usual.map(|column| column.to_string()).collect();
+            let found = quoted(table.names().unwrap_or_default());
+            Err(Error::Columns {
+                path: path.to_owned(),
+                reason: format!(
+                    "none of {} is among its keys {found}: say which to read",
+                    quoted(&names)
+                ),
+            })
+        }
+    }
+}
+
+fn tag_key(
+    path: &Path,
+    table: &Table,
+    given: Option<&str>,
+    targets: Targets,
+) -> Result<Option<Key>> {
+    let present = match given {
+        Some(name) => table.has(&Column::named(name)),
+        None => TAGS.iter().any(|name| table.has(&Column::named(*name))),
+    };
+    match targets {
+        Targets::Ignored => Ok(None),
+        Targets::IfPresent if !present => Ok(None),
+        _ => key(path, table, given, &TAGS).map(Some),
+    }
+}
+
+fn json_row(
+    table: &mut Table,
+    words: &Key,
+    tags: Option<&Key>,
+    format: &TokenFormat,
+) -> Result<Option<Row<TokenExample>>> {
+    let Some(TableRow { line, cells }) = table.next()? else {
+        return Ok(None);
+    };
+    let read = cells.and_then(|mut cells| {
+        let words = cells.words(words, None)?;
+        let tags = tags.map(|key| cells.words(key, None)).transpose()?;
+        format.example(line, words, tags)
+    });
+    Ok(Some(row(line, read)))
+}

@@ -1,0 +1,103 @@
+//! What can go wrong between a text file and a pretrained model.
+
+/// The result of this crate's fallible functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong; each message names the file or option and a remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Tokenizer, checkpoint, device or training loop.
+    #[error(transparent)]
+    Core(#[from] bert_core::Error),
+    /// The masked-LM head.
+    #[error(transparent)]
+    Heads(#[from] bert_heads::Error),
+    /// The data hold nothing to train on.
+    #[error("the data hold no instance: give documents of two sentences and more, or prepare instances again")]
+    NoInstances,
+    /// A run in the output directory does not fit what was asked for.
+    #[error("{}: {reason}", dir.display())]
+    Run {
+        /// The output directory.
+        dir: std::path::PathBuf,
+        /// What doesn't fit and what to do.
+        reason: String,
+    },
+    /// A document holds an id that the tokenizer does not have.
+    #[error(
+        "document {document} holds token id {id}, but the vocabulary has only {size} ids: use the tokenizer that the corpus was made with"
+    )]
+    OutsideVocabulary {
+        /// The document's number, from 0.
+        document: usize,
+        /// The id.
+        id: u32,
+        /// The vocabulary's highest id plus one.
+        size: usize,
+    },
+    /// Prepared instances were made with another vocabulary.
+    #[error(
+        "the instances in {} were made with another vocabulary ({expected} ids, the tokenizer has {found}): use the tokenizer that lies beside them, or prepare them again", dir.display()
+    )]
+    OtherVocabulary {
+        /// The directory of the instances.
+        dir: std::path::PathBuf,
+        /// Ids of their vocabulary.
+        expected: usize,
+        /// Ids of the tokenizer.
+        found: usize,
+    },
+    /// An option outside its range.
+    #[error("option `{option}` is {value}: it must be {expected}")]
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A line of a text that is not UTF-8, too long, or behind which the compressed data is broken.
+    #[error("cannot read line {line} of {}", path.display())]
+    TextLine {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// Where in the line and what to do.
+        source: std::io::Error,
+    },
+    /// An input that cannot be part of a corpus.
+    #[error("{}: {reason}", path.display())]
+    Input {
+        /// As given.
+        path: std::path::PathBuf,
+        /// What is wrong with it and what to do.
+        reason: &'static str,
+    },
+    /// Texts without a single sentence.
+    #[error("{inputs} hold(s) no sentence: name files with text in them, one sentence a line or running text")]
+    EmptyCorpus {
+        /// The inputs as given.
+        inputs: String,
+    },
+    /// A file of a tokenised corpus is cut short or altered.
+    #[error("{} is not as it was written: {reason}; delete its directory and build the corpus again", path.display())]
+    CorpusFile {
+        /// The shard or manifest.
+        path: std::path::PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// That the inputs as given hold no sentence.
+    pub(crate) fn empty(inputs: &[std::path::PathBuf]) -> Self {
+        let inputs: Vec<String> = inputs.iter().map(|p| p.display().to_string()).collect();
+        Self::EmptyCorpus {
+            inputs: inputs.join(", "),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Documents to files of instances, on all cores and in bounded memory.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bert_core::Error as CoreError;
+use bert_core::tokenizer::BertTokenizer;
+use rand::RngExt;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::buckets::{Buckets, Run, sort_runs};
+use super::instance::{segment_a_length, sequence};
+use super::pair::{Corpus, cut};
+use super::prepared::{Manifest, ShardEntry, is_shard_file, shard_file};
+use super::record::{MAX_SEQ_LENGTH, RecordFormat};
+use super::shard::{Header, ShardWriter, data_bytes};
+use super::{
+    Instance, MaskVocabulary, MaskingOptions, PairOptions, PreparedInstances, VocabularyIdentity,
+    mask_tokens, stream,
+};
+use crate::corpus::{DocumentSource, TokenizedDocument};
+use crate::{Error, Result};
+
+/// Shards at most: every one is an open file to its reader.
+const MAX_SHARDS: usize = 256;
+/// Files that instances are scattered over, at least.
+const MIN_BUCKETS: usize = 64;
+
+/// How instances are prepared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrepareOptions {
+    /// Segments.
+    pub pair: PairOptions,
+    /// Masks.
+    pub masking: MaskingOptions,
+    /// How often every document is gone through, with other pairs and masks each time; Google's
+    /// `dupe_factor`.
+    pub duplicates: usize,
+    /// Decides pairs, masks and order.
+    pub seed: u64,
+    /// Files to spread the instances over, from 1 to 256.
+    pub shards: usize,
+    /// Bytes of memory to work in, roughly; the result does not depend on it and does not record it.
+    #[serde(skip, default = "default_buffer")]
+    pub buffer: usize,
+}
+
+fn default_buffer() -> usize {
+    256 << 20
+}
+
+impl Default for PrepareOptions {
+    fn default() -> Self {
+        Self {
+            pair: PairOptions::default(),
+            masking: MaskingOptions::default(),
+            duplicates: 10,
+            seed: 12345,
+            shards: 1,
+            buffer: default_buffer(),
+        }
+    }
+}
+
+impl PrepareOptions {
+    /// Checks that every field is in its range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] naming the field that is not.
+    pub fn check(&self) -> Result<()> {
+        self.pair.check()?;
+        self.masking.check()?;
+        let outside = |option, value: usize, expected| {
+            Err(Error::InvalidOption {
+                option,
+                value: value.to_string(),
+                expected,
+            })
+        };
+        if self.pair.max_seq_length > MAX_SEQ_LENGTH {
+            let length = self.pair.max_seq_length;
+            return outside("max_seq_length", length, "at most 65535 in prepared files");
+        }
+        if self.duplicates == 0 {
+            return outside("duplicates", 0, "at least 1");
+        }
+        if !(1..=MAX_SHARDS).contains(&self.shards) {
+            return outside("shards", self.shards, "from 1 to 256");
+        }
+        Ok(())
+    }
+}
+
+/// How far preparing has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrepareProgress {
+    /// Documents that are cut.
+    pub documents: usize,
+    /// Documents in all.
+    pub total_documents: usize,
+    /// Instances made of them.
+    pub instances: u64,
+    /// Instances in their final order and place; this begins when all documents are cut.
+    pub written: u64,
+}
+
+/// Makes instances of all documents and writes them, shuffled, into `out_dir`, with the tokenizer
+/// beside them.
+///
+/// Works in the current rayon pool. Every document has random numbers of its own, and the order is
+/// that of a random key drawn with each instance, so neither the number of threads nor `buffer` changes
+/// a byte; the number of shards only changes where the files end. Instances lie in temporary files in
+/// `out_dir` until they are sorted, which takes as much space again as the result. Instances that are in
+/// `out_dir` already are replaced at the end; until then, and if anything fails, they stay as they are.
+///
+/// # Errors
+///
+/// [`Error::InvalidOption`], [`Error::NoInstances`] if the documents give none,
+/// [`Error::OutsideVocabulary`] if they were made with another tokenizer, those of the source, and
+/// [`Error::Core`] naming a file that cannot be written.
+pub fn prepare<S: DocumentSource + ?Sized>(
+    documents: &S,
+    tokenizer: &BertTokenizer,
+    options: &PrepareOptions,
+    out_dir: &Path,
+    progress: impl Fn(PrepareProgress) + Sync,
+) -> Result<PreparedInstances> {
+    options.check()?;
+    let identity = VocabularyIdentity::of(tokenizer);
+    let vocabulary = MaskVocabulary::new(tokenizer)?;
+    fs::create_dir_all(out_dir).map_err(|source| CoreError::io("create", out_dir, source))?;
+    let staging = tempfile::Builder::new()
+        .prefix(".preparing-")
+        .tempdir_in(out_dir)
+        .map_err(|source| CoreError::io("create", out_dir, source))?;
+    // A multiple of the shards, so that no bucket falls into two.
+    let buckets = options.shards * MIN_BUCKETS.div_ceil(options.shards);
+    let maker = Maker {
+        cache: DocumentCache::new(documents, options.buffer / 4),
+        vocabulary,
+        format: RecordFormat::new(identity.size),
+        identity,
+        options,
+        buckets: Buckets::create(staging.path(), buckets as u64, options.buffer / 4)?,
+        documents_done: AtomicUsize::new(0),
+        instances_made: AtomicU64::new(0),
+        progress: &progress,
+    };
+    (0..documents.len())
+        .into_par_iter()
+        .try_for_each(|index| maker.document(index))?;
+
+    let made = maker.instances_made.into_inner();
+    if made == 0 {
+        return Err(Error::NoInstances);
+    }
+    let so_far = |written| {
+        progress(PrepareProgress {
+            documents: documents.len(),
+            total_documents: documents.len(),
+            instances: made,
+            written,
+        });
+    };
+    let mut runs = maker.buckets.finish()?.into_iter();
+    let mut manifest = Manifest::default();
+    for shard in 0..options.shards {
+        let runs: Vec<Run> = runs.by_ref().take(buckets / options.shards).collect();
+        let mut header = Header {
+            shard,
+            documents: documents.len() as u64,
+            records: runs.iter().map(|run| run.records).sum(),
+            data_bytes: 0,
+            options: options.clone(),
+            vocabulary: maker.identity.clone(),
+            statistics: Default::default(),
+        };
+        let record_bytes = runs.iter().map(|run| run.bytes).sum();
+        header.data_bytes = data_bytes(header.records, record_bytes);
+        for run in &runs {
+            header.statistics.merge(&run.statistics);
+        }
+        let file = shard_file(shard, options.shards);
+        let mut writer = ShardWriter::create(&staging.path().join(&file), &header)?;
+        let mut written = manifest.instances;
+        sort_runs(runs, staging.path(), options.buffer, |sorted| {
+            for record in sorted.records() {
+                writer.push(record)?;
+                written += 1;
+            }
+            so_far(written);
+            Ok(())
+        })?;
+        manifest.push(ShardEntry {
+            file,
+            instances: header.records,
+            header_crc32: writer.finish()?,
+        });
+    }
+    publish(staging.path(), out_dir, tokenizer, &manifest)?;
+    PreparedInstances::open(out_dir)
+}
+
+/// Moves complete files to their place; the manifest is away first and comes last, so that a directory
+/// with a manifest is whole.
+fn publish(
+    staging: &Path,
+    out_dir: &Path,
+    tokenizer: &BertTokenizer,
+    manifest: &Manifest,
+) -> Result<()> {
+    let tokenizer_dir = staging.join("tokenizer");
+    tokenizer.save(&tokenizer_dir)?;
+    let list = |dir: &Path| -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.map_err(|source| CoreError::io("read", dir, source))?;
+        Ok(entries.into_iter().map(|entry| entry.path()).collect())
+    };
+    Manifest::remove(out_dir)?;
+    for old in list(out_dir)?.iter().filter(|path| is_shard_file(path)) {
+        fs::remove_file(old).map_err(|source| CoreError::io("remove", old, source))?;
+    }
+    let shards = manifest
+        .shards
+        .iter()
+        .map(|shard| staging.join(&shard.file));
+    for path in shards.chain(list(&tokenizer_dir)?) {
+        let place = out_dir.join(path.file_name().unwrap_or_default());
+        fs::rename(&path, &place).map_err(|source| CoreError::io("write", place, source))?;
+    }
+    manifest.write(out_dir)
+}
+
+/// What all threads share.
+struct Maker<'a, S: ?Sized, P> {
+    cache: DocumentCache<'a, S>,
+    vocabulary: MaskVocabulary,
+    identity: VocabularyIdentity,
+    format: RecordFormat,
+    options: &'a PrepareOptions,
+    buckets: Buckets,
+    documents_done: AtomicUsize,
+    instances_made: AtomicU64,
+    progress: &'a P,
+}
+
+impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Maker<'_, S, P> {
+    /// Makes all instances of a document.
+    fn document(&self, index: usize) -> Result<()> {
+        let document = self.cache.get(index)?;
+        let size = self.identity.size;
+        if let Some(id) = document.iter().flatten().find(|&&id| id as usize >= size) {
+            return Err(Error::OutsideVocabulary {
+                document: index,
+                id: *id,
+                size,
+            });
+        }
+        // Side by side too: a corpus may be a few long documents.
+        (0..self.options.duplicates)
+            .into_par_iter()
+            .try_for_each(|duplicate| self.duplicate(&document, index, duplicate))?;
+        (self.progress)(PrepareProgress {
+            documents: self.documents_done.fetch_add(1, Ordering::Relaxed) + 1,
+            total_documents: self.cache.documents.len(),
+            instances: self.instances_made.load(Ordering::Relaxed),
+            written: 0,
+        });
+        Ok(())
+    }
+
+    fn duplicate(
+        &self,
+        document: &TokenizedDocument,
+        index: usize,
+        duplicate: usize,
+    ) -> Result<()> {
+        let PrepareOptions { pair, masking, .. } = self.options;
+        let VocabularyIdentity {
+            cls_id,
+            sep_id,
+            mask_id,
+            ..
+        } = self.identity;
+        let read = |other| self.cache.get(other);
+        let corpus = Corpus {
+            len: self.cache.documents.len(),
+            read: &read,
+        };
+        let mut random = stream(self.options.seed, &[duplicate as u64, index as u64]);
+        let pairs = cut(document, index, &corpus, pair, &mut random)?;
+        let mut record = Vec::new();
+        for segments in &pairs {
+            let ids = sequence(segments, cls_id, sep_id);
+            let masked = mask_tokens(&ids, &self.vocabulary, masking, &mut random);
+            let instance = Instance {
+                ids: masked.input_ids,
+                segment_a_length: segment_a_length(segments),
+                positions: masked.positions,
+                labels: masked.labels,
+                is_random_next: pair.next_sentence.then_some(segments.is_random_next),
+            };
+            record.clear();
+            self.format.encode(&instance, &mut record);
+            self.buckets.push(random.random(), &record, |statistics| {
+                statistics.add(&instance, mask_id, masking.max_predictions);
+            })?;
+        }
+        self.instances_made
+            .fetch_add(pairs.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The documents that were read first, as many as there is room for.
+///
+/// Second segments come from anywhere with equal chance, so there is nothing to gain from exchanging
+/// one document for another.
+struct DocumentCache<'a, S: ?Sized> {
+    documents: &'a S,
+    room: usize,
+    used: AtomicUsize,
+    kept: RwLock<HashMap<usize, Arc<TokenizedDocument>>>,
+}
+
+impl<'a, S: DocumentSource + ?Sized> DocumentCache<'a, S> {
+    fn new(documents: &'a S, room: usize) -> Self {
+        Self {
+            documents,
+            room,
+            used: AtomicUsize::new(0),
+            kept: RwLock::default(),
+        }
+    }
+
+    fn get(&self, index: usize) -> Result<Arc<TokenizedDocument>> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(document) = kept.get(&index) {
+            return Ok(Arc::clone(document));
+        }
+        drop(kept);
+        let document = Arc::new(self.documents.document(index)?);
+        let size: usize = document
+            .iter()
+            .map(|sentence| size_of_val(sentence) + size_of_val(sentence.as_slice()))
+            .sum();
+        // Two threads may both count a document: the room is then a little smaller.
+        if self.used.fetch_add(size, Ordering::Relaxed) + size <= self.room {
+            let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+            kept.insert(index, Arc::clone(&document));
+        } else {
+            self.used.fetch_sub(size, Ordering::Relaxed);
+        }
+        Ok(document)
+    }
+}

@@ -1,0 +1,127 @@
+//! The encoder with both pretraining heads (BERT §3.1).
+
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::{Checkpoint, LoadReport, Loading};
+use bert_core::config::BertConfig;
+use bert_core::init::BertInit;
+use bert_core::model::BertModel;
+use bert_heads::masked_lm::BertLmPrediction;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::Result;
+
+/// The encoder with the masked-LM head and, unless pretraining goes without it, the next-sentence head; transformers'
+/// `BertForPreTraining`, or `BertForMaskedLM` without.
+#[derive(Module, Debug)]
+pub struct BertForPreTraining {
+    /// The encoder, with a pooler if there is a next-sentence head. Its word embeddings are also the decoder.
+    pub bert: BertModel,
+    /// Both heads.
+    pub cls: BertPreTrainingHeads,
+}
+
+/// The heads under the names they have in checkpoints.
+#[derive(Module, Debug)]
+pub struct BertPreTrainingHeads {
+    /// Scores over the vocabulary.
+    pub predictions: BertLmPrediction,
+    /// Scores of "is the next sentence" and "is a random one".
+    pub seq_relationship: Option<Linear>,
+}
+
+/// What a forward pass predicts.
+#[derive(Clone, Debug)]
+pub struct PreTrainingLogits {
+    /// `[n, vocab_size]`, a row for each position asked for; `None` if none was.
+    pub predictions: Option<Tensor<2>>,
+    /// `[batch, 2]`: column 0 is "is the next sentence".
+    pub seq_relationship: Option<Tensor<2>>,
+}
+
+impl BertForPreTraining {
+    /// A model with fresh weights.
+    pub fn new(config: &BertConfig, next_sentence: bool, init: &BertInit) -> Self {
+        Self {
+            bert: BertModel::new(config, next_sentence, init),
+            cls: BertPreTrainingHeads {
+                predictions: BertLmPrediction::new(config, init),
+                seq_relationship: next_sentence.then(|| init.linear(config.hidden_size, 2)),
+            },
+        }
+    }
+
+    /// A model from a checkpoint, for continued pretraining; heads that the checkpoint lacks start fresh from `seed` and are
+    /// listed as missing in the report.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::load_into`]; a checkpoint whose encoder is incomplete is refused.
+    pub fn from_checkpoint(
+        checkpoint: &Checkpoint,
+        next_sentence: bool,
+        seed: u64,
+        device: &Device,
+    ) -> Result<(Self, LoadReport)> {
+        let config = checkpoint.config();
+        let fresh = Self::new(config, next_sentence, &BertInit::new(config, seed, device));
+        let (model, report) = checkpoint.load_into(fresh, Loading::Partial)?;
+        let lost: Vec<String> = report
+            .missing
+            .iter()
+            .filter(|name| name.starts_with("bert.") && !name.starts_with("bert.pooler."))
+            .cloned()
+            .collect();
+        if let Some(reshaped) = report.mismatched.first() {
+            return Err(bert_core::Error::ShapeMismatch {
+                name: reshaped.name.clone(),
+                expected: reshaped.expected.clone(),
+                found: reshaped.found.clone(),
+            }
+            .into());
+        }
+        if !lost.is_empty() {
+            return Err(bert_core::Error::MissingTensors { names: lost }.into());
+        }
+        Ok((model, report))
+    }
+
+    /// The class of transformers that loads what is saved of this model.
+    pub fn architecture(&self) -> &'static str {
+        match self.cls.seq_relationship {
+            Some(_) => "BertForPreTraining",
+            None => "BertForMaskedLM",
+        }
+    }
+
+    /// Predicts masked tokens and next sentences.
+    ///
+    /// Positions are gathered before the head, so the projection to the vocabulary costs what the predictions cost and not
+    /// what all tokens would.
+    ///
+    /// # Shapes
+    /// - input: `[batch, seq]` ids, segments and padding
+    /// - positions: `[n]`, each `row * seq + column`; `None` skips the masked-LM head
+    pub fn forward(&self, input: BertInput, positions: Option<Tensor<1, Int>>) -> PreTrainingLogits {
+        let output = self.bert.forward(input);
+        let predictions = positions.map(|positions| {
+            let [batch, seq, hidden] = output.sequence_output.dims();
+            let gathered = output
+                .sequence_output
+                .reshape([batch * seq, hidden])
+                .select(0, positions); // [n, hidden]
+            let table = self.bert.embeddings.word_embeddings.weight.val();
+            self.cls.predictions.forward(gathered, table)
+        });
+        let seq_relationship = self
+            .cls
+            .seq_relationship
+            .as_ref()
+            .zip(output.pooled_output)
+            .map(|(head, pooled)| head.forward(pooled));
+        PreTrainingLogits {
+            predictions,
+            seq_relationship,
+        }
+    }
+}

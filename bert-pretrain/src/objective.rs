@@ -1,0 +1,268 @@
+//! The loss of pretraining, as the trainer runs it (BERT §3.1, §A.2).
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bert_core::batch::BertInput;
+use bert_core::files::write_atomically;
+use bert_core::training::{MicroBatch, Sums, TrainableModel};
+use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData, activation};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+
+use safetensors::{Dtype, tensor::TensorView};
+
+use crate::Result;
+use crate::instances::Instance;
+use crate::model::BertForPreTraining;
+
+/// Instances of one part of an update, padded to a rectangle, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PreTrainingBatch {
+    /// Token ids with masks, `[rows, seq]` row by row; padding is `[PAD]`.
+    pub input_ids: Vec<i64>,
+    /// Segments, likewise.
+    pub token_type_ids: Vec<i64>,
+    /// 1 where a token counts, 0 at padding, likewise.
+    pub attention_mask: Vec<i64>,
+    /// `[rows, seq]`.
+    pub shape: [usize; 2],
+    /// Masked positions, each `row * seq + column`.
+    pub positions: Vec<i64>,
+    /// The token that was there, one per position.
+    pub labels: Vec<i64>,
+    /// 0 where the second segment follows the first, 1 where it is a random one; a label per row, or none at all.
+    pub next_sentence: Vec<i64>,
+    /// What the sum of the masked-LM losses is divided by: the predictions of the whole update.
+    pub predictions: f64,
+    /// What the sum of the next-sentence losses is divided by: the rows of the whole update.
+    pub rows: f64,
+}
+
+impl PreTrainingBatch {
+    /// Pads `instances` to the longest of them, or to `fixed` tokens.
+    ///
+    /// The loss is normalised to this batch alone; [`share`](Self::share) makes several one update.
+    ///
+    /// # Panics
+    /// If an instance is longer than `fixed`.
+    pub fn new(instances: &[Instance], pad_id: u32, fixed: Option<usize>) -> Self {
+        let longest = instances.iter().map(|instance| instance.ids.len()).max();
+        let seq = fixed.unwrap_or(longest.unwrap_or(0));
+        let mut batch = Self {
+            input_ids: Vec::with_capacity(instances.len() * seq),
+            token_type_ids: Vec::with_capacity(instances.len() * seq),
+            attention_mask: Vec::with_capacity(instances.len() * seq),
+            shape: [instances.len(), seq],
+            positions: Vec::new(),
+            labels: Vec::new(),
+            next_sentence: Vec::new(),
+            predictions: 0.0,
+            rows: instances.len() as f64,
+        };
+        for (row, instance) in instances.iter().enumerate() {
+            let length = instance.ids.len();
+            assert!(length <= seq, "an instance of {length} tokens in rows of {seq}");
+            let padding = seq - length;
+            let first = instance.segment_a_length;
+            batch.input_ids.extend(instance.ids.iter().map(|&id| i64::from(id)));
+            batch.input_ids.extend(std::iter::repeat_n(i64::from(pad_id), padding));
+            batch.token_type_ids.extend(std::iter::repeat_n(0, first));
+            batch.token_type_ids.extend(std::iter::repeat_n(1, length - first));
+            batch.token_type_ids.extend(std::iter::repeat_n(0, padding));
+            batch.attention_mask.extend(std::iter::repeat_n(1, length));
+            batch.attention_mask.extend(std::iter::repeat_n(0, padding));
+            let start = (row * seq) as i64;
+            batch.positions.extend(instance.positions.iter().map(|&p| start + i64::from(p)));
+            batch.labels.extend(instance.labels.iter().map(|&label| i64::from(label)));
+            batch.next_sentence.extend(instance.is_random_next.map(i64::from));
+        }
+        batch.predictions = batch.labels.len() as f64;
+        batch
+    }
+
+    /// Normalises the losses of `batches` as those of one large batch; `epsilon` is added to the number of predictions
+    /// (google-research/bert: 1e-5).
+    pub fn share(batches: &mut [Self], epsilon: f64) {
+        let predictions: f64 = batches.iter().map(|batch| batch.labels.len() as f64).sum();
+        let rows: f64 = batches.iter().map(|batch| batch.shape[0] as f64).sum();
+        for batch in batches {
+            batch.predictions = predictions + epsilon;
+            batch.rows = rows;
+        }
+    }
+
+    /// Tokens that are not padding.
+    pub fn tokens(&self) -> usize {
+        self.attention_mask.iter().filter(|&&mask| mask == 1).count()
+    }
+
+    fn input(&self, device: &Device) -> BertInput {
+        BertInput::from_attention_mask(
+            self.input_ids.clone(),
+            self.token_type_ids.clone(),
+            self.attention_mask.clone(),
+            self.shape,
+            device,
+        )
+    }
+}
+
+/// Places in the sums that a pass leaves behind.
+mod sum {
+    pub(super) const LOSS: usize = 0;
+    pub(super) const MLM_LOSS: usize = 1;
+    pub(super) const MLM_CORRECT: usize = 2;
+    pub(super) const PREDICTIONS: usize = 3;
+    pub(super) const NSP_LOSS: usize = 4;
+    pub(super) const NSP_CORRECT: usize = 5;
+    pub(super) const ROWS: usize = 6;
+}
+
+impl BertForPreTraining {
+    /// The share of `batch` in its update's loss, `[1]`, and the sums that [`TrainableModel::values`] reads.
+    pub fn loss(&self, batch: &PreTrainingBatch) -> (Tensor<1>, Sums) {
+        let device = self.bert.embeddings.word_embeddings.weight.val().device();
+        let ints = |values: &[i64]| -> Tensor<1, Int> {
+            Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &device)
+        };
+        let predictions = batch.labels.len();
+        let positions = (predictions > 0).then(|| ints(&batch.positions));
+        let logits = self.forward(batch.input(&device), positions);
+
+        let scalar = |value: f64| Tensor::<1>::from_data([value as f32], (&device, DType::F32));
+        let mut loss = scalar(0.0);
+        let mut sums = [0.0; 7].map(scalar);
+        sums[sum::PREDICTIONS] = scalar(predictions as f64);
+        if let Some(logits) = logits.predictions {
+            let (total, correct) = cross_entropy_sum(logits, ints(&batch.labels));
+            loss = loss + total.clone() / batch.predictions;
+            sums[sum::MLM_LOSS] = total;
+            sums[sum::MLM_CORRECT] = correct;
+        }
+        if let Some(logits) = logits.seq_relationship
+            && !batch.next_sentence.is_empty()
+        {
+            let (total, correct) = cross_entropy_sum(logits, ints(&batch.next_sentence));
+            loss = loss + total.clone() / batch.rows;
+            sums[sum::NSP_LOSS] = total;
+            sums[sum::NSP_CORRECT] = correct;
+            sums[sum::ROWS] = scalar(batch.next_sentence.len() as f64);
+        }
+        sums[sum::LOSS] = loss.clone();
+        (loss, Sums::new(sums.into()))
+    }
+}
+
+/// The sum of cross-entropies in nats and the number of rows whose highest score is the label's, `[1]` each, in f32.
+fn cross_entropy_sum(logits: Tensor<2>, labels: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
+    let logits = logits.cast(FloatDType::F32);
+    let labels = labels.unsqueeze_dim::<2>(1); // [n, 1]
+    let correct = logits
+        .clone()
+        .inner()
+        .argmax(1)
+        .equal(labels.clone().inner())
+        .float()
+        .cast(FloatDType::F32)
+        .sum();
+    let total = activation::log_softmax(logits, 1).gather(1, labels).sum().neg();
+    (total, correct)
+}
+
+impl TrainStep for BertForPreTraining {
+    type Input = MicroBatch<PreTrainingBatch>;
+    type Output = Sums;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<Sums> {
+        let device = self.bert.embeddings.word_embeddings.weight.val().device();
+        device.seed(batch.seed);
+        let (loss, sums) = self.loss(&batch.data);
+        let gradients = (loss * batch.loss_scale).backward();
+        TrainOutput::new(self, gradients, sums)
+    }
+}
+
+impl InferenceStep for BertForPreTraining {
+    type Input = MicroBatch<PreTrainingBatch>;
+    type Output = Sums;
+
+    fn step(&self, batch: Self::Input) -> Sums {
+        self.loss(&batch.data).1
+    }
+}
+
+impl TrainableModel for BertForPreTraining {
+    type Data = PreTrainingBatch;
+
+    fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
+        let ratio = |numerator: usize, denominator: usize| sums[numerator] / sums[denominator];
+        let mut values = vec![("loss", sums[sum::LOSS] / updates as f64)];
+        if sums[sum::PREDICTIONS] > 0.0 {
+            values.push(("mlm_loss", ratio(sum::MLM_LOSS, sum::PREDICTIONS)));
+            values.push(("mlm_accuracy", ratio(sum::MLM_CORRECT, sum::PREDICTIONS)));
+        }
+        if sums[sum::ROWS] > 0.0 {
+            values.push(("nsp_loss", ratio(sum::NSP_LOSS, sum::ROWS)));
+            values.push(("nsp_accuracy", ratio(sum::NSP_CORRECT, sum::ROWS)));
+        }
+        values
+    }
+}
+
+/// The numbers of an evaluation out of the sums of its batches: the loss, its parts, accuracies, and the perplexity
+/// `exp(mlm_loss)`.
+pub fn evaluation_values(sums: &[f64]) -> Vec<(String, f64)> {
+    let mut values: Vec<(String, f64)> = BertForPreTraining::values(sums, 1)
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    let find = |name: &str| values.iter().find(|(other, _)| other == name).map(|(_, value)| *value);
+    let (mlm_loss, nsp_loss) = (find("mlm_loss"), find("nsp_loss"));
+    values[0].1 = mlm_loss.unwrap_or(0.0) + nsp_loss.unwrap_or(0.0);
+    if let Some(mlm_loss) = mlm_loss {
+        values.insert(1, ("perplexity".to_owned(), mlm_loss.exp()));
+    }
+    values.push(("predictions".to_owned(), sums[sum::PREDICTIONS]));
+    values
+}
+
+/// The share of predictions in `batches` that always guessing their most frequent token would get right.
+pub fn unigram_accuracy(batches: &[PreTrainingBatch]) -> f64 {
+    let mut counts: HashMap<i64, usize> = HashMap::new();
+    for label in batches.iter().flat_map(|batch| &batch.labels) {
+        *counts.entry(*label).or_default() += 1;
+    }
+    let total: usize = counts.values().sum();
+    counts.values().max().map_or(0.0, |&most| most as f64 / total as f64)
+}
+
+/// Writes `batches` as safetensors: `N.input_ids`, `N.token_type_ids`, `N.attention_mask` `[rows, seq]`, `N.positions` and
+/// `N.labels` `[predictions]`, `N.next_sentence` `[rows]` or `[0]`, all I64, for batch N from 0.
+///
+/// # Errors
+/// [`bert_core::Error::Io`] naming the file.
+pub fn export(path: &Path, batches: &[PreTrainingBatch]) -> Result<()> {
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (number, batch) in batches.iter().enumerate() {
+        let shape = batch.shape.to_vec();
+        let fields = [
+            ("input_ids", shape.clone(), &batch.input_ids),
+            ("token_type_ids", shape.clone(), &batch.token_type_ids),
+            ("attention_mask", shape, &batch.attention_mask),
+            ("positions", vec![batch.positions.len()], &batch.positions),
+            ("labels", vec![batch.labels.len()], &batch.labels),
+            ("next_sentence", vec![batch.next_sentence.len()], &batch.next_sentence),
+        ];
+        for (name, shape, values) in fields {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            tensors.push((format!("{number}.{name}"), shape, bytes));
+        }
+    }
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::I64, shape.clone(), bytes).expect("eight bytes a value");
+        (name.as_str(), view)
+    });
+    let bytes = safetensors::serialize(views, None::<HashMap<String, String>>)
+        .map_err(|error| bert_core::Error::malformed(path, "safetensors", error))?;
+    Ok(write_atomically(path, &bytes)?)
+}

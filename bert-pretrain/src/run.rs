@@ -1,0 +1,446 @@
+//! A pretraining run from settings to a finished checkpoint.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bert_core::checkpoint::{self, Checkpoint};
+use bert_core::config::BertConfig;
+use bert_core::device::{Device, Precision};
+use bert_core::init::BertInit;
+use bert_core::tokenizer::BertTokenizer;
+use bert_core::training::{
+    CheckpointStore, Ending, LossScale, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe,
+    Schedule, StopFlag, Trainer, TrainerOptions, TrainerState, Update, read_optimizer, read_state,
+};
+use burn::train::InferenceStep;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::corpus::DocumentSource;
+use crate::data::{
+    DynamicInstances, DynamicOptions, InstanceStream, Stage, StaticInstances, Updates,
+    UpdatesOptions, evaluation_batches,
+};
+use crate::instances::{MaskingOptions, PairOptions, PreparedInstances};
+use crate::model::BertForPreTraining;
+use crate::objective::{PreTrainingBatch, evaluation_values, unigram_accuracy};
+use crate::{Error, Result};
+
+/// What decides the outcome of a run; kept in its checkpoints and compared when it is taken up again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// Which data, for people and to notice a change.
+    pub data: String,
+    /// Where the weights come from: "preset tiny", "checkpoint DIR".
+    pub initial: String,
+    /// The recipe that the optimizer and schedule come from.
+    pub recipe: Recipe,
+    /// The optimizer's numbers.
+    pub optimizer: OptimizerConfig,
+    /// Learning rates; the length of the run is theirs.
+    pub schedule: Schedule,
+    /// Rows of a micro-batch.
+    pub batch_size: usize,
+    /// Micro-batches of an update.
+    pub accumulate: usize,
+    /// Pairs and their length.
+    pub pairs: PairOptions,
+    /// Masks.
+    pub masking: MaskingOptions,
+    /// Rows are padded to the full length, so that all batches have one shape.
+    pub pad_to_length: bool,
+    /// The last part of the run with longer sequences, if any.
+    pub long: Option<LongStage>,
+    /// Decides weights, order, pairs, masks and dropout.
+    pub seed: u64,
+}
+
+/// The second phase of BERT's pretraining (BERT §A.2): the last steps with sequences of full length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongStage {
+    /// How many of the run's steps it takes.
+    pub steps: u64,
+    /// Tokens of an instance.
+    pub seq_length: usize,
+    /// Most predictions of an instance.
+    pub max_predictions: usize,
+    /// Rows of a micro-batch.
+    pub batch_size: usize,
+}
+
+/// What is trained on.
+pub enum Data {
+    /// Documents: pairs and masks are made anew in every pass.
+    Documents(Arc<dyn DocumentSource + Send>),
+    /// Prepared instances, the same in every pass.
+    Instances(Arc<PreparedInstances>),
+}
+
+/// A run's surroundings.
+pub struct Run<'a> {
+    /// What decides the outcome.
+    pub settings: Settings,
+    /// Sizes and dropout of the model.
+    pub config: BertConfig,
+    /// The checkpoint to start from; none starts from random weights.
+    pub initial: Option<Checkpoint>,
+    /// Its vocabulary is the model's.
+    pub tokenizer: BertTokenizer,
+    /// What is trained on.
+    pub data: Data,
+    /// Documents to evaluate on.
+    pub held_out: Option<Arc<dyn DocumentSource + Send>>,
+    /// Batches of an evaluation, at most.
+    pub evaluation_batches: usize,
+    /// Devices to share the micro-batches, without autodiff.
+    pub devices: Vec<Device>,
+    /// Recompute what is cheap in the backward pass instead of keeping it.
+    pub gradient_checkpointing: bool,
+    /// Intervals and precision.
+    pub options: TrainerOptions,
+    /// Where everything is written.
+    pub output: PathBuf,
+    /// Checkpoints to keep.
+    pub keep: usize,
+    /// Go on with the run in `output`.
+    pub resume: bool,
+    /// Who follows.
+    pub observer: &'a mut dyn Observer,
+    /// Stops the run between two steps.
+    pub stop: StopFlag,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Optimizer steps taken.
+    pub step: u64,
+    /// Whether all of them are done; otherwise a checkpoint holds the state.
+    pub finished: bool,
+    /// Seconds of training, all sessions together.
+    pub elapsed_s: f64,
+    /// Tokens trained on.
+    pub tokens: u64,
+    /// The last evaluation's numbers.
+    pub evaluation: Map<String, Value>,
+}
+
+impl Run<'_> {
+    /// Looks whether `output` holds a run, and where it stands.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if there is one and `resume` is not set.
+    pub fn find_state(output: &Path, resume: bool) -> Result<Option<(PathBuf, TrainerState)>> {
+        if !output.exists() {
+            return Ok(None);
+        }
+        let latest = CheckpointStore::open(output, 1)?.latest()?;
+        match latest {
+            None => Ok(None),
+            Some(path) if resume => {
+                let state = read_state(&path)?;
+                Ok(Some((path, state)))
+            }
+            Some(path) => Err(Error::Run {
+                dir: output.to_owned(),
+                reason: format!(
+                    "holds a run already ({}): add --resume to go on with it, or choose another directory",
+                    path.file_name().unwrap_or_default().to_string_lossy()
+                ),
+            }),
+        }
+    }
+
+    /// Trains to the end, or until asked to stop.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if `output` holds another run; those of data, model, device and disk.
+    pub fn run(mut self) -> Result<Summary> {
+        self.settings.optimizer.validate()?;
+        self.settings.schedule.validate()?;
+        self.check_lengths()?;
+        self.tokenizer.check_vocab(self.config.vocab_size)?;
+        let found = Self::find_state(&self.output, self.resume)?;
+        let store = CheckpointStore::open(&self.output, self.keep)?;
+
+        let devices: Vec<Device> = self.devices.iter().map(|device| self.training_device(device)).collect();
+        let next_sentence = self.settings.pairs.next_sentence;
+        let settings = serde_json::to_value(&self.settings).expect("settings are JSON");
+        let seed = self.settings.seed;
+        let (model, optimizer, state) = match found {
+            Some((path, state)) => {
+                compare(&self.output, &state.settings, &settings)?;
+                let checkpoint = Checkpoint::open(&path)?;
+                let (model, report) =
+                    BertForPreTraining::from_checkpoint(&checkpoint, next_sentence, 0, &devices[0])?;
+                if let Some(name) = report.missing.first() {
+                    return Err(Error::Run {
+                        dir: path,
+                        reason: format!("lacks the tensor `{name}`: it is not a checkpoint of this run"),
+                    });
+                }
+                let optimizer = read_optimizer(&path, &state, &devices[0])?;
+                self.observer.message(&format!("going on from {}", path.display()));
+                (model, optimizer, state)
+            }
+            None => {
+                let model = self.fresh_model(&devices[0])?;
+                let optimizer = Optimizer::new(self.settings.optimizer);
+                let (optimizer_config, schedule) = (self.settings.optimizer, self.settings.schedule);
+                let mut state = TrainerState::new(seed, optimizer_config, schedule, settings);
+                state.loss_scale = (self.options.precision == Precision::F16).then(LossScale::default);
+                (model, optimizer, state)
+            }
+        };
+
+        let held_out = match &self.held_out {
+            Some(documents) => self.evaluation(documents)?,
+            None => Vec::new(),
+        };
+        let updates = self.updates(&state)?;
+        let (config, tokenizer) = (&self.config, &self.tokenizer);
+        let write_model = |model: &BertForPreTraining, dir: &Path| -> Result<()> {
+            checkpoint::save(dir, model, config, model.architecture())?;
+            Ok(tokenizer.save(dir)?)
+        };
+        let mut last_evaluation = Map::new();
+        let mut evaluate = |model: &BertForPreTraining| {
+            let values = evaluate(model, &held_out);
+            last_evaluation = values.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
+            Ok(values)
+        };
+        let trainer = Trainer {
+            model,
+            optimizer,
+            schedule: self.settings.schedule,
+            devices,
+            options: self.options.clone(),
+            state,
+            store: Some(&store),
+            write_model: &write_model,
+            evaluate: match held_out.is_empty() {
+                true => None,
+                false => Some(&mut evaluate),
+            },
+            observer: self.observer,
+            stop: self.stop.clone(),
+        };
+        let (model, state, ending) = trainer.run(updates)?;
+        let finished = ending == Ending::Finished;
+        if finished {
+            write_model(&model, &self.output)?;
+        }
+        Ok(Summary {
+            step: state.step,
+            finished,
+            elapsed_s: state.elapsed_s,
+            tokens: state.tokens,
+            evaluation: last_evaluation,
+        })
+    }
+
+    fn training_device(&self, device: &Device) -> Device {
+        let device = device.clone().autodiff();
+        match self.gradient_checkpointing {
+            true => device.gradient_checkpointing(),
+            false => device,
+        }
+    }
+
+    fn fresh_model(&mut self, device: &Device) -> Result<BertForPreTraining> {
+        let next_sentence = self.settings.pairs.next_sentence;
+        let seed = self.settings.seed;
+        let Some(checkpoint) = &self.initial else {
+            let init = BertInit::new(&self.config, seed, device);
+            return Ok(BertForPreTraining::new(&self.config, next_sentence, &init));
+        };
+        let (model, report) =
+            BertForPreTraining::from_checkpoint(checkpoint, next_sentence, seed, device)?;
+        if !report.missing.is_empty() {
+            self.observer.message(&format!(
+                "{} has no {}: these start from random values",
+                checkpoint.dir().display(),
+                report.missing.join(", ")
+            ));
+        }
+        Ok(model)
+    }
+
+    /// Refuses sequences longer than the model has positions before hours are spent on others.
+    fn check_lengths(&self) -> Result<()> {
+        let main = self.settings.pairs.max_seq_length;
+        let length = self.settings.long.map_or(main, |long| long.seq_length.max(main));
+        let maximum = self.config.max_position_embeddings;
+        if length > maximum {
+            return Err(bert_core::Error::TooLong { length, maximum }.into());
+        }
+        match self.settings.long {
+            Some(long) if long.steps > self.settings.schedule.total_steps => Err(Error::InvalidOption {
+                option: "long steps",
+                value: long.steps.to_string(),
+                expected: "at most the steps of the whole run",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The run's remaining updates, in both stages.
+    fn updates(
+        &self,
+        state: &TrainerState,
+    ) -> Result<impl Iterator<Item = Result<Update<PreTrainingBatch>>> + Send + use<>> {
+        let total = self.settings.schedule.total_steps;
+        let long_steps = self.settings.long.map_or(0, |long| long.steps);
+        let main_steps = total - long_steps;
+        let reached: Stage = match &state.cursor {
+            Value::Null => Stage::default(),
+            cursor => serde_json::from_value(cursor.clone()).map_err(|error| Error::Run {
+                dir: self.output.clone(),
+                reason: format!("the checkpoint's data position is unreadable ({error})"),
+            })?,
+        };
+        let mut stages = Vec::new();
+        if state.step < main_steps {
+            let left = main_steps - state.step;
+            stages.push((self.stage(reached, None)?, left));
+        }
+        if let Some(long) = self.settings.long {
+            let done = state.step.saturating_sub(main_steps);
+            let start = match reached.stage {
+                1 => reached,
+                _ => Stage { stage: 1, ..Stage::default() },
+            };
+            if done < long.steps {
+                stages.push((self.stage(start, Some(long))?, long.steps - done));
+            }
+        }
+        Ok(stages
+            .into_iter()
+            .flat_map(|(updates, steps)| updates.take(usize::try_from(steps).unwrap_or(usize::MAX))))
+    }
+
+    fn stage(
+        &self,
+        start: Stage,
+        long: Option<LongStage>,
+    ) -> Result<Updates<Box<dyn InstanceStream>>> {
+        let mut pairs = self.settings.pairs.clone();
+        let mut masking = self.settings.masking.clone();
+        let mut batch_size = self.settings.batch_size;
+        let mut seed = self.settings.seed;
+        if let Some(long) = long {
+            pairs.max_seq_length = long.seq_length;
+            masking.max_predictions = long.max_predictions;
+            batch_size = long.batch_size;
+            seed = seed.wrapping_add(1); // an order of its own
+        }
+        let max_seq_length = pairs.max_seq_length;
+        let instances: Box<dyn InstanceStream> = match &self.data {
+            Data::Documents(documents) => {
+                let options = DynamicOptions { pairs, masking, seed };
+                let documents = Arc::clone(documents);
+                Box::new(DynamicInstances::new(documents, &self.tokenizer, options, start.cursor)?)
+            }
+            Data::Instances(instances) => {
+                Box::new(StaticInstances::new(Arc::clone(instances), seed, start.cursor)?)
+            }
+        };
+        let options = UpdatesOptions {
+            batch_size,
+            micro_batches: self.settings.accumulate,
+            pad_id: self.tokenizer.pad_id(),
+            pad_to: self.settings.pad_to_length.then_some(max_seq_length),
+        };
+        let loss_epsilon = self.settings.optimizer.loss_epsilon;
+        Ok(Updates::new(instances, options, start.stage, loss_epsilon))
+    }
+
+    fn evaluation(
+        &self,
+        documents: &Arc<dyn DocumentSource + Send>,
+    ) -> Result<Vec<PreTrainingBatch>> {
+        held_out_batches(
+            documents,
+            &self.tokenizer,
+            self.settings.pairs.clone(),
+            self.settings.masking.clone(),
+            self.settings.batch_size,
+            self.evaluation_batches,
+        )
+    }
+}
+
+/// The batches of an evaluation on `documents`: the same at every call, whatever the seed of the run.
+///
+/// # Errors
+/// [`Error::NoInstances`] if the documents are too short for any.
+pub fn held_out_batches(
+    documents: &Arc<dyn DocumentSource + Send>,
+    tokenizer: &BertTokenizer,
+    pairs: PairOptions,
+    masking: MaskingOptions,
+    batch_size: usize,
+    limit: usize,
+) -> Result<Vec<PreTrainingBatch>> {
+    const SEED: u64 = 0x0BE7;
+    let options = DynamicOptions {
+        pairs,
+        masking,
+        seed: SEED,
+    };
+    let stream =
+        DynamicInstances::new(Arc::clone(documents), tokenizer, options, Default::default())?;
+    evaluation_batches(stream, batch_size, tokenizer.pad_id(), limit)
+}
+
+/// Masked-LM loss, perplexity and accuracy, next-sentence loss and accuracy over `batches`, and the accuracy of always
+/// predicting the most frequent token.
+pub fn evaluate(model: &BertForPreTraining, batches: &[PreTrainingBatch]) -> Vec<(String, f64)> {
+    let mut sums: Vec<f64> = Vec::new();
+    for batch in batches {
+        let passed = InferenceStep::step(
+            model,
+            MicroBatch {
+                data: batch.clone(),
+                seed: 0,
+                loss_scale: 1.0,
+            },
+        );
+        let passed = passed.to_host();
+        sums.resize(passed.len(), 0.0);
+        for (sum, value) in sums.iter_mut().zip(passed) {
+            *sum += value;
+        }
+    }
+    let mut values = evaluation_values(&sums);
+    values.push(("unigram_accuracy".to_owned(), unigram_accuracy(batches)));
+    values
+}
+
+/// Refuses to go on with a run under other settings than it was begun with, naming them.
+fn compare(dir: &Path, before: &Value, now: &Value) -> Result<()> {
+    let (Value::Object(before), Value::Object(now)) = (before, now) else {
+        return Err(Error::Run {
+            dir: dir.to_owned(),
+            reason: "its checkpoint holds no settings: it was not written by this command".to_owned(),
+        });
+    };
+    let changed: Vec<String> = now
+        .iter()
+        .filter(|(name, value)| before.get(*name) != Some(value))
+        .map(|(name, value)| {
+            let was = before.get(name).map_or("absent".to_owned(), Value::to_string);
+            format!("{name} was {was} and is now {value}")
+        })
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Run {
+        dir: dir.to_owned(),
+        reason: format!(
+            "was begun with other settings ({}): resume with the same, or start in another directory",
+            changed.join("; ")
+        ),
+    })
+}

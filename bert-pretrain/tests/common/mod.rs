@@ -1,0 +1,125 @@
+//! The reference curves as data for the trainer.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bert_core::agreement::without_dropout;
+use bert_core::checkpoint::Checkpoint;
+use bert_core::device::Device;
+use bert_core::training::{Event, Observer, Recipe, RunInfo, Schedule, Update};
+use bert_pretrain::model::BertForPreTraining;
+use bert_pretrain::objective::PreTrainingBatch;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+pub const UPDATES: usize = 20;
+pub const MICRO_BATCHES: usize = 2;
+const SEQ: usize = 10;
+
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../bert-core/fixtures")
+        .join(name)
+}
+
+/// Every tensor of a file of the curves as f64.
+pub fn tensors(name: &str) -> BTreeMap<String, Vec<f64>> {
+    let path = fixture("pretraining-curves").join(format!("{name}.safetensors"));
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    file.tensors()
+        .into_iter()
+        .map(|(name, tensor)| {
+            let data = tensor.data();
+            let values = match tensor.dtype() {
+                Dtype::I64 => data.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
+                Dtype::F64 => data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+                Dtype::F32 => {
+                    data.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()
+                }
+                other => panic!("{other:?}"),
+            };
+            (name, values)
+        })
+        .collect()
+}
+
+/// The updates of the curves, from `first` on.
+pub fn updates(first: usize, loss_epsilon: f64) -> Vec<Update<PreTrainingBatch>> {
+    let batches = tensors("batches");
+    let take = |name: &str, start: usize, count: usize| -> Vec<i64> {
+        batches[name][start..start + count].iter().map(|&value| value as i64).collect()
+    };
+    let (mut row, mut prediction) = (0, 0);
+    let mut all = Vec::new();
+    for update in 0..UPDATES {
+        let mut micro_batches = Vec::new();
+        for part in 0..MICRO_BATCHES {
+            let index = update * MICRO_BATCHES + part;
+            let rows = batches["rows"][index] as usize;
+            let predictions = batches["predictions"][index] as usize;
+            micro_batches.push(PreTrainingBatch {
+                input_ids: take("input_ids", row * SEQ, rows * SEQ),
+                token_type_ids: take("token_type_ids", row * SEQ, rows * SEQ),
+                attention_mask: take("attention_mask", row * SEQ, rows * SEQ),
+                shape: [rows, SEQ],
+                positions: take("masked_positions", prediction, predictions),
+                labels: take("masked_labels", prediction, predictions),
+                next_sentence: take("next_sentence_labels", row, rows),
+                predictions: 0.0,
+                rows: 0.0,
+            });
+            row += rows;
+            prediction += predictions;
+        }
+        PreTrainingBatch::share(&mut micro_batches, loss_epsilon);
+        all.push(Update {
+            tokens: micro_batches.iter().map(PreTrainingBatch::tokens).sum(),
+            padded_tokens: 0,
+            micro_batches,
+            cursor: Value::from(update + 1),
+        });
+    }
+    all.split_off(first)
+}
+
+/// The model that the curves start from, on `device` with autodiff.
+pub fn model(device: &Device) -> BertForPreTraining {
+    let checkpoint = Checkpoint::open(fixture("tiny-pretraining")).unwrap();
+    let (model, report) =
+        BertForPreTraining::from_checkpoint(&checkpoint, true, 0, device).unwrap();
+    assert!(report.missing.is_empty(), "{:?}", report.missing);
+    without_dropout(model)
+}
+
+/// The schedule of the curves.
+pub fn schedule(recipe: Recipe) -> Schedule {
+    let peak = if recipe == Recipe::Nvidia { 1e-2 } else { 1e-3 };
+    recipe.schedule(peak, 5, UPDATES as u64)
+}
+
+/// Remembers every event.
+#[derive(Default)]
+pub struct Recorder(pub Vec<Event>);
+
+impl Recorder {
+    pub fn values(&self, name: &str) -> Vec<f64> {
+        self.0.iter().filter_map(|event| event.value(name)).collect()
+    }
+}
+
+impl Observer for Recorder {
+    fn start(&mut self, _run: &RunInfo) -> bert_core::Result<()> {
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event) -> bert_core::Result<()> {
+        self.0.push(event.clone());
+        Ok(())
+    }
+
+    fn finish(&mut self) -> bert_core::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! `bert pretrain` as people run it: from text to a checkpoint, stopped, killed and taken up again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use tempfile::TempDir;
+
+fn bert() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bert"));
+    command.env_remove("BERT_DEVICE").stdin(Stdio::null());
+    if let Ok(devices) = std::env::var("BERT_TEST_DEVICES") {
+        // The command's own choice could be a GPU, whose sums are not the same in every run.
+        let cpu = devices.split(',').find(|label| !label.starts_with("wgpu"));
+        command.env("BERT_DEVICE", cpu.expect("a CPU device to test on"));
+    }
+    command
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// A corpus with a vocabulary and the sizes of a very small model.
+struct Workshop {
+    dir: TempDir,
+}
+
+impl Workshop {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let words = [
+            "river", "stone", "green", "quick", "letter", "window", "garden", "walks", "sees", "old",
+            "under", "the", "a", "bright", "morning", "sings", "house", "friend",
+        ];
+        let mut text = String::new();
+        for _ in 0..60 {
+            for _ in 0..random.random_range(2..9) {
+                for _ in 0..random.random_range(3..10) {
+                    text.push_str(words[random.random_range(0..words.len())]);
+                    text.push(' ');
+                }
+                text.push_str(".\n");
+            }
+            text.push('\n');
+        }
+        fs::write(dir.path().join("corpus.txt"), text).unwrap();
+        let config = r#"{"vocab_size": 1, "hidden_size": 24, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 64}"#;
+        fs::write(dir.path().join("config.json"), config).unwrap();
+        let workshop = Self { dir };
+        succeed(
+            bert()
+                .args(["pretrain", "vocab", "--size", "80", "--input"])
+                .arg(workshop.path("corpus.txt"))
+                .arg("--output")
+                .arg(workshop.path("vocab")),
+        );
+        workshop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A run of `steps` steps into `output`, with dropout.
+    fn train(&self, output: &str, steps: usize) -> Command {
+        let mut command = bert();
+        command
+            .args(["pretrain", "train", "--layout", "lines", "--recipe", "google", "--lr", "1e-3"])
+            .args(["--seq-length", "32", "--batch-size", "4", "--accumulate", "2", "--warmup", "3"])
+            .args(["--log-every", "1", "--checkpoint-every", "3", "--eval-every", "50"])
+            .args(["--held-out", "0.1", "--no-dashboard", "--steps", &steps.to_string()])
+            .arg("--corpus")
+            .arg(self.path("corpus.txt"))
+            .arg("--tokenizer")
+            .arg(self.path("vocab"))
+            .arg("--config")
+            .arg(self.path("config.json"))
+            .arg("--output")
+            .arg(self.path(output));
+        command
+    }
+
+    fn weights(&self, output: &str) -> Vec<u8> {
+        fs::read(self.path(output).join("model.safetensors")).unwrap()
+    }
+
+    /// The metrics without the times.
+    fn metrics(&self, output: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.path(output).join("metrics.jsonl")).unwrap();
+        text.lines()
+            .map(|line| {
+                let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
+                let event = event.as_object_mut().unwrap();
+                for name in ["elapsed_s", "tokens_per_second", "data_wait"] {
+                    event.shift_remove(name);
+                }
+                serde_json::to_string(event).unwrap()
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn killed_twenty_times_a_run_ends_as_the_uninterrupted_one() {
+    let workshop = Workshop::new();
+    let steps = 240;
+    succeed(&mut workshop.train("whole", steps));
+
+    let mut random = ChaCha8Rng::seed_from_u64(17);
+    let mut kills = 0;
+    while kills < 20 {
+        let mut child = workshop
+            .train("killed", steps)
+            .arg("--resume")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Growing patience, so that even a slow machine gets past its start now and then.
+        sleep(Duration::from_millis(random.random_range(20..250) + 10 * kills));
+        match child.try_wait().unwrap() {
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills += 1;
+            }
+            Some(status) => {
+                assert!(status.success(), "{status}");
+                // Done before all kills: begin again, further kills must hit a run that works.
+                fs::remove_dir_all(workshop.path("killed")).unwrap();
+            }
+        }
+    }
+    succeed(workshop.train("killed", steps).arg("--resume"));
+
+    assert_eq!(workshop.weights("killed"), workshop.weights("whole"));
+    assert_eq!(workshop.metrics("killed"), workshop.metrics("whole"));
+    let names: Vec<_> = fs::read_dir(workshop.path("killed").join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_checkpoint_and_resume_goes_on() {
+    let workshop = Workshop::new();
+    let child = workshop
+        .train("run", 100_000)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let metrics = workshop.path("run").join("metrics.jsonl");
+    while fs::metadata(&metrics).map_or(0, |file| file.len()) == 0 {
+        sleep(Duration::from_millis(20));
+    }
+    succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("--resume"), "{stderr}");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let step = summary["step"].as_u64().unwrap();
+    assert_eq!(summary["finished"], false);
+    let checkpoint = format!("step-{step:08}");
+    assert!(workshop.path("run/checkpoints").join(checkpoint).is_dir());
+
+    // Another length is another run.
+    let output = workshop.train("run", 50).arg("--resume").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && stderr.contains("other settings"), "{stderr}");
+    // And without --resume nothing is overwritten.
+    let output = workshop.train("run", 100_000).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && stderr.contains("--resume"), "{stderr}");
+}
+
+#[test]
+fn prepared_instances_train_and_long_sequences_follow_short_ones() {
+    let workshop = Workshop::new();
+    let instances = workshop.path("instances");
+    succeed(
+        bert()
+            .args(["pretrain", "prepare", "--max-seq-length", "32", "--dupe-factor", "2", "--input"])
+            .arg(workshop.path("corpus.txt"))
+            .arg("--tokenizer")
+            .arg(workshop.path("vocab"))
+            .arg("--output")
+            .arg(&instances),
+    );
+    let shown = succeed(bert().args(["pretrain", "inspect", "--json"]).arg(&instances));
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert!(shown.is_object(), "{shown}");
+
+    succeed(
+        bert()
+            .args(["pretrain", "train", "--no-dashboard", "--steps", "6", "--batch-size", "4"])
+            .args(["--seq-length", "32", "--no-next-sentence", "--mask-per-token", "--whole-word"])
+            .args(["--long-steps", "3", "--long-seq-length", "64", "--layout", "lines"])
+            .arg("--corpus")
+            .arg(workshop.path("corpus.txt"))
+            .arg("--tokenizer")
+            .arg(workshop.path("vocab"))
+            .arg("--config")
+            .arg(workshop.path("config.json"))
+            .arg("--output")
+            .arg(workshop.path("long")),
+    );
+    let config = fs::read_to_string(workshop.path("long/config.json")).unwrap();
+    assert!(config.contains("BertForMaskedLM"), "{config}");
+
+    succeed(
+        bert()
+            .args(["pretrain", "train", "--no-dashboard", "--steps", "4", "--batch-size", "4"])
+            .args(["--seq-length", "32", "--layout", "lines"])
+            .arg("--instances")
+            .arg(&instances)
+            .arg("--validation")
+            .arg(workshop.path("corpus.txt"))
+            .arg("--tokenizer")
+            .arg(workshop.path("vocab"))
+            .arg("--config")
+            .arg(workshop.path("config.json"))
+            .arg("--output")
+            .arg(workshop.path("static")),
+    );
+    assert!(report_is_self_contained(&workshop.path("static/report.html")));
+
+    // What was trained is measured, and trained further.
+    let measured = succeed(
+        bert()
+            .args(["pretrain", "eval", "--json", "--seq-length", "32", "--layout", "lines", "--corpus"])
+            .arg(workshop.path("corpus.txt"))
+            .arg("--model")
+            .arg(workshop.path("static")),
+    );
+    let measured: serde_json::Value = serde_json::from_slice(&measured.stdout).unwrap();
+    assert!(measured["perplexity"].as_f64().unwrap() > 1.0, "{measured}");
+    succeed(
+        bert()
+            .args(["pretrain", "train", "--no-dashboard", "--steps", "2", "--batch-size", "4"])
+            .args(["--seq-length", "32", "--layout", "lines", "--corpus"])
+            .arg(workshop.path("corpus.txt"))
+            .arg("--init")
+            .arg(workshop.path("static"))
+            .arg("--output")
+            .arg(workshop.path("continued")),
+    );
+}
+
+fn report_is_self_contained(path: &Path) -> bool {
+    let page = fs::read_to_string(path).unwrap();
+    page.contains("<svg") && !page.contains("src=\"http") && !page.contains("href=\"http")
+}
