@@ -14,7 +14,7 @@ mod save;
 pub use encode::TextInput;
 pub use encoding::Encoding;
 pub use options::{EncodeOptions, SpecialTokens, TokenizerOptions, Truncation};
-pub use pieces::{PieceCache, PieceEncoder};
+pub use pieces::{PieceCache, PieceEncoder, independent_runs};
 
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;

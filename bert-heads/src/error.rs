@@ -204,7 +204,7 @@ pub enum Error {
         /// Where it is.
         place: Place,
         /// What is wrong with it.
-        fault: RowFault,
+        fault: Box<RowFault>,
     },
     /// A data file without a single row that can be used.
     #[error("{} holds no example: {reason}", path.display())]

@@ -25,7 +25,7 @@ fn text() -> String {
     for line in 0..600 {
         for _ in 0..7 {
             for _ in 0..=next(3) {
-                text += syllables[(next(11) * next(11) / 11) as usize];
+                text += syllables[(next(12) * next(12) / 12) as usize];
             }
             text.push(' ');
         }

@@ -23,8 +23,8 @@ const MOST_REMEMBERED: usize = 1 << 17;
 #[derive(Clone, Debug)]
 pub struct PieceEncoder {
     inner: Tokenizer,
-    /// Whether text may be cut at spaces before it is normalised, without a change to the outcome.
-    by_words: bool,
+    /// Whether [`independent_runs`] holds of the tokenizer, and if so, whether of ideographs too.
+    runs: Option<bool>,
 }
 
 /// What a [`PieceEncoder`] remembers of the words it has seen; one for each thread.
@@ -33,21 +33,47 @@ pub struct PieceEncoder {
 #[derive(Debug, Default)]
 pub struct PieceCache(HashMap<Box<str>, Box<[u32]>>);
 
+/// Parts of a text that give the same words alone as they give together, under BERT's normalizer
+/// and splitter: what stands between spaces, and with `ideographs` (if Chinese characters become
+/// words) each ideograph and what stands between them.
+///
+/// The normalizer works on single characters, and neither spaces nor ideographs ever join others.
+/// Other white space may be a control character, which is dropped and parts nothing.
+pub fn independent_runs(text: &str, ideographs: bool) -> impl Iterator<Item = &str> {
+    text.split(' ').flat_map(move |mut rest| {
+        std::iter::from_fn(move || {
+            let first = rest.chars().next()?;
+            let end = match ideographs {
+                true if is_ideograph(first) => first.len_utf8(),
+                true => rest.find(is_ideograph).unwrap_or(rest.len()),
+                false => rest.len(),
+            };
+            let (run, behind) = rest.split_at(end);
+            rest = behind;
+            Some(run)
+        })
+    })
+}
+
+/// Ideographs by far the most; rare ones may be left in a run.
+fn is_ideograph(c: char) -> bool {
+    matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{3400}'..='\u{4dbf}')
+}
+
 impl BertTokenizer {
     /// An encoder for running text.
     pub fn piece_encoder(&self) -> PieceEncoder {
-        // BERT's normalizer works on single characters and its splitter parts at spaces; those of
-        // another tokenizer.json may look at more.
-        let by_words = matches!(
-            self.inner.get_normalizer(),
-            Some(NormalizerWrapper::BertNormalizer(_))
-        ) && matches!(
-            self.inner.get_pre_tokenizer(),
-            Some(PreTokenizerWrapper::BertPreTokenizer(_))
-        );
+        // Those of another tokenizer.json may look at more than single characters.
+        let runs = match (self.inner.get_normalizer(), self.inner.get_pre_tokenizer()) {
+            (
+                Some(NormalizerWrapper::BertNormalizer(normalizer)),
+                Some(PreTokenizerWrapper::BertPreTokenizer(_)),
+            ) => Some(normalizer.handle_chinese_chars),
+            _ => None,
+        };
         PieceEncoder {
             inner: self.inner.clone(),
-            by_words,
+            runs,
         }
     }
 
@@ -70,12 +96,10 @@ impl PieceEncoder {
     /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the model of a `tokenizer.json` refuses the
     /// text.
     pub fn encode(&self, text: &str, cache: &mut PieceCache, ids: &mut Vec<u32>) -> Result<()> {
-        if !self.by_words {
+        let Some(ideographs) = self.runs else {
             return self.encode_anew(text, ids);
-        }
-        // Only at the space itself: other white space may be a control character, which the
-        // normalizer drops rather than parts at.
-        for word in text.split(' ').filter(|word| !word.is_empty()) {
+        };
+        for word in independent_runs(text, ideographs) {
             if word.len() > LONGEST_REMEMBERED {
                 self.encode_anew(word, ids)?;
             } else if let Some(known) = cache.0.get(word) {
@@ -145,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn cutting_at_spaces_changes_nothing() {
+    fn cutting_into_runs_changes_nothing() {
         let texts = [
             "",
             "   ",
@@ -154,6 +178,7 @@ mod tests {
             "the\u{b}cat the\u{85}cat a\u{0}b a\u{200b}b a\u{ad}b \u{fffd} b\u{feff}",
             "e\u{301} \u{301}e é É e \u{301} \u{327}\u{301}",
             "孙亮the孙 亮 ＡＢ the。cat",
+            "孙\u{301}亮\u{327}e\u{301}孙，“亮！”㐀a\u{0}亮b\u{f900}\u{20000}a亮é",
             "ΣΑΣ σς ΟΔΟΣ İ ı I\u{307} \u{307}",
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab the",
             "--- ... .the. [the] 'cat'",
@@ -173,6 +198,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn runs_end_at_spaces_and_ideographs() {
+        let runs = |ideographs| independent_runs(" a孙亮 b，c  亮", ideographs).collect::<Vec<_>>();
+        assert_eq!(runs(true), ["a", "孙", "亮", "b，c", "亮"]);
+        assert_eq!(runs(false), ["a孙亮", "b，c", "亮"]);
     }
 
     #[test]

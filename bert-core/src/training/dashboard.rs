@@ -119,10 +119,9 @@ impl Dashboard {
 
     /// Leaves the screen and says on the ordinary one what is worth keeping.
     fn close(&mut self) {
-        let Some(screen) = self.screen.get_mut().take() else {
-            return;
-        };
-        if screen.close() == End::Killed {
+        if let Some(screen) = self.screen.get_mut().take()
+            && screen.close() == End::Killed
+        {
             self.killed.set(true);
         }
         self.summary();
@@ -156,11 +155,8 @@ impl Observer for Dashboard {
         if event.split == Split::Evaluation {
             self.evaluation = Some(event.clone());
         }
-        let position = self.lines.position();
+        let position = self.lines.position(event.step);
         self.draw(|screen| screen.show(event, &position));
-        if !self.is_open() {
-            self.summary();
-        }
         Ok(())
     }
 
@@ -182,9 +178,6 @@ impl Observer for Dashboard {
     }
 
     fn finish(&mut self) -> Result<()> {
-        if !self.is_open() {
-            return self.lines.finish();
-        }
         self.close();
         Ok(())
     }
@@ -192,9 +185,40 @@ impl Observer for Dashboard {
 
 impl Drop for Dashboard {
     fn drop(&mut self) {
-        // A panic has left the screen already, through the renderer's hook.
         if !std::thread::panicking() {
             self.close();
+        } else if let Some(screen) = self.screen.get_mut().take() {
+            screen.abandon();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dashboard_needs_a_terminal() {
+        // Under a test harness one of the three streams may be a terminal, but hardly all.
+        let Some(obstacle) = obstacle() else { return };
+        assert!(!obstacle.is_empty());
+        let error = follow(DashboardMode::On).err().unwrap().to_string();
+        assert!(
+            error.contains(&obstacle) && error.contains("plain lines"),
+            "{error}"
+        );
+        assert!(follow(DashboardMode::Auto).is_ok());
+        assert!(follow(DashboardMode::Off).is_ok());
+    }
+
+    #[test]
+    fn without_a_screen_it_speaks_in_lines() {
+        let mut dashboard = Dashboard::new();
+        dashboard.message("nothing was opened yet");
+        assert!(!dashboard.wants_to_stop());
+        dashboard.interrupter.stop(None);
+        assert!(dashboard.wants_to_stop());
+        dashboard.finish().unwrap();
+        restore_terminal();
     }
 }

@@ -89,14 +89,11 @@ impl PlainProgress {
         }
     }
 
-    /// Steps done of all, and the time left: "120/1000, 5 min 3 s left".
-    pub(super) fn position(&self) -> String {
-        let Some(pace) = &self.pace else {
-            return String::new();
-        };
-        match pace.seconds_left() {
-            Some(seconds) => format!("{}, {} left", pace.steps(), quantity::duration(seconds)),
-            None => pace.steps(),
+    /// Where in the run a step is: "120/1000, 5 min 3 s left".
+    pub(super) fn position(&self, step: u64) -> String {
+        match &self.pace {
+            Some(pace) => pace.position(step),
+            None => step.to_string(),
         }
     }
 
@@ -136,7 +133,7 @@ impl PlainProgress {
 
     fn training_line(&self, event: &Event) -> String {
         let (mut first, mut task, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, value) in numbers(event) {
+        for (name, value) in quantity::numbers(event) {
             let part = part(name, value);
             match name {
                 "loss" => first.push(part),
@@ -147,12 +144,12 @@ impl PlainProgress {
             }
         }
         let parts: Vec<_> = [first, task, rest].into_iter().flatten().collect();
-        format!("step {}  {}", self.position(), parts.join("  "))
+        format!("step {}  {}", self.position(event.step), parts.join("  "))
     }
 
     /// A line with everything that was measured on held-out data.
     pub(super) fn evaluation(&mut self, event: &Event) {
-        let parts: Vec<_> = numbers(event)
+        let parts: Vec<_> = quantity::numbers(event)
             .map(|(name, value)| part(name, value))
             .collect();
         let (before, after) = self.bold();
@@ -216,12 +213,6 @@ impl Observer for PlainProgress {
         }
         Ok(())
     }
-}
-
-/// The numbers of an event, in its order.
-fn numbers(event: &Event) -> impl Iterator<Item = (&str, f64)> {
-    let values = event.values.iter();
-    values.filter_map(|(name, value)| Some((name.as_str(), quantity::number(value)?)))
 }
 
 /// A number with its name or unit.

@@ -2,18 +2,26 @@
 
 use serde_json::Value;
 
+use super::Event;
+
 /// Parts of names that are abbreviations.
 const ABBREVIATIONS: [&str; 9] = ["mlm", "nsp", "sop", "f1", "em", "auc", "mcc", "mse", "id"];
 
 /// Parts of names whose quantity is better when it is smaller.
 const SMALLER_IS_BETTER: [&str; 5] = ["loss", "perplexity", "error", "mse", "wait"];
 
-/// The number in a field of an [`Event`](super::Event): NaN for `null`, which is how JSON writes what is not finite.
+/// The number in a field of an [`Event`]: NaN for `null`, which is how JSON writes what is not finite.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Null => Some(f64::NAN),
         other => other.as_f64(),
     }
+}
+
+/// The numbers of an event, in its order.
+pub(super) fn numbers(event: &Event) -> impl Iterator<Item = (&str, f64)> {
+    let values = event.values.iter();
+    values.filter_map(|(name, value)| Some((name.as_str(), number(value)?)))
 }
 
 /// A heading: "MLM accuracy" for `mlm_accuracy`.
@@ -63,11 +71,11 @@ pub(super) fn smaller_is_better(name: &str) -> bool {
 pub(super) fn text(name: &str, value: f64) -> String {
     match name {
         _ if !value.is_finite() => "not finite".to_owned(),
+        _ if value == 0.0 => "0".to_owned(),
         "learning_rate" => format!("{value:.2e}"),
         "tokens_per_second" => with_prefix(value),
         "data_wait" if value < 0.01 => format!("{:.1} %", value * 100.0),
         "data_wait" => format!("{:.0} %", value * 100.0),
-        _ if value == 0.0 => "0".to_owned(),
         _ if value.abs() < 1e-3 || value.abs() >= 1e15 => format!("{value:.2e}"),
         _ if value.fract() == 0.0 => format!("{value:.0}"),
         _ if value.abs() >= 1e4 => format!("{value:.1}"),
@@ -131,6 +139,7 @@ mod tests {
     fn values_have_their_units() {
         assert_eq!(text("learning_rate", 9.8e-5), "9.80e-5");
         assert_eq!(text("tokens_per_second", 12_345.6), "12.3k");
+        assert_eq!(text("learning_rate", 0.0), "0");
         assert_eq!(text("data_wait", 0.031), "3 %");
         assert_eq!(text("data_wait", 0.0012), "0.1 %");
         assert_eq!(text("loss", 5.432_14), "5.4321");

@@ -5,6 +5,8 @@ pub mod chart;
 mod curves;
 mod markup;
 mod page;
+mod series;
+mod summary;
 mod thin;
 
 use std::path::PathBuf;

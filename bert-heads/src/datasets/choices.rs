@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use super::bad_rows::BadRows;
+use super::cells::{Cells, Key, quoted};
 use super::columns::Column;
 use super::example::ChoiceExample;
 use super::examples::{Examples, Row};
 use super::fault::{Place, RowFault, shown};
 use super::layout::Layout;
-use super::table::{Cells, Key, Table, TableRow, quoted};
+use super::table::{Table, TableRow};
 use super::text::Targets;
 use crate::error::{Error, Result};
 
@@ -146,23 +147,15 @@ pub fn read_choices(
 ) -> Result<Examples<ChoiceExample>> {
     let path = path.as_ref();
     let mut table = Table::open(path, &format.layout)?;
-    let keys = match table.is_blank() {
-        true => None,
-        false => Some(Keys::find(path, &table, format)?),
-    };
+    let keys = Keys::find(path, &table, format)?;
     let rows = std::iter::from_fn(move || {
         let TableRow { line, cells } = match table.next() {
             Ok(row) => row?,
             Err(error) => return Some(Row::Failed(error)),
         };
-        Some(match (cells, &keys) {
-            (Err(fault), _) => Row::Bad(Place::Line(line), fault),
-            // Without keys no row is good.
-            (Ok(_), None) => Row::Unlabelled,
-            (Ok(cells), Some(keys)) => match keys.example(line, cells) {
-                Ok(example) => Row::Example(example),
-                Err(fault) => Row::Bad(Place::Line(line), fault),
-            },
+        Some(match cells.and_then(|cells| keys.example(line, cells)) {
+            Ok(example) => Row::Example(example),
+            Err(fault) => Row::Bad(Place::Line(line), fault),
         })
     });
     Ok(Examples::new(path, bad_rows, rows))
@@ -190,6 +183,12 @@ impl Keys {
         let columns = match (&format.columns, table.names()) {
             (Some(columns), _) => columns.clone(),
             (None, Some(names)) => ChoiceColumns::discover(names).map_err(refuse)?,
+            (None, None) if table.is_blank() => ChoiceColumns {
+                context: Column::named("context"),
+                question: None,
+                choices: ChoiceTexts::List(Column::named("choices")),
+                label: Some(Column::named("label")),
+            },
             (None, None) => {
                 let reason = "the file is read without a header: say which columns to read";
                 return Err(refuse(reason.to_owned()));

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use super::table::quoted;
+use super::cells::quoted;
 use crate::error::{Error, Result};
 
 /// A column by name, or by number where a file has no header.

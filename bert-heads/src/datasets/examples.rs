@@ -101,7 +101,7 @@ impl<T> Iterator for Examples<T> {
                 Some(Row::Bad(place, fault)) => Error::BadRow {
                     path: self.path.clone(),
                     place,
-                    fault,
+                    fault: fault.into(),
                 },
                 Some(Row::Failed(error)) => error,
                 None if self.report.examples > 0 => {

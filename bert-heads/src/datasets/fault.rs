@@ -112,7 +112,7 @@ pub enum RowFault {
         tags: usize,
     },
     /// A tag that its scheme does not allow where it is.
-    #[error("tag `{tag}` of word {word} breaks the scheme {scheme}: {reason}")]
+    #[error("tag `{tag}` of word {word} does not fit {scheme}: {reason}")]
     Tag {
         /// As in the file.
         tag: String,
@@ -204,10 +204,13 @@ fn elsewhere(instead: Option<usize>) -> String {
 /// The beginning of a text, short enough for a message of one line.
 pub(super) fn shown(text: &str) -> String {
     const SHOWN: usize = 40;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    let mut characters = text.chars();
+    let mut short: String = characters.by_ref().take(SHOWN).map(visible).collect();
+    if characters.next().is_some() {
+        short.push('…');
     }
+    short
 }
 
 #[cfg(test)]
@@ -228,6 +231,7 @@ mod tests {
     #[test]
     fn long_texts_are_cut_at_characters() {
         assert_eq!(shown(&"字".repeat(40)), "字".repeat(40));
+        assert_eq!(shown("two\nlines"), "two lines");
         assert_eq!(shown(&"字".repeat(41)), "字".repeat(40) + "…");
     }
 }

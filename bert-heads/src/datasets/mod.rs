@@ -28,6 +28,7 @@
 //! ```
 
 mod bad_rows;
+mod cells;
 mod choices;
 mod columns;
 mod delimited;

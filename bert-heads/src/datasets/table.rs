@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::cells::{Cells, Key, kind, quoted};
 use super::columns::Column;
 use super::delimited::{Record, Records};
-use super::fault::{RowFault, shown};
+use super::fault::{Place, RowFault};
 use super::layout::{Delimited, Layout};
 use super::lines::{DataLine, DataLines};
 use crate::error::{Error, Result};
@@ -35,21 +36,6 @@ enum Rows {
 pub(super) struct TableRow {
     pub(super) line: usize,
     pub(super) cells: Result<Cells, RowFault>,
-}
-
-/// The values of a row.
-pub(super) enum Cells {
-    Fields(Vec<String>),
-    Object(Map<String, Value>),
-}
-
-/// A column of a particular file.
-#[derive(Clone, Debug)]
-pub(super) struct Key {
-    /// Its name, or its number where there are no names.
-    pub(super) name: String,
-    /// Its place among the fields, counted from 0; unused for JSON.
-    index: usize,
 }
 
 impl Table {
@@ -95,8 +81,8 @@ impl Table {
             Ok(Cells::Object(_)) => Ok(()),
             Err(fault) => Err(Error::BadRow {
                 path: self.path.clone(),
-                place: super::Place::Line(line),
-                fault,
+                place: Place::Line(line),
+                fault: fault.into(),
             }),
         }
     }
@@ -268,124 +254,4 @@ fn category(error: &serde_json::Error) -> String {
         Some(end) => text[..end].to_owned(),
         None => text,
     }
-}
-
-impl Cells {
-    /// A text that is not blank, as it stands in the file.
-    pub(super) fn text(&mut self, key: &Key) -> Result<String, RowFault> {
-        let text = match self.take(key)? {
-            Value::String(text) => text,
-            other => return Err(wrong_type(key, "a text", &other)),
-        };
-        match text.trim().is_empty() {
-            true => Err(blank(key)),
-            false => Ok(text),
-        }
-    }
-
-    /// A word or number without the spaces around it; not blank.
-    pub(super) fn word(&mut self, key: &Key) -> Result<String, RowFault> {
-        let value = self.take(key)?;
-        let word = word(&value).ok_or_else(|| wrong_type(key, "a word or number", &value))?;
-        match word.is_empty() {
-            true => Err(blank(key)),
-            false => Ok(word),
-        }
-    }
-
-    /// A finite number.
-    pub(super) fn number(&mut self, key: &Key) -> Result<f64, RowFault> {
-        let text = self.word(key)?;
-        match text.parse() {
-            Ok(number) if f64::is_finite(number) => Ok(number),
-            _ => Err(RowFault::NotANumber {
-                column: key.name.clone(),
-                text: shown(&text),
-            }),
-        }
-    }
-
-    /// Words, from a list or, given a separator, from a text; those that are blank are left out of a
-    /// text and kept in a list.
-    pub(super) fn words(
-        &mut self,
-        key: &Key,
-        separator: Option<char>,
-    ) -> Result<Vec<String>, RowFault> {
-        let value = self.take(key)?;
-        let words = match (&value, separator) {
-            (Value::Array(values), _) => values.iter().map(word).collect(),
-            (Value::String(text), Some(separator)) => {
-                let words = text.split(separator).map(str::trim);
-                Some(
-                    words
-                        .filter(|word| !word.is_empty())
-                        .map(str::to_owned)
-                        .collect(),
-                )
-            }
-            _ => None,
-        };
-        words.ok_or_else(|| wrong_type(key, "a list of words", &value))
-    }
-
-    fn take(&mut self, key: &Key) -> Result<Value, RowFault> {
-        let value = match self {
-            Self::Fields(fields) => fields
-                .get_mut(key.index)
-                .map(std::mem::take)
-                .map(Value::from),
-            Self::Object(object) => object.get_mut(&key.name).map(Value::take),
-        };
-        match value {
-            None | Some(Value::Null) => Err(RowFault::MissingColumn {
-                column: key.name.clone(),
-            }),
-            Some(value) => Ok(value),
-        }
-    }
-}
-
-fn word(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        _ => None,
-    }
-}
-
-fn blank(key: &Key) -> RowFault {
-    RowFault::Blank {
-        column: key.name.clone(),
-    }
-}
-
-fn wrong_type(key: &Key, expected: &'static str, found: &Value) -> RowFault {
-    RowFault::WrongType {
-        column: key.name.clone(),
-        expected,
-        found: kind(found).to_owned(),
-    }
-}
-
-/// What a value is, with its article.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// Names in a message.
-pub(super) fn quoted(names: &[String]) -> String {
-    let names: Vec<String> = names
-        .iter()
-        .map(|name| format!("`{}`", shown(name)))
-        .collect();
-    names.join(", ")
 }

@@ -1,36 +1,41 @@
 //! From any tag scheme to IOB2, the one that models are trained on.
 
-use super::fault::RowFault;
+use super::fault::{RowFault, shown};
 use crate::metrics::{Scheme, TagReading, entities};
 
 /// The same entities in IOB2: `B` at every start, `I` inside (BERT §5.3 trains on such tags).
 ///
+/// With [`TagReading::Lenient`] every tag belongs to an entity: sentences that were cut inside of
+/// one, as in MSRA, begin with a new one.
+///
 /// # Errors
 ///
-/// [`RowFault::Tag`] naming the first tag that belongs to no entity of the scheme, such as `I-PER`
-/// after `O` in IOB2 or `M` without `B` in BMES. IOB1 allows `I` anywhere, so that tags which break
-/// IOB2 only there can be read as IOB1.
-pub fn to_iob2(tags: &[impl AsRef<str>], scheme: Scheme) -> Result<Vec<String>, RowFault> {
+/// [`RowFault::Tag`] naming the first tag that the reading does not know or, if it is strict, that
+/// belongs to no entity of the scheme, such as `I-PER` after `O` in IOB2 or `M` without `B` in BMES.
+pub fn to_iob2(tags: &[impl AsRef<str>], reading: TagReading) -> Result<Vec<String>, RowFault> {
+    let (known, name): (&[Scheme], _) = match &reading {
+        TagReading::Strict(scheme) => (std::slice::from_ref(scheme), scheme.name()),
+        TagReading::Lenient => (&Scheme::ALL, "any scheme"),
+    };
     let fault = |word: usize, reason| RowFault::Tag {
-        tag: super::fault::shown(tags[word].as_ref()),
+        tag: shown(tags[word].as_ref()),
         word: word + 1,
-        scheme: scheme.name(),
+        scheme: name,
         reason,
     };
-    if let Some(word) = tags.iter().position(|tag| !fits(tag.as_ref(), scheme)) {
-        return Err(fault(
-            word,
-            "a tag is O, or a letter of the scheme before `-` and a label",
-        ));
+    let fits = |tag: &str| known.iter().any(|scheme| fits(tag, *scheme));
+    if let Some(word) = tags.iter().position(|tag| !fits(tag.as_ref())) {
+        let reason = "a tag is O, or a letter of the scheme, alone or before `-` and a label";
+        return Err(fault(word, reason));
     }
-    // What the reading of seqeval makes of broken IOB1 is that scheme's own definition: a change of
-    // label begins an entity, and so does B.
-    let reading = match scheme {
-        Scheme::Iob1 => TagReading::Lenient,
-        _ => TagReading::Strict(scheme),
+    let bounds = match reading {
+        // The lenient reading is the very definition of IOB1: a change of label begins an entity,
+        // and so does B.
+        TagReading::Strict(Scheme::Iob1) => TagReading::Lenient,
+        other => other,
     };
     // The tags fit, so that they can be read.
-    let found = entities(tags, reading).unwrap_or_default();
+    let found = entities(tags, bounds).unwrap_or_default();
 
     let mut converted = vec![None; tags.len()];
     for entity in found {
@@ -46,10 +51,10 @@ pub fn to_iob2(tags: &[impl AsRef<str>], scheme: Scheme) -> Result<Vec<String>, 
         .map(|(word, tag)| match tag {
             Some(tag) => Ok(tag),
             None if tags[word].as_ref() == "O" => Ok("O".to_owned()),
-            None if scheme == Scheme::Iob2 => {
-                Err(fault(word, "B must come first; IOB1 would allow it"))
-            }
-            None => Err(fault(word, "it belongs to no whole entity")),
+            None => Err(fault(
+                word,
+                "it belongs to no whole entity; a lenient reading would make one of it",
+            )),
         })
         .collect()
 }
@@ -70,9 +75,9 @@ fn fits(tag: &str, scheme: Scheme) -> bool {
 mod tests {
     use super::*;
 
-    fn convert(tags: &str, scheme: Scheme) -> Result<String, RowFault> {
+    fn convert(tags: &str, reading: TagReading) -> Result<String, RowFault> {
         let tags: Vec<&str> = tags.split_whitespace().collect();
-        to_iob2(&tags, scheme).map(|tags| tags.join(" "))
+        to_iob2(&tags, reading).map(|tags| tags.join(" "))
     }
 
     #[test]
@@ -102,7 +107,11 @@ mod tests {
             ),
             (Scheme::Iob2, "", ""),
         ] {
-            assert_eq!(convert(tags, scheme).unwrap(), expected, "{tags}");
+            assert_eq!(
+                convert(tags, TagReading::Strict(scheme)).unwrap(),
+                expected,
+                "{tags}"
+            );
         }
     }
 
@@ -119,10 +128,28 @@ mod tests {
             (Scheme::Iob1, "O-PER", 1),
             (Scheme::Iob1, "I-", 1),
         ] {
-            match convert(tags, scheme) {
+            match convert(tags, TagReading::Strict(scheme)) {
                 Err(RowFault::Tag { word: found, .. }) => assert_eq!(found, word, "{tags}"),
                 other => panic!("{tags}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_lenient_reading_makes_entities_of_broken_tags() {
+        for (tags, expected) in [
+            ("I-A I-A O I-B I-A", "B-A I-A O B-B B-A"),
+            ("M-A E-A O B-A M-A", "B-A I-A O B-A I-A"),
+            ("E-A S-A U-B W-B L-B", "B-A B-A B-B B-B B-B"),
+        ] {
+            assert_eq!(convert(tags, TagReading::Lenient).unwrap(), expected);
+        }
+        let fault = convert("O PER", TagReading::Lenient)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            fault.contains("`PER` of word 2 does not fit any scheme"),
+            "{fault}"
+        );
     }
 }

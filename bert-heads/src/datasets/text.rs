@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::bad_rows::BadRows;
+use super::cells::{Cells, Key, quoted};
 use super::columns::{Column, Columns, TargetColumn};
 use super::example::{Target, TextExample};
 use super::examples::{Examples, Row};
-use super::fault::{Place, RowFault};
+use super::fault::{Place, RowFault, shown};
 use super::layout::Layout;
-use super::table::{Cells, Key, Table, TableRow, quoted};
+use super::table::{Table, TableRow};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 
@@ -246,7 +247,7 @@ pub(super) fn check_label(label: &str, labels: Option<&Labels>) -> Result<(), Ro
                 known.push_str(&format!(" and {} more", names.len() - SHOWN));
             }
             Err(RowFault::UnknownLabel {
-                label: super::fault::shown(label),
+                label: shown(label),
                 known,
             })
         }
@@ -261,7 +262,7 @@ fn flag(cells: &mut Cells, key: &Key) -> Result<bool, RowFault> {
         other => Err(RowFault::WrongType {
             column: key.name.clone(),
             expected: "1 or 0, or true or false",
-            found: format!("`{}`", super::fault::shown(other)),
+            found: format!("`{}`", shown(other)),
         }),
     }
 }

@@ -49,7 +49,7 @@ fn read_batch(reader: &mut CorpusReader) -> Result<Vec<RawDocument>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::CorpusOptions;
+    use crate::corpus::{CorpusOptions, Layout};
 
     #[test]
     fn documents_come_back_in_order_and_once() {
@@ -62,7 +62,11 @@ mod tests {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         let inputs = [dir.path().to_owned()];
-        let reader = CorpusReader::new(&inputs, CorpusOptions::default()).unwrap();
+        let options = CorpusOptions {
+            layout: Layout::Lines,
+            ..Default::default()
+        };
+        let reader = CorpusReader::new(&inputs, options).unwrap();
         let first = |documents: &[RawDocument]| -> Result<Vec<String>> {
             let first = |d: &RawDocument| d.sentences().next().unwrap().to_owned();
             Ok(documents.iter().map(first).collect())

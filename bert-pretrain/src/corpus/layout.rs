@@ -13,9 +13,9 @@ use super::sentences;
 pub enum Layout {
     /// Whichever of the two the first 64 KiB of each file look like.
     ///
-    /// A file is [`Raw`](Self::Raw) if it is hard-wrapped (at least 95 of 100 lines no longer than
-    /// 100 characters, the middle one at least two thirds of that, and fewer than half of the lines
-    /// end as sentences do), if its lines hold more than 1.5 sentences on average, or if it has
+    /// A file is [`Raw`](Self::Raw) if it is hard-wrapped (95 of 100 lines are no longer than some
+    /// width between 20 and 100 characters, the middle one has at least two thirds of that width,
+    /// and fewer than half of the lines end as sentences do), if its lines hold more than 1.5 sentences on average, or if it has
     /// fewer than 1.5 lines between blank ones. Else it is [`Lines`](Self::Lines).
     #[default]
     Auto,
@@ -120,7 +120,7 @@ impl Look {
         lengths.sort_unstable();
         let at = |share: usize| lengths.get(lines * share / 100).copied().unwrap_or(0);
         let (middle, long) = (at(50), at(95));
-        let wrapped = long <= 100 && 3 * middle >= 2 * long && 2 * ended < lines;
+        let wrapped = (20..=100).contains(&long) && 3 * middle >= 2 * long && 2 * ended < lines;
         // The commonest number of blank lines parts paragraphs, one more parts chapters.
         let usual = (0..gaps.len()).rev().max_by_key(|blank| gaps[*blank]);
         Self {

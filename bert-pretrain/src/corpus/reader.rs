@@ -78,10 +78,10 @@ impl RawDocument {
 ///
 /// - [`Layout::Lines`]: at blank lines, and at 1 MiB.
 /// - [`Layout::Raw`]: at gaps of two blank lines and more, one more than commonly stand between the
-///   paragraphs of this file, and at headings ("Chapter 1", "BOOK II", "第三章"), once the document
-///   has 1 KiB; and in any case between paragraphs before it exceeds 16 KiB. A novel thus becomes
-///   many documents of consecutive text, and paragraphs with a blank line between them do not
-///   become documents of one sentence.
+///   paragraphs of this file, and at headings ("Chapter 1", "BOOK II", "第三章", "= Title =" of
+///   WikiText), once the document has 1 KiB; and in any case between paragraphs before it exceeds
+///   16 KiB. A novel thus becomes many documents of consecutive text, and paragraphs with a blank
+///   line between them do not become documents of one sentence.
 pub struct CorpusReader {
     inputs: std::vec::IntoIter<Input>,
     options: CorpusOptions,
@@ -268,8 +268,15 @@ impl File {
     }
 }
 
-/// Whether a paragraph is the heading of a chapter in English or Chinese.
+/// Whether a paragraph is the heading of a chapter in English or Chinese, or of a WikiText article.
 fn is_heading(paragraph: &str) -> bool {
+    let title = paragraph
+        .strip_prefix("= ")
+        .and_then(|rest| rest.strip_suffix(" ="));
+    if let Some(title) = title {
+        // "= = Section = =" is within an article.
+        return !title.starts_with('=');
+    }
     if paragraph.len() > LONGEST_HEADING {
         return false;
     }
@@ -312,6 +319,7 @@ mod tests {
             "PART IV: The End",
             "第三章",
             "第12回 宴",
+            "= Homarus gammarus =",
         ] {
             assert!(is_heading(heading), "{heading}");
         }
@@ -320,6 +328,7 @@ mod tests {
             "Chapter",
             "The first chapter",
             "第一次见面",
+            "= = Description = =",
             "第章",
             "Book II. is the one in which the hero comes to know what he had not known.",
             "",

@@ -1,8 +1,10 @@
 //! Training instances out of documents: segment pairs, masking, and the files that hold them.
 
 mod buckets;
+mod cache;
 mod instance;
 mod masking;
+mod options;
 mod pair;
 mod prepare;
 mod prepared;
@@ -14,8 +16,9 @@ mod vocabulary;
 
 pub use instance::{Instance, assemble};
 pub use masking::{MaskVocabulary, Masked, MaskingOptions, MaskingStrategy, mask_tokens};
+pub use options::PrepareOptions;
 pub use pair::{PairOptions, SegmentPair, pairs_from_document};
-pub use prepare::{PrepareOptions, PrepareProgress, prepare};
+pub use prepare::{PrepareProgress, prepare};
 pub use prepared::PreparedInstances;
 pub use random::stream;
 pub use statistics::InstanceStatistics;

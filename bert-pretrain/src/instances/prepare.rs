@@ -1,101 +1,30 @@
 //! Documents to files of instances, on all cores and in bounded memory.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use bert_core::Error as CoreError;
 use bert_core::tokenizer::BertTokenizer;
 use rand::RngExt;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::buckets::{Buckets, Run, sort_runs};
+use super::cache::DocumentCache;
 use super::instance::{segment_a_length, sequence};
 use super::pair::{Corpus, cut};
 use super::prepared::{Manifest, ShardEntry, is_shard_file, shard_file};
-use super::record::{MAX_SEQ_LENGTH, RecordFormat};
+use super::record::RecordFormat;
 use super::shard::{Header, ShardWriter, data_bytes};
 use super::{
-    Instance, MaskVocabulary, MaskingOptions, PairOptions, PreparedInstances, VocabularyIdentity,
-    mask_tokens, stream,
+    Instance, MaskVocabulary, PrepareOptions, PreparedInstances, VocabularyIdentity, mask_tokens,
+    stream,
 };
 use crate::corpus::{DocumentSource, TokenizedDocument};
 use crate::{Error, Result};
 
-/// Shards at most: every one is an open file to its reader.
-const MAX_SHARDS: usize = 256;
 /// Files that instances are scattered over, at least.
 const MIN_BUCKETS: usize = 64;
-
-/// How instances are prepared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PrepareOptions {
-    /// Segments.
-    pub pair: PairOptions,
-    /// Masks.
-    pub masking: MaskingOptions,
-    /// How often every document is gone through, with other pairs and masks each time; Google's
-    /// `dupe_factor`.
-    pub duplicates: usize,
-    /// Decides pairs, masks and order.
-    pub seed: u64,
-    /// Files to spread the instances over, from 1 to 256.
-    pub shards: usize,
-    /// Bytes of memory to work in, roughly; the result does not depend on it and does not record it.
-    #[serde(skip, default = "default_buffer")]
-    pub buffer: usize,
-}
-
-fn default_buffer() -> usize {
-    256 << 20
-}
-
-impl Default for PrepareOptions {
-    fn default() -> Self {
-        Self {
-            pair: PairOptions::default(),
-            masking: MaskingOptions::default(),
-            duplicates: 10,
-            seed: 12345,
-            shards: 1,
-            buffer: default_buffer(),
-        }
-    }
-}
-
-impl PrepareOptions {
-    /// Checks that every field is in its range.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidOption`] naming the field that is not.
-    pub fn check(&self) -> Result<()> {
-        self.pair.check()?;
-        self.masking.check()?;
-        let outside = |option, value: usize, expected| {
-            Err(Error::InvalidOption {
-                option,
-                value: value.to_string(),
-                expected,
-            })
-        };
-        if self.pair.max_seq_length > MAX_SEQ_LENGTH {
-            let length = self.pair.max_seq_length;
-            return outside("max_seq_length", length, "at most 65535 in prepared files");
-        }
-        if self.duplicates == 0 {
-            return outside("duplicates", 0, "at least 1");
-        }
-        if !(1..=MAX_SHARDS).contains(&self.shards) {
-            return outside("shards", self.shards, "from 1 to 256");
-        }
-        Ok(())
-    }
-}
 
 /// How far preparing has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,7 +197,7 @@ impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Maker<'_, S, P> 
             .try_for_each(|duplicate| self.duplicate(&document, index, duplicate))?;
         (self.progress)(PrepareProgress {
             documents: self.documents_done.fetch_add(1, Ordering::Relaxed) + 1,
-            total_documents: self.cache.documents.len(),
+            total_documents: self.cache.documents().len(),
             instances: self.instances_made.load(Ordering::Relaxed),
             written: 0,
         });
@@ -290,7 +219,7 @@ impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Maker<'_, S, P> 
         } = self.identity;
         let read = |other| self.cache.get(other);
         let corpus = Corpus {
-            len: self.cache.documents.len(),
+            len: self.cache.documents().len(),
             read: &read,
         };
         let mut random = stream(self.options.seed, &[duplicate as u64, index as u64]);
@@ -315,48 +244,5 @@ impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Maker<'_, S, P> 
         self.instances_made
             .fetch_add(pairs.len() as u64, Ordering::Relaxed);
         Ok(())
-    }
-}
-
-/// The documents that were read first, as many as there is room for.
-///
-/// Second segments come from anywhere with equal chance, so there is nothing to gain from exchanging
-/// one document for another.
-struct DocumentCache<'a, S: ?Sized> {
-    documents: &'a S,
-    room: usize,
-    used: AtomicUsize,
-    kept: RwLock<HashMap<usize, Arc<TokenizedDocument>>>,
-}
-
-impl<'a, S: DocumentSource + ?Sized> DocumentCache<'a, S> {
-    fn new(documents: &'a S, room: usize) -> Self {
-        Self {
-            documents,
-            room,
-            used: AtomicUsize::new(0),
-            kept: RwLock::default(),
-        }
-    }
-
-    fn get(&self, index: usize) -> Result<Arc<TokenizedDocument>> {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(document) = kept.get(&index) {
-            return Ok(Arc::clone(document));
-        }
-        drop(kept);
-        let document = Arc::new(self.documents.document(index)?);
-        let size: usize = document
-            .iter()
-            .map(|sentence| size_of_val(sentence) + size_of_val(sentence.as_slice()))
-            .sum();
-        // Two threads may both count a document: the room is then a little smaller.
-        if self.used.fetch_add(size, Ordering::Relaxed) + size <= self.room {
-            let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-            kept.insert(index, Arc::clone(&document));
-        } else {
-            self.used.fetch_sub(size, Ordering::Relaxed);
-        }
-        Ok(document)
     }
 }

@@ -2,41 +2,46 @@
 
 use std::collections::HashMap;
 
-use bert_core::tokenizer::TokenizerOptions;
+use bert_core::tokenizer::{TokenizerOptions, independent_runs};
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
 use crate::Result;
-use crate::corpus::RawDocument;
+use crate::corpus::{CorpusCounts, RawDocument};
 
-/// Longer runs without a space are seldom met twice.
+/// Longer runs are seldom met twice.
 const LONGEST_REMEMBERED: usize = 32;
 
 /// How often each word occurs.
 pub(super) type WordCounts = HashMap<String, u64>;
 
 /// Normalises text and parts it into words and punctuation marks as BERT's tokenizer does.
-pub(super) struct WordSplitter(BertNormalizer);
+pub(super) struct WordSplitter {
+    normalizer: BertNormalizer,
+    ideographs: bool,
+}
 
 impl WordSplitter {
     pub(super) fn new(options: &TokenizerOptions) -> Self {
-        Self(BertNormalizer::new(
-            true,
-            options.tokenize_chinese_chars,
-            options.strip_accents,
-            options.do_lower_case,
-        ))
+        Self {
+            normalizer: BertNormalizer::new(
+                true,
+                options.tokenize_chinese_chars,
+                options.strip_accents,
+                options.do_lower_case,
+            ),
+            ideographs: options.tokenize_chinese_chars,
+        }
     }
 
     /// Counts the words of a text.
     pub(super) fn count<'a>(&self, sentences: impl Iterator<Item = &'a str>) -> Result<WordCounts> {
         let mut words = WordCounts::new();
-        // Normalising is the slow part, so each run between spaces is normalised once. It works
-        // on single characters, and a space always parts words.
+        // Normalising is the slow part, so each run is normalised once.
         let mut runs: HashMap<&str, u64> = HashMap::new();
         for sentence in sentences {
-            for run in sentence.split(' ').filter(|run| !run.is_empty()) {
+            for run in independent_runs(sentence, self.ideographs) {
                 match run.len() <= LONGEST_REMEMBERED {
                     true => *runs.entry(run).or_default() += 1,
                     false => self.split(run, 1, &mut words)?,
@@ -52,7 +57,7 @@ impl WordSplitter {
     fn split(&self, text: &str, count: u64, words: &mut WordCounts) -> Result<()> {
         let mut split = PreTokenizedString::from(text);
         split
-            .normalize(|text| self.0.normalize(text))
+            .normalize(|text| self.normalizer.normalize(text))
             .and_then(|()| BertPreTokenizer.pre_tokenize(&mut split))
             .map_err(|source| bert_core::Error::Tokenizer {
                 reason: "cannot part a text into words".into(),
@@ -69,8 +74,8 @@ impl WordSplitter {
 pub(super) fn count_documents(
     splitter: &WordSplitter,
     documents: &[RawDocument],
-) -> Result<(WordCounts, crate::corpus::CorpusCounts)> {
-    let mut counts = crate::corpus::CorpusCounts::default();
+) -> Result<(WordCounts, CorpusCounts)> {
+    let mut counts = CorpusCounts::default();
     let sentences: Vec<&str> = documents
         .iter()
         .flat_map(|document| {

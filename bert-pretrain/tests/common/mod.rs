@@ -13,18 +13,18 @@ use bert_pretrain::objective::PreTrainingBatch;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-pub const UPDATES: usize = 20;
-pub const MICRO_BATCHES: usize = 2;
+pub(crate) const UPDATES: usize = 20;
+pub(crate) const MICRO_BATCHES: usize = 2;
 const SEQ: usize = 10;
 
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../bert-core/fixtures")
         .join(name)
 }
 
 /// Every tensor of a file of the curves as f64.
-pub fn tensors(name: &str) -> BTreeMap<String, Vec<f64>> {
+pub(crate) fn tensors(name: &str) -> BTreeMap<String, Vec<f64>> {
     let path = fixture("pretraining-curves").join(format!("{name}.safetensors"));
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -46,7 +46,7 @@ pub fn tensors(name: &str) -> BTreeMap<String, Vec<f64>> {
 }
 
 /// The updates of the curves, from `first` on.
-pub fn updates(first: usize, loss_epsilon: f64) -> Vec<Update<PreTrainingBatch>> {
+pub(crate) fn updates(first: usize, loss_epsilon: f64) -> Vec<Update<PreTrainingBatch>> {
     let batches = tensors("batches");
     let take = |name: &str, start: usize, count: usize| -> Vec<i64> {
         batches[name][start..start + count].iter().map(|&value| value as i64).collect()
@@ -85,7 +85,7 @@ pub fn updates(first: usize, loss_epsilon: f64) -> Vec<Update<PreTrainingBatch>>
 }
 
 /// The model that the curves start from, on `device` with autodiff.
-pub fn model(device: &Device) -> BertForPreTraining {
+pub(crate) fn model(device: &Device) -> BertForPreTraining {
     let checkpoint = Checkpoint::open(fixture("tiny-pretraining")).unwrap();
     let (model, report) =
         BertForPreTraining::from_checkpoint(&checkpoint, true, 0, device).unwrap();
@@ -94,17 +94,17 @@ pub fn model(device: &Device) -> BertForPreTraining {
 }
 
 /// The schedule of the curves.
-pub fn schedule(recipe: Recipe) -> Schedule {
+pub(crate) fn schedule(recipe: Recipe) -> Schedule {
     let peak = if recipe == Recipe::Nvidia { 1e-2 } else { 1e-3 };
     recipe.schedule(peak, 5, UPDATES as u64)
 }
 
 /// Remembers every event.
 #[derive(Default)]
-pub struct Recorder(pub Vec<Event>);
+pub(crate) struct Recorder(pub(crate) Vec<Event>);
 
 impl Recorder {
-    pub fn values(&self, name: &str) -> Vec<f64> {
+    pub(crate) fn values(&self, name: &str) -> Vec<f64> {
         self.0.iter().filter_map(|event| event.value(name)).collect()
     }
 }

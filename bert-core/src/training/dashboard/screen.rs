@@ -1,8 +1,10 @@
 //! Burn's terminal renderer, kept from panicking, hanging and swallowing Ctrl-C.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use burn::train::Interrupter;
 use burn::train::logger::TrainingProgressLogger;
@@ -28,7 +30,7 @@ pub(super) enum End {
 
 /// The renderer on its thread.
 ///
-/// Three of its habits need care. Its thread panics when the user asks to kill the run, and from then on so does every
+/// Its habits need care. Its thread panics when the user asks to kill the run, and from then on so does every
 /// call, its drop included: calls go through `catch_unwind`, and nothing is printed since its own panic hook keeps
 /// silent then. That hook stays behind, so the one before is put back. And raw mode turns Ctrl-C into a mere key that
 /// the renderer ignores: `keys` turns it into a signal again.
@@ -82,7 +84,7 @@ impl Screen {
 
     /// Does something on the screen; `false` when the renderer is no more.
     pub(super) fn attempt(&mut self, action: impl FnOnce(&mut Self)) -> bool {
-        if self.canary.strong_count() == 0 {
+        if self.is_gone() {
             return false;
         }
         keys::allow_interrupt();
@@ -101,18 +103,7 @@ impl Screen {
 
     /// Shows the numbers of an event and how far the run has come.
     pub(super) fn show(&mut self, event: &Event, position: &str) {
-        let numbers = event.values.iter();
-        for (name, value) in
-            numbers.filter_map(|(name, value)| Some((name, quantity::number(value)?)))
-        {
-            let entry = MetricEntry::new(
-                self.metric(name),
-                SerializedEntry::new(quantity::text(name, value), value.to_string()),
-            );
-            // Without a number the axis moves on and nothing is drawn.
-            let point = value.is_finite().then_some(NumericEntry::Value(value));
-            self.update(event.split, MetricState::Numeric(entry, point));
-        }
+        // First, since the pane shows what comes first and cuts off the rest.
         if event.split == Split::Train {
             let id = MetricId::new(Arc::new("Steps".to_owned()));
             let text = SerializedEntry::new(position.to_owned(), event.step.to_string());
@@ -125,6 +116,15 @@ impl Screen {
             let done = event.step.saturating_sub(self.first_step);
             let done = usize::try_from(done).unwrap_or(usize::MAX);
             self.renderer.update_split(done.clamp(1, self.total_steps));
+        }
+        for (name, value) in quantity::numbers(event) {
+            let entry = MetricEntry::new(
+                self.metric(name),
+                SerializedEntry::new(quantity::text(name, value), value.to_string()),
+            );
+            // Without a number the axis moves on and nothing is drawn.
+            let point = value.is_finite().then_some(NumericEntry::Value(value));
+            self.update(event.split, MetricState::Numeric(entry, point));
         }
     }
 
@@ -157,6 +157,11 @@ impl Screen {
 
     /// Gives the terminal back.
     pub(super) fn close(self) -> End {
+        if self.is_gone() {
+            // The renderer's hook has left the screen when its thread died. Were it called again, for the panic of the
+            // drop below, the cursor would jump to where it was before the run.
+            set_hook(Box::new(|_| ()));
+        }
         let Self { renderer, hook, .. } = self;
         let end = match catch_unwind(AssertUnwindSafe(|| drop(renderer))) {
             Ok(()) => End::Closed,
@@ -165,5 +170,26 @@ impl Screen {
         set_hook(Box::new(move |info| hook(info)));
         keys::forget();
         end
+    }
+
+    /// Lets the renderer's thread come to its end during a panic, whose hook has left the screen already.
+    pub(super) fn abandon(self) {
+        let Self {
+            renderer, canary, ..
+        } = self;
+        // The thread leaves the screen a second time, which takes the cursor to where it was saved last: here, below
+        // the message of the panic.
+        let _ = io::stdout().write_all(b"\x1b7");
+        let _ = io::stdout().flush();
+        drop(renderer);
+        let start = Instant::now();
+        while canary.strong_count() > 0 && start.elapsed() < Duration::from_secs(1) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        keys::forget();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.canary.strong_count() == 0
     }
 }

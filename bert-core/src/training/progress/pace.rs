@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::training::{Event, RunInfo};
+use crate::training::{Event, RunInfo, quantity};
 
-/// Steps done, and the time that the rest takes at the pace seen so far.
+/// Steps of all, and the time that the rest takes at the pace seen so far.
 ///
 /// The pace is measured from the first event of this session on, so that compiling kernels and filling buffers, which
 /// happen once, are not counted on, and evaluations in between are.
@@ -34,11 +34,6 @@ impl Pace {
         self.last = Some(now);
     }
 
-    /// Optimizer steps taken up to now.
-    pub(super) fn step(&self) -> u64 {
-        self.last.map_or(self.first_step, |(step, _)| step)
-    }
-
     /// Seconds to the end of the run; `None` until a step is done.
     pub(super) fn seconds_left(&self) -> Option<f64> {
         let ((first, since), (step, now)) = (self.base?, self.last?);
@@ -54,11 +49,15 @@ impl Pace {
         seconds_left.is_finite().then_some(seconds_left)
     }
 
-    /// `120/1000`, or `120` when the end is not known.
-    pub(super) fn steps(&self) -> String {
-        match self.total_steps {
-            0 => self.step().to_string(),
-            total => format!("{}/{total}", self.step()),
+    /// `step` of all: "120/1000, 5 min 3 s left", as far as that is known.
+    pub(super) fn position(&self, step: u64) -> String {
+        let steps = match self.total_steps {
+            0 => step.to_string(),
+            total => format!("{step}/{total}"),
+        };
+        match self.seconds_left() {
+            Some(seconds) => format!("{steps}, {} left", quantity::duration(seconds)),
+            None => steps,
         }
     }
 }
@@ -91,18 +90,18 @@ mod tests {
     #[test]
     fn the_first_event_sets_the_clock() {
         let mut pace = pace(0);
-        assert_eq!((pace.step(), pace.seconds_left()), (0, None));
+        assert_eq!(pace.seconds_left(), None);
         // The first ten steps took a minute of compilation.
         pace.update(&event(10, 60.0));
         pace.update(&event(20, 65.0));
         assert_eq!(pace.seconds_left(), Some(980.0 * 0.5));
-        assert_eq!(pace.steps(), "20/1000");
+        assert_eq!(pace.position(20), "20/1000, 8 min 10 s left");
     }
 
     #[test]
     fn a_resumed_run_is_not_credited_with_old_time() {
         let mut pace = pace(500);
-        assert_eq!(pace.steps(), "500/1000");
+        assert_eq!(pace.position(500), "500/1000");
         pace.update(&event(510, 3600.0));
         pace.update(&event(520, 3620.0));
         assert_eq!(pace.seconds_left(), Some(480.0 * 2.0));

@@ -5,39 +5,14 @@ use std::fmt::Write;
 use super::axis::Axis;
 pub use super::axis::Scale;
 pub use super::markup::escape;
+pub use super::series::{Look, Series};
+use super::series::{number, place};
 
 /// Colours of series, fonts and lines, for a light and a dark background; goes into a `<style>` once per document.
 pub const STYLE: &str = include_str!("chart.css");
 
-/// Colours that [`STYLE`] has.
-const COLOURS: usize = 6;
-
 /// Width of a letter of the small print, in pixels, on average.
 const LETTER: f64 = 6.3;
-
-/// How a series is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// A line.
-    Line,
-    /// A thin pale line, for what is behind a smoother one.
-    Faint,
-    /// A line with a mark at every point, which shows its values under the pointer.
-    Marks,
-}
-
-/// Points under one name.
-#[derive(Clone, Debug)]
-pub struct Series {
-    /// For the legend; none without a name.
-    pub name: String,
-    /// Points from left to right; where one is not finite the line has a gap.
-    pub points: Vec<(f64, f64)>,
-    /// How it is drawn.
-    pub look: Look,
-    /// Which of the six colours it has; they repeat.
-    pub colour: usize,
-}
 
 /// A chart of lines over one pair of axes.
 #[derive(Clone, Debug, Default)]
@@ -219,7 +194,7 @@ impl Chart {
                 baseline += LINE;
             }
             let middle = baseline - 4.0;
-            let colour = series.colour % COLOURS;
+            let colour = series.colour();
             let _ = write!(
                 out,
                 "<path class=\"{} c{colour}\" d=\"M{x:.1} {middle:.1}h18\"/>",
@@ -238,80 +213,6 @@ impl Chart {
         }
         baseline - frame.y + 21.0
     }
-}
-
-impl Series {
-    fn class(&self) -> &'static str {
-        match self.look {
-            Look::Line | Look::Marks => "line",
-            Look::Faint => "line faint",
-        }
-    }
-
-    fn draw(
-        &self,
-        out: &mut String,
-        x: &impl Fn(f64) -> Option<f64>,
-        y: &impl Fn(f64) -> Option<f64>,
-    ) {
-        let places: Vec<_> = self.points.iter().map(|point| place(point, x, y)).collect();
-        let mut path = String::new();
-        let mut alone = Vec::new();
-        for stretch in places.split(Option::is_none) {
-            for (index, (x, y)) in stretch.iter().flatten().enumerate() {
-                let command = if index == 0 { 'M' } else { 'L' };
-                let _ = write!(path, "{command}{x:.1} {y:.1}");
-            }
-            if let [Some(point)] = stretch {
-                alone.push(*point);
-            }
-        }
-        if path.is_empty() {
-            return;
-        }
-        let _ = write!(
-            out,
-            "<path class=\"{} c{}\" d=\"{path}\"/>",
-            self.class(),
-            self.colour % COLOURS
-        );
-        if self.look == Look::Line {
-            // A line of one point would not be seen.
-            for (x, y) in alone {
-                self.mark(out, x, y, "");
-            }
-        }
-        if self.look == Look::Marks {
-            for (place, point) in places.iter().zip(&self.points) {
-                if let Some((x, y)) = place {
-                    let text = format!("{}: {} at {}", self.name, number(point.1), number(point.0));
-                    self.mark(out, *x, *y, &text);
-                }
-            }
-        }
-    }
-
-    /// A filled circle with a text that shows under the pointer.
-    fn mark(&self, out: &mut String, x: f64, y: f64, text: &str) {
-        let colour = self.colour % COLOURS;
-        let _ = write!(
-            out,
-            "<circle class=\"mark c{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\">"
-        );
-        if !text.is_empty() {
-            let _ = write!(out, "<title>{}</title>", escape(text));
-        }
-        out.push_str("</circle>");
-    }
-}
-
-/// Where a point lies, if it can be drawn.
-fn place(
-    (x_value, y_value): &(f64, f64),
-    x: &impl Fn(f64) -> Option<f64>,
-    y: &impl Fn(f64) -> Option<f64>,
-) -> Option<(f64, f64)> {
-    Some((x(*x_value)?, y(*y_value)?))
 }
 
 /// Several charts as one picture in a file, on a background of its own.
@@ -338,19 +239,6 @@ fn picture(width: f64, height: f64, description: &str, before: &str, content: &s
          width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">{before}{content}</svg>",
         escape(description)
     )
-}
-
-/// Four digits that matter.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if !(1e-3..1e7).contains(&size) => format!("{value:.3e}"),
-        _ if value.fract() == 0.0 => format!("{value}"),
-        size => {
-            let digits = (3.0 - size.log10().floor()).clamp(0.0, 6.0);
-            format!("{value:.*}", digits as usize)
-        }
-    }
 }
 
 #[cfg(test)]

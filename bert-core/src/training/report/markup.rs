@@ -1,4 +1,6 @@
-//! Text inside SVG and HTML.
+//! Text and tables inside SVG and HTML.
+
+use std::fmt::Write;
 
 /// `text` for element content and quoted attributes, without the control characters that XML forbids.
 pub fn escape(text: &str) -> String {
@@ -16,6 +18,44 @@ pub fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// A table of text; the first column names the row.
+///
+/// Columns whose cells all begin with a digit are set to the right.
+pub(super) fn table(page: &mut String, header: &[String], rows: &[Vec<String>]) {
+    let is_number = |cell: &str| {
+        cell.trim_start_matches(['-', '+'])
+            .starts_with(|letter: char| letter.is_ascii_digit())
+    };
+    let class = |column: usize| {
+        let mut cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .filter(|cell| !cell.is_empty())
+            .peekable();
+        let numbers = cells.peek().is_some() && cells.all(|cell| is_number(cell));
+        if numbers { " class=\"number\"" } else { "" }
+    };
+    page.push_str("<div class=\"scroll\"><table><thead><tr>");
+    for (column, cell) in header.iter().enumerate() {
+        let class = if column == 0 { "" } else { class(column) };
+        let _ = write!(page, "<th scope=\"col\"{class}>{}</th>", escape(cell));
+    }
+    page.push_str("</tr></thead><tbody>\n");
+    let classes: Vec<_> = (0..header.len()).map(class).collect();
+    for row in rows {
+        page.push_str("<tr>");
+        for (column, cell) in row.iter().enumerate() {
+            let class = classes.get(column).unwrap_or(&"");
+            let _ = match column {
+                0 => write!(page, "<th scope=\"row\">{}</th>", escape(cell)),
+                _ => write!(page, "<td{class}>{}</td>", escape(cell)),
+            };
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</tbody></table></div>\n");
 }
 
 #[cfg(test)]

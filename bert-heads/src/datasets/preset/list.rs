@@ -8,7 +8,7 @@ use crate::datasets::questions::{QuestionFormat, QuestionLayout};
 use crate::datasets::text::{Targets, TextFormat};
 use crate::datasets::tokens::TokenFormat;
 use crate::labels::Labels;
-use crate::metrics::{GlueTask, Scheme};
+use crate::metrics::{GlueTask, Scheme, TagReading};
 
 const TRAIN: &[&str] = &["train.tsv"];
 const DEV: &[&[&str]] = &[&["dev.tsv"]];
@@ -127,15 +127,20 @@ pub(super) const PRESETS: &[Preset] = &[
         &["eng.train", "train.txt"],
         &[&["eng.testa", "valid.txt", "dev.txt"]],
         &[&["eng.testb", "test.txt"]],
-        |part| tokens(Scheme::Iob1, &["PER", "ORG", "LOC", "MISC"], part),
+        |part| {
+            let reading = TagReading::Strict(Scheme::Iob1);
+            tokens(reading, &["PER", "ORG", "LOC", "MISC"], part)
+        },
     ),
+    // BIO, but sentences were cut at a hundred characters, some of them inside of an entity.
     tagged(
         "msra-ner",
         &["msra_train.txt", "train.txt"],
         &[&["msra_dev.txt", "dev.txt"]],
         &[&["msra_test.txt", "test.txt"]],
-        |part| tokens(Scheme::Iob2, &["PER", "ORG", "LOC"], part),
+        |part| tokens(TagReading::Lenient, &["PER", "ORG", "LOC"], part),
     ),
+    // BMES, with two sentences cut inside of an organisation.
     tagged(
         "resume-ner",
         &["train.char.bmes"],
@@ -143,7 +148,7 @@ pub(super) const PRESETS: &[Preset] = &[
         &[&["test.char.bmes"]],
         |part| {
             let types = ["NAME", "ORG", "TITLE", "EDU", "PRO", "CONT", "LOC", "RACE"];
-            tokens(Scheme::Bmes, &types, part)
+            tokens(TagReading::Lenient, &types, part)
         },
     ),
     answered("squad", &["train-v1.1.json"], &[&["dev-v1.1.json"]]),
@@ -258,12 +263,12 @@ fn texts(layout: Layout, columns: Columns, labels: &[&str], part: Part) -> Forma
     Format::Texts(format.with_columns(columns).with_targets(targets(part)))
 }
 
-fn tokens(scheme: Scheme, types: &[&str], part: Part) -> Format {
+fn tokens(reading: TagReading, types: &[&str], part: Part) -> Format {
     let types = types.iter();
     let tags = types.flat_map(|label| [format!("B-{label}"), format!("I-{label}")]);
     let format = TokenFormat {
         labels: Labels::new(["O".to_owned()].into_iter().chain(tags)).ok(),
-        ..TokenFormat::lines().with_scheme(scheme)
+        ..TokenFormat::lines().with_reading(reading)
     };
     Format::Tokens(format.with_targets(targets(part)))
 }

@@ -1,23 +1,24 @@
 //! Sentences of tagged words: columns as in CoNLL, and JSON lines.
 
+mod sentences;
+
 use std::path::Path;
 
-use super::bad_rows::BadRows;
-use super::columns::Column;
-use super::example::TokenExample;
-use super::examples::{Examples, Row};
-use super::fault::{Place, RowFault};
-use super::layout::Layout;
-use super::lines::{DataLine, DataLines};
-use super::table::{Key, Table, TableRow, quoted};
-use super::tags::to_iob2;
-use super::text::{Targets, check_label};
+use crate::datasets::bad_rows::BadRows;
+use crate::datasets::cells::{Key, quoted};
+use crate::datasets::columns::Column;
+use crate::datasets::example::TokenExample;
+use crate::datasets::examples::{Examples, Row};
+use crate::datasets::fault::{Place, RowFault};
+use crate::datasets::layout::Layout;
+use crate::datasets::table::{Table, TableRow};
+use crate::datasets::tags::to_iob2;
+use crate::datasets::text::{Targets, check_label};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::metrics::Scheme;
+use crate::metrics::{Scheme, TagReading};
+use sentences::Sentences;
 
-/// Begins a document in CoNLL-2003; no sentence.
-const DOCUMENT: &str = "-DOCSTART-";
 /// Keys of JSON lines.
 const WORDS: [&str; 2] = ["tokens", "words"];
 const TAGS: [&str; 4] = ["tags", "ner_tags", "labels", "pos_tags"];
@@ -62,9 +63,9 @@ pub enum TokenLayout {
 pub struct TokenFormat {
     /// How sentences are written.
     pub layout: TokenLayout,
-    /// The scheme of the tags, which are then checked and converted to IOB2; by default they stay
-    /// as they are.
-    pub scheme: Option<Scheme>,
+    /// How tags mark entities; they are then checked and converted to IOB2. By default they stay as
+    /// they are.
+    pub reading: Option<TagReading>,
     /// Whether there must be tags. In lines the last column is a tag whenever there are two, so
     /// that [`Targets::IfPresent`] means: unless there is one column only.
     pub targets: Targets,
@@ -94,17 +95,23 @@ impl TokenFormat {
     pub const fn new(layout: TokenLayout) -> Self {
         Self {
             layout,
-            scheme: None,
+            reading: None,
             targets: Targets::Required,
             labels: None,
         }
     }
 
-    /// The same with tags of a scheme, to be converted to IOB2.
+    /// The same with tags of a scheme, to be converted to IOB2: what breaks it is a bad row.
     #[must_use]
     pub fn with_scheme(self, scheme: Scheme) -> Self {
+        self.with_reading(TagReading::Strict(scheme))
+    }
+
+    /// The same with tags to be converted to IOB2, whole entities or not if the reading is lenient.
+    #[must_use]
+    pub fn with_reading(self, reading: TagReading) -> Self {
         Self {
-            scheme: Some(scheme),
+            reading: Some(reading),
             ..self
         }
     }
@@ -143,8 +150,8 @@ impl TokenFormat {
                     tags: tags.len(),
                 });
             }
-            Some(tags) => Some(match self.scheme {
-                Some(scheme) => to_iob2(&tags, scheme)?,
+            Some(tags) => Some(match self.reading {
+                Some(reading) => to_iob2(&tags, reading)?,
                 None => tags,
             }),
         };
@@ -157,7 +164,7 @@ impl TokenFormat {
 
 /// Reads sentences of words and their tags, one in memory at a time.
 ///
-/// A bad line makes its whole sentence bad.
+/// A bad line makes its whole sentence bad, and so does a length beyond that of any sentence.
 ///
 /// # Errors
 ///
@@ -172,12 +179,7 @@ pub fn read_tokens(
     let path = path.as_ref();
     match &format.layout {
         TokenLayout::Lines(columns) => {
-            let mut sentences = Sentences {
-                lines: DataLines::open(path)?,
-                columns: *columns,
-                format: format.clone(),
-                width: None,
-            };
+            let mut sentences = Sentences::open(path, *columns, format)?;
             let rows = std::iter::from_fn(move || sentences.next().unwrap_or_else(failed));
             Ok(Examples::new(path, bad_rows, rows))
         }
@@ -203,99 +205,6 @@ fn row(line: usize, read: Result<TokenExample, RowFault>) -> Row<TokenExample> {
         Ok(example) => Row::Example(example),
         Err(fault) => Row::Bad(Place::Line(line), fault),
     }
-}
-
-/// Sentences as blocks of lines.
-struct Sentences {
-    lines: DataLines,
-    columns: WordLine,
-    format: TokenFormat,
-    /// Fields of the first line.
-    width: Option<usize>,
-}
-
-impl Sentences {
-    fn next(&mut self) -> Result<Option<Row<TokenExample>>> {
-        let (mut words, mut tags) = (Vec::new(), Some(Vec::new()));
-        let mut start = None;
-        let mut bad = None;
-        while let Some(DataLine { number, text }) = self.lines.next()? {
-            let read = match text {
-                Ok(text) if is_break(&text) => match start {
-                    Some(_) => break,
-                    None => continue,
-                },
-                Ok(text) => self.word(&text),
-                Err(fault) => Err(fault),
-            };
-            start.get_or_insert(number);
-            match read {
-                Ok((word, tag)) => {
-                    words.push(word);
-                    match (&mut tags, tag) {
-                        (Some(tags), Some(tag)) => tags.push(tag),
-                        _ => tags = None,
-                    }
-                }
-                Err(fault) => {
-                    bad.get_or_insert((number, fault));
-                }
-            }
-        }
-        Ok(start.map(|line| match bad {
-            Some((line, fault)) => Row::Bad(Place::Line(line), fault),
-            None => row(line, self.format.example(line, words, tags)),
-        }))
-    }
-
-    /// The word of a line and its tag.
-    fn word(&mut self, line: &str) -> Result<(String, Option<String>), RowFault> {
-        let fields: Vec<&str> = match self.columns.separator {
-            Some(separator) => line.split(separator).collect(),
-            None => line.split([' ', '\t']).filter(|f| !f.is_empty()).collect(),
-        };
-        let width = *self.width.get_or_insert(fields.len());
-        if fields.len() != width {
-            return Err(RowFault::FieldCount {
-                expected: width.to_string(),
-                found: fields.len(),
-            });
-        }
-        let has_tag = match self.format.targets {
-            Targets::Required => true,
-            Targets::IfPresent => width > 1,
-            Targets::Ignored => false,
-        };
-        let text = field(&fields, self.columns.word)?.to_owned();
-        if has_tag && width == 1 {
-            let column = "tag".to_owned();
-            return Err(RowFault::MissingColumn { column });
-        }
-        let tag = match has_tag {
-            true => Some(field(&fields, self.columns.tag)?.to_owned()),
-            false => None,
-        };
-        Ok((text, tag))
-    }
-}
-
-/// Unicode has more spaces, which are words in some Chinese files.
-fn is_break(line: &str) -> bool {
-    let line = line.trim_ascii();
-    line.is_empty() || line.split([' ', '\t']).next() == Some(DOCUMENT)
-}
-
-fn field<'a>(fields: &[&'a str], field: Field) -> Result<&'a str, RowFault> {
-    let found = match field {
-        Field::Number(number) => number.checked_sub(1).and_then(|index| fields.get(index)),
-        Field::Last => fields.last(),
-    };
-    found.copied().ok_or_else(|| RowFault::MissingColumn {
-        column: match field {
-            Field::Number(number) => number.to_string(),
-            Field::Last => "last".to_owned(),
-        },
-    })
 }
 
 fn key(path: &Path, table: &Table, given: Option<&str>, usual: &[&str]) -> Result<Key> {

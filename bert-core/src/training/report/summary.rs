@@ -1,0 +1,157 @@
+//! What a run came to: a few large numbers and its evaluations.
+
+use std::fmt::Write;
+
+use super::markup::{escape, table};
+use crate::training::quantity;
+use crate::training::{Event, RunInfo, Split};
+
+/// Evaluations listed one by one; of more, the latest.
+const LISTED: usize = 200;
+
+/// How far the run came, in a few large numbers.
+pub(super) fn summary(page: &mut String, run: &RunInfo, events: &[Event]) {
+    let last = |split| {
+        let mut from_the_end = events.iter().rev();
+        from_the_end.find(|event| event.split == split)
+    };
+    let Some(latest) = events.iter().max_by_key(|event| event.step) else {
+        page.push_str("<p class=\"soft\">Nothing was measured yet.</p>\n");
+        return;
+    };
+    let mut tiles = vec![(
+        "Steps".to_owned(),
+        quantity::count(latest.step),
+        format!("of {}", quantity::count(run.total_steps)),
+    )];
+    let seconds = events.iter().map(|event| event.elapsed_s);
+    let seconds = seconds.fold(0.0, f64::max);
+    tiles.push((
+        "Time".to_owned(),
+        quantity::duration(seconds),
+        String::new(),
+    ));
+    if let Some(loss) = last(Split::Train).and_then(|event| event.value("loss")) {
+        tiles.push((
+            "Training loss".to_owned(),
+            quantity::text("loss", loss),
+            "last".to_owned(),
+        ));
+    }
+    if let Some((value, step)) = best(events, "loss") {
+        tiles.push((
+            "Evaluation loss".to_owned(),
+            quantity::text("loss", value),
+            format!("best, at step {}", quantity::count(step)),
+        ));
+    }
+    if let Some(speed) = median(events, "tokens_per_second") {
+        tiles.push((
+            "Tokens per second".to_owned(),
+            quantity::text("tokens_per_second", speed),
+            "median".to_owned(),
+        ));
+    }
+    page.push_str("<dl class=\"tiles\">\n");
+    for (name, value, note) in tiles {
+        let _ = writeln!(
+            page,
+            "<div><dt>{}</dt><dd>{} <small>{}</small></dd></div>",
+            escape(&name),
+            escape(&value),
+            escape(&note)
+        );
+    }
+    page.push_str("</dl>\n");
+}
+
+/// The last value and the best of every number that was evaluated, and all of them to unfold.
+pub(super) fn evaluations(page: &mut String, events: &[Event]) {
+    let evaluations: Vec<_> = events
+        .iter()
+        .filter(|event| event.split == Split::Evaluation)
+        .collect();
+    let mut names: Vec<&String> = Vec::new();
+    for (name, value) in evaluations.iter().flat_map(|event| &event.values) {
+        if quantity::number(value).is_some() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let Some(last) = evaluations.last().filter(|_| !names.is_empty()) else {
+        return;
+    };
+    page.push_str("<h2>Evaluation</h2>\n");
+    let cell = |event: &Event, name: &str| match event.values.get(name) {
+        Some(value) => {
+            quantity::number(value).map_or_else(String::new, |value| quantity::text(name, value))
+        }
+        None => String::new(),
+    };
+    let rows: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let (best, step) = match best(events, name) {
+                Some((value, step)) => (quantity::text(name, value), quantity::count(step)),
+                None => Default::default(),
+            };
+            vec![quantity::title(name), cell(last, name), best, step]
+        })
+        .collect();
+    let header = [
+        "Metric".to_owned(),
+        format!("Last (step {})", quantity::count(last.step)),
+        "Best".to_owned(),
+        "at step".to_owned(),
+    ];
+    table(page, &header, &rows);
+    if evaluations.len() > 1 {
+        let shown = &evaluations[evaluations.len().saturating_sub(LISTED)..];
+        let heading = match shown.len() == evaluations.len() {
+            true => format!("All {} evaluations", shown.len()),
+            false => format!(
+                "The last {} of {} evaluations",
+                shown.len(),
+                evaluations.len()
+            ),
+        };
+        let _ = writeln!(page, "<details><summary>{heading}</summary>");
+        let header: Vec<_> = std::iter::once("Step".to_owned())
+            .chain(names.iter().map(|name| quantity::title(name)))
+            .collect();
+        let rows: Vec<_> = shown
+            .iter()
+            .map(|event| {
+                std::iter::once(quantity::count(event.step))
+                    .chain(names.iter().map(|name| cell(event, name)))
+                    .collect()
+            })
+            .collect();
+        table(page, &header, &rows);
+        page.push_str("</details>\n");
+    }
+}
+
+/// The best evaluation of a number and the first step that had it.
+fn best(events: &[Event], name: &str) -> Option<(f64, u64)> {
+    let sign = if quantity::smaller_is_better(name) {
+        1.0
+    } else {
+        -1.0
+    };
+    events
+        .iter()
+        .filter(|event| event.split == Split::Evaluation)
+        .filter_map(|event| Some((event.value(name)?, event.step)))
+        .min_by(|a, b| (sign * a.0).total_cmp(&(sign * b.0)))
+}
+
+/// The value in the middle, over training.
+fn median(events: &[Event], name: &str) -> Option<f64> {
+    let mut values: Vec<_> = events
+        .iter()
+        .filter(|event| event.split == Split::Train)
+        .filter_map(|event| event.value(name))
+        .collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}

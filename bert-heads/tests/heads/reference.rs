@@ -1,0 +1,111 @@
+//! What transformers computed, and what the tests share.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bert_core::agreement::Trace;
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::Checkpoint;
+use bert_core::config::BertConfig;
+use bert_core::device::test_devices;
+use bert_heads::Result;
+use bert_heads::labels::Labels;
+use bert_heads::sequence_classification::{BertForSequenceClassification, ProblemType};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../bert-core/fixtures")
+        .join(name)
+}
+
+pub(crate) fn open(name: &str) -> Checkpoint {
+    Checkpoint::open(fixture(name)).unwrap()
+}
+
+pub(crate) fn first_device() -> Device {
+    test_devices().swap_remove(0).1
+}
+
+/// What transformers computed for a fixture.
+pub(crate) struct Reference {
+    bytes: Vec<u8>,
+}
+
+impl Reference {
+    pub(crate) fn of(name: &str) -> Self {
+        let path = fixture(name).join("reference.safetensors");
+        Self {
+            bytes: fs::read(path).unwrap(),
+        }
+    }
+
+    pub(crate) fn integers(&self, name: &str) -> (Vec<i64>, Vec<usize>) {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let tensor = tensors.tensor(name).unwrap();
+        assert_eq!(tensor.dtype(), Dtype::I64);
+        let (values, _) = tensor.data().as_chunks();
+        let values = values.iter().map(|b| i64::from_le_bytes(*b)).collect();
+        (values, tensor.shape().to_vec())
+    }
+
+    pub(crate) fn floats(&self, name: &str) -> (Vec<f64>, Vec<usize>) {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let tensor = tensors.tensor(name).unwrap();
+        assert_eq!(tensor.dtype(), Dtype::F64);
+        let (values, _) = tensor.data().as_chunks();
+        let values = values.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        (values, tensor.shape().to_vec())
+    }
+
+    pub(crate) fn ints<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D, Int> {
+        let (values, shape) = self.integers(name);
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    /// A tensor of the device's float type, which is f32.
+    pub(crate) fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        let (values, shape) = self.floats(name);
+        let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    /// Every float under its name.
+    pub(crate) fn trace(&self) -> Trace {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let mut trace = Trace::default();
+        for (name, tensor) in tensors.tensors() {
+            if tensor.dtype() == Dtype::F64 {
+                trace.push(name.clone(), self.floats(&name).0);
+            }
+        }
+        trace
+    }
+
+    pub(crate) fn input(&self, device: &Device) -> BertInput {
+        let (ids, shape) = self.integers("input_ids");
+        let (types, _) = self.integers("token_type_ids");
+        let (mask, _) = self.integers("attention_mask");
+        BertInput::from_attention_mask(ids, types, mask, [shape[0], shape[1]], device)
+    }
+}
+
+pub(crate) fn config_json(dir: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(dir.join("config.json")).unwrap()).unwrap()
+}
+
+pub(crate) fn save_sequence(
+    model: &BertForSequenceClassification,
+    dir: &Path,
+    config: &BertConfig,
+) -> Result<()> {
+    model.save(dir, config, &Labels::of(config)?, ProblemType::of(config)?)
+}
+
+/// A batch for every vocabulary here.
+pub(crate) fn probe(device: &Device) -> BertInput {
+    let ids = vec![5, 6, 7, 8, 9, 10, 11, 0];
+    BertInput::from_attention_mask(ids, vec![0; 8], vec![1; 8], [2, 4], device)
+}
