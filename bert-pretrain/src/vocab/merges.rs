@@ -66,7 +66,7 @@ pub(super) fn join(
             (vocab.len() - 1) as u32
         });
         pairs.join(words, pair, new);
-        if vocab.len() % 256 == 0 {
+        if vocab.len().is_multiple_of(256) {
             progress(vocab.len());
         }
     }
