@@ -89,7 +89,7 @@ pub(crate) fn open_devices(
 }
 
 /// A flag that Ctrl-C sets: the run then stops after the step it is at, with a checkpoint. A second Ctrl-C ends the
-/// process at once.
+/// process at once. Nothing is written here, where a dashboard may be on the screen; the run itself says that it stops.
 pub(crate) fn stop_on_ctrl_c() -> Result<StopFlag> {
     let flag = StopFlag::new();
     let handler = flag.clone();
@@ -98,7 +98,6 @@ pub(crate) fn stop_on_ctrl_c() -> Result<StopFlag> {
             restore_terminal();
             std::process::exit(130);
         }
-        note("stopping after this step; once more ends at once");
     })
     .context("cannot listen to Ctrl-C")?;
     Ok(flag)

@@ -41,8 +41,8 @@ impl Workshop {
         let dir = tempfile::tempdir().unwrap();
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let words = [
-            "river", "stone", "green", "quick", "letter", "window", "garden", "walks", "sees", "old",
-            "under", "the", "a", "bright", "morning", "sings", "house", "friend",
+            "river", "stone", "green", "quick", "letter", "window", "garden", "walks", "sees",
+            "old", "under", "the", "a", "bright", "morning", "sings", "house", "friend",
         ];
         let mut text = String::new();
         for _ in 0..60 {
@@ -78,10 +78,34 @@ impl Workshop {
     fn train(&self, output: &str, steps: usize) -> Command {
         let mut command = bert();
         command
-            .args(["pretrain", "train", "--layout", "lines", "--recipe", "google", "--lr", "1e-3"])
-            .args(["--seq-length", "32", "--batch-size", "4", "--accumulate", "2", "--warmup", "3"])
-            .args(["--log-every", "1", "--checkpoint-every", "3", "--eval-every", "50"])
-            .args(["--held-out", "0.1", "--no-dashboard", "--steps", &steps.to_string()])
+            .args([
+                "pretrain", "train", "--layout", "lines", "--recipe", "google", "--lr", "1e-3",
+            ])
+            .args([
+                "--seq-length",
+                "32",
+                "--batch-size",
+                "4",
+                "--accumulate",
+                "2",
+                "--warmup",
+                "3",
+            ])
+            .args([
+                "--log-every",
+                "1",
+                "--checkpoint-every",
+                "3",
+                "--eval-every",
+                "50",
+            ])
+            .args([
+                "--held-out",
+                "0.1",
+                "--no-dashboard",
+                "--steps",
+                &steps.to_string(),
+            ])
             .arg("--corpus")
             .arg(self.path("corpus.txt"))
             .arg("--tokenizer")
@@ -130,7 +154,9 @@ fn killed_twenty_times_a_run_ends_as_the_uninterrupted_one() {
             .spawn()
             .unwrap();
         // Growing patience, so that even a slow machine gets past its start now and then.
-        sleep(Duration::from_millis(random.random_range(20..250) + 10 * kills));
+        sleep(Duration::from_millis(
+            random.random_range(20..250) + 10 * kills,
+        ));
         match child.try_wait().unwrap() {
             None => {
                 child.kill().unwrap();
@@ -183,11 +209,17 @@ fn ctrl_c_leaves_a_checkpoint_and_resume_goes_on() {
     // Another length is another run.
     let output = workshop.train("run", 50).arg("--resume").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && stderr.contains("other settings"), "{stderr}");
+    assert!(
+        !output.status.success() && stderr.contains("other settings"),
+        "{stderr}"
+    );
     // And without --resume nothing is overwritten.
     let output = workshop.train("run", 100_000).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && stderr.contains("--resume"), "{stderr}");
+    assert!(
+        !output.status.success() && stderr.contains("--resume"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -196,22 +228,55 @@ fn prepared_instances_train_and_long_sequences_follow_short_ones() {
     let instances = workshop.path("instances");
     succeed(
         bert()
-            .args(["pretrain", "prepare", "--max-seq-length", "32", "--dupe-factor", "2", "--input"])
+            .args([
+                "pretrain",
+                "prepare",
+                "--max-seq-length",
+                "32",
+                "--dupe-factor",
+                "2",
+                "--input",
+            ])
             .arg(workshop.path("corpus.txt"))
             .arg("--tokenizer")
             .arg(workshop.path("vocab"))
             .arg("--output")
             .arg(&instances),
     );
-    let shown = succeed(bert().args(["pretrain", "inspect", "--json"]).arg(&instances));
+    let shown = succeed(
+        bert()
+            .args(["pretrain", "inspect", "--json"])
+            .arg(&instances),
+    );
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert!(shown.is_object(), "{shown}");
 
     succeed(
         bert()
-            .args(["pretrain", "train", "--no-dashboard", "--steps", "6", "--batch-size", "4"])
-            .args(["--seq-length", "32", "--no-next-sentence", "--mask-per-token", "--whole-word"])
-            .args(["--long-steps", "3", "--long-seq-length", "64", "--layout", "lines"])
+            .args([
+                "pretrain",
+                "train",
+                "--no-dashboard",
+                "--steps",
+                "6",
+                "--batch-size",
+                "4",
+            ])
+            .args([
+                "--seq-length",
+                "32",
+                "--no-next-sentence",
+                "--mask-per-token",
+                "--whole-word",
+            ])
+            .args([
+                "--long-steps",
+                "3",
+                "--long-seq-length",
+                "64",
+                "--layout",
+                "lines",
+            ])
             .arg("--corpus")
             .arg(workshop.path("corpus.txt"))
             .arg("--tokenizer")
@@ -226,7 +291,15 @@ fn prepared_instances_train_and_long_sequences_follow_short_ones() {
 
     succeed(
         bert()
-            .args(["pretrain", "train", "--no-dashboard", "--steps", "4", "--batch-size", "4"])
+            .args([
+                "pretrain",
+                "train",
+                "--no-dashboard",
+                "--steps",
+                "4",
+                "--batch-size",
+                "4",
+            ])
             .args(["--seq-length", "32", "--layout", "lines"])
             .arg("--instances")
             .arg(&instances)
@@ -239,12 +312,23 @@ fn prepared_instances_train_and_long_sequences_follow_short_ones() {
             .arg("--output")
             .arg(workshop.path("static")),
     );
-    assert!(report_is_self_contained(&workshop.path("static/report.html")));
+    assert!(report_is_self_contained(
+        &workshop.path("static/report.html")
+    ));
 
     // What was trained is measured, and trained further.
     let measured = succeed(
         bert()
-            .args(["pretrain", "eval", "--json", "--seq-length", "32", "--layout", "lines", "--corpus"])
+            .args([
+                "pretrain",
+                "eval",
+                "--json",
+                "--seq-length",
+                "32",
+                "--layout",
+                "lines",
+                "--corpus",
+            ])
             .arg(workshop.path("corpus.txt"))
             .arg("--model")
             .arg(workshop.path("static")),
@@ -253,7 +337,15 @@ fn prepared_instances_train_and_long_sequences_follow_short_ones() {
     assert!(measured["perplexity"].as_f64().unwrap() > 1.0, "{measured}");
     succeed(
         bert()
-            .args(["pretrain", "train", "--no-dashboard", "--steps", "2", "--batch-size", "4"])
+            .args([
+                "pretrain",
+                "train",
+                "--no-dashboard",
+                "--steps",
+                "2",
+                "--batch-size",
+                "4",
+            ])
             .args(["--seq-length", "32", "--layout", "lines", "--corpus"])
             .arg(workshop.path("corpus.txt"))
             .arg("--init")

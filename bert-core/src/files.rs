@@ -1,8 +1,10 @@
-//! Files written as a whole or not at all.
+//! Files written as a whole or not at all, and ways of reading that several readers share.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::bufread::MultiGzDecoder;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -88,4 +90,62 @@ pub fn write_atomically(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<()> {
         Ok(()) => file.finish(),
         Err(error) => Err(Error::io("write", file.path, error)),
     }
+}
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// What `raw` holds, decompressed if it is gzip or zstd.
+///
+/// The first bytes decide and not a name: downloads are often renamed.
+///
+/// # Errors
+///
+/// When the first bytes cannot be read; damaged contents show while reading.
+pub fn decompressed(mut raw: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut magic = Vec::new();
+    raw.by_ref()
+        .take(ZSTD.len() as u64)
+        .read_to_end(&mut magic)?;
+    let (is_gzip, is_zstd) = (magic.starts_with(GZIP), magic == ZSTD);
+    let whole = BufReader::new(Cursor::new(magic).chain(raw));
+    Ok(if is_gzip {
+        // Several members in one file, as parallel compressors write, are one text.
+        Box::new(BufReader::new(MultiGzDecoder::new(whole)))
+    } else if is_zstd {
+        Box::new(BufReader::new(zstd::Decoder::with_buffer(whole)?))
+    } else {
+        Box::new(whole)
+    })
+}
+
+/// Fills `bytes` from `offset` on, leaving the file's own position alone, so that threads can share it.
+///
+/// # Errors
+///
+/// When the file cannot be read or ends before.
+#[cfg(unix)]
+pub fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+/// Fills `bytes` from `offset` on; threads can share the file.
+///
+/// # Errors
+///
+/// When the file cannot be read or ends before.
+#[cfg(windows)]
+pub fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                bytes = &mut bytes[read..];
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

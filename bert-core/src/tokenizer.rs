@@ -10,11 +10,13 @@ mod load;
 mod options;
 mod pieces;
 mod save;
+mod words;
 
 pub use encode::TextInput;
 pub use encoding::Encoding;
 pub use options::{EncodeOptions, SpecialTokens, TokenizerOptions, Truncation};
 pub use pieces::{PieceCache, PieceEncoder, independent_runs};
+pub use words::WordPieces;
 
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;

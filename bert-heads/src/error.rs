@@ -54,7 +54,9 @@ pub enum Error {
         reason: String,
     },
     /// Label names that do not fit a classifier.
-    #[error("{labels} label name(s) for a classifier with {outputs} output(s): give it as many names as it has outputs")]
+    #[error(
+        "{labels} label name(s) for a classifier with {outputs} output(s): give it as many names as it has outputs"
+    )]
     LabelNames {
         /// Names given.
         labels: usize,

@@ -14,7 +14,9 @@ pub enum Error {
     #[error(transparent)]
     Heads(#[from] bert_heads::Error),
     /// The data hold nothing to train on.
-    #[error("the data hold no instance: give documents of two sentences and more, or prepare instances again")]
+    #[error(
+        "the data hold no instance: give documents of two sentences and more, or prepare instances again"
+    )]
     NoInstances,
     /// A run in the output directory does not fit what was asked for.
     #[error("{}: {reason}", dir.display())]
@@ -77,7 +79,9 @@ pub enum Error {
         reason: &'static str,
     },
     /// Texts without a single sentence.
-    #[error("{inputs} hold(s) no sentence: name files with text in them, one sentence a line or running text")]
+    #[error(
+        "{inputs} hold(s) no sentence: name files with text in them, one sentence a line or running text"
+    )]
     EmptyCorpus {
         /// The inputs as given.
         inputs: String,

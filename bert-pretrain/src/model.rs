@@ -102,7 +102,11 @@ impl BertForPreTraining {
     /// # Shapes
     /// - input: `[batch, seq]` ids, segments and padding
     /// - positions: `[n]`, each `row * seq + column`; `None` skips the masked-LM head
-    pub fn forward(&self, input: BertInput, positions: Option<Tensor<1, Int>>) -> PreTrainingLogits {
+    pub fn forward(
+        &self,
+        input: BertInput,
+        positions: Option<Tensor<1, Int>>,
+    ) -> PreTrainingLogits {
         let output = self.bert.forward(input);
         let predictions = positions.map(|positions| {
             let [batch, seq, hidden] = output.sequence_output.dims();

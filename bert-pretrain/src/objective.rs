@@ -61,20 +61,35 @@ impl PreTrainingBatch {
         };
         for (row, instance) in instances.iter().enumerate() {
             let length = instance.ids.len();
-            assert!(length <= seq, "an instance of {length} tokens in rows of {seq}");
+            assert!(
+                length <= seq,
+                "an instance of {length} tokens in rows of {seq}"
+            );
             let padding = seq - length;
             let first = instance.segment_a_length;
-            batch.input_ids.extend(instance.ids.iter().map(|&id| i64::from(id)));
-            batch.input_ids.extend(std::iter::repeat_n(i64::from(pad_id), padding));
+            batch
+                .input_ids
+                .extend(instance.ids.iter().map(|&id| i64::from(id)));
+            batch
+                .input_ids
+                .extend(std::iter::repeat_n(i64::from(pad_id), padding));
             batch.token_type_ids.extend(std::iter::repeat_n(0, first));
-            batch.token_type_ids.extend(std::iter::repeat_n(1, length - first));
+            batch
+                .token_type_ids
+                .extend(std::iter::repeat_n(1, length - first));
             batch.token_type_ids.extend(std::iter::repeat_n(0, padding));
             batch.attention_mask.extend(std::iter::repeat_n(1, length));
             batch.attention_mask.extend(std::iter::repeat_n(0, padding));
             let start = (row * seq) as i64;
-            batch.positions.extend(instance.positions.iter().map(|&p| start + i64::from(p)));
-            batch.labels.extend(instance.labels.iter().map(|&label| i64::from(label)));
-            batch.next_sentence.extend(instance.is_random_next.map(i64::from));
+            batch
+                .positions
+                .extend(instance.positions.iter().map(|&p| start + i64::from(p)));
+            batch
+                .labels
+                .extend(instance.labels.iter().map(|&label| i64::from(label)));
+            batch
+                .next_sentence
+                .extend(instance.is_random_next.map(i64::from));
         }
         batch.predictions = batch.labels.len() as f64;
         batch
@@ -93,7 +108,10 @@ impl PreTrainingBatch {
 
     /// Tokens that are not padding.
     pub fn tokens(&self) -> usize {
-        self.attention_mask.iter().filter(|&&mask| mask == 1).count()
+        self.attention_mask
+            .iter()
+            .filter(|&&mask| mask == 1)
+            .count()
     }
 
     fn input(&self, device: &Device) -> BertInput {
@@ -165,7 +183,10 @@ fn cross_entropy_sum(logits: Tensor<2>, labels: Tensor<1, Int>) -> (Tensor<1>, T
         .float()
         .cast(FloatDType::F32)
         .sum();
-    let total = activation::log_softmax(logits, 1).gather(1, labels).sum().neg();
+    let total = activation::log_softmax(logits, 1)
+        .gather(1, labels)
+        .sum()
+        .neg();
     (total, correct)
 }
 
@@ -216,7 +237,12 @@ pub fn evaluation_values(sums: &[f64]) -> Vec<(String, f64)> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    let find = |name: &str| values.iter().find(|(other, _)| other == name).map(|(_, value)| *value);
+    let find = |name: &str| {
+        values
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| *value)
+    };
     let (mlm_loss, nsp_loss) = (find("mlm_loss"), find("nsp_loss"));
     values[0].1 = mlm_loss.unwrap_or(0.0) + nsp_loss.unwrap_or(0.0);
     if let Some(mlm_loss) = mlm_loss {
@@ -233,7 +259,10 @@ pub fn unigram_accuracy(batches: &[PreTrainingBatch]) -> f64 {
         *counts.entry(*label).or_default() += 1;
     }
     let total: usize = counts.values().sum();
-    counts.values().max().map_or(0.0, |&most| most as f64 / total as f64)
+    counts
+        .values()
+        .max()
+        .map_or(0.0, |&most| most as f64 / total as f64)
 }
 
 /// Writes `batches` as safetensors: `N.input_ids`, `N.token_type_ids`, `N.attention_mask` `[rows, seq]`, `N.positions` and
@@ -251,10 +280,17 @@ pub fn export(path: &Path, batches: &[PreTrainingBatch]) -> Result<()> {
             ("attention_mask", shape, &batch.attention_mask),
             ("positions", vec![batch.positions.len()], &batch.positions),
             ("labels", vec![batch.labels.len()], &batch.labels),
-            ("next_sentence", vec![batch.next_sentence.len()], &batch.next_sentence),
+            (
+                "next_sentence",
+                vec![batch.next_sentence.len()],
+                &batch.next_sentence,
+            ),
         ];
         for (name, shape, values) in fields {
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let bytes = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
             tensors.push((format!("{number}.{name}"), shape, bytes));
         }
     }

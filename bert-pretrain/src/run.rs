@@ -163,7 +163,11 @@ impl Run<'_> {
         let found = Self::find_state(&self.output, self.resume)?;
         let store = CheckpointStore::open(&self.output, self.keep)?;
 
-        let devices: Vec<Device> = self.devices.iter().map(|device| self.training_device(device)).collect();
+        let devices: Vec<Device> = self
+            .devices
+            .iter()
+            .map(|device| self.training_device(device))
+            .collect();
         let next_sentence = self.settings.pairs.next_sentence;
         let settings = serde_json::to_value(&self.settings).expect("settings are JSON");
         let seed = self.settings.seed;
@@ -171,24 +175,33 @@ impl Run<'_> {
             Some((path, state)) => {
                 compare(&self.output, &state.settings, &settings)?;
                 let checkpoint = Checkpoint::open(&path)?;
-                let (model, report) =
-                    BertForPreTraining::from_checkpoint(&checkpoint, next_sentence, 0, &devices[0])?;
+                let (model, report) = BertForPreTraining::from_checkpoint(
+                    &checkpoint,
+                    next_sentence,
+                    0,
+                    &devices[0],
+                )?;
                 if let Some(name) = report.missing.first() {
                     return Err(Error::Run {
                         dir: path,
-                        reason: format!("lacks the tensor `{name}`: it is not a checkpoint of this run"),
+                        reason: format!(
+                            "lacks the tensor `{name}`: it is not a checkpoint of this run"
+                        ),
                     });
                 }
                 let optimizer = read_optimizer(&path, &state, &devices[0])?;
-                self.observer.message(&format!("going on from {}", path.display()));
+                self.observer
+                    .message(&format!("going on from {}", path.display()));
                 (model, optimizer, state)
             }
             None => {
                 let model = self.fresh_model(&devices[0])?;
                 let optimizer = Optimizer::new(self.settings.optimizer);
-                let (optimizer_config, schedule) = (self.settings.optimizer, self.settings.schedule);
+                let (optimizer_config, schedule) =
+                    (self.settings.optimizer, self.settings.schedule);
                 let mut state = TrainerState::new(seed, optimizer_config, schedule, settings);
-                state.loss_scale = (self.options.precision == Precision::F16).then(LossScale::default);
+                state.loss_scale =
+                    (self.options.precision == Precision::F16).then(LossScale::default);
                 (model, optimizer, state)
             }
         };
@@ -206,7 +219,10 @@ impl Run<'_> {
         let mut last_evaluation = Map::new();
         let mut evaluate = |model: &BertForPreTraining| {
             let values = evaluate(model, &held_out);
-            last_evaluation = values.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
+            last_evaluation = values
+                .iter()
+                .map(|(name, value)| (name.clone(), (*value).into()))
+                .collect();
             Ok(values)
         };
         let trainer = Trainer {
@@ -269,17 +285,22 @@ impl Run<'_> {
     /// Refuses sequences longer than the model has positions before hours are spent on others.
     fn check_lengths(&self) -> Result<()> {
         let main = self.settings.pairs.max_seq_length;
-        let length = self.settings.long.map_or(main, |long| long.seq_length.max(main));
+        let length = self
+            .settings
+            .long
+            .map_or(main, |long| long.seq_length.max(main));
         let maximum = self.config.max_position_embeddings;
         if length > maximum {
             return Err(bert_core::Error::TooLong { length, maximum }.into());
         }
         match self.settings.long {
-            Some(long) if long.steps > self.settings.schedule.total_steps => Err(Error::InvalidOption {
-                option: "long steps",
-                value: long.steps.to_string(),
-                expected: "at most the steps of the whole run",
-            }),
+            Some(long) if long.steps > self.settings.schedule.total_steps => {
+                Err(Error::InvalidOption {
+                    option: "long steps",
+                    value: long.steps.to_string(),
+                    expected: "at most the steps of the whole run",
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -308,15 +329,18 @@ impl Run<'_> {
             let done = state.step.saturating_sub(main_steps);
             let start = match reached.stage {
                 1 => reached,
-                _ => Stage { stage: 1, ..Stage::default() },
+                _ => Stage {
+                    stage: 1,
+                    ..Stage::default()
+                },
             };
             if done < long.steps {
                 stages.push((self.stage(start, Some(long))?, long.steps - done));
             }
         }
-        Ok(stages
-            .into_iter()
-            .flat_map(|(updates, steps)| updates.take(usize::try_from(steps).unwrap_or(usize::MAX))))
+        Ok(stages.into_iter().flat_map(|(updates, steps)| {
+            updates.take(usize::try_from(steps).unwrap_or(usize::MAX))
+        }))
     }
 
     fn stage(
@@ -337,13 +361,24 @@ impl Run<'_> {
         let max_seq_length = pairs.max_seq_length;
         let instances: Box<dyn InstanceStream> = match &self.data {
             Data::Documents(documents) => {
-                let options = DynamicOptions { pairs, masking, seed };
+                let options = DynamicOptions {
+                    pairs,
+                    masking,
+                    seed,
+                };
                 let documents = Arc::clone(documents);
-                Box::new(DynamicInstances::new(documents, &self.tokenizer, options, start.cursor)?)
+                Box::new(DynamicInstances::new(
+                    documents,
+                    &self.tokenizer,
+                    options,
+                    start.cursor,
+                )?)
             }
-            Data::Instances(instances) => {
-                Box::new(StaticInstances::new(Arc::clone(instances), seed, start.cursor)?)
-            }
+            Data::Instances(instances) => Box::new(StaticInstances::new(
+                Arc::clone(instances),
+                seed,
+                start.cursor,
+            )?),
         };
         let options = UpdatesOptions {
             batch_size,
@@ -388,8 +423,12 @@ pub fn held_out_batches(
         masking,
         seed: SEED,
     };
-    let stream =
-        DynamicInstances::new(Arc::clone(documents), tokenizer, options, Default::default())?;
+    let stream = DynamicInstances::new(
+        Arc::clone(documents),
+        tokenizer,
+        options,
+        Default::default(),
+    )?;
     evaluation_batches(stream, batch_size, tokenizer.pad_id(), limit)
 }
 
@@ -422,14 +461,17 @@ fn compare(dir: &Path, before: &Value, now: &Value) -> Result<()> {
     let (Value::Object(before), Value::Object(now)) = (before, now) else {
         return Err(Error::Run {
             dir: dir.to_owned(),
-            reason: "its checkpoint holds no settings: it was not written by this command".to_owned(),
+            reason: "its checkpoint holds no settings: it was not written by this command"
+                .to_owned(),
         });
     };
     let changed: Vec<String> = now
         .iter()
         .filter(|(name, value)| before.get(*name) != Some(value))
         .map(|(name, value)| {
-            let was = before.get(name).map_or("absent".to_owned(), Value::to_string);
+            let was = before
+                .get(name)
+                .map_or("absent".to_owned(), Value::to_string);
             format!("{name} was {was} and is now {value}")
         })
         .collect();

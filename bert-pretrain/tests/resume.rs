@@ -2,13 +2,13 @@
 
 mod common;
 
+use bert_core::agreement::without_dropout;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::device::{Device, test_devices};
 use bert_core::training::{
     CheckpointStore, Ending, Event, Observer, Optimizer, Recipe, RunInfo, StopFlag, Trainer,
     TrainerOptions, TrainerState, read_optimizer, read_state,
 };
-use bert_core::agreement::without_dropout;
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
 use common::{UPDATES, fixture, model, schedule, updates};
@@ -64,7 +64,10 @@ fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, Ending)
     };
     let first = state.step as usize;
     assert_eq!(state.cursor.as_u64().unwrap_or(0) as usize, first);
-    let model_config = Checkpoint::open(fixture("tiny-pretraining")).unwrap().config().clone();
+    let model_config = Checkpoint::open(fixture("tiny-pretraining"))
+        .unwrap()
+        .config()
+        .clone();
     let mut course = Course {
         losses: Vec::new(),
         stop_after,
@@ -81,19 +84,30 @@ fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, Ending)
         state,
         store: Some(&store),
         write_model: &|model: &BertForPreTraining, dir| {
-            Ok(checkpoint::save(dir, model, &model_config, model.architecture())?)
+            Ok(checkpoint::save(
+                dir,
+                model,
+                &model_config,
+                model.architecture(),
+            )?)
         },
         evaluate: None,
         observer: &mut course,
         stop: StopFlag::new(),
     };
-    let data = updates(first, config.loss_epsilon).into_iter().map(Ok::<_, Error>);
+    let data = updates(first, config.loss_epsilon)
+        .into_iter()
+        .map(Ok::<_, Error>);
     let (_, _, ending) = trainer.run(data).unwrap();
     (course.losses, ending)
 }
 
 fn weights(dir: &Path) -> Vec<u8> {
-    let path = CheckpointStore::open(dir, 2).unwrap().latest().unwrap().unwrap();
+    let path = CheckpointStore::open(dir, 2)
+        .unwrap()
+        .latest()
+        .unwrap()
+        .unwrap();
     std::fs::read(path.join("model.safetensors")).unwrap()
 }
 
@@ -152,7 +166,11 @@ fn half_written_and_half_deleted_checkpoints_are_not_taken_for_whole_ones() {
     let store = CheckpointStore::open(dir.path(), 2).unwrap();
     assert_eq!(store.list().unwrap().len(), 1);
     assert!(store.latest().unwrap().unwrap().ends_with("step-00000005"));
-    assert_eq!(std::fs::read_dir(&checkpoints).unwrap().count(), 1, "leftovers are removed");
+    assert_eq!(
+        std::fs::read_dir(&checkpoints).unwrap().count(),
+        1,
+        "leftovers are removed"
+    );
     let (losses, _) = session(dir.path(), &device, 100);
     assert_eq!(losses.len(), UPDATES - 5);
 }

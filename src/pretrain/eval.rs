@@ -66,7 +66,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
         );
     }
     let cache = tempfile::tempdir()?;
-    let corpus = documents(&cache.path().join("corpus"), &args.corpus, args.layout, &tokenizer)?;
+    let corpus = documents(
+        &cache.path().join("corpus"),
+        &args.corpus,
+        args.layout,
+        &tokenizer,
+    )?;
     let corpus: Arc<dyn DocumentSource + Send> = Arc::new(corpus);
     let batches = held_out_batches(
         &corpus,
@@ -83,8 +88,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let values = evaluate(&model, &batches);
     let mut output = Output::stdout();
     if args.json {
-        let values: Map<String, Value> =
-            values.into_iter().map(|(name, value)| (name, value.into())).collect();
+        let values: Map<String, Value> = values
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
         output.json(&values)?;
     } else {
         for (name, value) in values {

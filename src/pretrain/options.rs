@@ -14,7 +14,12 @@ use crate::output::note;
 #[derive(clap::Args)]
 pub(crate) struct InstanceArgs {
     /// Tokens of a sequence, special tokens included.
-    #[arg(long, value_name = "N", default_value_t = 128, visible_alias = "max-seq-length")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 128,
+        visible_alias = "max-seq-length"
+    )]
     pub(crate) seq_length: usize,
     /// Share of tokens to predict.
     #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
@@ -48,7 +53,9 @@ impl InstanceArgs {
     pub(crate) fn masking(&self) -> MaskingOptions {
         MaskingOptions {
             probability: self.masked_lm_prob,
-            max_predictions: self.max_predictions.unwrap_or(predictions_for(self.seq_length)),
+            max_predictions: self
+                .max_predictions
+                .unwrap_or(predictions_for(self.seq_length)),
             whole_word: self.whole_word,
             strategy: match self.mask_per_token {
                 true => MaskingStrategy::PerToken,
@@ -75,15 +82,16 @@ pub(crate) fn documents(
         ..CorpusOptions::default()
     };
     let mut shown = std::time::Instant::now();
-    let corpus = TokenizedCorpus::open_or_build(cache, inputs, tokenizer, &options, &mut |counts| {
-        if shown.elapsed().as_secs() >= 5 {
-            shown = std::time::Instant::now();
-            note(format_args!(
-                "reading: {} documents, {} sentences",
-                counts.documents, counts.sentences
-            ));
-        }
-    })?;
+    let corpus =
+        TokenizedCorpus::open_or_build(cache, inputs, tokenizer, &options, &mut |counts| {
+            if shown.elapsed().as_secs() >= 5 {
+                shown = std::time::Instant::now();
+                note(format_args!(
+                    "reading: {} documents, {} sentences",
+                    counts.documents, counts.sentences
+                ));
+            }
+        })?;
     let counts = corpus.counts();
     note(format_args!(
         "{} documents, {} sentences, {} tokens",
@@ -111,7 +119,10 @@ impl DocumentSource for Part {
         self.indices.len()
     }
 
-    fn document(&self, index: usize) -> bert_pretrain::Result<bert_pretrain::corpus::TokenizedDocument> {
+    fn document(
+        &self,
+        index: usize,
+    ) -> bert_pretrain::Result<bert_pretrain::corpus::TokenizedDocument> {
         self.documents.document(self.indices[index])
     }
 }
@@ -120,7 +131,10 @@ impl DocumentSource for Part {
 pub(crate) fn hold_out(
     documents: Arc<dyn DocumentSource + Send>,
     share: f64,
-) -> (Arc<dyn DocumentSource + Send>, Option<Arc<dyn DocumentSource + Send>>) {
+) -> (
+    Arc<dyn DocumentSource + Send>,
+    Option<Arc<dyn DocumentSource + Send>>,
+) {
     let count = documents.len();
     if share <= 0.0 || count < 2 {
         return (documents, None);

@@ -26,7 +26,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "instances")]
     corpus: Vec<PathBuf>,
     /// Train on instances that `bert pretrain prepare` made, the same in every pass.
-    #[arg(long, value_name = "DIR", conflicts_with = "corpus", visible_alias = "static")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "corpus",
+        visible_alias = "static"
+    )]
     instances: Option<PathBuf>,
     /// How the text is laid out: auto, lines (one sentence each) or raw.
     #[arg(long, default_value_t)]
@@ -134,7 +139,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<()> {
     let resumed = Run::find_state(&args.output, args.resume)?;
     if args.resume && resumed.is_none() {
-        note(format_args!("{} holds no checkpoint yet: starting at step 0", args.output.display()));
+        note(format_args!(
+            "{} holds no checkpoint yet: starting at step 0",
+            args.output.display()
+        ));
     }
     let initial = match &args.init {
         Some(model) => Some(Checkpoint::open(hub::resolve_model(model)?)?),
@@ -167,7 +175,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let stop = training::stop_on_ctrl_c()?;
     let mut observers = Observers::default();
     let first_step = resumed.as_ref().map(|(_, state)| state.step);
-    observers.push(MetricsLog::open(args.output.join("metrics.jsonl"), first_step)?);
+    observers.push(MetricsLog::open(
+        args.output.join("metrics.jsonl"),
+        first_step,
+    )?);
     observers.push(RunFile::new(&args.output));
     training::follow(&mut observers, &args.follow)?;
     note(format_args!(
@@ -237,7 +248,10 @@ impl Args {
     }
 
     /// What to train on, what to evaluate on, and how the settings call it.
-    #[expect(clippy::type_complexity, reason = "three results that are used at once")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "three results that are used at once"
+    )]
     fn data(
         &self,
         tokenizer: &BertTokenizer,
@@ -246,15 +260,29 @@ impl Args {
         let mut held_out: Option<Arc<dyn DocumentSource + Send>> = None;
         if !self.validation.is_empty() {
             let cache = self.output.join("validation");
-            held_out = Some(Arc::new(documents(&cache, &self.validation, self.layout, tokenizer)?));
+            held_out = Some(Arc::new(documents(
+                &cache,
+                &self.validation,
+                self.layout,
+                tokenizer,
+            )?));
         }
         if let Some(instances) = instances {
             instances.check_vocabulary(tokenizer)?;
             let options = serde_json::to_string(instances.options())?;
-            let name = format!("{} instances of {} documents, {options}", instances.len(), instances.documents());
+            let name = format!(
+                "{} instances of {} documents, {options}",
+                instances.len(),
+                instances.documents()
+            );
             return Ok((Data::Instances(Arc::new(instances)), held_out, name));
         }
-        let corpus = documents(&self.output.join("corpus"), &self.corpus, self.layout, tokenizer)?;
+        let corpus = documents(
+            &self.output.join("corpus"),
+            &self.corpus,
+            self.layout,
+            tokenizer,
+        )?;
         let mut name = format!("corpus {}", corpus.fingerprint());
         let mut corpus: Arc<dyn DocumentSource + Send> = Arc::new(corpus);
         if held_out.is_none() {
@@ -287,7 +315,10 @@ impl Args {
         };
         optimizer.validate()?;
         schedule.validate()?;
-        for (option, value) in [("--batch-size", self.batch_size), ("--accumulate", self.accumulate)] {
+        for (option, value) in [
+            ("--batch-size", self.batch_size),
+            ("--accumulate", self.accumulate),
+        ] {
             if value == 0 {
                 bail!("{option} is 0: at least 1 is needed");
             }

@@ -39,7 +39,9 @@ pub(super) fn open(spec: &DeviceSpec, address: &str, index: usize) -> Result<Dev
 /// # Errors
 /// [`Error::Io`] if the socket cannot be served on.
 pub fn serve(devices: Vec<Device>, listener: TcpListener) -> Result<()> {
-    let address = listener.local_addr().map_or_else(|_| "socket".to_owned(), |a| a.to_string());
+    let address = listener
+        .local_addr()
+        .map_or_else(|_| "socket".to_owned(), |a| a.to_string());
     let mut server = RemoteServer::new(devices);
     if let Some(token) = token() {
         let authorizer = TokenAuthorizer::new(token).expect("the token is not empty");
@@ -47,5 +49,11 @@ pub fn serve(devices: Vec<Device>, listener: TcpListener) -> Result<()> {
     }
     server
         .serve(WebSocketTransport::from_listener(listener))
-        .map_err(|error| Error::io("serve on", address, std::io::Error::other(error.to_string())))
+        .map_err(|error| {
+            Error::io(
+                "serve on",
+                address,
+                std::io::Error::other(error.to_string()),
+            )
+        })
 }

@@ -138,7 +138,7 @@ impl BertTokenizer {
     /// Truncation stored in the `tokenizers` object would stop early here. The number of cut
     /// tokens would be lost, and so would which of two segments was the longer, on which
     /// longest-first depends.
-    fn pieces(&self, text: &str, type_id: u32) -> Result<tokenizers::Encoding> {
+    pub(super) fn pieces(&self, text: &str, type_id: u32) -> Result<tokenizers::Encoding> {
         let pieces = || -> tokenizers::Result<tokenizers::Encoding> {
             let mut words = self
                 .inner

@@ -102,7 +102,10 @@ mod tests {
     #[test]
     fn items_come_in_order_and_an_endless_source_can_be_left() {
         let mut numbers = Prefetch::new(0_u64.., 2);
-        assert_eq!(numbers.by_ref().take(50).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+        assert_eq!(
+            numbers.by_ref().take(50).collect::<Vec<_>>(),
+            (0..50).collect::<Vec<_>>()
+        );
         drop(numbers);
         let short: Vec<_> = Prefetch::new(0..3, 8).collect();
         assert_eq!(short, [0, 1, 2]);

@@ -139,6 +139,12 @@ impl Observer for Observers {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.0.iter_mut().try_for_each(|observer| observer.finish())
+        // One that fails must not keep another from giving the terminal back.
+        let results: Vec<_> = self
+            .0
+            .iter_mut()
+            .map(|observer| observer.finish())
+            .collect();
+        results.into_iter().collect()
     }
 }

@@ -33,4 +33,4 @@ pub use report::{Section, SectionBody, chart, curves_svg, write_report};
 pub use schedule::{Decay, Schedule};
 pub use stop::StopFlag;
 pub use store::{Best, CheckpointStore, TrainerState, read_optimizer, read_state};
-pub use trainer::{Ending, Trainer, TrainerOptions};
+pub use trainer::{Ending, Evaluate, Trainer, TrainerOptions};

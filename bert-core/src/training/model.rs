@@ -1,7 +1,7 @@
 //! What the trainer asks of a model.
 
-use burn::tensor::Tensor;
 use burn::backend::ExecutionError;
+use burn::tensor::Tensor;
 use burn::train::{ItemLazy, LearnerModel, TrainStep};
 
 use super::batches::MicroBatch;

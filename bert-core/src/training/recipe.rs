@@ -136,7 +136,10 @@ impl FromStr for Recipe {
             .into_iter()
             .find(|recipe| recipe.to_string() == name)
             .ok_or_else(|| {
-                Error::config("recipe", format!("`{name}` is not one of google, hf, nvidia"))
+                Error::config(
+                    "recipe",
+                    format!("`{name}` is not one of google, hf, nvidia"),
+                )
             })
     }
 }
@@ -151,7 +154,10 @@ impl OptimizerConfig {
             if (0.0..1.0).contains(&value) {
                 return Ok(());
             }
-            Err(Error::config(field, format!("is {value}, but must lie in [0, 1)")))
+            Err(Error::config(
+                field,
+                format!("is {value}, but must lie in [0, 1)"),
+            ))
         };
         unit("beta1", self.beta1)?;
         unit("beta2", self.beta2)?;
@@ -200,6 +206,11 @@ mod tests {
             max_gradient_norm: Some(0.0),
             ..good
         };
-        assert!(bad.validate().unwrap_err().to_string().contains("max_gradient_norm"));
+        assert!(
+            bad.validate()
+                .unwrap_err()
+                .to_string()
+                .contains("max_gradient_norm")
+        );
     }
 }

@@ -42,7 +42,8 @@ impl<M: TrainableModel> Replicas<M> {
             return Ok(total.finish());
         };
 
-        let mut queues: Vec<Vec<MicroBatch<M::Data>>> = self.devices.iter().map(|_| vec![]).collect();
+        let mut queues: Vec<Vec<MicroBatch<M::Data>>> =
+            self.devices.iter().map(|_| vec![]).collect();
         for (index, micro_batch) in micro_batches.into_iter().enumerate() {
             queues[index % self.devices.len()].push(micro_batch);
         }
@@ -51,19 +52,29 @@ impl<M: TrainableModel> Replicas<M> {
             .map(|queue| Box::new(Queue(queue.into_iter())) as Box<_>)
             .collect();
         loop {
-            let (outputs, _) = workers
-                .step(&mut queues, model)
-                .map_err(|error| Error::Training {
-                    reason: error.to_string(),
-                })?;
+            let (outputs, _) =
+                workers
+                    .step(&mut queues, model)
+                    .map_err(|error| Error::Training {
+                        reason: error.to_string(),
+                    })?;
             if outputs.is_empty() {
                 return Ok(total.finish());
             }
             // Answers come in the order in which devices finish; with three or more the rounding of the sums may differ
             // from run to run.
             for output in outputs {
-                let gradients = output.output.grads.to_device(&self.devices[0].clone().inner(), model);
-                let sums = Sums(output.output.item.0.to_device(&self.devices[0].clone().inner()));
+                let gradients = output
+                    .output
+                    .grads
+                    .to_device(&self.devices[0].clone().inner(), model);
+                let sums = Sums(
+                    output
+                        .output
+                        .item
+                        .0
+                        .to_device(&self.devices[0].clone().inner()),
+                );
                 total.add(ParameterGradients::take(model, gradients), sums);
             }
         }

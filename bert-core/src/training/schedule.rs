@@ -95,7 +95,10 @@ impl Schedule {
         if self.warmup_steps > self.total_steps {
             return Err(Error::config(
                 "warmup_steps",
-                format!("is {}, but the run has {} steps", self.warmup_steps, self.total_steps),
+                format!(
+                    "is {}, but the run has {} steps",
+                    self.warmup_steps, self.total_steps
+                ),
             ));
         }
         Ok(())
@@ -150,7 +153,10 @@ mod tests {
     use crate::training::Recipe;
 
     fn close(found: f64, expected: f64) {
-        assert!((found - expected).abs() < 1e-15, "{found} against {expected}");
+        assert!(
+            (found - expected).abs() < 1e-15,
+            "{found} against {expected}"
+        );
     }
 
     #[test]
@@ -209,6 +215,12 @@ mod tests {
     #[test]
     fn more_warm_up_than_steps_is_refused() {
         let schedule = Schedule::new(Decay::Linear, 1e-4, 11, 10);
-        assert!(schedule.validate().unwrap_err().to_string().contains("warmup_steps"));
+        assert!(
+            schedule
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .contains("warmup_steps")
+        );
     }
 }

@@ -163,7 +163,10 @@ impl CheckpointStore {
             write_model(dir)?;
             write_moments(&dir.join(OPTIMIZER), optimizer)?;
             let text = serde_json::to_string_pretty(state).expect("a state is JSON");
-            Ok(write_atomically(dir.join(STATE), format!("{text}\n").as_bytes())?)
+            Ok(write_atomically(
+                dir.join(STATE),
+                format!("{text}\n").as_bytes(),
+            )?)
         })?;
         let mut all = self.list()?;
         let surplus = all.len().saturating_sub(self.keep);
@@ -220,7 +223,10 @@ pub fn read_optimizer(
             return Err(malformed(format!("`{name}` is not a list of f32")));
         }
         let (chunks, _) = view.data().as_chunks::<4>();
-        let values: Vec<f32> = chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+        let values: Vec<f32> = chunks
+            .iter()
+            .map(|chunk| f32::from_le_bytes(*chunk))
+            .collect();
         let size = values.len();
         let tensor = Tensor::from_data(TensorData::new(values, [size]), &device);
         parts.entry(parameter.to_owned()).or_default()[index] = Some(tensor);
@@ -242,7 +248,10 @@ fn write_moments(path: &Path, optimizer: &Optimizer) -> Result<()> {
     for (name, moments) in optimizer.moments() {
         for (kind, tensor) in [("exp_avg", &moments.first), ("exp_avg_sq", &moments.second)] {
             let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let bytes = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
             tensors.push((format!("{kind}:{name}"), bytes, values.len()));
         }
     }
@@ -300,7 +309,10 @@ fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
         .map_err(failed)?
         .map(|entry| {
             let entry = entry.map_err(failed)?;
-            Ok((entry.file_name().to_string_lossy().into_owned(), entry.path()))
+            Ok((
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.path(),
+            ))
         })
         .collect()
 }

@@ -18,6 +18,9 @@ use super::store::{Best, CheckpointStore, TrainerState};
 use crate::device::Precision;
 use crate::{Error, Result};
 
+/// Measures a model: named numbers.
+pub type Evaluate<'a, M, E> = dyn FnMut(&M) -> Result<Vec<(String, f64)>, E> + 'a;
+
 /// How long and how often.
 #[derive(Clone, Debug)]
 pub struct TrainerOptions {
@@ -73,7 +76,7 @@ pub struct Trainer<'a, M: TrainableModel, E> {
     /// Writes the model as users load it: weights, configuration, tokenizer.
     pub write_model: &'a dyn Fn(&M, &Path) -> Result<(), E>,
     /// Evaluates the model, which comes without autodiff: named numbers.
-    pub evaluate: Option<&'a mut dyn FnMut(&M) -> Result<Vec<(String, f64)>, E>>,
+    pub evaluate: Option<&'a mut Evaluate<'a, M, E>>,
     /// Who follows.
     pub observer: &'a mut dyn Observer,
     /// Set from elsewhere to stop between two steps.
@@ -171,6 +174,7 @@ where
         let mut saved_at = None;
         while self.state.step < total {
             if self.stop.is_set() || self.observer.wants_to_stop() {
+                self.observer.message("stopping: asked to");
                 if saved_at != Some(self.state.step) {
                     self.save()?;
                 }
@@ -196,7 +200,11 @@ where
                 interval.start = Instant::now();
             }
             let since_best = self.state.since_best;
-            if self.options.patience.is_some_and(|patience| since_best >= patience.max(1)) {
+            if self
+                .options
+                .patience
+                .is_some_and(|patience| since_best >= patience.max(1))
+            {
                 self.observer.message(&format!(
                     "stopped early: {since_best} evaluations without a better {}",
                     self.options.best_metric.0
@@ -246,7 +254,9 @@ where
         let mut usable = true;
         if let Some(scale) = &mut self.state.loss_scale {
             gradients.scale(1.0 / loss_scale);
-            let norm = gradients.norm().map_or(0.0, |norm| norm.into_scalar::<f64>());
+            let norm = gradients
+                .norm()
+                .map_or(0.0, |norm| norm.into_scalar::<f64>());
             usable = scale.update(norm.is_finite());
         }
         if usable {
@@ -299,7 +309,10 @@ where
         if let Some(scale) = self.state.loss_scale {
             values.insert("loss_scale".to_owned(), json!(scale.scale));
         }
-        values.insert("tokens_per_second".to_owned(), json!(done.tokens as f64 / seconds));
+        values.insert(
+            "tokens_per_second".to_owned(),
+            json!(done.tokens as f64 / seconds),
+        );
         values.insert(
             "data_wait".to_owned(),
             json!(done.waited.as_secs_f64() / seconds),
@@ -331,7 +344,10 @@ where
         let model = self.model.valid();
         let numbers = evaluate(&model)?;
         let (metric, smaller_is_better) = &self.options.best_metric;
-        let value = numbers.iter().find(|(name, _)| name == metric).map(|(_, value)| *value);
+        let value = numbers
+            .iter()
+            .find(|(name, _)| name == metric)
+            .map(|(_, value)| *value);
         let values = numbers
             .into_iter()
             .map(|(name, value)| (name, json!(value)))
@@ -344,10 +360,14 @@ where
         })?;
         let better = value.is_some_and(|value| {
             value.is_finite()
-                && self.state.best.as_ref().is_none_or(|best| match smaller_is_better {
-                    true => value < best.value,
-                    false => value > best.value,
-                })
+                && self
+                    .state
+                    .best
+                    .as_ref()
+                    .is_none_or(|best| match smaller_is_better {
+                        true => value < best.value,
+                        false => value > best.value,
+                    })
         });
         self.state.since_best += 1;
         if let Some(value) = value.filter(|_| better) {

@@ -1,17 +1,15 @@
 //! The numbered lines of a file, compressed or not, each readable or with what is wrong with it.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
+use bert_core::files::decompressed;
 
 use super::fault::RowFault;
 use crate::error::Result;
 use crate::text_lines::MAX_LINE_BYTES;
 
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A line without its line break.
@@ -82,23 +80,10 @@ impl DataLines {
 
 /// A file without compression and byte-order mark.
 pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
-    let opened = File::open(path).and_then(decompress).and_then(without_mark);
+    let opened = File::open(path)
+        .and_then(decompressed)
+        .and_then(without_mark);
     Ok(opened.map_err(|source| bert_core::Error::io("read", path, source))?)
-}
-
-/// Looks at the first bytes rather than at a name: downloads are often renamed.
-fn decompress(mut file: File) -> io::Result<Box<dyn BufRead + Send>> {
-    let magic = head(&mut file, ZSTD.len())?;
-    let (is_gzip, is_zstd) = (magic.starts_with(GZIP), magic == ZSTD);
-    let whole = BufReader::new(Cursor::new(magic).chain(file));
-    Ok(if is_gzip {
-        // Several members in one file, as parallel compressors write, are one text.
-        Box::new(BufReader::new(MultiGzDecoder::new(whole)))
-    } else if is_zstd {
-        Box::new(BufReader::new(zstd::Decoder::with_buffer(whole)?))
-    } else {
-        Box::new(whole)
-    })
 }
 
 fn without_mark(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {

@@ -2,20 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
 
+use bert_core::files::decompressed;
 use bert_heads::text_lines::TextLines;
-use flate2::bufread::MultiGzDecoder;
 
 use super::inputs::Input;
 use crate::{Error, Result};
 
 /// How much of a file is looked at to tell its layout, in bytes of text.
 const HEAD_BYTES: usize = 64 << 10;
-
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// The lines of a file without line breaks and byte-order mark; numbers count from 1.
 pub(super) struct FileLines {
@@ -36,7 +33,7 @@ impl FileLines {
         };
         Ok(Self {
             path: input.path.clone(),
-            lines: TextLines::new(decompress(raw).map_err(cannot_read)?),
+            lines: TextLines::new(decompressed(raw).map_err(cannot_read)?),
             read: 0,
             ahead: VecDeque::new(),
         })
@@ -77,24 +74,6 @@ impl FileLines {
         }
         Ok(line)
     }
-}
-
-/// Looks at the first bytes rather than at a name: downloads are often renamed.
-fn decompress(mut raw: Box<dyn Read + Send>) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut magic = Vec::new();
-    raw.by_ref()
-        .take(ZSTD.len() as u64)
-        .read_to_end(&mut magic)?;
-    let (is_gzip, is_zstd) = (magic.starts_with(GZIP), magic == ZSTD);
-    let whole = BufReader::new(Cursor::new(magic).chain(raw));
-    Ok(if is_gzip {
-        // Several members in one file, as parallel compressors write, are one text.
-        Box::new(BufReader::new(MultiGzDecoder::new(whole)))
-    } else if is_zstd {
-        Box::new(BufReader::new(zstd::Decoder::with_buffer(whole)?))
-    } else {
-        Box::new(whole)
-    })
 }
 
 #[cfg(test)]

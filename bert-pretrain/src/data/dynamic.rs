@@ -127,7 +127,8 @@ impl<S: DocumentSource + Send + ?Sized> DynamicInstances<S> {
             .map(|pair| {
                 let next_sentence = self.options.pairs.next_sentence;
                 let (ids, types) = assemble(&pair, self.cls_id, self.sep_id);
-                let masked = mask_tokens(&ids, &self.vocabulary, &self.options.masking, &mut random);
+                let masked =
+                    mask_tokens(&ids, &self.vocabulary, &self.options.masking, &mut random);
                 Instance {
                     ids: masked.input_ids,
                     segment_a_length: types.iter().filter(|&&segment| segment == 0).count(),

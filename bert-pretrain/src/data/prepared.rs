@@ -22,7 +22,7 @@ impl StaticInstances {
     /// # Errors
     /// [`Error::NoInstances`] if the files hold none.
     pub fn new(instances: Arc<PreparedInstances>, seed: u64, cursor: Cursor) -> Result<Self> {
-        if instances.len() == 0 {
+        if instances.is_empty() {
             return Err(Error::NoInstances);
         }
         let mut stream = Self {
@@ -38,7 +38,8 @@ impl StaticInstances {
     fn order_epoch(&mut self) {
         let count = u32::try_from(self.instances.len()).expect("fewer than 2^32 instances");
         self.order = (0..count).collect();
-        self.order.shuffle(&mut stream(self.seed, &[self.cursor.epoch]));
+        self.order
+            .shuffle(&mut stream(self.seed, &[self.cursor.epoch]));
     }
 }
 

@@ -72,7 +72,10 @@ impl<S: InstanceStream> Updates<S> {
         Ok(Update {
             cursor: serde_json::to_value(cursor).expect("a cursor is JSON"),
             tokens: micro_batches.iter().map(PreTrainingBatch::tokens).sum(),
-            padded_tokens: micro_batches.iter().map(|batch| batch.shape[0] * batch.shape[1]).sum(),
+            padded_tokens: micro_batches
+                .iter()
+                .map(|batch| batch.shape[0] * batch.shape[1])
+                .sum(),
             micro_batches,
         })
     }

@@ -11,7 +11,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use bert_core::Error as CoreError;
-use bert_core::files::AtomicFile;
+use bert_core::files::{AtomicFile, read_exact_at};
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordFormat;
@@ -306,23 +306,4 @@ fn offset(entry: &[u8]) -> u64 {
 fn malformed(path: &Path, reason: &str) -> CoreError {
     let remedy = "copy it again from where it was whole, or prepare the instances again";
     CoreError::malformed(path, FORMAT, format_args!("{reason}; {remedy}"))
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                bytes = &mut bytes[read..];
-                offset += read as u64;
-            }
-        }
-    }
-    Ok(())
 }

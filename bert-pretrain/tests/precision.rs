@@ -1,0 +1,109 @@
+//! Training in 16 bits with weights in 32.
+
+mod common;
+
+use bert_core::device::{Device, Precision, test_devices};
+use bert_core::training::{
+    LossScale, Optimizer, Recipe, StopFlag, Trainer, TrainerOptions, TrainerState,
+};
+use bert_pretrain::Error;
+use bert_pretrain::model::BertForPreTraining;
+use burn::tensor::FloatDType;
+use common::{Recorder, UPDATES, model, schedule, tensors, updates, weights};
+use serde_json::Value;
+
+const RECIPE: Recipe = Recipe::HuggingFace;
+
+fn run(
+    device: &Device,
+    precision: Precision,
+    loss_scale: Option<LossScale>,
+    steps: usize,
+) -> (BertForPreTraining, Recorder, TrainerState) {
+    let device = device.clone().autodiff();
+    let config = RECIPE.optimizer();
+    let mut schedule = schedule(RECIPE);
+    schedule.total_steps = steps as u64;
+    schedule.warmup_steps = schedule.warmup_steps.min(steps as u64);
+    let mut state = TrainerState::new(0, config, schedule, Value::Null);
+    state.loss_scale = loss_scale;
+    let mut recorder = Recorder::default();
+    let trainer = Trainer {
+        model: model(&device),
+        optimizer: Optimizer::new(config),
+        schedule,
+        devices: vec![device],
+        options: TrainerOptions {
+            log_every: 1,
+            precision,
+            ..TrainerOptions::default()
+        },
+        state,
+        store: None,
+        write_model: &|_, _| Ok(()),
+        evaluate: None,
+        observer: &mut recorder,
+        stop: StopFlag::new(),
+    };
+    let data = updates(0, config.loss_epsilon)
+        .into_iter()
+        .map(Ok::<_, Error>);
+    let (model, state, _) = trainer.run(data).unwrap();
+    (model, recorder, state)
+}
+
+/// The devices that compute in `precision`; NdArray and software rasterisers don't.
+fn devices(precision: Precision) -> Vec<(String, Device)> {
+    test_devices()
+        .into_iter()
+        .filter(|(label, device)| {
+            let supported = device.supports_dtype(FloatDType::from(precision));
+            let expected = label == "flex" || label == "libtorch";
+            assert!(
+                supported || !expected,
+                "{label} does not compute in {precision}"
+            );
+            supported && expected
+        })
+        .collect()
+}
+
+#[test]
+fn half_precision_follows_the_curve_of_full_precision() {
+    let reference = &tensors("hf")["loss"];
+    for (precision, loss_scale) in [
+        (Precision::BF16, None),
+        (Precision::F16, Some(LossScale::default())),
+    ] {
+        for (label, device) in devices(precision) {
+            let (_, recorder, _) = run(&device, precision, loss_scale, UPDATES);
+            let losses = recorder.values("loss");
+            assert_eq!(losses.len(), UPDATES);
+            for (step, (loss, expected)) in losses.iter().zip(reference).enumerate() {
+                assert!(
+                    (loss - expected).abs() <= 0.1,
+                    "{label}, {precision}, step {step}: {loss} against {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_overflow_skips_the_step_and_lowers_the_scale() {
+    for (label, device) in devices(Precision::F16) {
+        let before = weights(&model(&device.clone().autodiff()));
+        let huge = LossScale {
+            scale: 2_f64.powi(40),
+            good_steps: 5,
+        };
+        let (model, _, state) = run(&device, Precision::F16, Some(huge), 2);
+        assert_eq!(weights(&model), before, "{label}");
+        let scale = state.loss_scale.unwrap();
+        assert_eq!(
+            (scale.scale, scale.good_steps),
+            (2_f64.powi(38), 0),
+            "{label}"
+        );
+    }
+}
