@@ -268,6 +268,24 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// An option that makes no sense.
+    #[error("{option} {value}: expected {expected}")]
+    InvalidOption {
+        /// What is set.
+        option: &'static str,
+        /// As given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A directory holds another fine-tuning run than the one asked for.
+    #[error("{} {reason}", dir.display())]
+    Run {
+        /// The output directory.
+        dir: PathBuf,
+        /// What is in the way and what to do.
+        reason: String,
+    },
     /// A result could not be computed or brought back from the device.
     #[error("the device failed")]
     Device(#[from] TensorReadError),

@@ -16,7 +16,7 @@ use burn::train::InferenceStep;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::corpus::DocumentSource;
+use crate::corpus::Documents;
 use crate::data::{
     DynamicInstances, DynamicOptions, InstanceStream, Stage, StaticInstances, Updates,
     UpdatesOptions, evaluation_batches,
@@ -71,7 +71,7 @@ pub struct LongStage {
 /// What is trained on.
 pub enum Data {
     /// Documents: pairs and masks are made anew in every pass.
-    Documents(Arc<dyn DocumentSource + Send>),
+    Documents(Documents),
     /// Prepared instances, the same in every pass.
     Instances(Arc<PreparedInstances>),
 }
@@ -89,7 +89,7 @@ pub struct Run<'a> {
     /// What is trained on.
     pub data: Data,
     /// Documents to evaluate on.
-    pub held_out: Option<Arc<dyn DocumentSource + Send>>,
+    pub held_out: Option<Documents>,
     /// Batches of an evaluation, at most.
     pub evaluation_batches: usize,
     /// Devices to share the micro-batches, without autodiff.
@@ -390,10 +390,7 @@ impl Run<'_> {
         Ok(Updates::new(instances, options, start.stage, loss_epsilon))
     }
 
-    fn evaluation(
-        &self,
-        documents: &Arc<dyn DocumentSource + Send>,
-    ) -> Result<Vec<PreTrainingBatch>> {
+    fn evaluation(&self, documents: &Documents) -> Result<Vec<PreTrainingBatch>> {
         held_out_batches(
             documents,
             &self.tokenizer,
@@ -410,7 +407,7 @@ impl Run<'_> {
 /// # Errors
 /// [`Error::NoInstances`] if the documents are too short for any.
 pub fn held_out_batches(
-    documents: &Arc<dyn DocumentSource + Send>,
+    documents: &Documents,
     tokenizer: &BertTokenizer,
     pairs: PairOptions,
     masking: MaskingOptions,

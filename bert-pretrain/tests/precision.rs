@@ -98,7 +98,7 @@ fn an_overflow_skips_the_step_and_lowers_the_scale() {
             good_steps: 5,
         };
         let (model, _, state) = run(&device, Precision::F16, Some(huge), 2);
-        assert_eq!(weights(&model), before, "{label}");
+        assert!(weights(&model) == before, "{label}: weights moved");
         let scale = state.loss_scale.unwrap();
         assert_eq!(
             (scale.scale, scale.good_steps),

@@ -125,7 +125,7 @@ fn resumed_equals_uninterrupted_bit_for_bit() {
             resumed.extend(losses);
         }
         assert_eq!(resumed, losses, "{label}");
-        assert_eq!(weights(parts.path()), weights(whole.path()), "{label}");
+        assert!(weights(parts.path()) == weights(whole.path()), "{label}: weights differ");
     }
 }
 

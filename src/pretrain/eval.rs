@@ -7,7 +7,7 @@ use anyhow::Result;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
-use bert_pretrain::corpus::{DocumentSource, Layout};
+use bert_pretrain::corpus::{Documents, Layout};
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::objective::export;
 use bert_pretrain::run::{evaluate, held_out_batches};
@@ -72,7 +72,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         args.layout,
         &tokenizer,
     )?;
-    let corpus: Arc<dyn DocumentSource + Send> = Arc::new(corpus);
+    let corpus: Documents = Arc::new(corpus);
     let batches = held_out_batches(
         &corpus,
         &tokenizer,

@@ -1,11 +1,10 @@
 //! Options that training and evaluation share.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Result;
 use bert_core::tokenizer::BertTokenizer;
-use bert_pretrain::corpus::{CorpusOptions, DocumentSource, Layout, TokenizedCorpus};
+use bert_pretrain::corpus::{CorpusOptions, Layout, TokenizedCorpus};
 use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions};
 
 use crate::output::note;
@@ -99,54 +98,8 @@ pub(crate) fn documents(
         counts.sentences,
         corpus.token_count()
     ));
-    if counts.one_sentence_documents * 2 > counts.documents {
-        note(format_args!(
-            "warning: {} of {} documents have a single sentence, from which no next-sentence pair can be made",
-            counts.one_sentence_documents, counts.documents
-        ));
+    if let Some(warning) = counts.warning() {
+        note(format_args!("warning: {warning}"));
     }
     Ok(corpus)
-}
-
-/// Some of another source's documents.
-pub(crate) struct Part {
-    documents: Arc<dyn DocumentSource + Send>,
-    indices: Vec<usize>,
-}
-
-impl DocumentSource for Part {
-    fn len(&self) -> usize {
-        self.indices.len()
-    }
-
-    fn document(
-        &self,
-        index: usize,
-    ) -> bert_pretrain::Result<bert_pretrain::corpus::TokenizedDocument> {
-        self.documents.document(self.indices[index])
-    }
-}
-
-/// Every n-th document held out, so that about `share` of them are: the others, and these.
-pub(crate) fn hold_out(
-    documents: Arc<dyn DocumentSource + Send>,
-    share: f64,
-) -> (
-    Arc<dyn DocumentSource + Send>,
-    Option<Arc<dyn DocumentSource + Send>>,
-) {
-    let count = documents.len();
-    if share <= 0.0 || count < 2 {
-        return (documents, None);
-    }
-    let stride = ((1.0 / share).round() as usize).clamp(2, count);
-    let (held_out, kept): (Vec<_>, Vec<_>) =
-        (0..count).partition(|index| index % stride == stride - 1);
-    let part = |indices| {
-        Arc::new(Part {
-            documents: Arc::clone(&documents),
-            indices,
-        }) as Arc<dyn DocumentSource + Send>
-    };
-    (part(kept), Some(part(held_out)))
 }

@@ -12,11 +12,11 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
     Decay, MetricsLog, Observers, OptimizerConfig, Recipe, Schedule, TrainerOptions,
 };
-use bert_pretrain::corpus::{DocumentSource, Layout};
+use bert_pretrain::corpus::{Documents, Layout, hold_out};
 use bert_pretrain::instances::PreparedInstances;
 use bert_pretrain::run::{Data, LongStage, Run, Settings};
 
-use super::options::{InstanceArgs, documents, hold_out, predictions_for};
+use super::options::{InstanceArgs, documents, predictions_for};
 use crate::output::{Output, note};
 use crate::training::{self, FollowArgs, Interrupted, RunFile};
 
@@ -248,16 +248,12 @@ impl Args {
     }
 
     /// What to train on, what to evaluate on, and how the settings call it.
-    #[expect(
-        clippy::type_complexity,
-        reason = "three results that are used at once"
-    )]
     fn data(
         &self,
         tokenizer: &BertTokenizer,
         instances: Option<PreparedInstances>,
-    ) -> Result<(Data, Option<Arc<dyn DocumentSource + Send>>, String)> {
-        let mut held_out: Option<Arc<dyn DocumentSource + Send>> = None;
+    ) -> Result<(Data, Option<Documents>, String)> {
+        let mut held_out: Option<Documents> = None;
         if !self.validation.is_empty() {
             let cache = self.output.join("validation");
             held_out = Some(Arc::new(documents(
@@ -284,7 +280,7 @@ impl Args {
             tokenizer,
         )?;
         let mut name = format!("corpus {}", corpus.fingerprint());
-        let mut corpus: Arc<dyn DocumentSource + Send> = Arc::new(corpus);
+        let mut corpus: Documents = Arc::new(corpus);
         if held_out.is_none() {
             (corpus, held_out) = hold_out(corpus, self.held_out);
             name = format!("{name}, {} held out", self.held_out);

@@ -84,7 +84,10 @@ mod tests {
         let first: Vec<_> = pieces.first_tokens().collect();
         assert_eq!(first, [Some(0), None, Some(2), Some(3), None]);
         assert_eq!((pieces.word_count(), pieces.tokens_of(3)), (5, 3..7));
-        assert_eq!(tokenizer().encode_words(&[] as &[&str]).unwrap(), WordPieces::default());
+        assert_eq!(
+            tokenizer().encode_words(&[] as &[&str]).unwrap(),
+            WordPieces::default()
+        );
     }
 
     #[test]
@@ -95,7 +98,9 @@ mod tests {
             ..Default::default()
         };
         let whole = tokenizer.encode("playing in [MASK] xyz", &plain).unwrap();
-        let words = tokenizer.encode_words(&["playing", "in", "[MASK]", "xyz"]).unwrap();
+        let words = tokenizer
+            .encode_words(&["playing", "in", "[MASK]", "xyz"])
+            .unwrap();
         assert_eq!(words.ids(), whole.ids());
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod batches;
 mod counts;
+mod held_out;
 mod inputs;
 mod layout;
 mod lines;
@@ -15,6 +16,7 @@ mod source;
 mod tokenized;
 
 pub use counts::CorpusCounts;
+pub use held_out::{Documents, hold_out};
 pub use layout::Layout;
 pub use reader::{CorpusOptions, CorpusReader, RawDocument};
 pub use source::{DocumentSource, TokenizedDocument};

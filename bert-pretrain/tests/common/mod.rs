@@ -188,7 +188,7 @@ pub(crate) fn train(
 }
 
 /// Weights in the layout of a file, by name.
-pub(crate) fn weights(model: &BertForPreTraining) -> Vec<(String, Vec<f64>)> {
+pub(crate) fn weights(model: &BertForPreTraining) -> BTreeMap<String, Vec<f64>> {
     let dir = tempfile::tempdir().unwrap();
     let config = Checkpoint::open(fixture("tiny-pretraining"))
         .unwrap()

@@ -1,0 +1,247 @@
+//! Classes, sets of labels and numbers for texts and pairs of texts.
+
+use std::path::Path;
+
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::Checkpoint;
+use bert_core::tokenizer::{BertTokenizer, TextInput};
+use burn::tensor::{Device, Tensor};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::PredictOptions;
+use super::rows::{RowMaker, RowModel, TextRows, run_rows};
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
+
+/// A fine-tuned sequence classifier with all that it takes to ask it.
+pub struct TextClassifier {
+    model: BertForSequenceClassification,
+    rows: RowMaker,
+    labels: Labels,
+    problem_type: ProblemType,
+}
+
+/// The outputs for one text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextPrediction {
+    /// One per label: the mean over the windows of the text.
+    pub logits: Vec<f32>,
+    /// Windows that the text took; 1 unless it is longer than the model reads.
+    pub windows: usize,
+}
+
+/// What the outputs mean, ready to be written as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// One label of several.
+    Label {
+        /// The likeliest.
+        label: String,
+        /// Its probability.
+        score: f32,
+        /// The probability of each label; they sum to 1.
+        scores: Map<String, Value>,
+    },
+    /// Any number of labels.
+    Labels {
+        /// Those with a probability above one half.
+        labels: Vec<String>,
+        /// The probability of each label on its own.
+        scores: Map<String, Value>,
+    },
+    /// A number.
+    Number {
+        /// The number.
+        value: f32,
+    },
+    /// Several numbers.
+    Numbers {
+        /// Each under its label.
+        values: Map<String, Value>,
+    },
+}
+
+impl TextClassifier {
+    /// Loads model and tokenizer from a model directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHead`] for a checkpoint without a classifier, [`Error::WrongHead`] for one of words
+    /// or choices, those of [`RowMaker::new`], and [`Error::Core`] for files that are missing or
+    /// malformed.
+    pub fn from_dir(
+        dir: impl AsRef<Path>,
+        options: &PredictOptions,
+        device: &Device,
+    ) -> Result<Self> {
+        let checkpoint = Checkpoint::open(&dir)?;
+        let config = checkpoint.config();
+        Ok(Self {
+            labels: Labels::of(config)?,
+            problem_type: ProblemType::of(config)?,
+            rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?,
+            model: BertForSequenceClassification::from_checkpoint(&checkpoint, device)?,
+        })
+    }
+
+    /// Calls the outputs by other names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LabelNames`] when there is not one name per output.
+    pub fn with_labels(mut self, labels: Labels) -> Result<Self> {
+        labels.check_outputs(&self.model.classifier)?;
+        self.labels = labels;
+        Ok(self)
+    }
+
+    /// The names of the outputs.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// What the outputs are.
+    pub fn problem_type(&self) -> ProblemType {
+        self.problem_type
+    }
+
+    /// Most tokens of a row; longer texts are read in windows.
+    pub fn max_length(&self) -> usize {
+        self.rows.max_length()
+    }
+
+    /// The outputs for texts or pairs, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Those of the tokenizer, [`Error::Device`], and [`Error::NotFinite`] for outputs that are no
+    /// numbers.
+    pub fn predict<'a>(
+        &self,
+        texts: impl IntoIterator<Item = TextInput<'a>>,
+    ) -> Result<Vec<TextPrediction>> {
+        let made = self.rows.texts(texts)?;
+        let logits = text_logits(&self.model, &self.rows, &made)?;
+        let windows = made.of_text.iter().map(|rows| rows.len());
+        Ok(logits
+            .into_iter()
+            .zip(windows)
+            .map(|(logits, windows)| TextPrediction { logits, windows })
+            .collect())
+    }
+
+    /// What a prediction means.
+    pub fn answer(&self, prediction: &TextPrediction) -> Answer {
+        let named = |values: &[f32]| -> Map<String, Value> {
+            let names = self.labels.names().iter().cloned();
+            names.zip(values.iter().map(|value| Value::from(*value))).collect()
+        };
+        let logits = &prediction.logits;
+        match self.problem_type {
+            ProblemType::Regression => match logits.as_slice() {
+                [value] => Answer::Number { value: *value },
+                values => Answer::Numbers {
+                    values: named(values),
+                },
+            },
+            ProblemType::MultiLabel => {
+                let scores: Vec<f32> = logits.iter().map(|&x| sigmoid(x)).collect();
+                let names = self.labels.names().iter().zip(&scores);
+                let chosen = names.filter(|(_, score)| **score > 0.5);
+                Answer::Labels {
+                    labels: chosen.map(|(name, _)| name.clone()).collect(),
+                    scores: named(&scores),
+                }
+            }
+            ProblemType::SingleLabel => {
+                let scores = softmax(logits);
+                let best = argmax(&scores);
+                Answer::Label {
+                    label: self.labels.name(best).unwrap_or_default().to_owned(),
+                    score: scores[best],
+                    scores: named(&scores),
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for TextClassifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextClassifier")
+            .field("labels", &self.labels)
+            .field("problem_type", &self.problem_type)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RowModel for BertForSequenceClassification {
+    fn row_logits(&self, input: BertInput) -> Tensor<3> {
+        self.forward(input).unsqueeze_dim(1) // [rows, 1, outputs]
+    }
+
+    fn device(&self) -> Device {
+        self.classifier.weight.val().device()
+    }
+}
+
+/// The logits of each text: the mean over its windows.
+pub(crate) fn text_logits(
+    model: &BertForSequenceClassification,
+    maker: &RowMaker,
+    texts: &TextRows,
+) -> Result<Vec<Vec<f32>>> {
+    let mut of_row: Vec<Vec<f32>> = vec![Vec::new(); texts.rows.len()];
+    run_rows(model, maker, &texts.rows, |row, values| {
+        of_row[row] = values.to_vec();
+        Ok(())
+    })?;
+    let mean = |(index, rows): (usize, &std::ops::Range<usize>)| {
+        let windows = rows.len() as f32;
+        let mut mean = vec![0.0; of_row[rows.start].len()];
+        for values in &of_row[rows.clone()] {
+            for (sum, value) in mean.iter_mut().zip(values) {
+                *sum += value / windows;
+            }
+        }
+        match mean.iter().all(|value| value.is_finite()) {
+            true => Ok(mean),
+            false => Err(Error::NotFinite { index }),
+        }
+    };
+    texts.of_text.iter().enumerate().map(mean).collect()
+}
+
+/// Probabilities of exclusive classes.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f32> = logits.iter().map(|logit| (logit - highest).exp()).collect();
+    let sum: f32 = exponentials.iter().sum();
+    exponentials.into_iter().map(|value| value / sum).collect()
+}
+
+fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// The first of the highest; 0 of none.
+pub(crate) fn argmax(values: &[f32]) -> usize {
+    let best = values.iter().enumerate().rev();
+    best.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equals_is_taken_and_large_logits_do_not_overflow() {
+        assert_eq!(argmax(&[1.0, 3.0, 3.0, 2.0]), 1);
+        let scores = softmax(&[1000.0, 1000.0, -1000.0]);
+        assert_eq!(scores, [0.5, 0.5, 0.0]);
+        assert_eq!(sigmoid(0.0), 0.5);
+    }
+}

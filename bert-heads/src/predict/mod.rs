@@ -1,0 +1,46 @@
+//! What a fine-tuned model says about texts: classes, numbers, entities, for streams of any length.
+//!
+//! | task | here | gives |
+//! | --- | --- | --- |
+//! | texts, pairs of texts | [`TextClassifier`] | [`TextPrediction`] |
+//! | words | [`TokenTagger`] | [`WordTag`], [`FoundEntity`] |
+//!
+//! A text that is longer than the model reads is read in overlapping [windows](RowMaker), never cut:
+//! the logits of a text are the mean of those of its windows, and a word's are those of the window
+//! in which it has most context.
+
+mod classify;
+mod rows;
+mod stream;
+mod tag;
+
+pub use classify::{Answer, TextClassifier, TextPrediction};
+pub use rows::{Row, RowMaker, TextRows, WordRows};
+pub use stream::{WINDOW_TEXTS, in_windows};
+pub use tag::{FoundEntity, TaggedText, TaggedWord, TokenTagger, WordTag};
+
+pub(crate) use classify::{softmax, text_logits};
+pub(crate) use rows::{RowModel, run_rows};
+pub(crate) use tag::{are_tags, tag_or_outside, word_logits};
+
+/// How a model is run over texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PredictOptions {
+    /// Most tokens of a row, special tokens included; by default as many as the model has positions.
+    pub max_length: Option<usize>,
+    /// Tokens that neighbouring windows of a long text share at least; by default a quarter of the
+    /// maximal length.
+    pub overlap: Option<usize>,
+    /// Most tokens of a batch, padding included.
+    pub batch_tokens: usize,
+}
+
+impl Default for PredictOptions {
+    fn default() -> Self {
+        Self {
+            max_length: None,
+            overlap: None,
+            batch_tokens: crate::sentence_embedding::BATCH_TOKENS,
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Tags of words, and the entities they make, with their places in the text.
+
+use std::path::Path;
+
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::Checkpoint;
+use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
+use burn::tensor::{Device, Tensor};
+use serde::Serialize;
+
+use super::PredictOptions;
+use super::classify::{argmax, softmax};
+use super::rows::{RowMaker, RowModel, WordRows, run_rows};
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::metrics::{TagReading, entities};
+use crate::token_classification::BertForTokenClassification;
+
+/// A fine-tuned token classifier with all that it takes to ask it.
+pub struct TokenTagger {
+    model: BertForTokenClassification,
+    rows: RowMaker,
+    labels: Labels,
+    /// Whether every label is a tag of a scheme, so that entities can be read off.
+    tags: bool,
+}
+
+/// The tag of a word.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WordTag {
+    /// The likeliest label; for a word without a token `O`, or the first label where there is none.
+    pub label: String,
+    /// Its probability; 0 for a word without a token.
+    pub score: f32,
+}
+
+/// A named stretch of a text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FoundEntity {
+    /// Its label, without the letter of the scheme.
+    pub label: String,
+    /// As it stands in the text.
+    pub text: String,
+    /// Its first character, counted from 0 in Unicode scalar values.
+    pub start: usize,
+    /// The character after its last.
+    pub end: usize,
+    /// Mean of the probabilities of its words' tags.
+    pub score: f32,
+}
+
+/// A word of a text and its tag.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaggedWord {
+    /// As it stands in the text.
+    pub text: String,
+    /// Its first character, counted from 0.
+    pub start: usize,
+    /// The character after its last.
+    pub end: usize,
+    /// Its tag.
+    #[serde(flatten)]
+    pub tag: WordTag,
+}
+
+/// What was found in a text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaggedText {
+    /// Entities, where the labels are tags of a scheme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entities: Option<Vec<FoundEntity>>,
+    /// Words with their labels, where they are something else, such as parts of speech.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<TaggedWord>>,
+    /// Windows that the text took; 1 unless it is longer than the model reads.
+    #[serde(skip)]
+    pub windows: usize,
+}
+
+impl TokenTagger {
+    /// Loads model and tokenizer from a model directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`TextClassifier::from_dir`](super::TextClassifier::from_dir).
+    pub fn from_dir(
+        dir: impl AsRef<Path>,
+        options: &PredictOptions,
+        device: &Device,
+    ) -> Result<Self> {
+        let checkpoint = Checkpoint::open(&dir)?;
+        let config = checkpoint.config();
+        let labels = Labels::of(config)?;
+        Ok(Self {
+            tags: are_tags(&labels),
+            labels,
+            rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?,
+            model: BertForTokenClassification::from_checkpoint(&checkpoint, device)?,
+        })
+    }
+
+    /// Calls the outputs by other names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LabelNames`] when there is not one name per output.
+    pub fn with_labels(mut self, labels: Labels) -> Result<Self> {
+        labels.check_outputs(&self.model.classifier)?;
+        self.tags = are_tags(&labels);
+        self.labels = labels;
+        Ok(self)
+    }
+
+    /// The names of the outputs.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Most tokens of a row; longer texts are read in windows.
+    pub fn max_length(&self) -> usize {
+        self.rows.max_length()
+    }
+
+    /// A tag for each word of sentences that come as words.
+    ///
+    /// # Errors
+    ///
+    /// Those of the tokenizer, [`Error::Device`], and [`Error::NotFinite`] for outputs that are no
+    /// numbers.
+    pub fn tag_words<'a>(
+        &self,
+        sentences: impl IntoIterator<Item = &'a [String]>,
+    ) -> Result<Vec<Vec<WordTag>>> {
+        self.tags(&self.rows.words(sentences)?)
+    }
+
+    /// What is in running texts. Their words are what stands between spaces and punctuation, each
+    /// punctuation mark and each ideograph, as the tokenizer parts them.
+    ///
+    /// # Errors
+    ///
+    /// As [`tag_words`](Self::tag_words).
+    pub fn tag_texts(&self, texts: &[impl AsRef<str>]) -> Result<Vec<TaggedText>> {
+        let plain = EncodeOptions {
+            add_special_tokens: false,
+            ..EncodeOptions::default()
+        };
+        let inputs = texts.iter().map(|text| TextInput::Single(text.as_ref()));
+        let encodings = self.rows.tokenizer().encode_batch(inputs, &plain)?;
+        let mut made = WordRows::default();
+        let mut words_of_texts = Vec::with_capacity(texts.len());
+        for encoding in &encodings {
+            let words = words(encoding);
+            let first_tokens = words.iter().map(|word| Some(word.token));
+            self.rows.push_words(encoding.ids(), first_tokens, &mut made);
+            words_of_texts.push(words);
+        }
+        let tags = self.tags(&made)?;
+        let texts = texts.iter().map(AsRef::as_ref).zip(words_of_texts);
+        texts
+            .zip(tags.into_iter().zip(made.windows))
+            .map(|((text, words), (tags, windows))| self.found(text, &words, tags, windows))
+            .collect()
+    }
+
+    fn tags(&self, made: &WordRows) -> Result<Vec<Vec<WordTag>>> {
+        let logits = word_logits(&self.model, &self.rows, made)?;
+        let tag = |logits: Option<Vec<f32>>| match logits {
+            None => WordTag {
+                label: tag_or_outside(&self.labels, None).to_owned(),
+                score: 0.0,
+            },
+            Some(logits) => {
+                let best = argmax(&logits);
+                WordTag {
+                    label: tag_or_outside(&self.labels, Some(&logits)).to_owned(),
+                    score: softmax(&logits)[best],
+                }
+            }
+        };
+        Ok(logits
+            .into_iter()
+            .map(|sentence| sentence.into_iter().map(tag).collect())
+            .collect())
+    }
+
+    fn found(
+        &self,
+        text: &str,
+        words: &[TextWord],
+        tags: Vec<WordTag>,
+        windows: usize,
+    ) -> Result<TaggedText> {
+        // Byte offsets of the characters, for slices of the text.
+        let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
+        bytes.push(text.len());
+        let slice = |start: usize, end: usize| text[bytes[start]..bytes[end]].to_owned();
+        if !self.tags {
+            let tagged = words.iter().zip(tags).map(|(word, tag)| TaggedWord {
+                text: slice(word.start, word.end),
+                start: word.start,
+                end: word.end,
+                tag,
+            });
+            return Ok(TaggedText {
+                entities: None,
+                words: Some(tagged.collect()),
+                windows,
+            });
+        }
+        let labels: Vec<&str> = tags.iter().map(|tag| tag.label.as_str()).collect();
+        let found = entities(&labels, TagReading::Lenient)?.into_iter().map(|entity| {
+            let (start, end) = (words[entity.start].start, words[entity.end - 1].end);
+            let scores = tags[entity.start..entity.end].iter().map(|tag| tag.score);
+            FoundEntity {
+                text: slice(start, end),
+                start,
+                end,
+                score: scores.sum::<f32>() / (entity.end - entity.start) as f32,
+                label: entity.label,
+            }
+        });
+        Ok(TaggedText {
+            entities: Some(found.collect()),
+            words: None,
+            windows,
+        })
+    }
+}
+
+impl std::fmt::Debug for TokenTagger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenTagger")
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A word of a running text.
+struct TextWord {
+    /// Its first token.
+    token: usize,
+    /// In characters.
+    start: usize,
+    end: usize,
+}
+
+fn words(encoding: &Encoding) -> Vec<TextWord> {
+    let mut words: Vec<TextWord> = Vec::new();
+    let mut last = None;
+    let tokens = encoding.word_ids().iter().zip(encoding.offsets()).enumerate();
+    for (token, (word, &(start, end))) in tokens {
+        match words.last_mut() {
+            Some(known) if word.is_some() && *word == last => known.end = known.end.max(end),
+            _ => words.push(TextWord { token, start, end }),
+        }
+        last = *word;
+    }
+    words
+}
+
+/// Whether entities can be read off every label.
+pub(crate) fn are_tags(labels: &Labels) -> bool {
+    entities(labels.names(), TagReading::Lenient).is_ok()
+}
+
+/// The likeliest label; `O` for a word without a token, or the first label where there is none.
+pub(crate) fn tag_or_outside<'a>(labels: &'a Labels, logits: Option<&[f32]>) -> &'a str {
+    let id = match logits {
+        Some(logits) => argmax(logits),
+        None => labels.id("O").unwrap_or(0),
+    };
+    labels.name(id).unwrap_or_default()
+}
+
+impl RowModel for BertForTokenClassification {
+    fn row_logits(&self, input: BertInput) -> Tensor<3> {
+        self.forward(input)
+    }
+
+    fn device(&self) -> Device {
+        self.classifier.weight.val().device()
+    }
+}
+
+/// The logits of each word of each sentence; `None` for words without a token.
+pub(crate) fn word_logits(
+    model: &BertForTokenClassification,
+    maker: &RowMaker,
+    sentences: &WordRows,
+) -> Result<Vec<Vec<Option<Vec<f32>>>>> {
+    let [_, outputs] = model.classifier.weight.val().dims();
+    // By row, the places to read from it: sentence, word, position.
+    let mut wanted: Vec<Vec<(usize, usize, usize)>> = vec![Vec::new(); sentences.rows.len()];
+    let mut found: Vec<Vec<Option<Vec<f32>>>> = Vec::with_capacity(sentences.of_sentence.len());
+    for (sentence, places) in sentences.of_sentence.iter().enumerate() {
+        found.push(vec![None; places.len()]);
+        for (word, place) in places.iter().enumerate() {
+            if let Some((row, position)) = *place {
+                wanted[row].push((sentence, word, position));
+            }
+        }
+    }
+    run_rows(model, maker, &sentences.rows, |row, values| {
+        for &(sentence, word, position) in &wanted[row] {
+            let logits = &values[position * outputs..][..outputs];
+            if logits.iter().any(|value| !value.is_finite()) {
+                return Err(Error::NotFinite { index: sentence });
+            }
+            found[sentence][word] = Some(logits.to_vec());
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_a_scheme_are_told_from_others() {
+        let labels = |names: &[&str]| Labels::new(names.iter().copied()).unwrap();
+        assert!(are_tags(&labels(&["O", "B-PER", "I-PER", "S-LOC"])));
+        assert!(!are_tags(&labels(&["NN", "VB"])));
+        assert_eq!(tag_or_outside(&labels(&["B-A", "O"]), None), "O");
+        assert_eq!(tag_or_outside(&labels(&["NN", "VB"]), None), "NN");
+        assert_eq!(tag_or_outside(&labels(&["NN", "VB"]), Some(&[0.0, 1.0])), "VB");
+    }
+}
