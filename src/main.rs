@@ -3,13 +3,17 @@
 
 mod child;
 mod compare;
+mod data;
 mod device;
 mod doctor;
 mod embed;
+mod evaluate;
 mod fill_mask;
+mod finetune;
 mod input;
 mod inspect;
 mod output;
+mod predict;
 mod pretrain;
 mod progress;
 #[cfg(feature = "remote")]
@@ -46,6 +50,12 @@ enum Command {
     FillMask(fill_mask::Args),
     /// Pretrain a model from raw text.
     Pretrain(pretrain::Args),
+    /// Train a model for a task on labelled examples.
+    Finetune(Box<finetune::Args>),
+    /// Say what a fine-tuned model makes of texts.
+    Predict(Box<predict::Args>),
+    /// Measure a fine-tuned model on labelled data.
+    Evaluate(Box<evaluate::Args>),
     /// Offer this machine's devices to others, who name them remote:HOST:PORT:N.
     #[cfg(feature = "remote")]
     Serve(serve::Args),
@@ -74,6 +84,9 @@ fn main() -> ExitCode {
         Command::Similarity(args) => similarity::run(args),
         Command::FillMask(args) => fill_mask::run(args),
         Command::Pretrain(args) => pretrain::run(args),
+        Command::Finetune(args) => finetune::run(*args),
+        Command::Predict(args) => predict::run(*args),
+        Command::Evaluate(args) => evaluate::run(*args),
         #[cfg(feature = "remote")]
         Command::Serve(args) => serve::run(args),
         Command::Compare(args) => compare::run(args),

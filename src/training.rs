@@ -19,12 +19,13 @@ pub(crate) struct FollowArgs {
     /// Steps between two lines of metrics.
     #[arg(long, value_name = "N", default_value_t = 10)]
     log_every: u64,
-    /// Steps between two evaluations; 0 evaluates at the end only.
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    eval_every: u64,
-    /// Steps between two checkpoints; 0 saves at the end and on Ctrl-C only.
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    checkpoint_every: u64,
+    /// Steps between two evaluations; 0 evaluates at the end only [default: 500 in pretraining, an epoch in fine-tuning]
+    #[arg(long, value_name = "N")]
+    eval_every: Option<u64>,
+    /// Steps between two checkpoints; 0 saves at the end and on Ctrl-C only [default: 500 in pretraining, an epoch in
+    /// fine-tuning]
+    #[arg(long, value_name = "N")]
+    checkpoint_every: Option<u64>,
     /// Checkpoints to keep, besides the best.
     #[arg(long, value_name = "N", default_value_t = 2)]
     keep_checkpoints: usize,
@@ -38,10 +39,15 @@ pub(crate) struct FollowArgs {
 
 impl FollowArgs {
     pub(crate) fn options(&self) -> TrainerOptions {
+        self.options_every(500)
+    }
+
+    /// The options, with evaluations and checkpoints every `steps` steps where nothing else is said.
+    pub(crate) fn options_every(&self, steps: u64) -> TrainerOptions {
         TrainerOptions {
             log_every: self.log_every.max(1),
-            evaluate_every: self.eval_every,
-            checkpoint_every: self.checkpoint_every,
+            evaluate_every: self.eval_every.unwrap_or(steps),
+            checkpoint_every: self.checkpoint_every.unwrap_or(steps),
             ..TrainerOptions::default()
         }
     }

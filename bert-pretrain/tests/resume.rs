@@ -125,7 +125,10 @@ fn resumed_equals_uninterrupted_bit_for_bit() {
             resumed.extend(losses);
         }
         assert_eq!(resumed, losses, "{label}");
-        assert!(weights(parts.path()) == weights(whole.path()), "{label}: weights differ");
+        assert!(
+            weights(parts.path()) == weights(whole.path()),
+            "{label}: weights differ"
+        );
     }
 }
 

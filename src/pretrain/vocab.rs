@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Leave Chinese characters together instead of making each a word of its own
     #[arg(long)]
     no_chinese_characters: bool,
-    /// Most different characters to keep, the commonest; words with others become [UNK] [default:
+    /// Most different characters to keep, the commonest; words with others become `[UNK]` [default:
     /// as many as there is room for]
     #[arg(long, value_name = "N")]
     limit_alphabet: Option<usize>,

@@ -89,11 +89,17 @@ impl LabelledBatch {
         };
         for row in rows {
             let end = batch.input_ids.len() + seq;
-            batch.input_ids.extend(row.ids.iter().map(|&id| i64::from(id)));
+            batch
+                .input_ids
+                .extend(row.ids.iter().map(|&id| i64::from(id)));
             batch.input_ids.resize(end, i64::from(pad_id));
-            batch.token_type_ids.extend(row.type_ids.iter().map(|&id| i64::from(id)));
+            batch
+                .token_type_ids
+                .extend(row.type_ids.iter().map(|&id| i64::from(id)));
             batch.token_type_ids.resize(end, 0);
-            batch.attention_mask.extend(std::iter::repeat_n(1, row.ids.len()));
+            batch
+                .attention_mask
+                .extend(std::iter::repeat_n(1, row.ids.len()));
             batch.attention_mask.resize(end, 0);
             match (&mut batch.targets, &row.target) {
                 (BatchTargets::Classes(all), RowTarget::Class(class)) => all.push(*class as i64),
@@ -123,7 +129,10 @@ impl LabelledBatch {
 
     /// Tokens that are not padding.
     pub fn tokens(&self) -> usize {
-        self.attention_mask.iter().filter(|&&mask| mask == 1).count()
+        self.attention_mask
+            .iter()
+            .filter(|&&mask| mask == 1)
+            .count()
     }
 
     /// What the losses of this batch weigh together, as [`losses`](crate::losses) counts them.
@@ -172,7 +181,10 @@ mod tests {
             row(3, RowTarget::Tokens(vec![IGNORED_LABEL, 1, 2])),
         ];
         let batch = LabelledBatch::new(&rows.each_ref(), 9, None);
-        assert_eq!((batch.shape, batch.tokens(), batch.weight), ([2, 3], 5, 4.0));
+        assert_eq!(
+            (batch.shape, batch.tokens(), batch.weight),
+            ([2, 3], 5, 4.0)
+        );
         assert_eq!(batch.input_ids, [1, 2, 9, 1, 2, 3]);
         assert_eq!(batch.token_type_ids, [1, 1, 0, 1, 1, 1]);
         assert_eq!(batch.attention_mask, [1, 1, 0, 1, 1, 1]);

@@ -122,7 +122,10 @@ fn loss(model: &impl RowModel, batch: &LabelledBatch) -> (Tensor<1>, Sums) {
     let logits = logits.reshape([rows * positions, outputs]);
     let scalar = |value: f64| Tensor::<1>::from_data([value as f32], (&device, DType::F32));
     let flat = |values: &[f32], shape| {
-        Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), (&device, DType::F32))
+        Tensor::<2>::from_data(
+            TensorData::new(values.to_vec(), shape),
+            (&device, DType::F32),
+        )
     };
     let (Loss { sum, .. }, correct, counted) = match &batch.targets {
         BatchTargets::Classes(classes) | BatchTargets::Tokens(classes) => {

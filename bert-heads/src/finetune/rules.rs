@@ -41,16 +41,19 @@ impl LayerRules {
                 expected,
             })
         };
-        match self.frozen_layers {
-            Some(frozen) if frozen > layers => {
-                let expected = "at most as many as the encoder has";
-                return refuse("frozen layers", frozen.to_string(), expected);
-            }
-            _ => {}
+        if let Some(frozen) = self.frozen_layers
+            && frozen > layers
+        {
+            let expected = "at most as many as the encoder has";
+            return refuse("frozen layers", frozen.to_string(), expected);
         }
         match self.decay > 0.0 && self.decay <= 1.0 {
             true => Ok(()),
-            false => refuse("layer decay", self.decay.to_string(), "above 0 and at most 1"),
+            false => refuse(
+                "layer decay",
+                self.decay.to_string(),
+                "above 0 and at most 1",
+            ),
         }
     }
 
@@ -113,7 +116,11 @@ mod tests {
         assert_eq!(scale(QUERY), 0.25);
         assert_eq!(scale("bert.embeddings.LayerNorm.bias"), 0.0625);
         assert!(rules.rule(QUERY, 3).decays);
-        assert!(!rules.rule("bert.encoder.layer.2.output.LayerNorm.weight", 3).decays);
+        assert!(
+            !rules
+                .rule("bert.encoder.layer.2.output.LayerNorm.weight", 3)
+                .decays
+        );
     }
 
     #[test]
@@ -126,9 +133,15 @@ mod tests {
             rules.rule(name, 3).learning_rate_scale
         };
         let table = "bert.embeddings.word_embeddings.weight";
-        assert_eq!([None, Some(0)].map(|frozen| scale(frozen, table)), [1.0, 0.0]);
+        assert_eq!(
+            [None, Some(0)].map(|frozen| scale(frozen, table)),
+            [1.0, 0.0]
+        );
         let frozen = [None, Some(0), Some(1), Some(2)];
-        assert_eq!(frozen.map(|frozen| scale(frozen, QUERY)), [1.0, 1.0, 1.0, 0.0]);
+        assert_eq!(
+            frozen.map(|frozen| scale(frozen, QUERY)),
+            [1.0, 1.0, 1.0, 0.0]
+        );
         assert_eq!(scale(Some(3), "classifier.weight"), 1.0);
     }
 

@@ -123,7 +123,10 @@ impl Iterator for Updates {
         Some(Update {
             cursor: serde_json::json!(self.cursor),
             tokens: micro_batches.iter().map(LabelledBatch::tokens).sum(),
-            padded_tokens: micro_batches.iter().map(|batch| batch.shape[0] * batch.shape[1]).sum(),
+            padded_tokens: micro_batches
+                .iter()
+                .map(|batch| batch.shape[0] * batch.shape[1])
+                .sum(),
             micro_batches,
         })
     }
@@ -168,8 +171,10 @@ mod tests {
     fn a_pass_has_every_row_once_and_the_next_another_order() {
         for bucket in [1, 4] {
             let all: Vec<_> = updates(bucket, Cursor::default()).take(16).collect();
-            let orders: Vec<Vec<i64>> =
-                all.chunks(8).map(|pass| pass.iter().flat_map(classes).collect()).collect();
+            let orders: Vec<Vec<i64>> = all
+                .chunks(8)
+                .map(|pass| pass.iter().flat_map(classes).collect())
+                .collect();
             for order in &orders {
                 let mut sorted = order.clone();
                 sorted.sort();
@@ -178,7 +183,12 @@ mod tests {
             assert_ne!(orders[0], orders[1]);
             for update in &all {
                 let rows = classes(update).len() as f64;
-                assert!(update.micro_batches.iter().all(|batch| batch.weight == rows));
+                assert!(
+                    update
+                        .micro_batches
+                        .iter()
+                        .all(|batch| batch.weight == rows)
+                );
             }
         }
     }
@@ -187,9 +197,16 @@ mod tests {
     fn buckets_save_padding() {
         let padding = |bucket| -> usize {
             let updates = updates(bucket, Cursor::default()).take(8);
-            updates.map(|update| update.padded_tokens - update.tokens).sum()
+            updates
+                .map(|update| update.padded_tokens - update.tokens)
+                .sum()
         };
-        assert!(padding(8) * 3 < padding(1), "{} against {}", padding(8), padding(1));
+        assert!(
+            padding(8) * 3 < padding(1),
+            "{} against {}",
+            padding(8),
+            padding(1)
+        );
     }
 
     #[test]

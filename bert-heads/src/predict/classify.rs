@@ -137,7 +137,9 @@ impl TextClassifier {
     pub fn answer(&self, prediction: &TextPrediction) -> Answer {
         let named = |values: &[f32]| -> Map<String, Value> {
             let names = self.labels.names().iter().cloned();
-            names.zip(values.iter().map(|value| Value::from(*value))).collect()
+            names
+                .zip(values.iter().map(|value| Value::from(*value)))
+                .collect()
         };
         let logits = &prediction.logits;
         match self.problem_type {
@@ -230,7 +232,8 @@ fn sigmoid(logit: f32) -> f32 {
 /// The first of the highest; 0 of none.
 pub(crate) fn argmax(values: &[f32]) -> usize {
     let best = values.iter().enumerate().rev();
-    best.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(index, _)| index)
+    best.max_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map_or(0, |(index, _)| index)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! in which it has most context.
 
 mod classify;
+mod evaluate;
 mod rows;
 mod stream;
 mod tag;
@@ -19,9 +20,10 @@ pub use rows::{Row, RowMaker, TextRows, WordRows};
 pub use stream::{WINDOW_TEXTS, in_windows};
 pub use tag::{FoundEntity, TaggedText, TaggedWord, TokenTagger, WordTag};
 
-pub(crate) use classify::{softmax, text_logits};
-pub(crate) use rows::{RowModel, run_rows};
-pub(crate) use tag::{are_tags, tag_or_outside, word_logits};
+pub(crate) use classify::text_logits;
+pub(crate) use evaluate::{gold_tags, score_texts, score_tokens};
+pub(crate) use rows::RowModel;
+pub(crate) use tag::word_logits;
 
 /// How a model is run over texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

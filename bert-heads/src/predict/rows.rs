@@ -114,7 +114,9 @@ impl RowMaker {
     ///
     /// Those of the tokenizer.
     pub fn texts<'a>(&self, texts: impl IntoIterator<Item = TextInput<'a>>) -> Result<TextRows> {
-        let encodings = self.tokenizer.encode_batch(texts, &EncodeOptions::default())?;
+        let encodings = self
+            .tokenizer
+            .encode_batch(texts, &EncodeOptions::default())?;
         let mut made = TextRows::default();
         for encoding in encodings {
             let start = made.rows.len();
@@ -161,19 +163,26 @@ impl RowMaker {
         let size = self.max_length - 2;
         let count = self.count(ids.len(), size);
         let start = made.rows.len();
-        let windows: Vec<Range<usize>> =
-            (0..count).map(|number| window(ids.len(), size, count, number)).collect();
+        let windows: Vec<Range<usize>> = (0..count)
+            .map(|number| window(ids.len(), size, count, number))
+            .collect();
         for window in &windows {
             made.rows.push(self.frame(&ids[window.clone()], None));
         }
         let place = |token: usize| {
-            let holding = windows.iter().enumerate().filter(|(_, w)| w.contains(&token));
+            let holding = windows
+                .iter()
+                .enumerate()
+                .filter(|(_, w)| w.contains(&token));
             let context = |w: &Range<usize>| (token - w.start).min(w.end - 1 - token);
             // The first of equals.
             let best = holding.rev().max_by_key(|(_, w)| context(w));
             best.map(|(number, w)| (start + number, token - w.start + 1)) // [CLS] stands before
         };
-        let places = first_tokens.into_iter().map(|token| token.and_then(place)).collect();
+        let places = first_tokens
+            .into_iter()
+            .map(|token| token.and_then(place))
+            .collect();
         made.of_sentence.push(places);
         made.windows.push(count);
     }
@@ -299,13 +308,18 @@ mod tests {
     #[test]
     fn a_long_text_is_covered_by_windows_that_overlap() {
         let maker = maker(9, 3);
-        let made = maker.texts([TextInput::Single("a b"), TextInput::Single(LETTERS)]).unwrap();
+        let made = maker
+            .texts([TextInput::Single("a b"), TextInput::Single(LETTERS)])
+            .unwrap();
         assert_eq!(made.of_text, [0..1, 1..6]);
         assert_eq!(made.rows[0].ids, [2, 5, 6, 3]);
         let mut covered = 5; // the id of `a`
         for row in &made.rows[1..] {
             assert_eq!((row.ids.len(), row.ids[0], row.ids[8]), (9, 2, 3));
-            assert!(row.ids[1] == 5 || row.ids[1] + 3 <= covered, "{row:?} after {covered}");
+            assert!(
+                row.ids[1] == 5 || row.ids[1] + 3 <= covered,
+                "{row:?} after {covered}"
+            );
             covered = row.ids[7] + 1;
         }
         assert_eq!(covered, 28);
@@ -323,7 +337,11 @@ mod tests {
             .unwrap();
         let rows = |text: usize| &made.rows[made.of_text[text].clone()];
         assert!(rows(0).len() > 1 && rows(0).iter().all(|row| row.ids[..4] == [2, 5, 6, 3]));
-        assert!(rows(1).iter().all(|row| row.ids[row.ids.len() - 3..] == [26, 27, 3]));
+        assert!(
+            rows(1)
+                .iter()
+                .all(|row| row.ids[row.ids.len() - 3..] == [26, 27, 3])
+        );
         for row in &made.rows {
             assert!(row.ids.len() <= 13);
             let second = row.type_ids.iter().filter(|&&segment| segment == 1).count();
@@ -343,7 +361,11 @@ mod tests {
     #[test]
     fn a_word_is_read_where_it_has_most_context() {
         let maker = maker(9, 3);
-        let words: Vec<String> = LETTERS.split(' ').chain(["\u{ad}"]).map(String::from).collect();
+        let words: Vec<String> = LETTERS
+            .split(' ')
+            .chain(["\u{ad}"])
+            .map(String::from)
+            .collect();
         let made = maker.words([words.as_slice()]).unwrap();
         let places = &made.of_sentence[0];
         assert_eq!((places.len(), made.windows[0]), (24, made.rows.len()));
@@ -352,7 +374,10 @@ mod tests {
             let (row, position) = place.unwrap();
             assert_eq!(made.rows[row].ids[position], word as u32 + 5);
             let context = (position - 1).min(7 - position);
-            assert!(context >= 1 || word == 0 || word == 22, "{word} at {position}");
+            assert!(
+                context >= 1 || word == 0 || word == 22,
+                "{word} at {position}"
+            );
         }
     }
 
@@ -368,7 +393,10 @@ mod tests {
             };
             RowMaker::new(maker.tokenizer().clone(), &config, &options)
         };
-        assert!(matches!(make(513, None), Err(Error::MaxLength { asked: 513, .. })));
+        assert!(matches!(
+            make(513, None),
+            Err(Error::MaxLength { asked: 513, .. })
+        ));
         assert!(matches!(make(4, None), Err(Error::InvalidOption { .. })));
         assert!(matches!(make(8, Some(5)), Err(Error::InvalidOption { .. })));
     }

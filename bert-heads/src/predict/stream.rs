@@ -74,7 +74,11 @@ mod tests {
         );
         assert_eq!(outcome, Err("gone"));
         assert_eq!(windows, [WINDOW_TEXTS, 7]);
-        assert!(seen.iter().enumerate().all(|(i, item)| *item == (i, i, 2 * i)));
+        assert!(
+            seen.iter()
+                .enumerate()
+                .all(|(i, item)| *item == (i, i, 2 * i))
+        );
         assert_eq!(seen.len(), WINDOW_TEXTS + 7);
     }
 

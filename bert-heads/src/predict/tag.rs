@@ -152,7 +152,8 @@ impl TokenTagger {
         for encoding in &encodings {
             let words = words(encoding);
             let first_tokens = words.iter().map(|word| Some(word.token));
-            self.rows.push_words(encoding.ids(), first_tokens, &mut made);
+            self.rows
+                .push_words(encoding.ids(), first_tokens, &mut made);
             words_of_texts.push(words);
         }
         let tags = self.tags(&made)?;
@@ -163,25 +164,27 @@ impl TokenTagger {
             .collect()
     }
 
+    pub(super) fn row_maker(&self) -> &RowMaker {
+        &self.rows
+    }
+
+    pub(super) fn model(&self) -> &BertForTokenClassification {
+        &self.model
+    }
+
     fn tags(&self, made: &WordRows) -> Result<Vec<Vec<WordTag>>> {
-        let logits = word_logits(&self.model, &self.rows, made)?;
-        let tag = |logits: Option<Vec<f32>>| match logits {
-            None => WordTag {
-                label: tag_or_outside(&self.labels, None).to_owned(),
-                score: 0.0,
-            },
-            Some(logits) => {
-                let best = argmax(&logits);
-                WordTag {
-                    label: tag_or_outside(&self.labels, Some(&logits)).to_owned(),
-                    score: softmax(&logits)[best],
-                }
-            }
+        Ok(self.tags_of(word_logits(&self.model, &self.rows, made)?))
+    }
+
+    pub(super) fn tags_of(&self, logits: Vec<Vec<Option<Vec<f32>>>>) -> Vec<Vec<WordTag>> {
+        let tag = |logits: Option<Vec<f32>>| WordTag {
+            label: tag_or_outside(&self.labels, logits.as_deref()).to_owned(),
+            score: logits.map_or(0.0, |logits| softmax(&logits)[argmax(&logits)]),
         };
-        Ok(logits
+        logits
             .into_iter()
             .map(|sentence| sentence.into_iter().map(tag).collect())
-            .collect())
+            .collect()
     }
 
     fn found(
@@ -209,17 +212,19 @@ impl TokenTagger {
             });
         }
         let labels: Vec<&str> = tags.iter().map(|tag| tag.label.as_str()).collect();
-        let found = entities(&labels, TagReading::Lenient)?.into_iter().map(|entity| {
-            let (start, end) = (words[entity.start].start, words[entity.end - 1].end);
-            let scores = tags[entity.start..entity.end].iter().map(|tag| tag.score);
-            FoundEntity {
-                text: slice(start, end),
-                start,
-                end,
-                score: scores.sum::<f32>() / (entity.end - entity.start) as f32,
-                label: entity.label,
-            }
-        });
+        let found = entities(&labels, TagReading::Lenient)?
+            .into_iter()
+            .map(|entity| {
+                let (start, end) = (words[entity.start].start, words[entity.end - 1].end);
+                let scores = tags[entity.start..entity.end].iter().map(|tag| tag.score);
+                FoundEntity {
+                    text: slice(start, end),
+                    start,
+                    end,
+                    score: scores.sum::<f32>() / (entity.end - entity.start) as f32,
+                    label: entity.label,
+                }
+            });
         Ok(TaggedText {
             entities: Some(found.collect()),
             words: None,
@@ -248,7 +253,11 @@ struct TextWord {
 fn words(encoding: &Encoding) -> Vec<TextWord> {
     let mut words: Vec<TextWord> = Vec::new();
     let mut last = None;
-    let tokens = encoding.word_ids().iter().zip(encoding.offsets()).enumerate();
+    let tokens = encoding
+        .word_ids()
+        .iter()
+        .zip(encoding.offsets())
+        .enumerate();
     for (token, (word, &(start, end))) in tokens {
         match words.last_mut() {
             Some(known) if word.is_some() && *word == last => known.end = known.end.max(end),
@@ -325,6 +334,9 @@ mod tests {
         assert!(!are_tags(&labels(&["NN", "VB"])));
         assert_eq!(tag_or_outside(&labels(&["B-A", "O"]), None), "O");
         assert_eq!(tag_or_outside(&labels(&["NN", "VB"]), None), "NN");
-        assert_eq!(tag_or_outside(&labels(&["NN", "VB"]), Some(&[0.0, 1.0])), "VB");
+        assert_eq!(
+            tag_or_outside(&labels(&["NN", "VB"]), Some(&[0.0, 1.0])),
+            "VB"
+        );
     }
 }

@@ -1,0 +1,23 @@
+//! From a pretrained encoder to a model of a task (BERT §4): text classification, regression and
+//! word tags.
+//!
+//! [`FineTuning`] is a run: labelled [examples](Dataset) become [rows](LabelledRow), rows become
+//! [updates](Updates) of similar length, and `bert-core`'s trainer does the rest. [`Settings`] decide
+//! the outcome and are kept with the checkpoints; what is saved at the end is what transformers'
+//! class loads, label names included: the best evaluation by a named metric, or the last step where
+//! there is nothing to evaluate on.
+
+mod batch;
+mod dataset;
+mod objective;
+mod rules;
+mod run;
+mod settings;
+mod updates;
+
+pub use batch::{BatchTargets, LabelledBatch, LabelledRow, RowTarget};
+pub use dataset::{Dataset, Task, text_rows, token_rows};
+pub use rules::LayerRules;
+pub use run::{FineTuning, Summary, TrainingData};
+pub use settings::{Settings, best_metric, metric_names};
+pub use updates::{Cursor, Updates, UpdatesOptions};

@@ -1,0 +1,374 @@
+//! A fine-tuning run from examples to a finished model.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bert_core::checkpoint::Checkpoint;
+use bert_core::device::{Device, Precision};
+use bert_core::files::write_atomically;
+use bert_core::init::BertInit;
+use bert_core::tokenizer::BertTokenizer;
+use bert_core::training::{
+    Best, CheckpointStore, Ending, LossScale, Observer, Optimizer, StopFlag, Trainer,
+    TrainerOptions, TrainerState, read_optimizer, read_state,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::batch::LabelledRow;
+use super::dataset::{Dataset, Task, text_rows, token_rows};
+use super::objective::TaskModel;
+use super::settings::{Settings, metric_names, smaller_is_better};
+use super::updates::{Cursor, Updates};
+use crate::datasets::{TextExample, TokenExample};
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::metrics::{GlueTask, Scores};
+use crate::predict::{
+    PredictOptions, RowMaker, gold_tags, score_texts, score_tokens, text_logits, word_logits,
+};
+use crate::sequence_classification::BertForSequenceClassification;
+use crate::token_classification::BertForTokenClassification;
+
+/// What is trained and evaluated on.
+#[derive(Clone, Debug)]
+pub enum TrainingData {
+    /// Texts or pairs of texts.
+    Texts {
+        /// To train on.
+        train: Dataset<TextExample>,
+        /// To choose by.
+        validation: Option<Dataset<TextExample>>,
+    },
+    /// Tagged words.
+    Tokens {
+        /// To train on.
+        train: Dataset<TokenExample>,
+        /// To choose by.
+        validation: Option<Dataset<TokenExample>>,
+    },
+}
+
+impl TrainingData {
+    /// How many examples there are to train on.
+    pub fn train_examples(&self) -> usize {
+        match self {
+            Self::Texts { train, .. } => train.examples.len(),
+            Self::Tokens { train, .. } => train.examples.len(),
+        }
+    }
+}
+
+/// A run's surroundings.
+pub struct FineTuning<'a> {
+    /// What decides the outcome.
+    pub settings: Settings,
+    /// The encoder to begin with, or whose sizes a model from scratch has.
+    pub checkpoint: Checkpoint,
+    /// Its tokenizer, saved with the model.
+    pub tokenizer: BertTokenizer,
+    /// What is trained and evaluated on.
+    pub data: TrainingData,
+    /// Whose metrics to report; those of the task without one.
+    pub glue: Option<GlueTask>,
+    /// Devices to share the micro-batches, without autodiff.
+    pub devices: Vec<Device>,
+    /// Recompute what is cheap in the backward pass instead of keeping it.
+    pub gradient_checkpointing: bool,
+    /// Intervals, patience and precision; the best metric is that of the settings.
+    pub options: TrainerOptions,
+    /// Where everything is written.
+    pub output: PathBuf,
+    /// Checkpoints to keep.
+    pub keep: usize,
+    /// Go on with the run in `output`.
+    pub resume: bool,
+    /// Who follows.
+    pub observer: &'a mut dyn Observer,
+    /// Stops the run between two steps.
+    pub stop: StopFlag,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Optimizer steps taken.
+    pub step: u64,
+    /// Whether it came to its end, early or not; otherwise a checkpoint holds the state.
+    pub finished: bool,
+    /// Seconds of training, all sessions together.
+    pub elapsed_s: f64,
+    /// Tokens trained on.
+    pub tokens: u64,
+    /// The evaluation whose model is saved, if there was any.
+    pub best: Option<Best>,
+    /// All numbers of that evaluation, or of the last one of this session.
+    pub evaluation: Map<String, Value>,
+}
+
+/// Evaluates a model without autodiff.
+type Evaluate<'a, M> = &'a mut dyn FnMut(&M) -> Result<Scores>;
+
+impl FineTuning<'_> {
+    /// Looks whether `output` holds a run, and where it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] if there is one and `resume` is not set.
+    pub fn find_state(output: &Path, resume: bool) -> Result<Option<(PathBuf, TrainerState)>> {
+        if !output.exists() {
+            return Ok(None);
+        }
+        match CheckpointStore::open(output, 1)?.latest()? {
+            None => Ok(None),
+            Some(path) if resume => {
+                let state = read_state(&path)?;
+                Ok(Some((path, state)))
+            }
+            Some(path) => Err(Error::Run {
+                dir: output.to_owned(),
+                reason: format!(
+                    "holds a run already ({}): resume it, or choose another directory",
+                    path.file_name().unwrap_or_default().to_string_lossy()
+                ),
+            }),
+        }
+    }
+
+    /// Trains to the end, or until asked to stop.
+    ///
+    /// The model is then in the output directory: that of the best evaluation, or of the last step
+    /// where there is no validation set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for settings that make no run, [`Error::Run`] if the output directory
+    /// holds another one, [`Error::BadRow`] for examples that do not fit the task; those of model,
+    /// device and disk.
+    pub fn run(self) -> Result<Summary> {
+        let config = self.checkpoint.config();
+        let labels = self.settings.check(config.num_hidden_layers)?;
+        let (task, glue) = (self.settings.task, self.glue);
+        let known = metric_names(task, &labels, glue)?;
+        if !known.contains(&self.settings.metric.as_str()) {
+            return Err(Error::UnknownChoice {
+                what: "metric",
+                name: self.settings.metric.clone(),
+                known: known.join(", "),
+            });
+        }
+        let options = PredictOptions {
+            max_length: Some(self.settings.max_length),
+            ..PredictOptions::default()
+        };
+        let maker = RowMaker::new(self.tokenizer.clone(), config, &options)?;
+        let (tokenizer, length) = (&self.tokenizer, self.settings.max_length);
+        match (&self.data, task) {
+            (TrainingData::Tokens { train, validation }, Task::Tokens) => {
+                let (rows, cut) = token_rows(train, &labels, tokenizer, length)?;
+                let Some(validation) = validation else {
+                    return self.train::<BertForTokenClassification>(&labels, rows, cut, None);
+                };
+                let words = validation
+                    .examples
+                    .iter()
+                    .map(|example| example.words.as_slice());
+                let made = maker.words(words)?;
+                let gold = gold_tags(validation, &labels)?;
+                // Owned, so that the run can be taken apart meanwhile.
+                let gold: Vec<Vec<String>> = gold.into_iter().map(<[String]>::to_vec).collect();
+                let names = labels.clone();
+                let mut evaluate = move |model: &BertForTokenClassification| {
+                    let logits = word_logits(model, &maker, &made)?;
+                    let gold: Vec<&[String]> = gold.iter().map(Vec::as_slice).collect();
+                    score_tokens(&names, &gold, &logits)
+                };
+                self.train(&labels, rows, cut, Some(&mut evaluate))
+            }
+            (TrainingData::Texts { train, validation }, task) if task != Task::Tokens => {
+                let (rows, cut) = text_rows(train, task, &labels, tokenizer, length)?;
+                let Some(validation) = validation else {
+                    return self.train::<BertForSequenceClassification>(&labels, rows, cut, None);
+                };
+                let made = maker.texts(validation.inputs())?;
+                let gold = validation.targets(task, &labels)?;
+                let names = labels.clone();
+                let mut evaluate = move |model: &BertForSequenceClassification| {
+                    let logits = text_logits(model, &maker, &made)?;
+                    score_texts(task, &names, glue, &gold, &logits)
+                };
+                self.train(&labels, rows, cut, Some(&mut evaluate))
+            }
+            (_, task) => Err(Error::InvalidOption {
+                option: "task",
+                value: task.to_string(),
+                expected: "tokens for tagged words, and another one for texts",
+            }),
+        }
+    }
+
+    fn train<M: TaskModel>(
+        self,
+        labels: &Labels,
+        rows: Vec<LabelledRow>,
+        cut: usize,
+        evaluate: Option<Evaluate<'_, M>>,
+    ) -> Result<Summary> {
+        if rows.is_empty() {
+            return Err(Error::InvalidOption {
+                option: "training data:",
+                value: "no example".to_owned(),
+                expected: "at least one",
+            });
+        }
+        if cut > 0 {
+            self.observer.message(&format!(
+                "{cut} of {} training texts are longer than {} tokens and are cut for training",
+                rows.len(),
+                self.settings.max_length
+            ));
+        }
+        let settings = self.settings;
+        let config = self.checkpoint.config().clone();
+        let found = Self::find_state(&self.output, self.resume)?;
+        let store = CheckpointStore::open(&self.output, self.keep)?;
+        let devices: Vec<Device> = self
+            .devices
+            .iter()
+            .map(|device| match self.gradient_checkpointing {
+                true => device.clone().autodiff().gradient_checkpointing(),
+                false => device.clone().autodiff(),
+            })
+            .collect();
+        let device = devices.first().ok_or(Error::InvalidOption {
+            option: "devices:",
+            value: "none".to_owned(),
+            expected: "at least one",
+        })?;
+
+        let (mut model, optimizer, state) = match found {
+            Some((path, state)) => {
+                settings.compare(&self.output, &state.settings)?;
+                let model = M::from_checkpoint(&Checkpoint::open(&path)?, device)?;
+                let optimizer = read_optimizer(&path, &state, device)?;
+                self.observer
+                    .message(&format!("going on from {}", path.display()));
+                (model, optimizer, state)
+            }
+            None => {
+                let init = BertInit::new(&config, settings.seed, device);
+                let model = match settings.from_scratch {
+                    true => M::fresh(&config, labels.count(), &init),
+                    false => {
+                        let (model, report) =
+                            M::from_encoder(&self.checkpoint, labels.count(), &init)?;
+                        self.observer.message(&format!(
+                            "not in {}, so that they start from random values: {}",
+                            self.checkpoint.dir().display(),
+                            report.missing.join(", ")
+                        ));
+                        model
+                    }
+                };
+                let optimizer = Optimizer::new(settings.optimizer);
+                let kept = serde_json::json!(settings);
+                let mut state =
+                    TrainerState::new(settings.seed, settings.optimizer, settings.schedule, kept);
+                state.loss_scale =
+                    (self.options.precision == Precision::F16).then(LossScale::default);
+                (model, optimizer, state)
+            }
+        };
+        let (layers, rules) = (config.num_hidden_layers, settings.layers);
+        rules.freeze(model.bert_mut());
+        let optimizer = optimizer.with_rules(move |name| rules.rule(name, layers));
+
+        let cursor = match &state.cursor {
+            Value::Null => Cursor::default(),
+            cursor => serde_json::from_value(cursor.clone()).map_err(|error| Error::Run {
+                dir: self.output.clone(),
+                reason: format!("holds a checkpoint with an unreadable data position ({error})"),
+            })?,
+        };
+        let class_weights = settings.class_weights.as_deref().map(Arc::from);
+        let options = settings.updates(self.tokenizer.pad_id());
+        let updates = Updates::new(rows.into(), class_weights, options, cursor);
+
+        let problem_type = settings.task.problem_type();
+        let tokenizer = &self.tokenizer;
+        let write_model = |model: &M, dir: &Path| -> Result<()> {
+            model.save(dir, &config, labels, problem_type)?;
+            Ok(tokenizer.save(dir)?)
+        };
+        let mut evaluations: Vec<Map<String, Value>> = Vec::new();
+        let mut evaluate = evaluate.map(|evaluate| {
+            |model: &M| -> Result<Vec<(String, f64)>> {
+                let scores = evaluate(model)?;
+                evaluations.push(scores.to_map());
+                let values = scores.values();
+                Ok(values
+                    .filter_map(|(name, score)| Some((name.to_owned(), score.as_f64()?)))
+                    .collect())
+            }
+        });
+        let trainer = Trainer {
+            model,
+            optimizer,
+            schedule: settings.schedule,
+            devices: devices.clone(),
+            options: TrainerOptions {
+                best_metric: (settings.metric.clone(), smaller_is_better(&settings.metric)),
+                ..self.options
+            },
+            state,
+            store: Some(&store),
+            write_model: &write_model,
+            evaluate: match &mut evaluate {
+                Some(evaluate) => Some(evaluate),
+                None => None,
+            },
+            observer: self.observer,
+            stop: self.stop,
+        };
+        let (model, state, ending) = trainer.run(updates.map(Ok::<_, Error>))?;
+
+        let finished = ending != Ending::Interrupted;
+        if finished {
+            match state.best {
+                Some(_) => copy_files(&store.best_dir(), &self.output)?,
+                None => write_model(&model, &self.output)?,
+            }
+        }
+        let best_value = state.best.as_ref().map(|best| best.value);
+        let is_best = |numbers: &&Map<String, Value>| {
+            numbers.get(&settings.metric).and_then(Value::as_f64) == best_value
+        };
+        let evaluation = evaluations
+            .iter()
+            .find(is_best)
+            .or(evaluations.last())
+            .cloned();
+        Ok(Summary {
+            step: state.step,
+            finished,
+            elapsed_s: state.elapsed_s,
+            tokens: state.tokens,
+            best: state.best,
+            evaluation: evaluation.unwrap_or_default(),
+        })
+    }
+}
+
+/// Copies the files of a model directory, each as a whole.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    let failed = |error| bert_core::Error::io("read", from, error);
+    for entry in std::fs::read_dir(from).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+            let bytes = std::fs::read(&path)
+                .map_err(|error| bert_core::Error::io("read", path.clone(), error))?;
+            write_atomically(to.join(name), &bytes)?;
+        }
+    }
+    Ok(())
+}

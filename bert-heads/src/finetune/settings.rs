@@ -1,0 +1,219 @@
+//! What decides the outcome of a run.
+
+use std::path::Path;
+
+use bert_core::training::{OptimizerConfig, Recipe, Schedule};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::dataset::Task;
+use super::rules::LayerRules;
+use super::updates::UpdatesOptions;
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::metrics::{GlueTask, Scores};
+use crate::predict::{score_texts, score_tokens};
+
+/// What decides the outcome of a run; kept in its checkpoints and compared when it is taken up again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// What is learnt.
+    pub task: Task,
+    /// Where the encoder comes from, for people and to notice a change.
+    pub model: String,
+    /// Start from random weights in place of the encoder's, for comparison.
+    pub from_scratch: bool,
+    /// Which data, likewise.
+    pub data: String,
+    /// The names of the outputs, in their order; one for regression.
+    pub labels: Vec<String>,
+    /// The weight of each label in the loss.
+    pub class_weights: Option<Vec<f32>>,
+    /// The recipe that the optimizer and schedule come from.
+    pub recipe: Recipe,
+    /// The optimizer's numbers.
+    pub optimizer: OptimizerConfig,
+    /// Learning rates; the length of the run is theirs.
+    pub schedule: Schedule,
+    /// What is held fast, and how learning rates fall towards the input.
+    pub layers: LayerRules,
+    /// Rows of a micro-batch.
+    pub batch_size: usize,
+    /// Micro-batches of an update.
+    pub accumulate: usize,
+    /// Updates whose rows are sorted by length before they are parted; 1 leaves chance alone.
+    pub bucket: usize,
+    /// Tokens that training rows are cut to, and that windows have in evaluation.
+    pub max_length: usize,
+    /// Evaluation metric that chooses what is saved.
+    pub metric: String,
+    /// Decides fresh weights, order and dropout.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// Refuses numbers that no run can have, for an encoder of `layers` blocks; returns the labels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`], [`Error::Labels`] or [`Error::Core`] naming the setting.
+    pub(super) fn check(&self, layers: usize) -> Result<Labels> {
+        self.optimizer.validate()?;
+        self.schedule.validate()?;
+        self.layers.check(layers)?;
+        let labels = Labels::new(self.labels.iter().cloned())?;
+        let refuse = |option, value: String, expected| {
+            Err(Error::InvalidOption {
+                option,
+                value,
+                expected,
+            })
+        };
+        for (option, value) in [
+            ("batch size", self.batch_size),
+            ("accumulate", self.accumulate),
+        ] {
+            if value == 0 {
+                return refuse(option, "0".to_owned(), "at least 1");
+            }
+        }
+        match (self.task, labels.count()) {
+            (Task::Classify | Task::Tokens, 1) => {
+                let value = format!("only `{}`", self.labels[0]);
+                return refuse("labels:", value, "at least two different ones in the data");
+            }
+            (Task::Regress, count @ 2..) => {
+                return refuse("labels:", format!("{count}"), "one for regression");
+            }
+            _ => {}
+        }
+        let Some(weights) = &self.class_weights else {
+            return Ok(labels);
+        };
+        let shown = || format!("{weights:?}");
+        if !matches!(self.task, Task::Classify | Task::Tokens) {
+            return refuse(
+                "class weights",
+                shown(),
+                "none: the task has no exclusive classes",
+            );
+        }
+        if weights.len() != labels.count() {
+            return refuse("class weights", shown(), "as many as there are labels");
+        }
+        match weights
+            .iter()
+            .all(|weight| weight.is_finite() && *weight > 0.0)
+        {
+            true => Ok(labels),
+            false => refuse("class weights", shown(), "numbers above 0"),
+        }
+    }
+
+    pub(super) fn updates(&self, pad_id: u32) -> UpdatesOptions {
+        UpdatesOptions {
+            batch_size: self.batch_size,
+            accumulate: self.accumulate,
+            bucket: self.bucket,
+            pad_id,
+            seed: self.seed,
+        }
+    }
+
+    /// Refuses to go on with a run under other settings than it was begun with, naming them.
+    pub(super) fn compare(&self, dir: &Path, before: &Value) -> Result<()> {
+        let now = serde_json::json!(self);
+        let (Value::Object(before), Value::Object(now)) = (before, &now) else {
+            return Err(Error::Run {
+                dir: dir.to_owned(),
+                reason: "holds a checkpoint without settings: it was not written by this command"
+                    .to_owned(),
+            });
+        };
+        let changed: Vec<String> = now
+            .iter()
+            .filter(|(name, value)| before.get(*name) != Some(value))
+            .map(|(name, value)| {
+                let was = before
+                    .get(name)
+                    .map_or("absent".to_owned(), Value::to_string);
+                format!("{name} was {was} and is now {value}")
+            })
+            .collect();
+        match changed.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Run {
+                dir: dir.to_owned(),
+                reason: format!(
+                    "was begun with other settings ({}): resume with the same, or start in another directory",
+                    changed.join("; ")
+                ),
+            }),
+        }
+    }
+}
+
+/// The metric that chooses the best evaluation where none is named: the task's primary one, `loss`
+/// for none.
+///
+/// # Errors
+///
+/// Those of the metrics.
+pub fn best_metric(task: Task, labels: &Labels, glue: Option<GlueTask>) -> Result<String> {
+    Ok(of_nothing(task, labels, glue)?.primary().0.to_owned())
+}
+
+/// The metrics that an evaluation gives, counts left out.
+///
+/// # Errors
+///
+/// Those of the metrics.
+pub fn metric_names(
+    task: Task,
+    labels: &Labels,
+    glue: Option<GlueTask>,
+) -> Result<Vec<&'static str>> {
+    let scores = of_nothing(task, labels, glue)?;
+    let values = scores.values();
+    let metrics = values.filter(|(_, score)| !matches!(score, crate::metrics::Score::Count(_)));
+    Ok(metrics.map(|(name, _)| name).collect())
+}
+
+/// Whether the metric called `name` is better when it is smaller.
+pub(super) fn smaller_is_better(name: &str) -> bool {
+    matches!(name, "loss" | "mse")
+}
+
+fn of_nothing(task: Task, labels: &Labels, glue: Option<GlueTask>) -> Result<Scores> {
+    match task {
+        Task::Tokens => score_tokens(labels, &[], &[]),
+        task => score_texts(task, labels, glue, &[], &[] as &[Vec<f32>]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_has_metrics_and_a_primary_one() {
+        let labels = Labels::new(["O", "B-A"]).unwrap();
+        for (task, glue, primary) in [
+            (Task::Classify, None, "accuracy"),
+            (Task::Classify, Some(GlueTask::Cola), "matthews_correlation"),
+            (Task::Regress, None, "spearmanr"),
+            (Task::Regress, Some(GlueTask::Stsb), "combined_score"),
+            (Task::MultiLabel, None, "micro_f1"),
+            (Task::Tokens, None, "f1"),
+        ] {
+            assert_eq!(best_metric(task, &labels, glue).unwrap(), primary);
+            let names = metric_names(task, &labels, glue).unwrap();
+            assert!(
+                names.contains(&primary) && names.contains(&"loss"),
+                "{names:?}"
+            );
+            assert!(!names.contains(&"examples"));
+        }
+        assert!(smaller_is_better("loss") && !smaller_is_better("f1"));
+    }
+}

@@ -1,0 +1,271 @@
+//! Predictions against what is known: the metrics of a task, and the loss.
+
+use super::classify::{TextClassifier, TextPrediction, argmax};
+use super::rows::WordRows;
+use super::tag::{TokenTagger, WordTag, are_tags, tag_or_outside, word_logits};
+use crate::datasets::{RowFault, TextExample, TokenExample};
+use crate::error::Result;
+use crate::finetune::{Dataset, RowTarget, Task};
+use crate::labels::Labels;
+use crate::metrics::{
+    ConfusionMatrix, EntityScorer, GlueTask, MultiLabelScorer, RegressionScorer, Scores, TagReading,
+};
+
+impl TextClassifier {
+    /// The predictions for examples, and how good they are: the metrics of `glue`, or else those of
+    /// the model's task, and the `loss`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRow`](crate::Error::BadRow) for an example without a fitting target, and those of
+    /// [`predict`](Self::predict).
+    pub fn evaluate(
+        &self,
+        data: &Dataset<TextExample>,
+        glue: Option<GlueTask>,
+    ) -> Result<(Scores, Vec<TextPrediction>)> {
+        let task = Task::of(self.problem_type());
+        let gold = data.targets(task, self.labels())?;
+        let predictions = self.predict(data.inputs())?;
+        let logits: Vec<&[f32]> = predictions.iter().map(|p| p.logits.as_slice()).collect();
+        let scores = score_texts(task, self.labels(), glue, &gold, &logits)?;
+        Ok((scores, predictions))
+    }
+}
+
+impl TokenTagger {
+    /// The tags for examples, and how good they are: seqeval's metrics where labels are tags of a
+    /// scheme, else those of single words, and the `loss`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRow`](crate::Error::BadRow) for an example without tags or with unknown ones, and those
+    /// of [`tag_words`](Self::tag_words).
+    pub fn evaluate(&self, data: &Dataset<TokenExample>) -> Result<(Scores, Vec<Vec<WordTag>>)> {
+        let gold = gold_tags(data, self.labels())?;
+        let words = data.examples.iter().map(|example| example.words.as_slice());
+        let made: WordRows = self.row_maker().words(words)?;
+        let logits = word_logits(self.model(), self.row_maker(), &made)?;
+        let scores = score_tokens(self.labels(), &gold, &logits)?;
+        Ok((scores, self.tags_of(logits)))
+    }
+}
+
+/// The tags of every sentence.
+///
+/// # Errors
+///
+/// [`BadRow`](crate::Error::BadRow) for a sentence without tags or with one that is not a label.
+pub(crate) fn gold_tags<'a>(
+    data: &'a Dataset<TokenExample>,
+    labels: &Labels,
+) -> Result<Vec<&'a [String]>> {
+    data.examples
+        .iter()
+        .map(|example| {
+            let fault = match &example.tags {
+                None => RowFault::TagCount {
+                    words: example.words.len(),
+                    tags: 0,
+                },
+                Some(tags) => match tags.iter().find(|tag| labels.id(tag).is_none()) {
+                    None => return Ok(tags.as_slice()),
+                    Some(tag) => RowFault::UnknownLabel {
+                        label: tag.clone(),
+                        known: labels.names().join(", "),
+                    },
+                },
+            };
+            Err(data.fault(example.line, fault))
+        })
+        .collect()
+}
+
+/// The metrics of a task on texts and `loss`, the mean over the examples that training minimises,
+/// without class weights.
+pub(crate) fn score_texts(
+    task: Task,
+    labels: &Labels,
+    glue: Option<GlueTask>,
+    gold: &[RowTarget],
+    logits: &[impl AsRef<[f32]>],
+) -> Result<Scores> {
+    let pairs = || gold.iter().zip(logits.iter().map(AsRef::as_ref));
+    let loss = mean(pairs().map(|(gold, logits)| text_loss(gold, logits)));
+    let classes = || -> (Vec<usize>, Vec<usize>) {
+        pairs()
+            .filter_map(|(gold, logits)| match gold {
+                RowTarget::Class(class) => Some((*class, argmax(logits))),
+                _ => None,
+            })
+            .unzip()
+    };
+    let numbers = || -> (Vec<f64>, Vec<f64>) {
+        pairs()
+            .filter_map(|(gold, logits)| match gold {
+                RowTarget::Number(number) => Some((f64::from(*number), f64::from(logits[0]))),
+                _ => None,
+            })
+            .unzip()
+    };
+    let scores = match (task, glue) {
+        (Task::Classify, Some(glue)) if glue.classes().is_some() => {
+            let (gold, predicted) = classes();
+            glue.score_classes(&gold, &predicted)?
+        }
+        (Task::Regress, Some(glue)) if glue.classes().is_none() => {
+            let (gold, predicted) = numbers();
+            glue.score_values(&gold, &predicted)?
+        }
+        (Task::Classify | Task::Tokens, _) => {
+            let (gold, predicted) = classes();
+            let mut matrix = ConfusionMatrix::new(labels.count());
+            matrix.add_all(&gold, &predicted)?;
+            matrix.scores(labels.names())
+        }
+        (Task::MultiLabel, _) => {
+            let mut scorer = MultiLabelScorer::new(labels.count());
+            for (gold, logits) in pairs() {
+                if let RowTarget::Flags(flags) = gold {
+                    let predicted: Vec<bool> = logits.iter().map(|&x| x > 0.0).collect();
+                    scorer.add(flags, &predicted)?;
+                }
+            }
+            scorer.scores(labels.names())
+        }
+        (Task::Regress, _) => {
+            let mut scorer = RegressionScorer::default();
+            let (gold, predicted) = numbers();
+            gold.iter()
+                .zip(&predicted)
+                .for_each(|(gold, x)| scorer.add(*gold, *x));
+            scorer.scores()
+        }
+    };
+    Ok(scores.with_value("loss", loss))
+}
+
+/// The metrics of word labels and `loss`, the mean over the words that have a token.
+pub(crate) fn score_tokens(
+    labels: &Labels,
+    gold: &[&[String]],
+    logits: &[Vec<Option<Vec<f32>>>],
+) -> Result<Scores> {
+    let words = || {
+        gold.iter()
+            .zip(logits)
+            .flat_map(|(tags, logits)| tags.iter().zip(logits))
+            .filter_map(|(tag, logits)| Some((labels.id(tag)?, logits.as_deref())))
+    };
+    let losses = words().filter_map(|(class, logits)| Some(cross_entropy(class, logits?)));
+    let loss = mean(losses);
+    let outside = labels.id("O").unwrap_or(0);
+    let scores = match are_tags(labels) {
+        true => {
+            let mut scorer = EntityScorer::new(TagReading::Lenient);
+            for (tags, logits) in gold.iter().zip(logits) {
+                let predicted: Vec<&str> = logits
+                    .iter()
+                    .map(|logits| tag_or_outside(labels, logits.as_deref()))
+                    .collect();
+                scorer.add(tags, &predicted)?;
+            }
+            scorer.scores()
+        }
+        false => {
+            let mut matrix = ConfusionMatrix::new(labels.count());
+            for (gold, logits) in words() {
+                matrix.add(gold, logits.map_or(outside, argmax))?;
+            }
+            matrix.scores(labels.names())
+        }
+    };
+    Ok(scores.with_value("loss", loss))
+}
+
+fn text_loss(gold: &RowTarget, logits: &[f32]) -> f64 {
+    match gold {
+        RowTarget::Class(class) => cross_entropy(*class, logits),
+        RowTarget::Number(number) => (f64::from(logits[0]) - f64::from(*number)).powi(2),
+        RowTarget::Flags(flags) => mean(flags.iter().zip(logits).map(|(&flag, &logit)| {
+            let x = f64::from(if flag { logit } else { -logit });
+            // -ln σ(x)
+            (-x).max(0.0) + (-x.abs()).exp().ln_1p()
+        })),
+        // Words are scored by `score_tokens`.
+        RowTarget::Tokens(_) => 0.0,
+    }
+}
+
+/// In nats.
+fn cross_entropy(class: usize, logits: &[f32]) -> f64 {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits
+        .iter()
+        .map(|logit| f64::from(logit - highest).exp())
+        .sum();
+    let logit = logits.get(class).copied().unwrap_or(f32::NAN);
+    sum.ln() - f64::from(logit - highest)
+}
+
+/// 0 of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
+    sum / count.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-9, "{a} against {b}");
+    }
+
+    #[test]
+    fn losses_are_those_of_training() {
+        near(cross_entropy(1, &[0.0, 0.0, 0.0]), 3_f64.ln());
+        near(cross_entropy(0, &[1000.0, 0.0]), 0.0);
+        near(text_loss(&RowTarget::Number(2.0), &[-1.0]), 9.0);
+        let flags = RowTarget::Flags(vec![true, false]);
+        near(text_loss(&flags, &[0.0, 0.0]), 2_f64.ln());
+        near(text_loss(&flags, &[1000.0, -1000.0]), 0.0);
+    }
+
+    #[test]
+    fn every_task_is_scored() {
+        let labels = Labels::new(["a", "b"]).unwrap();
+        let gold = [1, 0, 1].map(RowTarget::Class);
+        let logits = [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]];
+        let scores = score_texts(Task::Classify, &labels, None, &gold, &logits).unwrap();
+        assert_eq!(scores.get("accuracy"), Some(2.0 / 3.0));
+        let glue = Some(GlueTask::Mrpc);
+        let scores = score_texts(Task::Classify, &labels, glue, &gold, &logits).unwrap();
+        assert_eq!(scores.get("f1"), Some(0.8));
+        let gold = [1.0, 2.0, 4.0].map(RowTarget::Number);
+        let logits = [[2.0], [4.0], [8.0]];
+        let scores = score_texts(Task::Regress, &labels, None, &gold, &logits).unwrap();
+        assert_eq!(scores.get("mse"), Some(7.0));
+        assert_eq!(scores.get("loss"), Some(7.0));
+        let gold = [RowTarget::Flags(vec![true, false])];
+        let scores = score_texts(Task::MultiLabel, &labels, None, &gold, &[[1.0, 1.0]]).unwrap();
+        assert_eq!(scores.get("subset_accuracy"), Some(0.0));
+    }
+
+    #[test]
+    fn a_word_without_a_token_counts_as_outside() {
+        let labels = Labels::new(["O", "B-A"]).unwrap();
+        let tags = ["B-A", "O", "B-A"].map(String::from);
+        let logits = vec![Some(vec![0.0, 1.0]), None, None];
+        let scores = score_tokens(&labels, &[&tags], &[logits]).unwrap();
+        assert_eq!(
+            (scores.get("precision"), scores.get("recall")),
+            (Some(1.0), Some(0.5))
+        );
+        let labels = Labels::new(["NN", "VB"]).unwrap();
+        let tags = ["VB", "NN"].map(String::from);
+        let logits = vec![Some(vec![0.0, 1.0]), None];
+        let scores = score_tokens(&labels, &[&tags], &[logits]).unwrap();
+        assert_eq!(scores.get("accuracy"), Some(1.0));
+    }
+}

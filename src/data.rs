@@ -1,0 +1,211 @@
+//! The options that say what labelled data are and how to read them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bert_heads::datasets::{
+    BadRows, Column, Columns, Examples, Format, Layout, Part, Preset, TargetColumn, Targets,
+    TaskKind, TextExample, TextFormat, TokenExample, TokenFormat, read_texts, read_tokens,
+};
+use bert_heads::finetune::{Dataset, Task};
+use bert_heads::labels::Labels;
+use bert_heads::metrics::{GlueTask, Scheme};
+
+use crate::output::note;
+
+/// How labelled files are laid out.
+#[derive(clap::Args, Clone)]
+pub(crate) struct DataArgs {
+    /// Read the files as those of a published data set: mrpc, sst2, conll2003, chnsenticorp, …
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Layout of the files: tsv, csv, jsonl, or conll for tokens [default: by the file's name]
+    #[arg(long, value_name = "LAYOUT", conflicts_with = "preset")]
+    format: Option<String>,
+    /// The first line does not name the columns, which then have numbers from 1.
+    #[arg(long, conflicts_with = "preset")]
+    no_header: bool,
+    /// Column of the text, or of the first of two [default: by usual names]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "preset")]
+    text_column: Option<Column>,
+    /// Column of the second text
+    #[arg(long, value_name = "COLUMN", requires = "text_column")]
+    pair_column: Option<Column>,
+    /// Column of the label or number
+    #[arg(long, value_name = "COLUMN", requires = "text_column")]
+    label_column: Option<Column>,
+    /// How the tags of words mark entities: iob1, iob2, bmes, …; they become iob2 [default: they
+    /// stay as they are]
+    #[arg(long, value_name = "SCHEME", conflicts_with = "preset")]
+    scheme: Option<Scheme>,
+    /// Pass over rows that cannot be used and count them, instead of ending with the first
+    #[arg(long)]
+    skip_bad_rows: bool,
+}
+
+impl DataArgs {
+    /// The data set that is named, if any.
+    pub(crate) fn preset(&self) -> Result<Option<&'static Preset>> {
+        Ok(self.preset.as_deref().map(Preset::from_name).transpose()?)
+    }
+
+    /// The task of GLUE that is named, if any.
+    pub(crate) fn glue(&self) -> Result<Option<GlueTask>> {
+        Ok(self.preset()?.and_then(Preset::glue))
+    }
+
+    /// The labels that the data set is published with.
+    pub(crate) fn labels(&self) -> Result<Option<Labels>> {
+        Ok(
+            match self.preset()?.map(|preset| preset.format(Part::Train)) {
+                Some(Format::Texts(format)) => format.labels,
+                Some(Format::Tokens(format)) => format.labels,
+                _ => None,
+            },
+        )
+    }
+
+    fn bad_rows(&self) -> BadRows {
+        match self.skip_bad_rows {
+            true => BadRows::Skip,
+            false => BadRows::Fail,
+        }
+    }
+
+    /// How a file of texts is to be read, unless it is plain text.
+    pub(crate) fn text_format(
+        &self,
+        path: &Path,
+        part: Part,
+        task: Task,
+        targets: Targets,
+    ) -> Result<Option<TextFormat>> {
+        if let Some(preset) = self.preset()? {
+            let Format::Texts(format) = preset.format(part) else {
+                bail!(
+                    "{} is not about texts with a label or number",
+                    preset.name()
+                );
+            };
+            let fits = match preset.task() {
+                TaskKind::Regression => task == Task::Regress,
+                _ => task == Task::Classify,
+            };
+            if !fits {
+                bail!("{} is not for the task {task}", preset.name());
+            }
+            return Ok(Some(format.with_targets(targets)));
+        }
+        let layout = match self.format.as_deref() {
+            None => Layout::of(path),
+            Some("tsv") => Some(Layout::tsv()),
+            Some("csv") => Some(Layout::csv()),
+            Some("jsonl") => Some(Layout::JsonLines),
+            Some(other) => bail!("--format {other}: use tsv, csv or jsonl for texts"),
+        };
+        let Some(layout) = layout else {
+            return Ok(None);
+        };
+        let layout = match self.no_header {
+            true => layout.without_header(),
+            false => layout,
+        };
+        let mut format = TextFormat::new(layout).with_targets(targets);
+        if let Some(text) = &self.text_column {
+            let target = self.label_column.clone().map(|column| match task {
+                Task::Regress => TargetColumn::Number(column),
+                Task::MultiLabel => TargetColumn::Labels {
+                    column,
+                    separator: ',',
+                },
+                Task::Classify | Task::Tokens => TargetColumn::Label(column),
+            });
+            format = format.with_columns(Columns {
+                text: text.clone(),
+                pair: self.pair_column.clone(),
+                target,
+            });
+        }
+        Ok(Some(format))
+    }
+
+    /// Texts with their targets.
+    pub(crate) fn texts(
+        &self,
+        path: &Path,
+        part: Part,
+        task: Task,
+        labels: Option<&Labels>,
+    ) -> Result<Dataset<TextExample>> {
+        let format = self.text_format(path, part, task, Targets::Required)?;
+        let mut format = format.with_context(|| {
+            format!(
+                "{}: its name does not say how it is laid out: add --format tsv, csv or jsonl",
+                path.display()
+            )
+        })?;
+        if let Some(labels) = labels {
+            format = format.with_labels(labels.clone());
+        }
+        self.read(path, read_texts(path, &format, self.bad_rows())?)
+    }
+
+    /// The rows of a file of texts one after the other, targets left aside.
+    pub(crate) fn untold(&self, path: &Path, format: &TextFormat) -> Result<Examples<TextExample>> {
+        Ok(read_texts(path, format, self.bad_rows())?)
+    }
+
+    /// Words with their tags.
+    pub(crate) fn tokens(
+        &self,
+        path: &Path,
+        part: Part,
+        labels: Option<&Labels>,
+    ) -> Result<Dataset<TokenExample>> {
+        let mut format = match self.preset()? {
+            Some(preset) => match preset.format(part) {
+                Format::Tokens(format) => format,
+                _ => bail!("{} is not about tagged words", preset.name()),
+            },
+            None => {
+                let json = Layout::of(path) == Some(Layout::JsonLines);
+                match (self.format.as_deref(), json) {
+                    (None, true) | (Some("jsonl"), _) => TokenFormat::json_lines(),
+                    (None, false) | (Some("conll"), _) => TokenFormat::lines(),
+                    (Some(other), _) => {
+                        bail!("--format {other}: use conll or jsonl for tokens")
+                    }
+                }
+            }
+        };
+        format = format.with_targets(Targets::Required);
+        if let Some(scheme) = self.scheme {
+            format = format.with_scheme(scheme);
+        }
+        if let Some(labels) = labels {
+            format = format.with_labels(labels.clone());
+        }
+        self.read(path, read_tokens(path, &format, self.bad_rows())?)
+    }
+
+    fn read<T>(&self, path: &Path, examples: Examples<T>) -> Result<Dataset<T>> {
+        let (examples, report) = examples.read_all()?;
+        if report.rows() > report.examples {
+            note(format_args!("{}: {report}", path.display()));
+        }
+        Ok(Dataset {
+            path: path.to_owned(),
+            examples,
+        })
+    }
+}
+
+/// The files of a part of the data set `preset` in the directory `dir`.
+pub(crate) fn preset_files(preset: &Preset, dir: &Path, part: Part) -> Result<Vec<PathBuf>> {
+    let files = preset.files(dir)?;
+    Ok(match part {
+        Part::Train => files.train.into_iter().collect(),
+        Part::Validation => files.validation,
+        Part::Test => files.test,
+    })
+}

@@ -1,0 +1,163 @@
+//! `bert evaluate`: the metrics of a fine-tuned model on labelled data.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use bert_heads::datasets::Part;
+use bert_heads::finetune::Task;
+use bert_heads::metrics::Scores;
+use bert_heads::sequence_classification::ProblemType;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::data::{DataArgs, preset_files};
+use crate::output::{Output, note};
+use crate::predict::{LongTexts, ModelArgs, Predictor};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Labelled examples, or the directory of the files of --preset
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Which files of a directory
+    #[arg(long, value_enum, default_value_t = PartName::Validation)]
+    part: PartName,
+    #[command(flatten)]
+    format: DataArgs,
+    /// Also write what was predicted for each example, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+    /// Print a line of JSON for each file
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PartName {
+    Train,
+    Validation,
+    Test,
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    line: usize,
+    #[serde(flatten)]
+    answer: &'a T,
+}
+
+#[derive(Serialize)]
+struct Tags<'a, T> {
+    tags: &'a [T],
+}
+
+#[derive(Serialize)]
+struct FileScores<'a> {
+    data: String,
+    #[serde(flatten)]
+    scores: &'a Scores,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    let part = match args.part {
+        PartName::Train => Part::Train,
+        PartName::Validation => Part::Validation,
+        PartName::Test => Part::Test,
+    };
+    let files = args.files(part)?;
+    let predictor = args.model.open()?;
+    let mut predictions = match &args.predictions {
+        Some(path) => Some(Output::open(Some(path))?),
+        None => None,
+    };
+    let mut output = Output::stdout();
+    for file in &files {
+        let scores = args.score(&predictor, file, part, predictions.as_mut())?;
+        if args.json {
+            output.json(&FileScores {
+                data: file.display().to_string(),
+                scores: &scores,
+            })?;
+            continue;
+        }
+        if files.len() > 1 {
+            output.line(format_args!("{}", file.display()))?;
+        }
+        output.line(scores)?;
+    }
+    if let Some(predictions) = predictions {
+        predictions.finish()?;
+    }
+    output.finish()
+}
+
+impl Args {
+    fn files(&self, part: Part) -> Result<Vec<PathBuf>> {
+        if !self.data.is_dir() {
+            return Ok(vec![self.data.clone()]);
+        }
+        let Some(preset) = self.format.preset()? else {
+            bail!(
+                "{} is a directory: say with --preset whose files it holds",
+                self.data.display()
+            );
+        };
+        let files = preset_files(preset, &self.data, part)?;
+        if files.is_empty() {
+            bail!(
+                "{} has no such file of {}",
+                self.data.display(),
+                preset.name()
+            );
+        }
+        Ok(files)
+    }
+
+    fn score(
+        &self,
+        predictor: &Predictor,
+        file: &Path,
+        part: Part,
+        mut predictions: Option<&mut Output>,
+    ) -> Result<Scores> {
+        match predictor {
+            Predictor::Texts(model) => {
+                let task = Task::of(model.problem_type());
+                let labels = match model.problem_type() {
+                    ProblemType::Regression => None,
+                    _ => Some(model.labels()),
+                };
+                let data = self.format.texts(file, part, task, labels)?;
+                let (scores, found) = model.evaluate(&data, self.format.glue()?)?;
+                let mut long = LongTexts::default();
+                for (index, (example, prediction)) in data.examples.iter().zip(&found).enumerate() {
+                    long.count(index, prediction.windows, model.max_length());
+                    if let Some(output) = &mut predictions {
+                        output.json(&Line {
+                            line: example.line,
+                            answer: &model.answer(prediction),
+                        })?;
+                    }
+                }
+                long.report();
+                Ok(scores)
+            }
+            Predictor::Tokens(model) => {
+                let data = self.format.tokens(file, part, Some(model.labels()))?;
+                let (scores, found) = model.evaluate(&data)?;
+                if let Some(output) = &mut predictions {
+                    for (example, tags) in data.examples.iter().zip(&found) {
+                        output.json(&Line {
+                            line: example.line,
+                            answer: &Tags { tags },
+                        })?;
+                    }
+                }
+                note(format_args!("{} sentences", data.examples.len()));
+                Ok(scores)
+            }
+        }
+    }
+}

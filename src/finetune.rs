@@ -1,0 +1,379 @@
+//! `bert finetune`: from a pretrained encoder to a model of a task.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bert_core::checkpoint::Checkpoint;
+use bert_core::device::{DeviceSpec, Precision};
+use bert_core::hub;
+use bert_core::tokenizer::BertTokenizer;
+use bert_core::training::{MetricsLog, Observers, Recipe, Schedule, TrainerOptions};
+use bert_heads::datasets::{Part, discover_labels};
+use bert_heads::finetune::{
+    Dataset, FineTuning, LayerRules, Settings, Task, TrainingData, UpdatesOptions, best_metric,
+};
+use bert_heads::labels::Labels;
+
+use crate::data::{DataArgs, preset_files};
+use crate::output::{Output, note};
+use crate::training::{self, FollowArgs, Interrupted, RunFile};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to learn: a class per text, a class per pair of texts, a number per text or pair, or a
+    /// label per word
+    #[arg(long, value_enum)]
+    task: TaskName,
+    /// Model to begin with: directory or hub id
+    #[arg(long)]
+    model: String,
+    /// Labelled examples to train on
+    #[arg(long, value_name = "FILE", required_unless_present = "data")]
+    train: Option<PathBuf>,
+    /// Labelled examples to evaluate on; the best evaluation is what is saved
+    #[arg(long, value_name = "FILE")]
+    validation: Option<PathBuf>,
+    /// Directory with the files of --preset, in place of --train and --validation
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "preset",
+        conflicts_with = "train"
+    )]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    format: DataArgs,
+    /// Texts may have several labels, separated by commas or as a list
+    #[arg(long)]
+    multi_label: bool,
+    /// The labels in the order of the model's outputs [default: as the data set or its rows say]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Where checkpoints, metrics and at last the model go
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Passes over the training examples
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3.0,
+        conflicts_with = "steps"
+    )]
+    epochs: f64,
+    /// Optimizer steps, in place of --epochs
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Texts that run at once on a device
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    batch_size: usize,
+    /// Batches whose gradients make one step
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    accumulate: usize,
+    /// Peak learning rate
+    #[arg(long, value_name = "X", default_value_t = 3e-5)]
+    lr: f64,
+    /// Share of the steps in which the learning rate rises
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    warmup_share: f64,
+    /// Decoupled weight decay [default: the recipe's, 0.01]
+    #[arg(long, value_name = "X")]
+    weight_decay: Option<f64>,
+    /// Optimizer and schedule: google, hf or nvidia
+    #[arg(long, default_value_t)]
+    recipe: Recipe,
+    /// Decides fresh weights, order and dropout
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Tokens that texts are cut to for training [default: 128, or what the model has]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// Updates whose texts are sorted by length to save padding; 1 leaves the order to chance
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    bucket: usize,
+    /// Hold the embeddings and the first N blocks fast
+    #[arg(long, value_name = "N")]
+    freeze_layers: Option<usize>,
+    /// Factor on the learning rate from each block to the one below it
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    layer_decay: f64,
+    /// Weights of the labels in the loss, in the order of --labels
+    #[arg(long, value_name = "X", value_delimiter = ',')]
+    class_weights: Option<Vec<f32>>,
+    /// Begin with random weights in place of the encoder's, for comparison
+    #[arg(long)]
+    from_scratch: bool,
+    /// Metric that chooses the best evaluation [default: the primary one of the task]
+    #[arg(long, value_name = "NAME")]
+    metric: Option<String>,
+    /// Stop after N evaluations without a better one
+    #[arg(long, value_name = "N")]
+    patience: Option<u64>,
+
+    /// Device to train on; several, separated by commas, share the batches [default: as for other
+    /// commands]
+    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
+    device: Vec<DeviceSpec>,
+    /// Float type of forward and backward pass; the weights are kept in f32
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    dtype: Precision,
+    /// Compute cheap intermediate results again in the backward pass instead of keeping them
+    #[arg(long)]
+    gradient_checkpointing: bool,
+    /// Go on with the run in the output directory
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    follow: FollowArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum TaskName {
+    Classify,
+    Pair,
+    Regress,
+    Tokens,
+}
+
+/// Tokens that are usual where nothing is said.
+const USUAL_LENGTH: usize = 128;
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    let task = args.task()?;
+    let resumed = FineTuning::find_state(&args.out, args.resume)?;
+    if args.resume && resumed.is_none() {
+        note(format_args!(
+            "{} holds no checkpoint yet: starting at step 0",
+            args.out.display()
+        ));
+    }
+    let dir = hub::resolve_model(&args.model)?;
+    let checkpoint = Checkpoint::open(&dir)?;
+    let tokenizer = BertTokenizer::from_dir(&dir)?;
+    let (data, labels, data_name) = args.data(task)?;
+    let glue = args.format.glue()?;
+    let settings = args.settings(task, &checkpoint, &labels, data_name, data.train_examples())?;
+    let (devices, names) = training::open_devices(&args.device, args.dtype)?;
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot create {}", args.out.display()))?;
+
+    let stop = training::stop_on_ctrl_c()?;
+    let mut observers = Observers::default();
+    let first_step = resumed.as_ref().map(|(_, state)| state.step);
+    observers.push(MetricsLog::open(
+        args.out.join("metrics.jsonl"),
+        first_step,
+    )?);
+    observers.push(RunFile::new(&args.out));
+    training::follow(&mut observers, &args.follow)?;
+    let steps = settings.schedule.total_steps;
+    note(format_args!(
+        "{} examples, labels {}; {steps} steps; {}",
+        data.train_examples(),
+        shown(&labels),
+        names.join(", ")
+    ));
+    let per_epoch = updates(&settings).updates_per_epoch(data.train_examples());
+    let summary = FineTuning {
+        settings,
+        checkpoint,
+        tokenizer,
+        data,
+        glue,
+        devices,
+        gradient_checkpointing: args.gradient_checkpointing,
+        options: TrainerOptions {
+            title: format!("fine-tuning: {task}"),
+            precision: args.dtype,
+            patience: args.patience,
+            ..args.follow.options_every(per_epoch)
+        },
+        output: args.out.clone(),
+        keep: args.follow.keep(),
+        resume: args.resume,
+        observer: &mut observers,
+        stop,
+    }
+    .run()?;
+    training::write_report(&args.out)?;
+    let mut output = Output::stdout();
+    output.json(&summary)?;
+    output.finish()?;
+    match summary.finished {
+        true => Ok(()),
+        false => Err(Interrupted {
+            step: summary.step,
+            steps,
+        }
+        .into()),
+    }
+}
+
+/// A few labels, for a message.
+fn shown(labels: &Labels) -> String {
+    const SHOWN: usize = 12;
+    let names = labels.names();
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+fn updates(settings: &Settings) -> UpdatesOptions {
+    UpdatesOptions {
+        batch_size: settings.batch_size,
+        accumulate: settings.accumulate,
+        bucket: settings.bucket,
+        pad_id: 0,
+        seed: settings.seed,
+    }
+}
+
+impl Args {
+    fn task(&self) -> Result<Task> {
+        Ok(match (self.task, self.multi_label) {
+            (TaskName::Classify | TaskName::Pair, false) => Task::Classify,
+            (TaskName::Classify | TaskName::Pair, true) => Task::MultiLabel,
+            (TaskName::Regress, false) => Task::Regress,
+            (TaskName::Tokens, false) => Task::Tokens,
+            (_, true) => bail!("--multi-label is for --task classify or pair"),
+        })
+    }
+
+    /// The files to train and to evaluate on.
+    fn files(&self) -> Result<(PathBuf, Option<PathBuf>)> {
+        let (preset, dir) = match (self.format.preset()?, &self.data, &self.train) {
+            (Some(preset), Some(dir), _) => (preset, dir),
+            (_, _, Some(train)) => return Ok((train.clone(), self.validation.clone())),
+            _ => bail!("--train FILE is needed, or --preset NAME with --data DIR"),
+        };
+        let train = preset_files(preset, dir, Part::Train)?.into_iter().next();
+        let train = train.with_context(|| {
+            format!(
+                "{} has no file to train on for {}",
+                dir.display(),
+                preset.name()
+            )
+        })?;
+        let mut found = preset_files(preset, dir, Part::Validation)?.into_iter();
+        let validation = self.validation.clone().or_else(|| found.next());
+        if let Some(other) = found.next() {
+            note(format_args!(
+                "{} is left for `bert evaluate`",
+                other.display()
+            ));
+        }
+        Ok((train, validation))
+    }
+
+    /// The examples, their labels, and how the settings call them.
+    fn data(&self, task: Task) -> Result<(TrainingData, Labels, String)> {
+        let (train_file, validation_file) = self.files()?;
+        let given = match self.labels.as_slice() {
+            [] => self.format.labels()?,
+            names => Some(Labels::new(names)?),
+        };
+        let named = |count: usize| format!("{count} examples of {}", train_file.display());
+        if task == Task::Tokens {
+            let train = self
+                .format
+                .tokens(&train_file, Part::Train, given.as_ref())?;
+            let labels = match given {
+                Some(labels) => labels,
+                None => discover_labels(&train.examples)?,
+            };
+            let read = |file: &Path| self.format.tokens(file, Part::Validation, Some(&labels));
+            let validation = validation_file.as_deref().map(read).transpose()?;
+            let name = named(train.examples.len());
+            return Ok((TrainingData::Tokens { train, validation }, labels, name));
+        }
+        let known = given.as_ref().filter(|_| task != Task::Regress);
+        let train = self.format.texts(&train_file, Part::Train, task, known)?;
+        self.check_pairs(&train)?;
+        let labels = match (task, given) {
+            (Task::Regress, _) => Labels::numbered(1)?,
+            (_, Some(labels)) => labels,
+            (_, None) => discover_labels(&train.examples)?,
+        };
+        let known = Some(&labels).filter(|_| task != Task::Regress);
+        let read = |file: &Path| self.format.texts(file, Part::Validation, task, known);
+        let validation = validation_file.as_deref().map(read).transpose()?;
+        if let Some(validation) = &validation {
+            self.check_pairs(validation)?;
+        }
+        let name = named(train.examples.len());
+        Ok((TrainingData::Texts { train, validation }, labels, name))
+    }
+
+    fn check_pairs(&self, data: &Dataset<bert_heads::datasets::TextExample>) -> Result<()> {
+        let single = data.examples.iter().find(|example| example.pair.is_none());
+        match single.filter(|_| self.task == TaskName::Pair) {
+            None => Ok(()),
+            Some(example) => bail!(
+                "{}, line {}: it has one text, but --task pair needs two: name the columns with \
+                 --text-column and --pair-column, or use --task classify",
+                data.path.display(),
+                example.line
+            ),
+        }
+    }
+
+    fn settings(
+        &self,
+        task: Task,
+        checkpoint: &Checkpoint,
+        labels: &Labels,
+        data: String,
+        examples: usize,
+    ) -> Result<Settings> {
+        if !(0.0..=1.0).contains(&self.warmup_share) {
+            bail!(
+                "--warmup-share {}: it must lie between 0 and 1",
+                self.warmup_share
+            );
+        }
+        if !(self.epochs.is_finite() && self.epochs > 0.0) {
+            bail!("--epochs {}: it must be above 0", self.epochs);
+        }
+        let positions = checkpoint.config().max_position_embeddings;
+        let mut optimizer = self.recipe.optimizer();
+        if let Some(decay) = self.weight_decay {
+            optimizer.weight_decay = decay;
+        }
+        let mut settings = Settings {
+            task,
+            model: self.model.clone(),
+            from_scratch: self.from_scratch,
+            data,
+            labels: labels.names().to_vec(),
+            class_weights: self.class_weights.clone(),
+            recipe: self.recipe,
+            optimizer,
+            schedule: self.recipe.schedule(self.lr, 0, 0),
+            layers: LayerRules {
+                frozen_layers: self.freeze_layers,
+                decay: self.layer_decay,
+            },
+            batch_size: self.batch_size,
+            accumulate: self.accumulate,
+            bucket: self.bucket,
+            max_length: self.max_length.unwrap_or(USUAL_LENGTH.min(positions)),
+            metric: match &self.metric {
+                Some(metric) => metric.clone(),
+                None => best_metric(task, labels, self.format.glue()?)?,
+            },
+            seed: self.seed,
+        };
+        let per_epoch = updates(&settings).updates_per_epoch(examples);
+        let by_epochs = (self.epochs * per_epoch as f64).ceil() as u64;
+        let steps = self.steps.unwrap_or(by_epochs);
+        settings.schedule = Schedule {
+            // As transformers rounds it.
+            warmup_steps: (self.warmup_share * steps as f64).ceil() as u64,
+            total_steps: steps,
+            ..settings.schedule
+        };
+        Ok(settings)
+    }
+}

@@ -1,0 +1,285 @@
+//! `bert predict`: what a fine-tuned model says about texts, as JSON lines.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use bert_core::checkpoint::Checkpoint;
+use bert_core::hub::resolve_model;
+use bert_core::tokenizer::TextInput;
+use bert_heads::datasets::{Part, Targets};
+use bert_heads::finetune::Task;
+use bert_heads::labels::Labels;
+use bert_heads::predict::{
+    Answer, PredictOptions, TaggedText, TextClassifier, TokenTagger, in_windows,
+};
+use serde::Serialize;
+
+use crate::data::DataArgs;
+use crate::device::DeviceArgs;
+use crate::input;
+use crate::output::{Output, note};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    format: DataArgs,
+    /// File to write; it appears when it is complete [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Texts: a table or JSON lines by its name or --format, else one a line; `-` or nothing for
+    /// standard input
+    file: Option<PathBuf>,
+}
+
+/// A fine-tuned model and how it is run.
+#[derive(clap::Args)]
+pub(crate) struct ModelArgs {
+    /// Directory or hub id of a fine-tuned model
+    #[arg(long)]
+    model: String,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Names of the outputs in their order, in place of the model's
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Most tokens that the model reads at once; longer texts are read in overlapping windows
+    /// [default: as many as it has positions]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// Tokens that two windows of a long text share at least [default: a quarter of --max-length]
+    #[arg(long, value_name = "N")]
+    overlap: Option<usize>,
+    /// Most tokens of a batch, padding included
+    #[arg(long, value_name = "N", default_value_t = PredictOptions::default().batch_tokens)]
+    batch_tokens: usize,
+}
+
+/// A model that is ready to be asked.
+pub(crate) enum Predictor {
+    Texts(TextClassifier),
+    Tokens(TokenTagger),
+}
+
+impl ModelArgs {
+    pub(crate) fn open(&self) -> Result<Predictor> {
+        let dir = resolve_model(&self.model)?;
+        let classes = class_of(&dir)?;
+        let device = self.device.open()?;
+        let options = PredictOptions {
+            max_length: self.max_length,
+            overlap: self.overlap,
+            batch_tokens: self.batch_tokens,
+        };
+        let labels = match self.labels.as_slice() {
+            [] => None,
+            names => Some(Labels::new(names)?),
+        };
+        Ok(match classes {
+            Class::Texts => {
+                let model = TextClassifier::from_dir(dir, &options, &device)?;
+                Predictor::Texts(match labels {
+                    Some(labels) => model.with_labels(labels)?,
+                    None => model,
+                })
+            }
+            Class::Tokens => {
+                let model = TokenTagger::from_dir(dir, &options, &device)?;
+                Predictor::Tokens(match labels {
+                    Some(labels) => model.with_labels(labels)?,
+                    None => model,
+                })
+            }
+        })
+    }
+}
+
+enum Class {
+    Texts,
+    Tokens,
+}
+
+/// Which head a model directory has, as its configuration says.
+fn class_of(dir: &Path) -> Result<Class> {
+    let checkpoint = Checkpoint::open(dir)?;
+    let stated = checkpoint
+        .config()
+        .extra
+        .get("architectures")
+        .cloned()
+        .unwrap_or_default();
+    let states = |class: &str| {
+        let classes = stated.as_array().map(Vec::as_slice).unwrap_or_default();
+        classes.iter().any(|stated| stated == class)
+    };
+    if states("BertForTokenClassification") {
+        return Ok(Class::Tokens);
+    }
+    if states("BertForSequenceClassification") || checkpoint.contains("classifier.weight") {
+        return Ok(Class::Texts);
+    }
+    bail!(
+        "{} is no fine-tuned classifier of texts or words (its config.json states {stated}): train \
+         one with `bert finetune`",
+        dir.display()
+    )
+}
+
+/// A text to predict for, and its number in a table.
+struct Item {
+    text: String,
+    pair: Option<String>,
+    line: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct TextLine {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(flatten)]
+    answer: Answer,
+}
+
+#[derive(Serialize)]
+struct TokensLine {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(flatten)]
+    found: TaggedText,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    let items = args.items()?;
+    let mut output = Output::open(args.output.as_deref())?;
+    let predictor = args.model.open()?;
+    let mut long = LongTexts::default();
+    let bytes = |item: &Item| item.text.len() + item.pair.as_ref().map_or(0, String::len);
+    match &predictor {
+        Predictor::Texts(model) => {
+            let predict = |items: &[Item]| Ok(model.predict(items.iter().map(input_of))?);
+            in_windows(items, bytes, predict, |index, item, prediction| {
+                long.count(index, prediction.windows, model.max_length());
+                output.json(&TextLine {
+                    index,
+                    line: item.line,
+                    answer: model.answer(&prediction),
+                })
+            })?;
+        }
+        Predictor::Tokens(model) => {
+            let predict = |items: &[Item]| -> Result<_> {
+                if let Some(item) = items.iter().find(|item| item.pair.is_some()) {
+                    let line = item.line.unwrap_or(0);
+                    bail!("line {line}: it has two texts, but the model labels the words of one");
+                }
+                let texts: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
+                Ok(model.tag_texts(&texts)?)
+            };
+            in_windows(items, bytes, predict, |index, item, found| {
+                long.count(index, found.windows, model.max_length());
+                output.json(&TokensLine {
+                    index,
+                    line: item.line,
+                    found,
+                })
+            })?;
+        }
+    }
+    output.finish()?;
+    long.report();
+    Ok(())
+}
+
+fn input_of(item: &Item) -> TextInput<'_> {
+    match &item.pair {
+        Some(pair) => TextInput::Pair(&item.text, pair),
+        None => TextInput::Single(&item.text),
+    }
+}
+
+impl Args {
+    /// The texts one after the other.
+    fn items(&self) -> Result<Box<dyn Iterator<Item = Result<Item>>>> {
+        let file = self.file.as_deref().filter(|path| *path != Path::new("-"));
+        let stdin = Path::new("/dev/stdin");
+        let path = file.unwrap_or(stdin);
+        let (part, targets) = (Part::Test, Targets::Ignored);
+        let format = match self.format.preset()?.map(|preset| preset.task()) {
+            Some(bert_heads::datasets::TaskKind::Regression) => {
+                self.format
+                    .text_format(path, part, Task::Regress, targets)?
+            }
+            _ => self
+                .format
+                .text_format(path, part, Task::Classify, targets)?,
+        };
+        let Some(format) = format else {
+            let lines = input::lines(file)?.zip(1..);
+            return Ok(Box::new(lines.map(|(line, number)| {
+                match line {
+                    Ok(text) => Ok(Item {
+                        text,
+                        pair: None,
+                        line: None,
+                    }),
+                    Err(source) => Err(bert_heads::Error::Line {
+                        line: number,
+                        source,
+                    }
+                    .into()),
+                }
+            })));
+        };
+        let mut rows = self.format.untold(path, &format)?;
+        let name = path.display().to_string();
+        Ok(Box::new(std::iter::from_fn(move || {
+            let row = rows.next();
+            if row.is_none() && rows.report().skipped_rows() > 0 {
+                note(format_args!("{name}: {}", rows.report()));
+            }
+            Some(match row? {
+                Ok(example) => Ok(Item {
+                    text: example.text,
+                    pair: example.pair,
+                    line: Some(example.line),
+                }),
+                Err(error) => Err(error.into()),
+            })
+        })))
+    }
+}
+
+/// Texts that took more than one window, told once and counted at the end.
+#[derive(Default)]
+pub(crate) struct LongTexts {
+    texts: usize,
+    windows: usize,
+}
+
+impl LongTexts {
+    pub(crate) fn count(&mut self, index: usize, windows: usize, max_length: usize) {
+        if windows < 2 {
+            return;
+        }
+        if self.texts == 0 {
+            note(format_args!(
+                "text {index} (counted from 0) is longer than {max_length} tokens: such texts are \
+                 read in overlapping windows"
+            ));
+        }
+        self.texts += 1;
+        self.windows += windows;
+    }
+
+    pub(crate) fn report(&self) {
+        if self.texts > 1 {
+            note(format_args!(
+                "{} long texts took {} windows",
+                self.texts, self.windows
+            ));
+        }
+    }
+}
