@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert_core::checkpoint::Checkpoint;
-use bert_core::device::{DeviceSpec, Precision};
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{MetricsLog, Observers, Recipe, Schedule, TrainerOptions};
+use bert_core::training::{Recipe, Schedule, TrainerOptions};
 use bert_heads::datasets::{Part, discover_labels};
 use bert_heads::finetune::{
     Dataset, FineTuning, LayerRules, Settings, Task, TrainingData, UpdatesOptions, best_metric,
@@ -15,8 +14,8 @@ use bert_heads::finetune::{
 use bert_heads::labels::Labels;
 
 use crate::data::{DataArgs, preset_files};
-use crate::output::{Output, note};
-use crate::training::{self, FollowArgs, Interrupted, RunFile};
+use crate::output::note;
+use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -110,16 +109,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     patience: Option<u64>,
 
-    /// Device to train on; several, separated by commas, share the batches [default: as for other
-    /// commands]
-    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
-    device: Vec<DeviceSpec>,
-    /// Float type of forward and backward pass; the weights are kept in f32
-    #[arg(long, value_name = "TYPE", default_value_t)]
-    dtype: Precision,
-    /// Compute cheap intermediate results again in the backward pass instead of keeping them
-    #[arg(long)]
-    gradient_checkpointing: bool,
+    #[command(flatten)]
+    devices: TrainingDevices,
     /// Go on with the run in the output directory
     #[arg(long)]
     resume: bool,
@@ -140,32 +131,18 @@ const USUAL_LENGTH: usize = 128;
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let task = args.task()?;
-    let resumed = FineTuning::find_state(&args.out, args.resume)?;
-    if args.resume && resumed.is_none() {
-        note(format_args!(
-            "{} holds no checkpoint yet: starting at step 0",
-            args.out.display()
-        ));
-    }
+    let first_step = training::first_step(&args.out, args.resume)?;
     let dir = hub::resolve_model(&args.model)?;
     let checkpoint = Checkpoint::open(&dir)?;
     let tokenizer = BertTokenizer::from_dir(&dir)?;
     let (data, labels, data_name) = args.data(task)?;
     let glue = args.format.glue()?;
     let settings = args.settings(task, &checkpoint, &labels, data_name, data.train_examples())?;
-    let (devices, names) = training::open_devices(&args.device, args.dtype)?;
+    let (devices, names) = args.devices.open()?;
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create {}", args.out.display()))?;
 
-    let stop = training::stop_on_ctrl_c()?;
-    let mut observers = Observers::default();
-    let first_step = resumed.as_ref().map(|(_, state)| state.step);
-    observers.push(MetricsLog::open(
-        args.out.join("metrics.jsonl"),
-        first_step,
-    )?);
-    observers.push(RunFile::new(&args.out));
-    training::follow(&mut observers, &args.follow)?;
+    let (mut observers, stop) = training::begin(&args.out, first_step, &args.follow)?;
     let steps = settings.schedule.total_steps;
     note(format_args!(
         "{} examples, labels {}; {steps} steps; {}",
@@ -181,10 +158,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         data,
         glue,
         devices,
-        gradient_checkpointing: args.gradient_checkpointing,
+        gradient_checkpointing: args.devices.gradient_checkpointing,
         options: TrainerOptions {
             title: format!("fine-tuning: {task}"),
-            precision: args.dtype,
+            precision: args.devices.dtype,
             patience: args.patience,
             ..args.follow.options_every(per_epoch)
         },
@@ -195,18 +172,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
         stop,
     }
     .run()?;
-    training::write_report(&args.out)?;
-    let mut output = Output::stdout();
-    output.json(&summary)?;
-    output.finish()?;
-    match summary.finished {
-        true => Ok(()),
-        false => Err(Interrupted {
-            step: summary.step,
-            steps,
-        }
-        .into()),
-    }
+    let interrupted = (!summary.finished).then_some(Interrupted {
+        step: summary.step,
+        steps,
+    });
+    training::conclude(&args.out, &summary, interrupted)
 }
 
 /// A few labels, for a message.

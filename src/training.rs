@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use bert_core::device::{Device, DeviceSpec, Precision};
 use bert_core::files::write_atomically;
 use bert_core::training::{
-    DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo, StopFlag, TrainerOptions,
-    curves_svg, follow as follow_run, restore_terminal, write_report as write_html,
+    CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo, StopFlag,
+    TrainerOptions, curves_svg, follow, restore_terminal, write_report as write_html,
 };
 use burn::tensor::FloatDType;
+use serde::Serialize;
 
-use crate::output::note;
+use crate::output::{Output, note};
 
 /// How often a run reports, measures and saves.
 #[derive(clap::Args)]
@@ -57,46 +58,93 @@ impl FollowArgs {
     }
 }
 
-/// Adds the dashboard or the progress lines.
-pub(crate) fn follow(observers: &mut Observers, args: &FollowArgs) -> Result<()> {
+/// What to compute on.
+#[derive(clap::Args)]
+pub(crate) struct TrainingDevices {
+    /// Device to train on; several, separated by commas, share the batches [default: as for other commands]
+    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
+    device: Vec<DeviceSpec>,
+    /// Float type of forward and backward pass; the weights are kept in f32.
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    pub(crate) dtype: Precision,
+    /// Compute cheap intermediate results again in the backward pass instead of keeping them.
+    #[arg(long)]
+    pub(crate) gradient_checkpointing: bool,
+}
+
+impl TrainingDevices {
+    /// Opens the devices, and their names. Without any, the one that other commands would take.
+    pub(crate) fn open(&self) -> Result<(Vec<Device>, Vec<String>)> {
+        let specs = match self.device.as_slice() {
+            [] => vec![DeviceSpec::resolve(None)?],
+            labels => labels.to_vec(),
+        };
+        let mut devices = Vec::new();
+        for spec in &specs {
+            let device = spec.open()?;
+            let dtype = FloatDType::from(self.dtype);
+            if self.dtype != Precision::F32 && !device.supports_dtype(dtype) {
+                return Err(bert_core::Error::DTypeNotSupported {
+                    label: spec.to_string(),
+                    dtype: self.dtype.to_string(),
+                    supported: Precision::F32.to_string(),
+                }
+                .into());
+            }
+            devices.push(device);
+        }
+        Ok((devices, specs.iter().map(DeviceSpec::to_string).collect()))
+    }
+}
+
+/// Looks whether `output` holds a run: the step to go on from, `None` for a fresh one. An error if it holds one that is not
+/// to be resumed.
+pub(crate) fn first_step(output: &Path, resume: bool) -> Result<Option<u64>> {
+    let found = CheckpointStore::find(output, resume)?;
+    if resume && found.is_none() {
+        note(format_args!(
+            "{} holds no checkpoint yet: starting at step 0",
+            output.display()
+        ));
+    }
+    Ok(found.map(|(_, state)| state.step))
+}
+
+/// Those who follow a run in `output`, and the flag that stops it.
+pub(crate) fn begin(
+    output: &Path,
+    first_step: Option<u64>,
+    args: &FollowArgs,
+) -> Result<(Observers, StopFlag)> {
+    let stop = stop_on_ctrl_c()?;
+    let mut observers = Observers::default();
+    observers.push(MetricsLog::open(output.join("metrics.jsonl"), first_step)?);
+    observers.push(RunFile::new(output));
     let mode = match (args.dashboard, args.no_dashboard) {
         (true, _) => DashboardMode::On,
         (_, true) => DashboardMode::Off,
         _ => DashboardMode::Auto,
     };
-    observers.push(follow_run(mode)?);
-    Ok(())
+    observers.push(follow(mode)?);
+    Ok((observers, stop))
 }
 
-/// Opens the devices to train on, and their names. Without any, the one that other commands would take.
-pub(crate) fn open_devices(
-    labels: &[DeviceSpec],
-    precision: Precision,
-) -> Result<(Vec<Device>, Vec<String>)> {
-    let specs = match labels {
-        [] => vec![DeviceSpec::resolve(None)?],
-        labels => labels.to_vec(),
-    };
-    let mut devices = Vec::new();
-    for spec in &specs {
-        let device = spec.open()?;
-        let dtype = FloatDType::from(precision);
-        if precision != Precision::F32 && !device.supports_dtype(dtype) {
-            return Err(bert_core::Error::DTypeNotSupported {
-                label: spec.to_string(),
-                dtype: precision.to_string(),
-                supported: "f32".to_owned(),
-            }
-            .into());
-        }
-        devices.push(device);
-    }
-    Ok((devices, specs.iter().map(DeviceSpec::to_string).collect()))
+/// Writes the report, prints the summary, and ends in [`Interrupted`] if the run did not come to its end.
+pub(crate) fn conclude(
+    output: &Path,
+    summary: &impl Serialize,
+    interrupted: Option<Interrupted>,
+) -> Result<()> {
+    write_report(output)?;
+    let mut stdout = Output::stdout();
+    stdout.json(summary)?;
+    stdout.finish()?;
+    interrupted.map_or(Ok(()), |interrupted| Err(interrupted.into()))
 }
 
 /// A flag that Ctrl-C sets: the run then stops after the step it is at, with a checkpoint. A second Ctrl-C ends the
 /// process at once. Nothing is written here, where a dashboard may be on the screen; the run itself says that it stops.
-pub(crate) fn stop_on_ctrl_c() -> Result<StopFlag> {
+fn stop_on_ctrl_c() -> Result<StopFlag> {
     let flag = StopFlag::new();
     let handler = flag.clone();
     ctrlc::set_handler(move || {
@@ -129,14 +177,14 @@ impl std::fmt::Display for Interrupted {
 impl std::error::Error for Interrupted {}
 
 /// Keeps what the report says about the run beside its metrics.
-pub(crate) struct RunFile {
+struct RunFile {
     path: PathBuf,
 }
 
 const RUN_FILE: &str = "run.json";
 
 impl RunFile {
-    pub(crate) fn new(dir: &Path) -> Self {
+    fn new(dir: &Path) -> Self {
         Self {
             path: dir.join(RUN_FILE),
         }
@@ -159,7 +207,7 @@ impl Observer for RunFile {
 }
 
 /// Writes `report.html` and `curves.svg` from the metrics of the run in `dir`.
-pub(crate) fn write_report(dir: &Path) -> Result<()> {
+fn write_report(dir: &Path) -> Result<()> {
     let run_file = dir.join(RUN_FILE);
     let text = std::fs::read_to_string(&run_file)
         .with_context(|| format!("cannot read {}", run_file.display()))?;

@@ -60,13 +60,7 @@ impl Workshop {
             "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 64}"#;
         fs::write(dir.path().join("config.json"), config).unwrap();
         let workshop = Self { dir };
-        succeed(
-            bert()
-                .args(["pretrain", "vocab", "--size", "80", "--input"])
-                .arg(workshop.path("corpus.txt"))
-                .arg("--output")
-                .arg(workshop.path("vocab")),
-        );
+        succeed(&mut workshop.pretrain("vocab --size 80 --input @corpus.txt --output @vocab"));
         workshop
     }
 
@@ -74,47 +68,27 @@ impl Workshop {
         self.dir.path().join(name)
     }
 
+    /// `bert pretrain` with the words of `line`, those that begin with `@` being files of the workshop.
+    fn pretrain(&self, line: &str) -> Command {
+        let mut command = bert();
+        command.arg("pretrain");
+        for word in line.split_whitespace() {
+            match word.strip_prefix('@') {
+                Some(name) => command.arg(self.path(name)),
+                None => command.arg(word),
+            };
+        }
+        command
+    }
+
     /// A run of `steps` steps into `output`, with dropout.
     fn train(&self, output: &str, steps: usize) -> Command {
-        let mut command = bert();
-        command
-            .args([
-                "pretrain", "train", "--layout", "lines", "--recipe", "google", "--lr", "1e-3",
-            ])
-            .args([
-                "--seq-length",
-                "32",
-                "--batch-size",
-                "4",
-                "--accumulate",
-                "2",
-                "--warmup",
-                "3",
-            ])
-            .args([
-                "--log-every",
-                "1",
-                "--checkpoint-every",
-                "3",
-                "--eval-every",
-                "50",
-            ])
-            .args([
-                "--held-out",
-                "0.1",
-                "--no-dashboard",
-                "--steps",
-                &steps.to_string(),
-            ])
-            .arg("--corpus")
-            .arg(self.path("corpus.txt"))
-            .arg("--tokenizer")
-            .arg(self.path("vocab"))
-            .arg("--config")
-            .arg(self.path("config.json"))
-            .arg("--output")
-            .arg(self.path(output));
-        command
+        self.pretrain(&format!(
+            "train --corpus @corpus.txt --layout lines --held-out 0.1 --tokenizer @vocab \
+             --config @config.json --recipe google --lr 1e-3 --warmup 3 --steps {steps} \
+             --seq-length 32 --batch-size 4 --accumulate 2 \
+             --log-every 1 --checkpoint-every 3 --eval-every 50 --no-dashboard --output @{output}"
+        ))
     }
 
     fn weights(&self, output: &str) -> Vec<u8> {
@@ -228,133 +202,40 @@ fn ctrl_c_leaves_a_checkpoint_and_resume_goes_on() {
 #[test]
 fn prepared_instances_train_and_long_sequences_follow_short_ones() {
     let workshop = Workshop::new();
-    let instances = workshop.path("instances");
-    succeed(
-        bert()
-            .args([
-                "pretrain",
-                "prepare",
-                "--max-seq-length",
-                "32",
-                "--dupe-factor",
-                "2",
-                "--input",
-            ])
-            .arg(workshop.path("corpus.txt"))
-            .arg("--tokenizer")
-            .arg(workshop.path("vocab"))
-            .arg("--output")
-            .arg(&instances),
+    let run = |line: &str| succeed(&mut workshop.pretrain(line)).stdout;
+    let json = |line: &str| -> serde_json::Value { serde_json::from_slice(&run(line)).unwrap() };
+
+    run(
+        "prepare --input @corpus.txt --tokenizer @vocab --max-seq-length 32 --dupe-factor 2 \
+         --output @instances",
     );
-    let shown = succeed(
-        bert()
-            .args(["pretrain", "inspect", "--json"])
-            .arg(&instances),
-    );
-    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let shown = json("inspect --json @instances");
     assert!(shown.is_object(), "{shown}");
 
-    succeed(
-        bert()
-            .args([
-                "pretrain",
-                "train",
-                "--no-dashboard",
-                "--steps",
-                "6",
-                "--batch-size",
-                "4",
-            ])
-            .args([
-                "--seq-length",
-                "32",
-                "--no-next-sentence",
-                "--mask-per-token",
-                "--whole-word",
-            ])
-            .args([
-                "--long-steps",
-                "3",
-                "--long-seq-length",
-                "64",
-                "--layout",
-                "lines",
-            ])
-            .arg("--corpus")
-            .arg(workshop.path("corpus.txt"))
-            .arg("--tokenizer")
-            .arg(workshop.path("vocab"))
-            .arg("--config")
-            .arg(workshop.path("config.json"))
-            .arg("--output")
-            .arg(workshop.path("long")),
+    run(
+        "train --corpus @corpus.txt --layout lines --tokenizer @vocab --config @config.json \
+         --steps 6 --long-steps 3 --seq-length 32 --long-seq-length 64 --batch-size 4 \
+         --no-next-sentence --mask-per-token --whole-word --no-dashboard --output @long",
     );
     let config = fs::read_to_string(workshop.path("long/config.json")).unwrap();
     assert!(config.contains("BertForMaskedLM"), "{config}");
 
-    succeed(
-        bert()
-            .args([
-                "pretrain",
-                "train",
-                "--no-dashboard",
-                "--steps",
-                "4",
-                "--batch-size",
-                "4",
-            ])
-            .args(["--seq-length", "32", "--layout", "lines"])
-            .arg("--instances")
-            .arg(&instances)
-            .arg("--validation")
-            .arg(workshop.path("corpus.txt"))
-            .arg("--tokenizer")
-            .arg(workshop.path("vocab"))
-            .arg("--config")
-            .arg(workshop.path("config.json"))
-            .arg("--output")
-            .arg(workshop.path("static")),
+    run(
+        "train --instances @instances --validation @corpus.txt --layout lines --tokenizer @vocab \
+         --config @config.json --steps 4 --seq-length 32 --batch-size 4 --no-dashboard \
+         --output @static",
     );
     assert!(report_is_self_contained(
         &workshop.path("static/report.html")
     ));
 
     // What was trained is measured, and trained further.
-    let measured = succeed(
-        bert()
-            .args([
-                "pretrain",
-                "eval",
-                "--json",
-                "--seq-length",
-                "32",
-                "--layout",
-                "lines",
-                "--corpus",
-            ])
-            .arg(workshop.path("corpus.txt"))
-            .arg("--model")
-            .arg(workshop.path("static")),
-    );
-    let measured: serde_json::Value = serde_json::from_slice(&measured.stdout).unwrap();
+    let measured =
+        json("eval --json --model @static --corpus @corpus.txt --layout lines --seq-length 32");
     assert!(measured["perplexity"].as_f64().unwrap() > 1.0, "{measured}");
-    succeed(
-        bert()
-            .args([
-                "pretrain",
-                "train",
-                "--no-dashboard",
-                "--steps",
-                "2",
-                "--batch-size",
-                "4",
-            ])
-            .args(["--seq-length", "32", "--layout", "lines", "--corpus"])
-            .arg(workshop.path("corpus.txt"))
-            .arg("--init")
-            .arg(workshop.path("static"))
-            .arg("--output")
-            .arg(workshop.path("continued")),
+    run(
+        "train --init @static --corpus @corpus.txt --layout lines --steps 2 --seq-length 32 \
+         --batch-size 4 --no-dashboard --output @continued",
     );
 }
 

@@ -93,6 +93,14 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// A directory holds another run than the one asked for, or one that cannot be taken up again.
+    #[error("{} {reason}", dir.display())]
+    Run {
+        /// The output directory.
+        dir: PathBuf,
+        /// What is in the way and what to do.
+        reason: String,
+    },
     /// A run cannot go on.
     #[error("training: {reason}")]
     Training {

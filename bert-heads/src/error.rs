@@ -278,14 +278,6 @@ pub enum Error {
         /// What would be right.
         expected: &'static str,
     },
-    /// A directory holds another fine-tuning run than the one asked for.
-    #[error("{} {reason}", dir.display())]
-    Run {
-        /// The output directory.
-        dir: PathBuf,
-        /// What is in the way and what to do.
-        reason: String,
-    },
     /// A result could not be computed or brought back from the device.
     #[error("the device failed")]
     Device(#[from] TensorReadError),

@@ -336,7 +336,10 @@ fn a_run_in_parts_ends_as_the_uninterrupted_one() {
     assert_eq!(losses, course.losses);
     assert_eq!(parts.weights(), whole.weights());
 
-    assert!(matches!(parts.run(false), Err(Error::Run { .. })));
+    assert!(matches!(
+        parts.run(false),
+        Err(Error::Core(bert_core::Error::Run { .. }))
+    ));
     parts.settings.batch_size = 3;
     let error = parts.run(true).unwrap_err().to_string();
     assert!(error.contains("batch_size was 4 and is now 3"), "{error}");

@@ -18,14 +18,6 @@ pub enum Error {
         "the data hold no instance: give documents of two sentences and more, or prepare instances again"
     )]
     NoInstances,
-    /// A run in the output directory does not fit what was asked for.
-    #[error("{}: {reason}", dir.display())]
-    Run {
-        /// The output directory.
-        dir: std::path::PathBuf,
-        /// What doesn't fit and what to do.
-        reason: String,
-    },
     /// A document holds an id that the tokenizer does not have.
     #[error(
         "document {document} holds token id {id}, but the vocabulary has only {size} ids: use the tokenizer that the corpus was made with"

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::config::BertConfig;
-use bert_core::device::{Device, Precision};
+use bert_core::device::Device;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
-    CheckpointStore, Ending, LossScale, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe,
-    Schedule, StopFlag, Trainer, TrainerOptions, TrainerState, Update, read_optimizer, read_state,
+    CheckpointStore, Ending, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe, Schedule,
+    StopFlag, Trainer, TrainerOptions, TrainerState, Update, read_optimizer, training_devices,
 };
 use burn::train::InferenceStep;
 use serde::{Deserialize, Serialize};
@@ -126,54 +126,25 @@ pub struct Summary {
 }
 
 impl Run<'_> {
-    /// Looks whether `output` holds a run, and where it stands.
-    ///
-    /// # Errors
-    /// [`Error::Run`] if there is one and `resume` is not set.
-    pub fn find_state(output: &Path, resume: bool) -> Result<Option<(PathBuf, TrainerState)>> {
-        if !output.exists() {
-            return Ok(None);
-        }
-        let latest = CheckpointStore::open(output, 1)?.latest()?;
-        match latest {
-            None => Ok(None),
-            Some(path) if resume => {
-                let state = read_state(&path)?;
-                Ok(Some((path, state)))
-            }
-            Some(path) => Err(Error::Run {
-                dir: output.to_owned(),
-                reason: format!(
-                    "holds a run already ({}): add --resume to go on with it, or choose another directory",
-                    path.file_name().unwrap_or_default().to_string_lossy()
-                ),
-            }),
-        }
-    }
-
     /// Trains to the end, or until asked to stop.
     ///
     /// # Errors
-    /// [`Error::Run`] if `output` holds another run; those of data, model, device and disk.
+    /// [`bert_core::Error::Run`] if `output` holds another run; those of data, model, device and disk.
     pub fn run(mut self) -> Result<Summary> {
         self.settings.optimizer.validate()?;
         self.settings.schedule.validate()?;
         self.check_lengths()?;
         self.tokenizer.check_vocab(self.config.vocab_size)?;
-        let found = Self::find_state(&self.output, self.resume)?;
+        let found = CheckpointStore::find(&self.output, self.resume)?;
         let store = CheckpointStore::open(&self.output, self.keep)?;
 
-        let devices: Vec<Device> = self
-            .devices
-            .iter()
-            .map(|device| self.training_device(device))
-            .collect();
+        let devices = training_devices(&self.devices, self.gradient_checkpointing);
         let next_sentence = self.settings.pairs.next_sentence;
         let settings = serde_json::to_value(&self.settings).expect("settings are JSON");
         let seed = self.settings.seed;
         let (model, optimizer, state) = match found {
             Some((path, state)) => {
-                compare(&self.output, &state.settings, &settings)?;
+                state.check_settings(&self.output, &settings)?;
                 let checkpoint = Checkpoint::open(&path)?;
                 let (model, report) = BertForPreTraining::from_checkpoint(
                     &checkpoint,
@@ -182,12 +153,13 @@ impl Run<'_> {
                     &devices[0],
                 )?;
                 if let Some(name) = report.missing.first() {
-                    return Err(Error::Run {
+                    return Err(bert_core::Error::Run {
                         dir: path,
                         reason: format!(
                             "lacks the tensor `{name}`: it is not a checkpoint of this run"
                         ),
-                    });
+                    }
+                    .into());
                 }
                 let optimizer = read_optimizer(&path, &state, &devices[0])?;
                 self.observer
@@ -199,9 +171,7 @@ impl Run<'_> {
                 let optimizer = Optimizer::new(self.settings.optimizer);
                 let (optimizer_config, schedule) =
                     (self.settings.optimizer, self.settings.schedule);
-                let mut state = TrainerState::new(seed, optimizer_config, schedule, settings);
-                state.loss_scale =
-                    (self.options.precision == Precision::F16).then(LossScale::default);
+                let state = TrainerState::new(seed, optimizer_config, schedule, settings);
                 (model, optimizer, state)
             }
         };
@@ -257,14 +227,6 @@ impl Run<'_> {
         })
     }
 
-    fn training_device(&self, device: &Device) -> Device {
-        let device = device.clone().autodiff();
-        match self.gradient_checkpointing {
-            true => device.gradient_checkpointing(),
-            false => device,
-        }
-    }
-
     fn fresh_model(&mut self, device: &Device) -> Result<BertForPreTraining> {
         let next_sentence = self.settings.pairs.next_sentence;
         let seed = self.settings.seed;
@@ -315,13 +277,7 @@ impl Run<'_> {
         let total = self.settings.schedule.total_steps;
         let long_steps = self.settings.long.map_or(0, |long| long.steps);
         let main_steps = total - long_steps;
-        let reached: Stage = match &state.cursor {
-            Value::Null => Stage::default(),
-            cursor => serde_json::from_value(cursor.clone()).map_err(|error| Error::Run {
-                dir: self.output.clone(),
-                reason: format!("the checkpoint's data position is unreadable ({error})"),
-            })?,
-        };
+        let reached: Stage = state.cursor_as(&self.output)?;
         let mut stages = Vec::new();
         if state.step < main_steps {
             let left = main_steps - state.step;
@@ -453,35 +409,4 @@ pub fn evaluate(model: &BertForPreTraining, batches: &[PreTrainingBatch]) -> Vec
     let mut values = evaluation_values(&sums);
     values.push(("unigram_accuracy".to_owned(), unigram_accuracy(batches)));
     values
-}
-
-/// Refuses to go on with a run under other settings than it was begun with, naming them.
-fn compare(dir: &Path, before: &Value, now: &Value) -> Result<()> {
-    let (Value::Object(before), Value::Object(now)) = (before, now) else {
-        return Err(Error::Run {
-            dir: dir.to_owned(),
-            reason: "its checkpoint holds no settings: it was not written by this command"
-                .to_owned(),
-        });
-    };
-    let changed: Vec<String> = now
-        .iter()
-        .filter(|(name, value)| before.get(*name) != Some(value))
-        .map(|(name, value)| {
-            let was = before
-                .get(name)
-                .map_or("absent".to_owned(), Value::to_string);
-            format!("{name} was {was} and is now {value}")
-        })
-        .collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Run {
-        dir: dir.to_owned(),
-        reason: format!(
-            "was begun with other settings ({}): resume with the same, or start in another directory",
-            changed.join("; ")
-        ),
-    })
 }

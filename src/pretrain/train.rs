@@ -6,19 +6,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
-use bert_core::device::{DeviceSpec, Precision};
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{
-    Decay, MetricsLog, Observers, OptimizerConfig, Recipe, Schedule, TrainerOptions,
-};
+use bert_core::training::{Decay, OptimizerConfig, Recipe, Schedule, TrainerOptions};
 use bert_pretrain::corpus::{Documents, Layout, hold_out};
 use bert_pretrain::instances::PreparedInstances;
 use bert_pretrain::run::{Data, LongStage, Run, Settings};
 
 use super::options::{InstanceArgs, documents, predictions_for};
-use crate::output::{Output, note};
-use crate::training::{self, FollowArgs, Interrupted, RunFile};
+use crate::output::note;
+use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -113,15 +110,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// Device to train on; several, separated by commas, share the batches [default: as for other commands]
-    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
-    device: Vec<DeviceSpec>,
-    /// Float type of forward and backward pass; the weights are kept in f32.
-    #[arg(long, value_name = "TYPE", default_value_t)]
-    dtype: Precision,
-    /// Compute cheap intermediate results again in the backward pass instead of keeping them.
-    #[arg(long)]
-    gradient_checkpointing: bool,
+    #[command(flatten)]
+    devices: TrainingDevices,
 
     /// Where checkpoints, metrics and at last the weights go.
     #[arg(long, value_name = "DIR")]
@@ -137,13 +127,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let resumed = Run::find_state(&args.output, args.resume)?;
-    if args.resume && resumed.is_none() {
-        note(format_args!(
-            "{} holds no checkpoint yet: starting at step 0",
-            args.output.display()
-        ));
-    }
+    let first_step = training::first_step(&args.output, args.resume)?;
     let initial = match &args.init {
         Some(model) => Some(Checkpoint::open(hub::resolve_model(model)?)?),
         None => None,
@@ -159,7 +143,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         (None, None, None) => bail!("--tokenizer DIR is needed for a new model"),
     };
     let config = args.model_config(&tokenizer, initial.as_ref())?;
-    let (devices, names) = training::open_devices(&args.device, args.dtype)?;
+    let (devices, names) = args.devices.open()?;
     if !args.accumulate.is_multiple_of(devices.len()) {
         bail!(
             "--accumulate is {}, but {} devices share its batches: make it a multiple",
@@ -172,15 +156,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let (data, held_out, data_name) = args.data(&tokenizer, instances)?;
     let settings = args.settings(&config, data_name)?;
 
-    let stop = training::stop_on_ctrl_c()?;
-    let mut observers = Observers::default();
-    let first_step = resumed.as_ref().map(|(_, state)| state.step);
-    observers.push(MetricsLog::open(
-        args.output.join("metrics.jsonl"),
-        first_step,
-    )?);
-    observers.push(RunFile::new(&args.output));
-    training::follow(&mut observers, &args.follow)?;
+    let (mut observers, stop) = training::begin(&args.output, first_step, &args.follow)?;
     note(format_args!(
         "{} layers, hidden {}, vocabulary {}; {}",
         config.num_hidden_layers,
@@ -197,10 +173,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         held_out,
         evaluation_batches: args.eval_batches,
         devices,
-        gradient_checkpointing: args.gradient_checkpointing,
+        gradient_checkpointing: args.devices.gradient_checkpointing,
         options: TrainerOptions {
             title: "pretraining".to_owned(),
-            precision: args.dtype,
+            precision: args.devices.dtype,
             ..args.follow.options()
         },
         output: args.output.clone(),
@@ -210,18 +186,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
         stop,
     }
     .run()?;
-    training::write_report(&args.output)?;
-    let mut output = Output::stdout();
-    output.json(&summary)?;
-    output.finish()?;
-    match summary.finished {
-        true => Ok(()),
-        false => Err(Interrupted {
-            step: summary.step,
-            steps: args.steps,
-        }
-        .into()),
-    }
+    let interrupted = (!summary.finished).then_some(Interrupted {
+        step: summary.step,
+        steps: args.steps,
+    });
+    training::conclude(&args.output, &summary, interrupted)
 }
 
 impl Args {

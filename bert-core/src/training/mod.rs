@@ -29,6 +29,7 @@ pub use optimizer::{Optimizer, ParameterRule, ParameterRules, default_rule};
 pub use precision::LossScale;
 pub use progress::PlainProgress;
 pub use recipe::{Algorithm, OptimizerConfig, Recipe};
+pub use replicas::training_devices;
 pub use report::{Section, SectionBody, chart, curves_svg, write_report};
 pub use schedule::{Decay, Schedule};
 pub use stop::StopFlag;

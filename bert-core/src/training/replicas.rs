@@ -11,6 +11,19 @@ use super::gradients::ParameterGradients;
 use super::model::{Sums, TrainableModel};
 use crate::{Error, Result};
 
+/// `devices` with gradients; `gradient_checkpointing` computes cheap results again in the backward pass instead of
+/// keeping them (Burn's balanced strategy).
+pub fn training_devices(devices: &[Device], gradient_checkpointing: bool) -> Vec<Device> {
+    devices
+        .iter()
+        .map(|device| device.clone().autodiff())
+        .map(|device| match gradient_checkpointing {
+            true => device.gradient_checkpointing(),
+            false => device,
+        })
+        .collect()
+}
+
 /// The devices that share the micro-batches of an update.
 ///
 /// Several devices run as Burn's multi-device strategy does: each gets a copy of the model and a micro-batch at a time, and

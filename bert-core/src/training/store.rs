@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -87,6 +88,54 @@ impl TrainerState {
             settings,
         }
     }
+
+    /// Where the data stand, as their source left it; the beginning for a fresh run.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming `dir` if the source cannot read it.
+    pub fn cursor_as<T: DeserializeOwned + Default>(&self, dir: &Path) -> Result<T> {
+        match &self.cursor {
+            Value::Null => Ok(T::default()),
+            cursor => serde_json::from_value(cursor.clone()).map_err(|error| Error::Run {
+                dir: dir.to_owned(),
+                reason: format!("holds a checkpoint with an unreadable data position ({error})"),
+            }),
+        }
+    }
+
+    /// Refuses to go on under other settings than the run in `dir` was begun with.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming every setting that differs.
+    pub fn check_settings(&self, dir: &Path, now: &Value) -> Result<()> {
+        let refuse = |reason| Error::Run {
+            dir: dir.to_owned(),
+            reason,
+        };
+        let (Value::Object(before), Value::Object(now)) = (&self.settings, now) else {
+            return Err(refuse(
+                "holds a checkpoint without settings: it was not written by this command"
+                    .to_owned(),
+            ));
+        };
+        let changed: Vec<String> = now
+            .iter()
+            .filter(|(name, value)| before.get(*name) != Some(value))
+            .map(|(name, value)| {
+                let was = before
+                    .get(name)
+                    .map_or("absent".to_owned(), Value::to_string);
+                format!("{name} was {was} and is now {value}")
+            })
+            .collect();
+        match changed.is_empty() {
+            true => Ok(()),
+            false => Err(refuse(format!(
+                "was begun with other settings ({}): resume with the same, or start in another directory",
+                changed.join("; ")
+            ))),
+        }
+    }
 }
 
 impl CheckpointStore {
@@ -110,6 +159,34 @@ impl CheckpointStore {
             }
         }
         Ok(store)
+    }
+
+    /// The newest checkpoint of a run in `dir` and its state, if there is one. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if there is one and `resume` is not set.
+    pub fn find(dir: &Path, resume: bool) -> Result<Option<(PathBuf, TrainerState)>> {
+        let store = Self {
+            dir: dir.to_owned(),
+            keep: 1,
+        };
+        if !store.checkpoints().exists() {
+            return Ok(None);
+        }
+        match store.latest()? {
+            None => Ok(None),
+            Some(path) if resume => {
+                let state = read_state(&path)?;
+                Ok(Some((path, state)))
+            }
+            Some(path) => Err(Error::Run {
+                dir: dir.to_owned(),
+                reason: format!(
+                    "holds a run already ({}): resume it (--resume), or choose another directory",
+                    path.file_name().unwrap_or_default().to_string_lossy()
+                ),
+            }),
+        }
     }
 
     fn checkpoints(&self) -> PathBuf {

@@ -144,6 +144,11 @@ where
     ) -> Result<(M, TrainerState, Ending), E> {
         self.schedule.validate()?;
         self.optimizer.config().validate()?;
+        // A run may go on in another float type than it was begun in; only f16 needs its loss scaled.
+        self.state.loss_scale = match self.options.precision {
+            Precision::F16 => Some(self.state.loss_scale.unwrap_or_default()),
+            _ => None,
+        };
         let settings = match &self.state.settings {
             Value::Object(settings) => settings.clone(),
             _ => Map::new(),

@@ -43,70 +43,6 @@ pub(super) trait TaskModel: TrainableModel<Data = LabelledBatch> + RowModel {
     fn bert_mut(&mut self) -> &mut BertModel;
 }
 
-impl TaskModel for BertForSequenceClassification {
-    fn fresh(config: &BertConfig, outputs: usize, init: &BertInit) -> Self {
-        Self::new(config, outputs, init)
-    }
-
-    fn from_encoder(
-        checkpoint: &Checkpoint,
-        outputs: usize,
-        init: &BertInit,
-    ) -> Result<(Self, LoadReport)> {
-        Self::from_encoder(checkpoint, outputs, init)
-    }
-
-    fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        Self::from_checkpoint(checkpoint, device)
-    }
-
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        labels: &Labels,
-        problem_type: ProblemType,
-    ) -> Result<()> {
-        self.save(dir, config, labels, problem_type)
-    }
-
-    fn bert_mut(&mut self) -> &mut BertModel {
-        &mut self.bert
-    }
-}
-
-impl TaskModel for BertForTokenClassification {
-    fn fresh(config: &BertConfig, outputs: usize, init: &BertInit) -> Self {
-        Self::new(config, outputs, init)
-    }
-
-    fn from_encoder(
-        checkpoint: &Checkpoint,
-        outputs: usize,
-        init: &BertInit,
-    ) -> Result<(Self, LoadReport)> {
-        Self::from_encoder(checkpoint, outputs, init)
-    }
-
-    fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        Self::from_checkpoint(checkpoint, device)
-    }
-
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        labels: &Labels,
-        _problem_type: ProblemType,
-    ) -> Result<()> {
-        self.save(dir, config, labels)
-    }
-
-    fn bert_mut(&mut self) -> &mut BertModel {
-        &mut self.bert
-    }
-}
-
 /// Places in the sums that a pass leaves behind.
 mod sum {
     pub(super) const LOSS: usize = 0;
@@ -175,9 +111,41 @@ fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
     values
 }
 
-/// Burn's steps for a model that is a [`RowModel`].
+/// What the run and the trainer ask of a model that is a [`RowModel`]; only saving differs between the two.
 macro_rules! trainable {
-    ($model:ty) => {
+    ($model:ty, |$self:ident, $dir:ident, $config:ident, $labels:ident, $problem_type:ident| $save:expr) => {
+        impl TaskModel for $model {
+            fn fresh(config: &BertConfig, outputs: usize, init: &BertInit) -> Self {
+                Self::new(config, outputs, init)
+            }
+
+            fn from_encoder(
+                checkpoint: &Checkpoint,
+                outputs: usize,
+                init: &BertInit,
+            ) -> Result<(Self, LoadReport)> {
+                Self::from_encoder(checkpoint, outputs, init)
+            }
+
+            fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+                Self::from_checkpoint(checkpoint, device)
+            }
+
+            fn save(
+                &$self,
+                $dir: &Path,
+                $config: &BertConfig,
+                $labels: &Labels,
+                $problem_type: ProblemType,
+            ) -> Result<()> {
+                $save
+            }
+
+            fn bert_mut(&mut self) -> &mut BertModel {
+                &mut self.bert
+            }
+        }
+
         impl TrainStep for $model {
             type Input = MicroBatch<LabelledBatch>;
             type Output = Sums;
@@ -209,5 +177,11 @@ macro_rules! trainable {
     };
 }
 
-trainable!(BertForSequenceClassification);
-trainable!(BertForTokenClassification);
+trainable!(
+    BertForSequenceClassification,
+    |self, dir, config, labels, problem_type| self.save(dir, config, labels, problem_type)
+);
+trainable!(
+    BertForTokenClassification,
+    |self, dir, config, labels, _problem_type| self.save(dir, config, labels)
+);

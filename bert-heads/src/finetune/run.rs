@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::checkpoint::Checkpoint;
-use bert_core::device::{Device, Precision};
+use bert_core::device::Device;
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
-    Best, CheckpointStore, Ending, LossScale, Observer, Optimizer, StopFlag, Trainer,
-    TrainerOptions, TrainerState, read_optimizer, read_state,
+    Best, CheckpointStore, Ending, Observer, Optimizer, StopFlag, Trainer, TrainerOptions,
+    TrainerState, read_optimizer, training_devices,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -110,31 +110,6 @@ pub struct Summary {
 type Evaluate<'a, M> = &'a mut dyn FnMut(&M) -> Result<Scores>;
 
 impl FineTuning<'_> {
-    /// Looks whether `output` holds a run, and where it stands.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Run`] if there is one and `resume` is not set.
-    pub fn find_state(output: &Path, resume: bool) -> Result<Option<(PathBuf, TrainerState)>> {
-        if !output.exists() {
-            return Ok(None);
-        }
-        match CheckpointStore::open(output, 1)?.latest()? {
-            None => Ok(None),
-            Some(path) if resume => {
-                let state = read_state(&path)?;
-                Ok(Some((path, state)))
-            }
-            Some(path) => Err(Error::Run {
-                dir: output.to_owned(),
-                reason: format!(
-                    "holds a run already ({}): resume it, or choose another directory",
-                    path.file_name().unwrap_or_default().to_string_lossy()
-                ),
-            }),
-        }
-    }
-
     /// Trains to the end, or until asked to stop.
     ///
     /// The model is then in the output directory: that of the best evaluation, or of the last step
@@ -142,8 +117,8 @@ impl FineTuning<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOption`] for settings that make no run, [`Error::Run`] if the output directory
-    /// holds another one, [`Error::BadRow`] for examples that do not fit the task; those of model,
+    /// [`Error::InvalidOption`] for settings that make no run, [`bert_core::Error::Run`] if the
+    /// output directory holds another one, [`Error::BadRow`] for examples that do not fit the task; those of model,
     /// device and disk.
     pub fn run(self) -> Result<Summary> {
         let config = self.checkpoint.config();
@@ -230,16 +205,9 @@ impl FineTuning<'_> {
         }
         let settings = self.settings;
         let config = self.checkpoint.config().clone();
-        let found = Self::find_state(&self.output, self.resume)?;
+        let found = CheckpointStore::find(&self.output, self.resume)?;
         let store = CheckpointStore::open(&self.output, self.keep)?;
-        let devices: Vec<Device> = self
-            .devices
-            .iter()
-            .map(|device| match self.gradient_checkpointing {
-                true => device.clone().autodiff().gradient_checkpointing(),
-                false => device.clone().autodiff(),
-            })
-            .collect();
+        let devices = training_devices(&self.devices, self.gradient_checkpointing);
         let device = devices.first().ok_or(Error::InvalidOption {
             option: "devices:",
             value: "none".to_owned(),
@@ -248,7 +216,7 @@ impl FineTuning<'_> {
 
         let (mut model, optimizer, state) = match found {
             Some((path, state)) => {
-                settings.compare(&self.output, &state.settings)?;
+                state.check_settings(&self.output, &serde_json::json!(settings))?;
                 let model = M::from_checkpoint(&Checkpoint::open(&path)?, device)?;
                 let optimizer = read_optimizer(&path, &state, device)?;
                 self.observer
@@ -272,10 +240,8 @@ impl FineTuning<'_> {
                 };
                 let optimizer = Optimizer::new(settings.optimizer);
                 let kept = serde_json::json!(settings);
-                let mut state =
+                let state =
                     TrainerState::new(settings.seed, settings.optimizer, settings.schedule, kept);
-                state.loss_scale =
-                    (self.options.precision == Precision::F16).then(LossScale::default);
                 (model, optimizer, state)
             }
         };
@@ -283,13 +249,7 @@ impl FineTuning<'_> {
         rules.freeze(model.bert_mut());
         let optimizer = optimizer.with_rules(move |name| rules.rule(name, layers));
 
-        let cursor = match &state.cursor {
-            Value::Null => Cursor::default(),
-            cursor => serde_json::from_value(cursor.clone()).map_err(|error| Error::Run {
-                dir: self.output.clone(),
-                reason: format!("holds a checkpoint with an unreadable data position ({error})"),
-            })?,
-        };
+        let cursor: Cursor = state.cursor_as(&self.output)?;
         let class_weights = settings.class_weights.as_deref().map(Arc::from);
         let options = settings.updates(self.tokenizer.pad_id());
         let updates = Updates::new(rows.into(), class_weights, options, cursor);

@@ -1,10 +1,7 @@
 //! What decides the outcome of a run.
 
-use std::path::Path;
-
 use bert_core::training::{OptimizerConfig, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::dataset::Task;
 use super::rules::LayerRules;
@@ -117,38 +114,6 @@ impl Settings {
             bucket: self.bucket,
             pad_id,
             seed: self.seed,
-        }
-    }
-
-    /// Refuses to go on with a run under other settings than it was begun with, naming them.
-    pub(super) fn compare(&self, dir: &Path, before: &Value) -> Result<()> {
-        let now = serde_json::json!(self);
-        let (Value::Object(before), Value::Object(now)) = (before, &now) else {
-            return Err(Error::Run {
-                dir: dir.to_owned(),
-                reason: "holds a checkpoint without settings: it was not written by this command"
-                    .to_owned(),
-            });
-        };
-        let changed: Vec<String> = now
-            .iter()
-            .filter(|(name, value)| before.get(*name) != Some(value))
-            .map(|(name, value)| {
-                let was = before
-                    .get(name)
-                    .map_or("absent".to_owned(), Value::to_string);
-                format!("{name} was {was} and is now {value}")
-            })
-            .collect();
-        match changed.is_empty() {
-            true => Ok(()),
-            false => Err(Error::Run {
-                dir: dir.to_owned(),
-                reason: format!(
-                    "was begun with other settings ({}): resume with the same, or start in another directory",
-                    changed.join("; ")
-                ),
-            }),
         }
     }
 }

@@ -127,21 +127,22 @@ impl ConfusionMatrix {
                 .with_value("f1", positive.f1);
         }
         let averages = self.averages();
-        scores = scores
-            .with_value("macro_precision", averages.macro_average.precision)
-            .with_value("macro_recall", averages.macro_average.recall)
-            .with_value("macro_f1", averages.macro_average.f1)
-            .with_value("weighted_precision", averages.weighted_average.precision)
-            .with_value("weighted_recall", averages.weighted_average.recall)
-            .with_value("weighted_f1", averages.weighted_average.f1)
+        scores
+            .with_average(
+                ["macro_precision", "macro_recall", "macro_f1"],
+                averages.macro_average,
+            )
+            .with_average(
+                ["weighted_precision", "weighted_recall", "weighted_f1"],
+                averages.weighted_average,
+            )
             .with_value("micro_f1", averages.micro_average.f1)
             .with_value("matthews_correlation", self.matthews_correlation())
-            .with_count("examples", self.examples);
-        for class in 0..self.classes.len() {
-            let label = labels.get(class).map(|label| label.as_ref().to_owned());
-            scores = scores.with_label(label.unwrap_or(class.to_string()), self.class(class));
-        }
-        scores
+            .with_count("examples", self.examples)
+            .with_labels(
+                labels,
+                (0..self.classes.len()).map(|class| self.class(class)),
+            )
     }
 }
 

@@ -67,23 +67,25 @@ impl MultiLabelScorer {
     /// `labels` names the labels for the scores by label; one without a name goes by its number.
     pub fn scores(&self, labels: &[impl AsRef<str>]) -> Scores {
         let averages = self.averages();
-        let mut scores = Scores::new("micro_f1")
-            .with_value("micro_precision", averages.micro_average.precision)
-            .with_value("micro_recall", averages.micro_average.recall)
-            .with_value("micro_f1", averages.micro_average.f1)
-            .with_value("macro_precision", averages.macro_average.precision)
-            .with_value("macro_recall", averages.macro_average.recall)
-            .with_value("macro_f1", averages.macro_average.f1)
-            .with_value("weighted_precision", averages.weighted_average.precision)
-            .with_value("weighted_recall", averages.weighted_average.recall)
-            .with_value("weighted_f1", averages.weighted_average.f1)
+        Scores::new("micro_f1")
+            .with_average(
+                ["micro_precision", "micro_recall", "micro_f1"],
+                averages.micro_average,
+            )
+            .with_average(
+                ["macro_precision", "macro_recall", "macro_f1"],
+                averages.macro_average,
+            )
+            .with_average(
+                ["weighted_precision", "weighted_recall", "weighted_f1"],
+                averages.weighted_average,
+            )
             .with_value("subset_accuracy", self.subset_accuracy())
-            .with_count("examples", self.examples);
-        for label in 0..self.labels.len() {
-            let name = labels.get(label).map(|name| name.as_ref().to_owned());
-            scores = scores.with_label(name.unwrap_or(label.to_string()), self.label(label));
-        }
-        scores
+            .with_count("examples", self.examples)
+            .with_labels(
+                labels,
+                (0..self.labels.len()).map(|label| self.label(label)),
+            )
     }
 }
 

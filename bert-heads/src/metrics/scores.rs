@@ -93,6 +93,29 @@ impl Scores {
         self
     }
 
+    /// Adds precision, recall and F1 of an average under these `names`.
+    #[must_use]
+    pub(super) fn with_average(self, names: [&'static str; 3], average: PrecisionRecallF1) -> Self {
+        let [precision, recall, f1] = names;
+        self.with_value(precision, average.precision)
+            .with_value(recall, average.recall)
+            .with_value(f1, average.f1)
+    }
+
+    /// Adds the scores of labels in their order; one without a name goes by its number.
+    #[must_use]
+    pub(super) fn with_labels(
+        mut self,
+        names: &[impl AsRef<str>],
+        scores: impl Iterator<Item = PrecisionRecallF1>,
+    ) -> Self {
+        for (number, scores) in scores.enumerate() {
+            let name = names.get(number).map(|name| name.as_ref().to_owned());
+            self = self.with_label(name.unwrap_or(number.to_string()), scores);
+        }
+        self
+    }
+
     fn with(mut self, name: &'static str, score: Score) -> Self {
         match self.values.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = score,

@@ -92,15 +92,15 @@ impl EntityScorer {
     pub fn scores(&self) -> Scores {
         let averages = self.averages();
         let scores = Scores::new("f1")
-            .with_value("precision", averages.micro_average.precision)
-            .with_value("recall", averages.micro_average.recall)
-            .with_value("f1", averages.micro_average.f1)
-            .with_value("macro_precision", averages.macro_average.precision)
-            .with_value("macro_recall", averages.macro_average.recall)
-            .with_value("macro_f1", averages.macro_average.f1)
-            .with_value("weighted_precision", averages.weighted_average.precision)
-            .with_value("weighted_recall", averages.weighted_average.recall)
-            .with_value("weighted_f1", averages.weighted_average.f1)
+            .with_average(["precision", "recall", "f1"], averages.micro_average)
+            .with_average(
+                ["macro_precision", "macro_recall", "macro_f1"],
+                averages.macro_average,
+            )
+            .with_average(
+                ["weighted_precision", "weighted_recall", "weighted_f1"],
+                averages.weighted_average,
+            )
             .with_value("accuracy", self.token_accuracy())
             .with_count("entities", averages.micro_average.support)
             .with_count("tokens", self.tokens)
