@@ -40,8 +40,8 @@ pub struct Event {
     /// Seconds of training up to now, all sessions of a resumed run together.
     pub elapsed_s: f64,
     /// The numbers by name, in the order to show them. Training: `loss`, `learning_rate`, `gradient_norm`,
-    /// `tokens_per_second`, `data_wait` (share of the time, 0 to 1), and what the task adds (`mlm_loss`, `mlm_accuracy`,
-    /// `nsp_loss`, …).
+    /// `tokens_per_second`, `padding` (share of the tokens, 0 to 1), `data_wait` (share of the time, 0 to 1), and what the
+    /// task adds (`mlm_loss`, `mlm_accuracy`, `nsp_loss`, …).
     #[serde(flatten)]
     pub values: Map<String, Value>,
 }

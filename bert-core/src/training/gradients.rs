@@ -31,18 +31,8 @@ impl ParameterGradients {
         }
     }
 
-    /// The gradient of the parameter called `name`.
-    pub fn get(&self, name: &str) -> Option<&Tensor<1>> {
-        self.by_name.get(name)
-    }
-
     pub(crate) fn remove(&mut self, name: &str) -> Option<Tensor<1>> {
         self.by_name.remove(name)
-    }
-
-    /// The names, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(String::as_str)
     }
 
     /// The sum of both, parameter by parameter.

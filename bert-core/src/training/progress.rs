@@ -137,6 +137,8 @@ impl PlainProgress {
             let part = part(name, value);
             match name {
                 "loss" => first.push(part),
+                // The metrics have it; on a line of progress it would be in the way.
+                "padding" => {}
                 "learning_rate" | "tokens_per_second" | "data_wait" => rest.push(part),
                 // Of interest when something is wrong; the log has it.
                 "gradient_norm" if value.is_finite() => (),

@@ -193,11 +193,6 @@ impl CheckpointStore {
         self.dir.join("checkpoints")
     }
 
-    /// The run's directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// Where the best evaluation's weights lie once there was one.
     pub fn best_dir(&self) -> PathBuf {
         self.dir.join("best")

@@ -99,6 +99,7 @@ struct Interval {
     start: Instant,
     updates: u64,
     tokens: u64,
+    padded_tokens: u64,
     sums: Option<Tensor<1>>,
     norms: Option<Tensor<1>>,
     waited: Duration,
@@ -111,6 +112,7 @@ impl Interval {
             start: Instant::now(),
             updates: 0,
             tokens: 0,
+            padded_tokens: 0,
             sums: None,
             norms: None,
             waited: Duration::ZERO,
@@ -276,6 +278,7 @@ where
         interval.sums = plus(interval.sums.take(), sums);
         interval.updates += 1;
         interval.tokens += update.tokens as u64;
+        interval.padded_tokens += update.padded_tokens as u64;
         interval.learning_rate = learning_rate;
         self.state.step += 1;
         self.state.tokens += update.tokens as u64;
@@ -318,6 +321,8 @@ where
             "tokens_per_second".to_owned(),
             json!(done.tokens as f64 / seconds),
         );
+        let padding = 1.0 - done.tokens as f64 / done.padded_tokens.max(1) as f64;
+        values.insert("padding".to_owned(), json!(padding));
         values.insert(
             "data_wait".to_owned(),
             json!(done.waited.as_secs_f64() / seconds),

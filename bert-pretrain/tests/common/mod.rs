@@ -96,7 +96,10 @@ pub(crate) fn updates(first: usize, loss_epsilon: f64) -> Vec<Update<PreTraining
         PreTrainingBatch::share(&mut micro_batches, loss_epsilon);
         all.push(Update {
             tokens: micro_batches.iter().map(PreTrainingBatch::tokens).sum(),
-            padded_tokens: 0,
+            padded_tokens: micro_batches
+                .iter()
+                .map(|batch| batch.input_ids.len())
+                .sum(),
             micro_batches,
             cursor: Value::from(update + 1),
         });

@@ -20,10 +20,11 @@ const OTHERS: usize = 12;
 const FROM_THE_BEGINNING: f64 = 0.2;
 
 /// What the loop itself measures, with a panel each at the end, unit and scale.
-const OF_THE_LOOP: [(&str, &str, Scale); 4] = [
+const OF_THE_LOOP: [(&str, &str, Scale); 5] = [
     ("learning_rate", "", Scale::FromZero),
     ("gradient_norm", "global, before clipping", Scale::Auto),
     ("tokens_per_second", "tokens/s", Scale::FromZero),
+    ("padding", "% of the tokens", Scale::FromZero),
     ("data_wait", "% of the time", Scale::FromZero),
 ];
 
@@ -95,7 +96,7 @@ fn curves(events: &[Event]) -> Vec<Curve<'_>> {
             let Some(value) = quantity::number(value) else {
                 continue;
             };
-            let value = if name == "data_wait" {
+            let value = if name == "data_wait" || name == "padding" {
                 value * 100.0
             } else {
                 value
