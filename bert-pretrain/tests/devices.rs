@@ -33,7 +33,7 @@ fn a_remote_device_follows_the_curve_of_a_local_one() {
     let spec: DeviceSpec = format!("remote:{address}").parse().unwrap();
     let remote = spec.open().unwrap();
 
-    let (model, recorder) = train(Recipe::HuggingFace, &[remote.clone()], false);
+    let (model, recorder) = train(Recipe::HuggingFace, std::slice::from_ref(&remote), false);
     check("remote", Recipe::HuggingFace, &model, &recorder);
     let (model, recorder) = train(Recipe::HuggingFace, &[local, remote], false);
     check("local and remote", Recipe::HuggingFace, &model, &recorder);

@@ -1,0 +1,253 @@
+//! Texts and pairs with labels, numbers or neither.
+
+use super::*;
+
+#[test]
+fn columns_are_found_by_name_in_every_layout() {
+    let expected = TextExample {
+        text: "It's \"odd\", no?".into(),
+        pair: Some("Sure.".into()),
+        target: Target::Label("yes".into()),
+        line: 2,
+    };
+    for (layout, text) in [
+        (
+            Layout::tsv(),
+            "\u{feff}id\tsentence1\tsentence2\tlabel\n7\tIt's \"odd\", no?\tSure.\tyes\n",
+        ),
+        (
+            Layout::quoted_tsv(),
+            "label\tsentence1\tsentence2\r\nyes\t\"It's \"\"odd\"\", no?\"\tSure.\r\n",
+        ),
+        (
+            Layout::csv(),
+            "label,sentence1,sentence2\nyes,\"It's \"\"odd\"\", no?\",Sure.",
+        ),
+        (
+            Layout::JsonLines,
+            "\n{\"label\": \"yes\", \"sentence1\": \"It's \\\"odd\\\", no?\", \"sentence2\": \"Sure.\", \"x\": [1]}\n",
+        ),
+    ] {
+        let read = texts(text, &TextFormat::new(layout.clone())).unwrap();
+        assert_eq!(read, std::slice::from_ref(&expected), "{layout:?}");
+    }
+}
+
+#[test]
+fn columns_by_number_need_no_header() {
+    let columns = Columns::text(Column::Number(4)).with_label(Column::Number(2));
+    let format = TextFormat::new(Layout::tsv().without_header()).with_columns(columns);
+    let read = texts(
+        "gj04\t1\t\tSailors sail.\ngj04\t0\t*\tSail sailor.\n",
+        &format,
+    )
+    .unwrap();
+    let parts: Vec<_> = read.iter().map(|e| (e.line, e.text.as_str())).collect();
+    assert_eq!(parts, [(1, "Sailors sail."), (2, "Sail sailor.")]);
+    assert_eq!(read[1].target, Target::Label("0".into()));
+    assert_eq!(read[0].pair, None);
+}
+
+#[test]
+fn several_labels_come_from_a_list_a_text_or_flags() {
+    let set = |names: &[&str]| Target::Labels(names.iter().map(|n| (*n).to_owned()).collect());
+    let list = TextFormat::new(Layout::JsonLines);
+    let read = texts(
+        "{\"text\":\"a\",\"labels\":[\"x\",\"y\",\"x\"]}\n{\"text\":\"b\",\"labels\":[]}",
+        &list,
+    );
+    let targets: Vec<_> = read.unwrap().into_iter().map(|e| e.target).collect();
+    assert_eq!(targets, [set(&["x", "y"]), set(&[])]);
+
+    let columns = Columns::text(named("text")).with_target(TargetColumn::Labels {
+        column: named("tags"),
+        separator: '|',
+    });
+    let format = TextFormat::new(Layout::csv()).with_columns(columns);
+    let read = texts("text,tags\na,x | y\nb,\n", &format).unwrap();
+    assert_eq!(read[0].target, set(&["x", "y"]));
+    assert_eq!(read[1].target, set(&[]));
+
+    let columns = Columns::text(named("text"))
+        .with_target(TargetColumn::Flags(vec![named("toxic"), named("threat")]));
+    let format = TextFormat::new(Layout::csv()).with_columns(columns);
+    let read = texts("text,toxic,threat\na,1,0\nb,true,1\nc,0,False\n", &format).unwrap();
+    let targets: Vec<_> = read.into_iter().map(|e| e.target).collect();
+    assert_eq!(
+        targets,
+        [set(&["toxic"]), set(&["toxic", "threat"]), set(&[])]
+    );
+    let fault = text_message("text,toxic,threat\na,2,0\n", &format);
+    assert!(fault.contains("line 2: column `toxic` is `2`"), "{fault}");
+}
+
+#[test]
+fn targets_are_required_optional_or_ignored() {
+    let with = "text,score\na,2.5\n";
+    let without = "text\na\n";
+    let format = |targets| TextFormat::new(Layout::csv()).with_targets(targets);
+    let target = |text: &str, targets| texts(text, &format(targets)).unwrap()[0].target.clone();
+    assert_eq!(target(with, Targets::Required), Target::Number(2.5));
+    assert_eq!(target(with, Targets::IfPresent), Target::Number(2.5));
+    assert_eq!(target(with, Targets::Ignored), Target::None);
+    assert_eq!(target(without, Targets::IfPresent), Target::None);
+    let message = text_message(without, &format(Targets::Required));
+    assert!(message.contains("say which column"), "{message}");
+}
+
+#[test]
+fn every_fault_of_a_text_names_its_line_and_the_remedy() {
+    let label = TextFormat::new(Layout::tsv()).with_labels(labels(&["no", "yes"]));
+    let score = TextFormat::new(Layout::tsv());
+    let csv = TextFormat::new(Layout::csv());
+    let json = TextFormat::new(Layout::JsonLines);
+    for (format, text, needle) in [
+        (
+            &label,
+            &b"text\tlabel\na\tyes\nb\tmaybe\n"[..],
+            "line 3: label `maybe` is not known: use one of `no`, `yes`",
+        ),
+        (
+            &label,
+            b"text\tlabel\na\n",
+            "line 2: it has 1 field(s) instead of 2",
+        ),
+        (
+            &label,
+            b"text\tlabel\na\tyes\tx\n",
+            "line 2: it has 3 field(s) instead of 2",
+        ),
+        (
+            &label,
+            b"text\tlabel\n \tyes\n",
+            "line 2: column `text` is blank",
+        ),
+        (
+            &label,
+            b"text\tlabel\nx\t\n",
+            "line 2: column `label` is blank",
+        ),
+        (
+            &label,
+            b"text\tlabel\nx\tyes\ncaf\xe9\tno\n",
+            "line 3: it is not UTF-8 (byte 4",
+        ),
+        (&label, b"", "it is empty"),
+        (&label, b"text\tlabel\n", "it is empty"),
+        (&label, b"a\tb\nx\tyes\n", "`a`, `b`"),
+        (
+            &score,
+            b"text\tscore\na\tx\n",
+            "column `score` is `x`, but must be a finite number",
+        ),
+        (&score, b"text\tscore\na\tinf\n", "column `score` is `inf`"),
+        (&score, b"text\tscore\na\tNaN\n", "column `score` is `NaN`"),
+        (
+            &csv,
+            b"text,label\n\"a,1\nb,2\n",
+            "line 2: the quote before `a,1",
+        ),
+        (
+            &csv,
+            b"text,label\n\"a\"b,2\n",
+            "line 2: text follows the closing quote of `a`",
+        ),
+        (
+            &csv,
+            b"text,\"label\nb,2\n",
+            "line 1: the quote before `label",
+        ),
+        (
+            &json,
+            b"{\"text\":\"a\",\"label\":1}\n{\"text\":\"a\"}\n",
+            "line 2: column `label` is absent",
+        ),
+        (
+            &json,
+            b"{\"text\":\"a\",\"label\":1}\n{\"text\":3,\"label\":1}\n",
+            "line 2: column `text` is a number, but must be a text",
+        ),
+        (
+            &json,
+            b"{\"text\":\"a\",\"label\":1}\n{\"text\":\n",
+            "line 2: it is not a JSON object: EOF",
+        ),
+        (
+            &json,
+            b"{\"text\":\"a\",\"label\":1}\n[1]\n",
+            "line 2: it is not a JSON object: it is a list",
+        ),
+        (&json, b"nonsense\n", "line 1: it is not a JSON object"),
+    ] {
+        let message = text_message(text, format);
+        assert!(message.contains(needle), "{message}");
+    }
+}
+
+#[test]
+fn columns_that_a_file_lacks_are_named() {
+    let header = "text,label,label\na,1,2\n";
+    let format = |layout, column: Column| {
+        TextFormat::new(layout).with_columns(Columns::text(named("text")).with_label(column))
+    };
+    for (layout, column, needle) in [
+        (
+            Layout::csv(),
+            named("class"),
+            "no column `class`: the file has `text`, `label`",
+        ),
+        (Layout::csv(), named("label"), "the header has it twice"),
+        (Layout::csv(), Column::Number(4), "the numbers 1 to 3"),
+        (Layout::csv(), Column::Number(0), "the numbers 1 to 3"),
+        (
+            Layout::csv().without_header(),
+            named("label"),
+            "without a header",
+        ),
+    ] {
+        let message = text_message(header, &format(layout, column));
+        assert!(message.contains(needle), "{message}");
+    }
+    let json = format(Layout::JsonLines, Column::Number(2));
+    let message = text_message("{\"text\": \"a\"}", &json);
+    assert!(message.contains("have no numbers"), "{message}");
+    let read = texts(header, &format(Layout::csv(), Column::Number(3))).unwrap();
+    assert_eq!(read[0].target, Target::Label("2".into()));
+}
+
+#[test]
+fn bad_rows_are_skipped_and_accounted_for() {
+    let format = TextFormat {
+        unlabelled: Some("-".into()),
+        ..TextFormat::new(Layout::tsv()).with_labels(labels(&["0", "1"]))
+    };
+    let mut text = b"text\tlabel\n\na\t1\nb\nc\t7\n\xff\t1\nd\t-\ne\t0\t\nf\t0\n".to_vec();
+    for _ in 0..4 {
+        text.extend(b"g\tx\n");
+    }
+    let file = file(&text);
+    let mut examples = read_texts(file.path(), &format, BadRows::Skip).unwrap();
+    let kept: Vec<_> = examples.by_ref().map(|e| e.unwrap().line).collect();
+    assert_eq!(kept, [3, 9]);
+    let report = examples.report();
+    assert_eq!(
+        (report.examples, report.unlabelled, report.rows()),
+        (2, 1, 11)
+    );
+    let counts: Vec<_> = report.skipped.iter().map(|(kind, n)| (*kind, *n)).collect();
+    assert_eq!(
+        counts,
+        [
+            ("not UTF-8", 1),
+            ("unknown label", 5),
+            ("wrong number of fields", 2)
+        ]
+    );
+    let places: Vec<_> = report
+        .first
+        .iter()
+        .map(|bad| bad.place.to_string())
+        .collect();
+    assert_eq!(places, ["line 4", "line 5", "line 6", "line 8", "line 10"]);
+    assert_eq!(format!("{report}").lines().last(), Some("  and 3 more"));
+}

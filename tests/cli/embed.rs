@@ -1,0 +1,175 @@
+//! `bert embed`.
+
+use super::*;
+
+#[test]
+fn embed_gives_json_lines_in_the_order_of_the_input() {
+    let reference = reference();
+    let texts = reference_texts(&reference);
+    let model = model();
+    for (field, extra) in [
+        ("mean", &[][..]),
+        ("mean_normalized", &["--normalize"]),
+        ("cls", &["--pooling", "cls", "--batch-tokens", "60"]),
+        ("max", &["--pooling", "max", "--normalize=false"]),
+        ("pooler", &["--pooling", "pooler", "-"]),
+    ] {
+        let arguments = [&["embed", "--model", &model], extra].concat();
+        let (stdout, stderr) = succeed(&arguments, &texts);
+        let lines = json_lines(&stdout);
+        let expected = reference["texts"].as_array().unwrap();
+        assert_eq!(lines.len(), expected.len());
+        for (index, (line, text)) in lines.iter().zip(expected).enumerate() {
+            assert_eq!(line["index"], index);
+            assert_close(&floats(&line["embedding"]), &floats(&text[field]));
+        }
+        let stderr: Vec<&str> = stderr.lines().collect();
+        assert_eq!(stderr[0], format!("device: {}", device()));
+        assert_names(stderr[1], &["6 texts", "tokens/s"]);
+        assert_names(stderr[2], &["warning: 1 of 6 texts", "48 tokens", "line 4"]);
+        assert_eq!(stderr.len(), 3);
+    }
+}
+
+#[test]
+fn embed_gives_token_vectors() {
+    let (stdout, _) = succeed(&["embed", "--model", &model(), "--tokens"], "The cat\n\n");
+    let lines = json_lines(&stdout);
+    assert_eq!(
+        lines[0]["tokens"],
+        serde_json::json!(["[CLS]", "the", "cat", "[SEP]"])
+    );
+    assert_eq!(lines[1]["tokens"], serde_json::json!(["[CLS]", "[SEP]"]));
+    for line in &lines {
+        let rows = line["embeddings"].as_array().unwrap();
+        assert_eq!(rows.len(), line["tokens"].as_array().unwrap().len());
+        assert!(rows.iter().all(|row| row.as_array().unwrap().len() == 18));
+    }
+}
+
+#[test]
+fn embed_writes_a_numpy_array_to_a_file_and_to_standard_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("vectors.npy");
+    let path = file.display().to_string();
+    let model = model();
+    let arguments = ["embed", "--model", &model, "--format", "npy"];
+    let (stdout, _) = succeed(
+        &[&arguments[..], &["--output", &path]].concat(),
+        "The cat\nParis\n",
+    );
+    assert_eq!(stdout, "");
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "a temporary file is left"
+    );
+    let bytes = fs::read(&file).unwrap();
+    assert_eq!(bytes.len(), 128 + 2 * 18 * 4);
+    assert_names(
+        &String::from_utf8_lossy(&bytes[..128]),
+        &["'<f4'", "(2, 18)"],
+    );
+    let output = run(&arguments, b"The cat\nParis\n");
+    assert_eq!(output.stdout, bytes);
+
+    let (jsonl, _) = succeed(&["embed", "--model", &model], "The cat\nParis\n");
+    let values: Vec<f64> = bytes[128..]
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+        .collect();
+    let lines = json_lines(&jsonl);
+    assert_close(&values[18..], &floats(&lines[1]["embedding"]));
+
+    let empty = run(&arguments, b"");
+    assert_names(&String::from_utf8_lossy(&empty.stdout), &["(0, 18)"]);
+}
+
+#[test]
+fn embed_reads_a_file_and_replaces_one_only_when_it_is_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(path("in.txt"), "The cat\nParis\n").unwrap();
+    fs::write(path("bad.txt"), b"The cat\n\xff\n").unwrap();
+    fs::write(path("out.jsonl"), "before").unwrap();
+    let model = model();
+    let out = path("out.jsonl");
+    let arguments = ["embed", "--model", &model, "--output", &out];
+
+    let message = fail(&[&arguments[..], &[&path("bad.txt")]].concat(), b"");
+    assert_names(&message, &["line 2", "not UTF-8"]);
+    assert_eq!(fs::read_to_string(&out).unwrap(), "before");
+    succeed(&[&arguments[..], &[&path("in.txt")]].concat(), "");
+    assert_eq!(json_lines(&fs::read_to_string(&out).unwrap()).len(), 2);
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        3,
+        "a temporary file is left"
+    );
+
+    let message = fail(&["embed", "--model", &model, &path("absent.txt")], b"");
+    assert_names(&message, &["cannot read", "absent.txt"]);
+    let nowhere = path("no/such/directory.jsonl");
+    let message = fail(&["embed", "--model", &model, "--output", &nowhere], b"");
+    assert_names(&message, &["cannot create", &nowhere]);
+    let directory = dir.path().display().to_string();
+    let message = fail(&["embed", "--model", &model, "--output", &directory], b"");
+    assert_names(&message, &["cannot write", &directory]);
+}
+
+#[test]
+fn embed_ends_quietly_when_its_reader_is_gone() {
+    let mut child = command(&["embed", "--model", &model()])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        // More than the pipe holds; writing fails once the command has ended.
+        while stdin
+            .write_all("the old river bank\n".repeat(1000).as_bytes())
+            .is_ok()
+        {}
+    });
+    let mut first = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut first).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(first.starts_with("{\"index\":0,"));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert!(!stderr.contains("error"), "{stderr}");
+}
+
+#[test]
+fn embed_refuses_options_that_make_no_sense() {
+    let model = model();
+    let embed = |extra: &[&str]| refuse(&[&["embed", "--model", &model], extra].concat());
+    assert_names(
+        &embed(&["--tokens", "--format", "npy"]),
+        &["--tokens", "--format jsonl"],
+    );
+    assert_names(
+        &embed(&["--tokens", "--pooling", "cls"]),
+        &["--tokens", "--pooling"],
+    );
+    assert_names(
+        &embed(&["--pooling", "middle"]),
+        &["`middle`", "cls, mean, max or pooler"],
+    );
+    assert_names(&embed(&["--dtype", "f8"]), &["`f8`", "bf16"]);
+    assert_names(
+        &embed(&["--device", "toaster"]),
+        &["`toaster`", "flex", "cuda"],
+    );
+    assert_names(&embed(&["--max-length", "many"]), &["many", "--max-length"]);
+
+    let message = fail(&["embed", "--model", &model, "--max-length", "49"], b"a\n");
+    assert_names(&message, &["49 tokens", "48 positions"]);
+    let message = fail(&["embed", "--model", &model, "--max-length", "1"], b"a\n");
+    assert_names(&message, &["max_length 1", "special tokens"]);
+}
