@@ -1,0 +1,266 @@
+//! `config.json`, field by field.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::BertConfig;
+use crate::error::{Error, Result};
+
+impl BertConfig {
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] or [`Error::Malformed`] for the file, [`Error::Config`] naming the field that
+    /// is missing or out of range.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+        let value: Value = serde_json::from_str(&text)
+            .map_err(|error| Error::malformed(path, "config.json", error))?;
+        match value {
+            Value::Object(fields) => Self::from_json(fields),
+            _ => Err(Error::malformed(path, "config.json", "it is not an object")),
+        }
+    }
+
+    /// Interprets the fields of a `config.json`.
+    ///
+    /// The five sizes are required; everything else has the default of transformers'
+    /// `BertConfig`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming the field.
+    pub fn from_json(mut fields: Map<String, Value>) -> Result<Self> {
+        refuse_unsupported(&fields)?;
+        let mut config = Self::new(
+            require(&mut fields, "vocab_size")?,
+            require(&mut fields, "hidden_size")?,
+            require(&mut fields, "num_hidden_layers")?,
+            require(&mut fields, "num_attention_heads")?,
+            require(&mut fields, "intermediate_size")?,
+        );
+        if let Some(name) = take(&mut fields, "hidden_act", as_string)? {
+            config.hidden_act = name.parse()?;
+        }
+        let float = |fields: &mut _, name, slot: &mut f64| -> Result<()> {
+            take(fields, name, as_float).map(|value| *slot = value.unwrap_or(*slot))
+        };
+        float(
+            &mut fields,
+            "hidden_dropout_prob",
+            &mut config.hidden_dropout_prob,
+        )?;
+        float(
+            &mut fields,
+            "attention_probs_dropout_prob",
+            &mut config.attention_probs_dropout_prob,
+        )?;
+        config.classifier_dropout = take(&mut fields, "classifier_dropout", as_float)?;
+        float(
+            &mut fields,
+            "initializer_range",
+            &mut config.initializer_range,
+        )?;
+        float(&mut fields, "layer_norm_eps", &mut config.layer_norm_eps)?;
+        let size = |fields: &mut _, name, slot: &mut usize| -> Result<()> {
+            take(fields, name, as_size).map(|value| *slot = value.unwrap_or(*slot))
+        };
+        size(
+            &mut fields,
+            "max_position_embeddings",
+            &mut config.max_position_embeddings,
+        )?;
+        size(&mut fields, "type_vocab_size", &mut config.type_vocab_size)?;
+        size(&mut fields, "pad_token_id", &mut config.pad_token_id)?;
+        config.extra = fields;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The fields of a `config.json` that transformers reads back.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let known = json!({
+            "model_type": "bert",
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "num_hidden_layers": self.num_hidden_layers,
+            "num_attention_heads": self.num_attention_heads,
+            "intermediate_size": self.intermediate_size,
+            "hidden_act": self.hidden_act.name(),
+            "hidden_dropout_prob": self.hidden_dropout_prob,
+            "attention_probs_dropout_prob": self.attention_probs_dropout_prob,
+            "classifier_dropout": self.classifier_dropout,
+            "max_position_embeddings": self.max_position_embeddings,
+            "type_vocab_size": self.type_vocab_size,
+            "initializer_range": self.initializer_range,
+            "layer_norm_eps": self.layer_norm_eps,
+            "pad_token_id": self.pad_token_id,
+        });
+        let Value::Object(mut fields) = known else {
+            unreachable!("json! of an object literal is an object");
+        };
+        for (name, value) in &self.extra {
+            fields.entry(name).or_insert_with(|| value.clone());
+        }
+        fields
+    }
+}
+
+/// Refuses architectures that share BERT's field names but compute something else.
+fn refuse_unsupported(fields: &Map<String, Value>) -> Result<()> {
+    if let Some(kind) = fields.get("model_type")
+        && kind != "bert"
+    {
+        return Err(Error::config(
+            "model_type",
+            format!("is {kind}, but only \"bert\" checkpoints are read"),
+        ));
+    }
+    if let Some(kind) = fields.get("position_embedding_type")
+        && kind != "absolute"
+    {
+        return Err(Error::config(
+            "position_embedding_type",
+            format!("is {kind}, but BERT's positions are \"absolute\""),
+        ));
+    }
+    for field in ["is_decoder", "add_cross_attention"] {
+        if fields.get(field) == Some(&Value::Bool(true)) {
+            return Err(Error::config(
+                field,
+                "is true, but this model is an encoder without cross-attention",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn take<T: Describe>(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    convert: impl Fn(&Value) -> Option<T>,
+) -> Result<Option<T>> {
+    match fields.shift_remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match convert(&value) {
+            Some(value) => Ok(Some(value)),
+            None => Err(Error::config(
+                name,
+                format!("is {value}, but must be {}", T::WHAT),
+            )),
+        },
+    }
+}
+
+fn require(fields: &mut Map<String, Value>, name: &str) -> Result<usize> {
+    take(fields, name, as_size)?
+        .ok_or_else(|| Error::config(name, "is missing; BERT's config.json must state it"))
+}
+
+/// What a field of this type must hold, for messages.
+trait Describe {
+    const WHAT: &'static str;
+}
+impl Describe for usize {
+    const WHAT: &'static str = "a whole number";
+}
+impl Describe for f64 {
+    const WHAT: &'static str = "a number";
+}
+impl Describe for String {
+    const WHAT: &'static str = "a string";
+}
+
+fn as_size(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_u64()?).ok()
+}
+
+fn as_float(value: &Value) -> Option<f64> {
+    value.as_f64()
+}
+
+fn as_string(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Map<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    const MINIMAL: &str = r#"{"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 5,
+        "num_attention_heads": 4, "intermediate_size": 37}"#;
+
+    #[test]
+    fn absent_fields_take_the_defaults_of_transformers() {
+        let config = BertConfig::from_json(fields(MINIMAL)).unwrap();
+        assert_eq!(config, BertConfig::new(99, 32, 5, 4, 37));
+        assert_eq!(config.layer_norm_eps, 1e-12);
+    }
+
+    #[test]
+    fn a_head_has_its_own_dropout_or_that_of_the_encoder() {
+        let mut with = fields(MINIMAL);
+        with.insert("hidden_dropout_prob".into(), json!(0.2));
+        for (stated, expected) in [(json!(null), 0.2), (json!(0.0), 0.0), (json!(0.35), 0.35)] {
+            with.insert("classifier_dropout".into(), stated.clone());
+            let config = BertConfig::from_json(with.clone()).unwrap();
+            assert_eq!(config.head_dropout_prob(), expected);
+            assert_eq!(config.to_json()["classifier_dropout"], stated);
+        }
+    }
+
+    #[test]
+    fn unknown_fields_survive_a_round_trip() {
+        let mut before = fields(MINIMAL);
+        before.insert("id2label".into(), json!({"0": "PER"}));
+        let config = BertConfig::from_json(before).unwrap();
+        let again = BertConfig::from_json(config.to_json()).unwrap();
+        assert_eq!(config.extra["id2label"], again.extra["id2label"]);
+        assert_eq!(config.to_json(), again.to_json());
+    }
+
+    #[test]
+    fn each_bad_field_is_named() {
+        for (field, value) in [
+            ("hidden_act", json!("swish")),
+            ("num_attention_heads", json!(5)),
+            ("num_attention_heads", json!(0)),
+            ("vocab_size", json!(-1)),
+            ("vocab_size", json!("many")),
+            ("num_hidden_layers", json!(100_000_000)),
+            ("hidden_size", json!(1_u64 << 62)),
+            ("hidden_dropout_prob", json!(1.0)),
+            ("attention_probs_dropout_prob", json!("0.1")),
+            ("classifier_dropout", json!(1.5)),
+            ("classifier_dropout", json!("0.1")),
+            ("layer_norm_eps", json!(0.0)),
+            ("model_type", json!("roberta")),
+            ("position_embedding_type", json!("relative_key")),
+            ("is_decoder", json!(true)),
+        ] {
+            let mut broken = fields(MINIMAL);
+            broken.insert(field.into(), value.clone());
+            let message = BertConfig::from_json(broken).unwrap_err().to_string();
+            assert!(message.contains(field), "{field}={value}: {message}");
+        }
+        for field in [
+            "vocab_size",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+        ] {
+            let mut broken = fields(MINIMAL);
+            broken.shift_remove(field);
+            let message = BertConfig::from_json(broken).unwrap_err().to_string();
+            assert!(message.contains(field), "{message}");
+        }
+    }
+}

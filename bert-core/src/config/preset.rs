@@ -1,0 +1,178 @@
+//! The published sizes and vocabularies by name.
+
+use super::BertConfig;
+use crate::error::{Error, Result};
+
+/// Encoder sizes published with BERT (Devlin et al. 2019) and its compact models (Turc et al. 2019).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BertSize {
+    /// 2 layers, hidden 128.
+    Tiny,
+    /// 4 layers, hidden 256.
+    Mini,
+    /// 4 layers, hidden 512.
+    Small,
+    /// 8 layers, hidden 512.
+    Medium,
+    /// 12 layers, hidden 768.
+    Base,
+    /// 24 layers, hidden 1024.
+    Large,
+}
+
+impl BertSize {
+    /// All sizes, smallest first.
+    pub const ALL: [Self; 6] = [
+        Self::Tiny,
+        Self::Mini,
+        Self::Small,
+        Self::Medium,
+        Self::Base,
+        Self::Large,
+    ];
+
+    /// `(num_hidden_layers, hidden_size)`; heads are `hidden_size / 64`, the feed-forward layer
+    /// four times `hidden_size`.
+    const fn dimensions(self) -> (usize, usize) {
+        match self {
+            Self::Tiny => (2, 128),
+            Self::Mini => (4, 256),
+            Self::Small => (4, 512),
+            Self::Medium => (8, 512),
+            Self::Base => (12, 768),
+            Self::Large => (24, 1024),
+        }
+    }
+
+    /// The name used on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Mini => "mini",
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Base => "base",
+            Self::Large => "large",
+        }
+    }
+}
+
+/// Vocabularies published with BERT; each fixes the size of the word-embedding table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BertVocabulary {
+    /// English, lower-cased: 30,522 entries.
+    Uncased,
+    /// English, cased: 28,996 entries.
+    Cased,
+    /// Simplified and traditional Chinese: 21,128 entries.
+    Chinese,
+    /// 104 languages, cased: 119,547 entries.
+    MultilingualCased,
+}
+
+impl BertVocabulary {
+    /// All vocabularies.
+    pub const ALL: [Self; 4] = [
+        Self::Uncased,
+        Self::Cased,
+        Self::Chinese,
+        Self::MultilingualCased,
+    ];
+
+    /// Entries in the published `vocab.txt`.
+    pub const fn vocab_size(self) -> usize {
+        match self {
+            Self::Uncased => 30_522,
+            Self::Cased => 28_996,
+            Self::Chinese => 21_128,
+            Self::MultilingualCased => 119_547,
+        }
+    }
+
+    /// The name used in preset names and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uncased => "uncased",
+            Self::Cased => "cased",
+            Self::Chinese => "chinese",
+            Self::MultilingualCased => "multilingual-cased",
+        }
+    }
+}
+
+impl BertConfig {
+    /// The published configuration of `size` with the table of `vocabulary`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use bert_core::config::{BertConfig, BertSize, BertVocabulary};
+    ///
+    /// let config = BertConfig::preset(BertSize::Base, BertVocabulary::Uncased);
+    /// assert_eq!(config.num_params(true), 109_482_240);
+    /// ```
+    pub fn preset(size: BertSize, vocabulary: BertVocabulary) -> Self {
+        let (layers, hidden) = size.dimensions();
+        Self::new(
+            vocabulary.vocab_size(),
+            hidden,
+            layers,
+            hidden / 64,
+            4 * hidden,
+        )
+    }
+
+    /// The configuration named `size-vocabulary`, such as `base-uncased`; the vocabulary defaults
+    /// to uncased.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming `preset` when either part is unknown.
+    pub fn preset_by_name(name: &str) -> Result<Self> {
+        let (size, vocabulary) = name.split_once('-').unwrap_or((name, "uncased"));
+        let size = BertSize::ALL.into_iter().find(|s| s.name() == size);
+        let vocabulary = BertVocabulary::ALL
+            .into_iter()
+            .find(|v| v.name() == vocabulary);
+        match (size, vocabulary) {
+            (Some(size), Some(vocabulary)) => Ok(Self::preset(size, vocabulary)),
+            _ => Err(Error::config(
+                "preset",
+                format!(
+                    "`{name}` is unknown; sizes are {}, vocabularies {}, joined by `-` as in base-uncased",
+                    BertSize::ALL.map(BertSize::name).join(", "),
+                    BertVocabulary::ALL.map(BertVocabulary::name).join(", "),
+                ),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_counts_are_the_published_ones() {
+        for (name, expected) in [
+            ("base-uncased", 109_482_240),
+            ("large-uncased", 335_141_888),
+            ("tiny", 4_385_920),
+            ("mini", 11_170_560),
+            ("small", 28_763_648),
+            ("medium", 41_373_184),
+        ] {
+            let config = BertConfig::preset_by_name(name).unwrap();
+            assert_eq!(config.num_params(true), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_presets_list_the_known_ones() {
+        let message = BertConfig::preset_by_name("huge-uncased")
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("huge-uncased") && message.contains("medium"));
+        assert!(BertConfig::preset_by_name("base-klingon").is_err());
+    }
+}
