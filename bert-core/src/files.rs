@@ -1,5 +1,7 @@
 //! Files written as a whole or not at all, and ways of reading that several readers share.
 
+mod temporary;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
@@ -7,10 +9,13 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use tempfile::NamedTempFile;
 
+pub use temporary::TemporaryDirectory;
+
 use crate::error::{Error, Result};
 
 /// A file in the making: it lies beside its place under a temporary name until
-/// [`finish`](Self::finish) moves it there, and vanishes if that never happens.
+/// [`finish`](Self::finish) moves it there, and vanishes if that never happens. What a killed process
+/// leaves is removed by the next one that writes there.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -29,12 +34,7 @@ impl AtomicFile {
             .parent()
             .filter(|dir| !dir.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
-        // Temporary files are private by default; this one is to stay.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        match builder.tempfile_in(dir) {
+        match temporary::file_in(dir, ".writing-") {
             Ok(file) => Ok(Self { path, file }),
             Err(error) => Err(Error::io("create", path, error)),
         }

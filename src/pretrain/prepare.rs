@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bert_core::files::TemporaryDirectory;
 use bert_core::hub::resolve_model;
 use bert_core::tokenizer::BertTokenizer;
 use bert_pretrain::corpus::Layout;
@@ -72,10 +73,7 @@ fn prepare(args: Args) -> Result<()> {
     let tokenizer = BertTokenizer::from_dir(resolve_model(&args.tokenizer)?)?;
     std::fs::create_dir_all(&args.output)
         .with_context(|| format!("cannot create {}", args.output.display()))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".corpus-")
-        .tempdir_in(&args.output)
-        .with_context(|| format!("cannot write {}", args.output.display()))?;
+    let temporary = TemporaryDirectory::create_in(&args.output, ".corpus-")?;
     let cache = match args.cache {
         Some(cache) => cache,
         None => temporary.path().join("tokens"),

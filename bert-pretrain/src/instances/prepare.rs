@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bert_core::Error as CoreError;
+use bert_core::files::TemporaryDirectory;
 use bert_core::tokenizer::BertTokenizer;
 use rand::RngExt;
 use rayon::prelude::*;
@@ -64,10 +65,7 @@ pub fn prepare<S: DocumentSource + ?Sized>(
     let identity = VocabularyIdentity::of(tokenizer);
     let vocabulary = MaskVocabulary::new(tokenizer)?;
     fs::create_dir_all(out_dir).map_err(|source| CoreError::io("create", out_dir, source))?;
-    let staging = tempfile::Builder::new()
-        .prefix(".preparing-")
-        .tempdir_in(out_dir)
-        .map_err(|source| CoreError::io("create", out_dir, source))?;
+    let staging = TemporaryDirectory::create_in(out_dir, ".preparing-")?;
     // A multiple of the shards, so that no bucket falls into two.
     let buckets = options.shards * MIN_BUCKETS.div_ceil(options.shards);
     let maker = Maker {
