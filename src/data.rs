@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::{
-    BadRows, Column, Columns, Examples, Format, Layout, Part, Preset, TargetColumn, Targets,
-    TaskKind, TextExample, TextFormat, TokenExample, TokenFormat, read_texts, read_tokens,
+    BadRows, ChoiceExample, ChoiceFormat, Column, Columns, Examples, Format, Layout, Part, Preset,
+    QuestionExample, QuestionFormat, QuestionLayout, TargetColumn, Targets, TaskKind, TextExample,
+    TextFormat, TokenExample, TokenFormat, read_choices, read_questions, read_texts, read_tokens,
 };
 use bert_heads::finetune::{Dataset, Task};
 use bert_heads::labels::Labels;
 use bert_heads::metrics::{GlueTask, Scheme};
 
 use crate::output::note;
+use crate::predict::STDIN;
 
 /// How labelled files are laid out.
 #[derive(clap::Args, Clone)]
@@ -19,7 +21,8 @@ pub(crate) struct DataArgs {
     /// Read the files as those of a published data set: mrpc, sst2, conll2003, chnsenticorp, …
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
-    /// Layout of the files: tsv, csv, jsonl, or conll for tokens [default: by the file's name]
+    /// Layout of the files: tsv, csv, jsonl, conll for tokens, or json for questions as SQuAD has them
+    /// [default: by the file's name]
     #[arg(long, value_name = "LAYOUT", conflicts_with = "preset")]
     format: Option<String>,
     /// The first line does not name the columns, which then have numbers from 1.
@@ -96,19 +99,8 @@ impl DataArgs {
             }
             return Ok(Some(format.with_targets(targets)));
         }
-        let layout = match self.format.as_deref() {
-            None => Layout::of(path),
-            Some("tsv") => Some(Layout::tsv()),
-            Some("csv") => Some(Layout::csv()),
-            Some("jsonl") => Some(Layout::JsonLines),
-            Some(other) => bail!("--format {other}: use tsv, csv or jsonl for texts"),
-        };
-        let Some(layout) = layout else {
+        let Some(layout) = self.layout(path)? else {
             return Ok(None);
-        };
-        let layout = match self.no_header {
-            true => layout.without_header(),
-            false => layout,
         };
         let mut format = TextFormat::new(layout).with_targets(targets);
         if let Some(text) = &self.text_column {
@@ -118,7 +110,7 @@ impl DataArgs {
                     column,
                     separator: ',',
                 },
-                Task::Classify | Task::Tokens => TargetColumn::Label(column),
+                _ => TargetColumn::Label(column),
             });
             format = format.with_columns(Columns {
                 text: text.clone(),
@@ -138,12 +130,7 @@ impl DataArgs {
         labels: Option<&Labels>,
     ) -> Result<Dataset<TextExample>> {
         let format = self.text_format(path, part, task, Targets::Required)?;
-        let mut format = format.with_context(|| {
-            format!(
-                "{}: its name does not say how it is laid out: add --format tsv, csv or jsonl",
-                path.display()
-            )
-        })?;
+        let mut format = format.with_context(|| unknown_layout(path))?;
         if let Some(labels) = labels {
             format = format.with_labels(labels.clone());
         }
@@ -188,6 +175,74 @@ impl DataArgs {
         self.read(path, read_tokens(path, &format, self.bad_rows())?)
     }
 
+    /// The questions of a file one after the other.
+    pub(crate) fn asked(
+        &self,
+        path: &Path,
+        part: Part,
+        answers: Targets,
+    ) -> Result<Examples<QuestionExample>> {
+        let format = match (self.preset()?, self.format.as_deref()) {
+            (Some(preset), _) => match preset.format(part) {
+                Format::Questions(format) => format,
+                _ => bail!("{} is not about questions on a context", preset.name()),
+            },
+            // SQuAD's own JSON has no end before its end: from a pipe come lines.
+            (None, None) if path == Path::new(STDIN) => {
+                QuestionFormat::new(QuestionLayout::JsonLines)
+            }
+            (None, None) => QuestionFormat::of(path),
+            (None, Some("json")) => QuestionFormat::new(QuestionLayout::Json),
+            (None, Some("jsonl")) => QuestionFormat::new(QuestionLayout::JsonLines),
+            (None, Some(other)) => bail!("--format {other}: use json or jsonl for questions"),
+        };
+        let format = format.with_answers(answers);
+        Ok(read_questions(path, &format, self.bad_rows())?)
+    }
+
+    /// Questions with their answers.
+    pub(crate) fn questions(&self, path: &Path, part: Part) -> Result<Dataset<QuestionExample>> {
+        self.read(path, self.asked(path, part, Targets::Required)?)
+    }
+
+    /// The questions with choices of a file one after the other.
+    pub(crate) fn offered(
+        &self,
+        path: &Path,
+        part: Part,
+        targets: Targets,
+    ) -> Result<Examples<ChoiceExample>> {
+        let format = match self.preset()? {
+            Some(preset) => match preset.format(part) {
+                Format::Choices(format) => format,
+                _ => bail!("{} is not about choices", preset.name()),
+            },
+            None => ChoiceFormat::new(self.layout(path)?.with_context(|| unknown_layout(path))?),
+        };
+        let format = format.with_targets(targets);
+        Ok(read_choices(path, &format, self.bad_rows())?)
+    }
+
+    /// Questions with choices and the right one of each.
+    pub(crate) fn choices(&self, path: &Path, part: Part) -> Result<Dataset<ChoiceExample>> {
+        self.read(path, self.offered(path, part, Targets::Required)?)
+    }
+
+    /// How the rows of a file of texts are written, unless it is plain text.
+    fn layout(&self, path: &Path) -> Result<Option<Layout>> {
+        let layout = match self.format.as_deref() {
+            None => Layout::of(path),
+            Some("tsv") => Some(Layout::tsv()),
+            Some("csv") => Some(Layout::csv()),
+            Some("jsonl") => Some(Layout::JsonLines),
+            Some(other) => bail!("--format {other}: use tsv, csv or jsonl for texts"),
+        };
+        Ok(layout.map(|layout| match self.no_header {
+            true => layout.without_header(),
+            false => layout,
+        }))
+    }
+
     fn read<T>(&self, path: &Path, examples: Examples<T>) -> Result<Dataset<T>> {
         let (examples, report) = examples.read_all()?;
         if report.rows() > report.examples {
@@ -198,6 +253,13 @@ impl DataArgs {
             examples,
         })
     }
+}
+
+fn unknown_layout(path: &Path) -> String {
+    format!(
+        "{}: its name does not say how it is laid out: add --format tsv, csv or jsonl",
+        path.display()
+    )
 }
 
 /// The files of a part of the data set `preset` in the directory `dir`.

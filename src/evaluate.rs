@@ -9,10 +9,13 @@ use bert_heads::metrics::Scores;
 use bert_heads::sequence_classification::ProblemType;
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::choices;
 use crate::data::{DataArgs, preset_files};
 use crate::output::{Output, note};
 use crate::predict::{LongTexts, ModelArgs, Predictor};
+use crate::questions;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -29,6 +32,9 @@ pub(crate) struct Args {
     /// Also write what was predicted for each example, as JSON lines
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
+    /// For questions: also write the answer to each id, as SQuAD's scoring scripts take it
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
     /// Print a line of JSON for each file
     #[arg(long)]
     json: bool,
@@ -72,9 +78,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Some(path) => Some(Output::open(Some(path))?),
         None => None,
     };
+    let mut answers = Map::new();
+    if args.answers.is_some() && !matches!(predictor, Predictor::Questions(_)) {
+        bail!("--answers is for a model of questions: use --predictions");
+    }
     let mut output = Output::stdout();
     for file in &files {
-        let scores = args.score(&predictor, file, part, predictions.as_mut())?;
+        let predictions = predictions.as_mut();
+        let scores = args.score(&predictor, file, part, predictions, &mut answers)?;
         if args.json {
             output.json(&FileScores {
                 data: file.display().to_string(),
@@ -89,6 +100,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
     if let Some(predictions) = predictions {
         predictions.finish()?;
+    }
+    if let Some(path) = &args.answers {
+        let mut file = Output::open(Some(path))?;
+        file.json(&answers)?;
+        file.finish()?;
     }
     output.finish()
 }
@@ -121,8 +137,16 @@ impl Args {
         file: &Path,
         part: Part,
         mut predictions: Option<&mut Output>,
+        answers: &mut Map<String, Value>,
     ) -> Result<Scores> {
         match predictor {
+            Predictor::Questions(model) => {
+                let data = self.format.questions(file, part)?;
+                questions::evaluate(model, &data, predictions, answers)
+            }
+            Predictor::Choices(model) => {
+                choices::evaluate(model, &self.format.choices(file, part)?, predictions)
+            }
             Predictor::Texts(model) => {
                 let task = Task::of(model.problem_type());
                 let labels = match model.problem_type() {

@@ -12,15 +12,17 @@ use bert_heads::finetune::{
     Dataset, FineTuning, LayerRules, Settings, Task, TrainingData, UpdatesOptions, best_metric,
 };
 use bert_heads::labels::Labels;
+use bert_heads::predict::QuestionSettings;
 
 use crate::data::{DataArgs, preset_files};
 use crate::output::note;
+use crate::questions::QuestionArgs;
 use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to learn: a class per text, a class per pair of texts, a number per text or pair, or a
-    /// label per word
+    /// What to learn: a class per text, a class per pair of texts, a number per text or pair, a label
+    /// per word, the answer to a question in a context, or the right one of several choices
     #[arg(long, value_enum)]
     task: TaskName,
     /// Model to begin with: directory or hub id
@@ -84,7 +86,8 @@ pub(crate) struct Args {
     /// Decides fresh weights, order and dropout
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Tokens that texts are cut to for training [default: 128, or what the model has]
+    /// Tokens that texts are cut to for training, or that windows of contexts have [default: 128,
+    /// 384 for questions, or what the model has]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
     /// Updates whose texts are sorted by length to save padding; 1 leaves the order to chance
@@ -102,6 +105,8 @@ pub(crate) struct Args {
     /// Begin with random weights in place of the encoder's, for comparison
     #[arg(long)]
     from_scratch: bool,
+    #[command(flatten)]
+    questions: QuestionArgs,
     /// Metric that chooses the best evaluation [default: the primary one of the task]
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
@@ -124,10 +129,14 @@ enum TaskName {
     Pair,
     Regress,
     Tokens,
+    Qa,
+    Choice,
 }
 
 /// Tokens that are usual where nothing is said.
 const USUAL_LENGTH: usize = 128;
+/// The same for a question with a window of its context.
+const USUAL_WINDOW: usize = 384;
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let task = args.task()?;
@@ -137,7 +146,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let tokenizer = BertTokenizer::from_dir(&dir)?;
     let (data, labels, data_name) = args.data(task)?;
     let glue = args.format.glue()?;
-    let settings = args.settings(task, &checkpoint, &labels, data_name, data.train_examples())?;
+    let settings = args.settings(task, &checkpoint, &labels, data_name)?;
+    let rows = data.train_rows(&settings, &tokenizer, checkpoint.config())?;
+    let per_epoch = updates(&settings).updates_per_epoch(rows);
+    let settings = args.scheduled(settings, per_epoch);
     let (devices, names) = args.devices.open()?;
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create {}", args.out.display()))?;
@@ -150,7 +162,6 @@ pub(crate) fn run(args: Args) -> Result<()> {
         shown(&labels),
         names.join(", ")
     ));
-    let per_epoch = updates(&settings).updates_per_epoch(data.train_examples());
     let summary = FineTuning {
         settings,
         checkpoint,
@@ -207,6 +218,8 @@ impl Args {
             (TaskName::Classify | TaskName::Pair, true) => Task::MultiLabel,
             (TaskName::Regress, false) => Task::Regress,
             (TaskName::Tokens, false) => Task::Tokens,
+            (TaskName::Qa, false) => Task::Qa,
+            (TaskName::Choice, false) => Task::Choice,
             (_, true) => bail!("--multi-label is for --task classify or pair"),
         })
     }
@@ -245,6 +258,29 @@ impl Args {
             names => Some(Labels::new(names)?),
         };
         let named = |count: usize| format!("{count} examples of {}", train_file.display());
+        let own = task.own_labels();
+        let own = own
+            .map(|names| Labels::new(names.iter().copied()))
+            .transpose()?;
+        if own.is_some() && !self.labels.is_empty() {
+            bail!("--labels: the outputs of --task {task} have no names");
+        }
+        if let (Task::Qa, Some(labels)) = (task, &own) {
+            let train = self.format.questions(&train_file, Part::Train)?;
+            let read = |file: &Path| self.format.questions(file, Part::Validation);
+            let validation = validation_file.as_deref().map(read).transpose()?;
+            let name = named(train.examples.len());
+            let data = TrainingData::Questions { train, validation };
+            return Ok((data, labels.clone(), name));
+        }
+        if let (Task::Choice, Some(labels)) = (task, &own) {
+            let train = self.format.choices(&train_file, Part::Train)?;
+            let read = |file: &Path| self.format.choices(file, Part::Validation);
+            let validation = validation_file.as_deref().map(read).transpose()?;
+            let name = named(train.examples.len());
+            let data = TrainingData::Choices { train, validation };
+            return Ok((data, labels.clone(), name));
+        }
         if task == Task::Tokens {
             let train = self
                 .format
@@ -261,10 +297,9 @@ impl Args {
         let known = given.as_ref().filter(|_| task != Task::Regress);
         let train = self.format.texts(&train_file, Part::Train, task, known)?;
         self.check_pairs(&train)?;
-        let labels = match (task, given) {
-            (Task::Regress, _) => Labels::numbered(1)?,
-            (_, Some(labels)) => labels,
-            (_, None) => discover_labels(&train.examples)?,
+        let labels = match own.or(given) {
+            Some(labels) => labels,
+            None => discover_labels(&train.examples)?,
         };
         let known = Some(&labels).filter(|_| task != Task::Regress);
         let read = |file: &Path| self.format.texts(file, Part::Validation, task, known);
@@ -295,7 +330,6 @@ impl Args {
         checkpoint: &Checkpoint,
         labels: &Labels,
         data: String,
-        examples: usize,
     ) -> Result<Settings> {
         if !(0.0..=1.0).contains(&self.warmup_share) {
             bail!(
@@ -307,11 +341,16 @@ impl Args {
             bail!("--epochs {}: it must be above 0", self.epochs);
         }
         let positions = checkpoint.config().max_position_embeddings;
+        let usual_length = match task {
+            Task::Qa => USUAL_WINDOW,
+            _ => USUAL_LENGTH,
+        };
+        let max_length = self.max_length.unwrap_or(usual_length.min(positions));
         let mut optimizer = self.recipe.optimizer();
         if let Some(decay) = self.weight_decay {
             optimizer.weight_decay = decay;
         }
-        let mut settings = Settings {
+        Ok(Settings {
             task,
             model: self.model.clone(),
             from_scratch: self.from_scratch,
@@ -328,22 +367,32 @@ impl Args {
             batch_size: self.batch_size,
             accumulate: self.accumulate,
             bucket: self.bucket,
-            max_length: self.max_length.unwrap_or(USUAL_LENGTH.min(positions)),
+            max_length,
             metric: match &self.metric {
                 Some(metric) => metric.clone(),
                 None => best_metric(task, labels, self.format.glue()?)?,
             },
             seed: self.seed,
-        };
-        let per_epoch = updates(&settings).updates_per_epoch(examples);
+            questions: (task == Task::Qa).then(|| {
+                let options = self.questions.options(Some(max_length));
+                QuestionSettings::usual(max_length).with(&options)
+            }),
+        })
+    }
+
+    /// The settings with a schedule as long as was asked for.
+    fn scheduled(&self, settings: Settings, per_epoch: u64) -> Settings {
         let by_epochs = (self.epochs * per_epoch as f64).ceil() as u64;
         let steps = self.steps.unwrap_or(by_epochs);
-        settings.schedule = Schedule {
+        let schedule = Schedule {
             // As transformers rounds it.
             warmup_steps: (self.warmup_share * steps as f64).ceil() as u64,
             total_steps: steps,
             ..settings.schedule
         };
-        Ok(settings)
+        Settings {
+            schedule,
+            ..settings
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 130 for a run that Ctrl-C stopped.
 
 mod child;
+mod choices;
 mod compare;
 mod data;
 mod device;
@@ -16,6 +17,7 @@ mod output;
 mod predict;
 mod pretrain;
 mod progress;
+mod questions;
 #[cfg(feature = "remote")]
 mod serve;
 mod similarity;

@@ -6,18 +6,21 @@ use anyhow::{Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::hub::resolve_model;
 use bert_core::tokenizer::TextInput;
-use bert_heads::datasets::{Part, Targets};
+use bert_heads::datasets::{Examples, Part, Targets};
 use bert_heads::finetune::Task;
 use bert_heads::labels::Labels;
 use bert_heads::predict::{
-    Answer, PredictOptions, TaggedText, TextClassifier, TokenTagger, in_windows,
+    Answer, ChoicePicker, PredictOptions, QuestionAnswerer, TaggedText, TextClassifier,
+    TokenTagger, in_windows,
 };
 use serde::Serialize;
 
+use crate::choices;
 use crate::data::DataArgs;
 use crate::device::DeviceArgs;
 use crate::input;
 use crate::output::{Output, note};
+use crate::questions::{self, QuestionArgs};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -28,8 +31,8 @@ pub(crate) struct Args {
     /// File to write; it appears when it is complete [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Texts: a table or JSON lines by its name or --format, else one a line; `-` or nothing for
-    /// standard input
+    /// Texts: a table or JSON lines by its name or --format, else one a line; questions: the JSON of
+    /// SQuAD or JSON lines; `-` or nothing for standard input
     file: Option<PathBuf>,
 }
 
@@ -54,12 +57,16 @@ pub(crate) struct ModelArgs {
     /// Most tokens of a batch, padding included
     #[arg(long, value_name = "N", default_value_t = PredictOptions::default().batch_tokens)]
     batch_tokens: usize,
+    #[command(flatten)]
+    questions: QuestionArgs,
 }
 
 /// A model that is ready to be asked.
 pub(crate) enum Predictor {
     Texts(TextClassifier),
     Tokens(TokenTagger),
+    Questions(QuestionAnswerer),
+    Choices(ChoicePicker),
 }
 
 impl ModelArgs {
@@ -76,7 +83,20 @@ impl ModelArgs {
             [] => None,
             names => Some(Labels::new(names)?),
         };
+        if labels.is_some() && !matches!(classes, Class::Texts | Class::Tokens) {
+            bail!("--labels: the outputs of this model have no names");
+        }
+        if self.overlap.is_some() && matches!(classes, Class::Questions) {
+            bail!("--overlap: use --doc-stride for a model of questions");
+        }
         Ok(match classes {
+            Class::Questions => Predictor::Questions(QuestionAnswerer::from_dir(
+                dir,
+                &self.questions.options(self.max_length),
+                self.batch_tokens,
+                &device,
+            )?),
+            Class::Choices => Predictor::Choices(ChoicePicker::from_dir(dir, &options, &device)?),
             Class::Texts => {
                 let model = TextClassifier::from_dir(dir, &options, &device)?;
                 Predictor::Texts(match labels {
@@ -98,6 +118,8 @@ impl ModelArgs {
 enum Class {
     Texts,
     Tokens,
+    Questions,
+    Choices,
 }
 
 /// Which head a model directory has, as its configuration says.
@@ -116,15 +138,24 @@ fn class_of(dir: &Path) -> Result<Class> {
     if states("BertForTokenClassification") {
         return Ok(Class::Tokens);
     }
+    if states("BertForMultipleChoice") {
+        return Ok(Class::Choices);
+    }
+    if checkpoint.contains("qa_outputs.weight") {
+        return Ok(Class::Questions);
+    }
     if states("BertForSequenceClassification") || checkpoint.contains("classifier.weight") {
         return Ok(Class::Texts);
     }
     bail!(
-        "{} is no fine-tuned classifier of texts or words (its config.json states {stated}): train \
-         one with `bert finetune`",
+        "{} is no fine-tuned model of texts, words, questions or choices (its config.json states \
+         {stated}): train one with `bert finetune`",
         dir.display()
     )
 }
+
+/// Where tables are read from without a file.
+pub(crate) const STDIN: &str = "/dev/stdin";
 
 /// A text to predict for, and its number in a table.
 struct Item {
@@ -152,13 +183,18 @@ struct TokensLine {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let items = args.items()?;
     let mut output = Output::open(args.output.as_deref())?;
     let predictor = args.model.open()?;
     let mut long = LongTexts::default();
     let bytes = |item: &Item| item.text.len() + item.pair.as_ref().map_or(0, String::len);
+    let file = args.file.as_deref().filter(|path| *path != Path::new("-"));
     match &predictor {
+        Predictor::Questions(model) => questions::predict(model, &args.format, file, &mut output)?,
+        Predictor::Choices(model) => {
+            choices::predict(model, &args.format, file, &mut output, &mut long)?;
+        }
         Predictor::Texts(model) => {
+            let items = args.items()?;
             let predict = |items: &[Item]| Ok(model.predict(items.iter().map(input_of))?);
             in_windows(items, bytes, predict, |index, item, prediction| {
                 long.count(index, prediction.windows, model.max_length());
@@ -170,6 +206,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             })?;
         }
         Predictor::Tokens(model) => {
+            let items = args.items()?;
             let predict = |items: &[Item]| -> Result<_> {
                 if let Some(item) = items.iter().find(|item| item.pair.is_some()) {
                     let line = item.line.unwrap_or(0);
@@ -204,8 +241,7 @@ impl Args {
     /// The texts one after the other.
     fn items(&self) -> Result<Box<dyn Iterator<Item = Result<Item>>>> {
         let file = self.file.as_deref().filter(|path| *path != Path::new("-"));
-        let stdin = Path::new("/dev/stdin");
-        let path = file.unwrap_or(stdin);
+        let path = file.unwrap_or(Path::new(STDIN));
         let (part, targets) = (Part::Test, Targets::Ignored);
         let format = match self.format.preset()?.map(|preset| preset.task()) {
             Some(bert_heads::datasets::TaskKind::Regression) => {
@@ -233,23 +269,26 @@ impl Args {
                 }
             })));
         };
-        let mut rows = self.format.untold(path, &format)?;
-        let name = path.display().to_string();
-        Ok(Box::new(std::iter::from_fn(move || {
-            let row = rows.next();
-            if row.is_none() && rows.report().skipped_rows() > 0 {
-                note(format_args!("{name}: {}", rows.report()));
-            }
-            Some(match row? {
-                Ok(example) => Ok(Item {
-                    text: example.text,
-                    pair: example.pair,
-                    line: Some(example.line),
-                }),
-                Err(error) => Err(error.into()),
+        let rows = told(self.format.untold(path, &format)?);
+        Ok(Box::new(rows.map(|row| {
+            row.map(|example| Item {
+                text: example.text,
+                pair: example.pair,
+                line: Some(example.line),
             })
         })))
     }
+}
+
+/// The rows of a file, and at its end what was passed over.
+pub(crate) fn told<T>(mut rows: Examples<T>) -> impl Iterator<Item = Result<T>> {
+    std::iter::from_fn(move || {
+        let row = rows.next();
+        if row.is_none() && rows.report().skipped_rows() > 0 {
+            note(format_args!("{}: {}", rows.path().display(), rows.report()));
+        }
+        row.map(|row| Ok(row?))
+    })
 }
 
 /// Texts that took more than one window, told once and counted at the end.

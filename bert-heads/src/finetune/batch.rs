@@ -6,14 +6,13 @@ use bert_core::batch::BertInput;
 use burn::tensor::Device;
 
 use crate::losses::IGNORED_LABEL;
+use crate::predict::Row;
 
-/// A row to train on: its tokens and what is to be said of it.
+/// An example to train on: its tokens and what is to be said of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledRow {
-    /// Token ids, special tokens included.
-    pub ids: Vec<u32>,
-    /// Segments, 0 or 1, as many.
-    pub type_ids: Vec<u32>,
+    /// What is read: one row, or one for each choice of a question.
+    pub rows: Vec<Row>,
     /// What is to be said.
     pub target: RowTarget,
 }
@@ -29,6 +28,26 @@ pub enum RowTarget {
     Number(f32),
     /// A class for each token, or [`IGNORED_LABEL`].
     Tokens(Vec<i64>),
+    /// The first and the last token of an answer; twice 0, where `[CLS]` stands, for none.
+    Span(usize, usize),
+    /// Which of the rows is the right one.
+    Choice(usize),
+}
+
+impl LabelledRow {
+    /// An example of one row.
+    pub fn new(row: Row, target: RowTarget) -> Self {
+        Self {
+            rows: vec![row],
+            target,
+        }
+    }
+
+    /// The tokens of its longest row.
+    pub(super) fn length(&self) -> usize {
+        let lengths = self.rows.iter().map(|row| row.ids.len());
+        lengths.max().unwrap_or(0)
+    }
 }
 
 /// Labelled rows of one part of an update, padded to a rectangle, on the host.
@@ -61,61 +80,58 @@ pub enum BatchTargets {
     Numbers(Vec<f32>),
     /// `[rows, seq]` classes, or [`IGNORED_LABEL`].
     Tokens(Vec<i64>),
+    /// `[rows]` first and `[rows]` last tokens of answers.
+    Spans(Vec<i64>, Vec<i64>),
+    /// Rows that belong together, and which of each group is the right one.
+    Choices {
+        /// How many neighbouring rows each example has.
+        counts: Vec<usize>,
+        /// `[examples]`, counted from the first row of each.
+        right: Vec<i64>,
+    },
 }
 
 impl LabelledBatch {
-    /// Pads `rows` to the longest of them. The loss is normalised to this batch alone;
+    /// Pads the rows of `examples` to the longest of them. The loss is normalised to this batch alone;
     /// [`share`](Self::share) makes several one update.
     ///
     /// # Panics
     ///
     /// Without a row, and if rows have targets of different kinds.
-    pub fn new(rows: &[&LabelledRow], pad_id: u32, class_weights: Option<Arc<[f32]>>) -> Self {
-        let seq = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-        let size = rows.len() * seq;
+    pub fn new(examples: &[&LabelledRow], pad_id: u32, class_weights: Option<Arc<[f32]>>) -> Self {
+        let seq = examples.iter().map(|example| example.length()).max();
+        let seq = seq.unwrap_or(0);
+        let rows = examples.iter().map(|example| example.rows.len()).sum();
+        let size = rows * seq;
         let mut batch = Self {
             input_ids: Vec::with_capacity(size),
             token_type_ids: Vec::with_capacity(size),
             attention_mask: Vec::with_capacity(size),
-            shape: [rows.len(), seq],
-            targets: match rows[0].target {
-                RowTarget::Class(_) => BatchTargets::Classes(Vec::new()),
-                RowTarget::Flags(_) => BatchTargets::Flags(Vec::new()),
-                RowTarget::Number(_) => BatchTargets::Numbers(Vec::new()),
-                RowTarget::Tokens(_) => BatchTargets::Tokens(Vec::new()),
-            },
+            shape: [rows, seq],
+            targets: BatchTargets::of_kind(&examples[0].target),
             class_weights,
             weight: 0.0,
         };
-        for row in rows {
-            let end = batch.input_ids.len() + seq;
-            batch
-                .input_ids
-                .extend(row.ids.iter().map(|&id| i64::from(id)));
-            batch.input_ids.resize(end, i64::from(pad_id));
-            batch
-                .token_type_ids
-                .extend(row.type_ids.iter().map(|&id| i64::from(id)));
-            batch.token_type_ids.resize(end, 0);
-            batch
-                .attention_mask
-                .extend(std::iter::repeat_n(1, row.ids.len()));
-            batch.attention_mask.resize(end, 0);
-            match (&mut batch.targets, &row.target) {
-                (BatchTargets::Classes(all), RowTarget::Class(class)) => all.push(*class as i64),
-                (BatchTargets::Flags(all), RowTarget::Flags(flags)) => {
-                    all.extend(flags.iter().map(|&flag| if flag { 1.0 } else { 0.0 }));
-                }
-                (BatchTargets::Numbers(all), RowTarget::Number(number)) => all.push(*number),
-                (BatchTargets::Tokens(all), RowTarget::Tokens(classes)) => {
-                    all.extend_from_slice(classes);
-                    all.resize(end, IGNORED_LABEL);
-                }
-                _ => panic!("rows of one batch have targets of one kind"),
+        for example in examples {
+            for row in &example.rows {
+                batch.push_row(row, seq, pad_id);
             }
+            batch.targets.push(example, seq);
         }
         batch.weight = batch.own_weight();
         batch
+    }
+
+    fn push_row(&mut self, row: &Row, seq: usize, pad_id: u32) {
+        let end = self.input_ids.len() + seq;
+        let wide = |ids: &[u32]| -> Vec<i64> { ids.iter().map(|&id| i64::from(id)).collect() };
+        self.input_ids.extend(wide(&row.ids));
+        self.input_ids.resize(end, i64::from(pad_id));
+        self.token_type_ids.extend(wide(&row.type_ids));
+        self.token_type_ids.resize(end, 0);
+        let kept = std::iter::repeat_n(1, row.ids.len());
+        self.attention_mask.extend(kept);
+        self.attention_mask.resize(end, 0);
     }
 
     /// Normalises the losses of `batches` as those of one large batch. An update in which nothing
@@ -147,6 +163,8 @@ impl LabelledBatch {
                 classes.iter().map(of_class).sum()
             }
             BatchTargets::Flags(values) | BatchTargets::Numbers(values) => values.len() as f64,
+            BatchTargets::Spans(starts, _) => starts.len() as f64,
+            BatchTargets::Choices { right, .. } => right.len() as f64,
         }
     }
 
@@ -162,16 +180,71 @@ impl LabelledBatch {
     }
 }
 
+impl BatchTargets {
+    /// None yet, of the kind of `target`.
+    fn of_kind(target: &RowTarget) -> Self {
+        match target {
+            RowTarget::Class(_) => Self::Classes(Vec::new()),
+            RowTarget::Flags(_) => Self::Flags(Vec::new()),
+            RowTarget::Number(_) => Self::Numbers(Vec::new()),
+            RowTarget::Tokens(_) => Self::Tokens(Vec::new()),
+            RowTarget::Span(..) => Self::Spans(Vec::new(), Vec::new()),
+            RowTarget::Choice(_) => Self::Choices {
+                counts: Vec::new(),
+                right: Vec::new(),
+            },
+        }
+    }
+
+    /// Adds the target of an example whose rows are padded to `seq` tokens.
+    fn push(&mut self, example: &LabelledRow, seq: usize) {
+        match (self, &example.target) {
+            (Self::Classes(all), RowTarget::Class(class)) => all.push(*class as i64),
+            (Self::Flags(all), RowTarget::Flags(flags)) => {
+                all.extend(flags.iter().map(|&flag| if flag { 1.0 } else { 0.0 }));
+            }
+            (Self::Numbers(all), RowTarget::Number(number)) => all.push(*number),
+            (Self::Tokens(all), RowTarget::Tokens(classes)) => {
+                let end = all.len() + seq;
+                all.extend_from_slice(classes);
+                all.resize(end, IGNORED_LABEL);
+            }
+            (Self::Spans(starts, ends), RowTarget::Span(start, end)) => {
+                starts.push(*start as i64);
+                ends.push(*end as i64);
+            }
+            (Self::Choices { counts, right }, RowTarget::Choice(choice)) => {
+                counts.push(example.rows.len());
+                right.push(*choice as i64);
+            }
+            _ => panic!("examples of one batch have targets of one kind"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn row(length: usize, target: RowTarget) -> LabelledRow {
-        LabelledRow {
+        let row = Row {
             ids: (1..=length as u32).collect(),
             type_ids: vec![1; length],
-            target,
-        }
+        };
+        LabelledRow::new(row, target)
+    }
+
+    #[test]
+    fn the_rows_of_an_example_stay_together() {
+        let mut choices = row(2, RowTarget::Choice(1));
+        choices
+            .rows
+            .push(row(3, RowTarget::Class(0)).rows.remove(0));
+        let batch = LabelledBatch::new(&[&choices, &row(1, RowTarget::Choice(0))], 9, None);
+        assert_eq!((batch.shape, batch.weight), ([3, 3], 2.0));
+        assert_eq!(batch.input_ids, [1, 2, 9, 1, 2, 3, 1, 9, 9]);
+        let (counts, right) = (vec![2, 1], vec![1, 0]);
+        assert_eq!(batch.targets, BatchTargets::Choices { counts, right });
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::datasets::{Place, RowFault, Target, TextExample, TokenExample};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::losses::IGNORED_LABEL;
+use crate::predict::Row;
 use crate::sequence_classification::ProblemType;
 
 /// What is learnt.
@@ -26,6 +27,10 @@ pub enum Task {
     Regress,
     /// A label per word.
     Tokens,
+    /// The stretch of a context that answers a question.
+    Qa,
+    /// The right one of several choices.
+    Choice,
 }
 
 /// Examples, and the file they come from, which errors name.
@@ -38,11 +43,11 @@ pub struct Dataset<T> {
 }
 
 impl Task {
-    /// What the outputs of a sequence classifier are for this task; a single label per word for
-    /// tokens.
+    /// What the outputs of a sequence classifier are for this task; a single one of several places
+    /// or labels for the tasks that have no such classifier.
     pub const fn problem_type(self) -> ProblemType {
         match self {
-            Self::Classify | Self::Tokens => ProblemType::SingleLabel,
+            Self::Classify | Self::Tokens | Self::Qa | Self::Choice => ProblemType::SingleLabel,
             Self::MultiLabel => ProblemType::MultiLabel,
             Self::Regress => ProblemType::Regression,
         }
@@ -63,6 +68,23 @@ impl Task {
             Self::MultiLabel => "multi-label",
             Self::Regress => "regress",
             Self::Tokens => "tokens",
+            Self::Qa => "qa",
+            Self::Choice => "choice",
+        }
+    }
+
+    /// Whether it is about texts or pairs of texts with a target.
+    pub(super) const fn is_on_texts(self) -> bool {
+        matches!(self, Self::Classify | Self::MultiLabel | Self::Regress)
+    }
+
+    /// The names of the outputs of tasks in which data have no say in them.
+    pub const fn own_labels(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Classify | Self::MultiLabel | Self::Tokens => None,
+            Self::Regress => Some(&["LABEL_0"]),
+            Self::Qa => Some(&["start", "end"]),
+            Self::Choice => Some(&["score"]),
         }
     }
 
@@ -111,6 +133,8 @@ impl Task {
             (Self::MultiLabel, _) => Err(wrong("labels")),
             (Self::Regress, _) => Err(wrong("a number")),
             (Self::Tokens, _) => Err(wrong("a tag for every word")),
+            (Self::Qa, _) => Err(wrong("an answer in a context")),
+            (Self::Choice, _) => Err(wrong("the right one of its choices")),
         }
     }
 }
@@ -134,11 +158,13 @@ impl FromStr for Task {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        const ALL: [Task; 4] = [
+        const ALL: [Task; 6] = [
             Task::Classify,
             Task::MultiLabel,
             Task::Regress,
             Task::Tokens,
+            Task::Qa,
+            Task::Choice,
         ];
         ALL.into_iter()
             .find(|task| task.name() == name)
@@ -209,11 +235,7 @@ pub fn text_rows(
     let rows = encodings
         .iter()
         .zip(targets)
-        .map(|(encoding, target)| LabelledRow {
-            ids: encoding.ids().to_vec(),
-            type_ids: encoding.type_ids().to_vec(),
-            target,
-        });
+        .map(|(encoding, target)| LabelledRow::new(Row::of(encoding), target));
     Ok((rows.collect(), cut))
 }
 
@@ -260,11 +282,11 @@ pub fn token_rows(
         let mut ids = vec![tokenizer.cls_id()];
         ids.extend_from_slice(&pieces.ids()[..kept]);
         ids.push(tokenizer.sep_id());
-        rows.push(LabelledRow {
+        let row = Row {
             type_ids: vec![0; ids.len()],
             ids,
-            target: RowTarget::Tokens(classes),
-        });
+        };
+        rows.push(LabelledRow::new(row, RowTarget::Tokens(classes)));
     }
     Ok((rows, cut))
 }
@@ -301,7 +323,7 @@ mod tests {
         let data = sentence(&words, &["O", "B-LOC", "O", "B-LOC"]);
         let (rows, cut) = token_rows(&data, &labels(), &tokenizer(), 32).unwrap();
         assert_eq!(
-            (rows[0].ids.as_slice(), cut),
+            (rows[0].rows[0].ids.as_slice(), cut),
             ([2, 5, 6, 7, 8, 3].as_slice(), 0)
         );
         let none = IGNORED_LABEL;
@@ -312,7 +334,7 @@ mod tests {
 
         let (rows, cut) = token_rows(&data, &labels(), &tokenizer(), 5).unwrap();
         assert_eq!(
-            (rows[0].ids.as_slice(), cut),
+            (rows[0].rows[0].ids.as_slice(), cut),
             ([2, 5, 6, 7, 3].as_slice(), 1)
         );
         assert_eq!(

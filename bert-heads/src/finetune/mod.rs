@@ -1,5 +1,5 @@
-//! From a pretrained encoder to a model of a task (BERT §4): text classification, regression and
-//! word tags.
+//! From a pretrained encoder to a model of a task (BERT §4): text classification, regression, word
+//! tags, answers in a context and multiple choice.
 //!
 //! [`FineTuning`] is a run: labelled [examples](Dataset) become [rows](LabelledRow), rows become
 //! [updates](Updates) of similar length, and `bert-core`'s trainer does the rest. [`Settings`] decide
@@ -10,6 +10,7 @@
 mod batch;
 mod dataset;
 mod objective;
+mod rows;
 mod rules;
 mod run;
 mod settings;
@@ -17,6 +18,7 @@ mod updates;
 
 pub use batch::{BatchTargets, LabelledBatch, LabelledRow, RowTarget};
 pub use dataset::{Dataset, Task, text_rows, token_rows};
+pub use rows::{choice_rows, question_rows};
 pub use rules::LayerRules;
 pub use run::{FineTuning, Summary, TrainingData};
 pub use settings::{Settings, best_metric, metric_names};

@@ -7,7 +7,7 @@ use bert_core::config::BertConfig;
 use bert_core::init::BertInit;
 use bert_core::model::BertModel;
 use bert_core::training::{MicroBatch, Sums, TrainableModel};
-use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use super::batch::{BatchTargets, LabelledBatch};
@@ -16,7 +16,11 @@ use crate::labels::Labels;
 use crate::losses::{
     IGNORED_LABEL, Loss, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
 };
+use crate::multiple_choice::BertForMultipleChoice;
 use crate::predict::RowModel;
+use crate::question_answering::{
+    BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss,
+};
 use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
 use crate::token_classification::BertForTokenClassification;
 
@@ -55,39 +59,87 @@ fn loss(model: &impl RowModel, batch: &LabelledBatch) -> (Tensor<1>, Sums) {
     let device = model.device();
     let logits = model.row_logits(batch.input(&device)); // [rows, seq or 1, outputs]
     let [rows, positions, outputs] = logits.dims();
-    let logits = logits.reshape([rows * positions, outputs]);
+    let flat = || logits.clone().reshape([rows * positions, outputs]);
     let scalar = |value: f64| Tensor::<1>::from_data([value as f32], (&device, DType::F32));
-    let flat = |values: &[f32], shape| {
+    let floats = |values: &[f32], shape| {
         Tensor::<2>::from_data(
             TensorData::new(values.to_vec(), shape),
             (&device, DType::F32),
         )
     };
+    let ints = |values: &[i64]| {
+        let data = TensorData::new(values.to_vec(), [values.len()]);
+        Tensor::<1, Int>::from_data(data, &device)
+    };
     let (Loss { sum, .. }, correct, counted) = match &batch.targets {
         BatchTargets::Classes(classes) | BatchTargets::Tokens(classes) => {
-            let count = classes.len();
-            let data = TensorData::new(classes.clone(), [count]);
-            let classes = Tensor::<1, Int>::from_data(data, &device);
+            let classes = ints(classes);
             let weights = batch.class_weights.as_ref().map(|weights| {
                 let data = TensorData::new(weights.to_vec(), [weights.len()]);
                 Tensor::<1>::from_data(data, (&device, DType::F32))
             });
-            let (correct, counted) = right(logits.clone(), classes.clone());
-            (cross_entropy(logits, classes, weights), correct, counted)
+            let (correct, counted) = right(flat(), classes.clone());
+            (cross_entropy(flat(), classes, weights), correct, counted)
         }
         BatchTargets::Flags(flags) => {
-            let flags = flat(flags, [rows, outputs]);
-            let loss = binary_cross_entropy_with_logits(logits, flags);
+            let flags = floats(flags, [rows, outputs]);
+            let loss = binary_cross_entropy_with_logits(flat(), flags);
             (loss, scalar(0.0), scalar(0.0))
         }
         BatchTargets::Numbers(numbers) => {
-            let loss = mean_squared_error(logits, flat(numbers, [rows, 1]));
+            let loss = mean_squared_error(flat(), floats(numbers, [rows, 1]));
             (loss, scalar(0.0), scalar(0.0))
+        }
+        BatchTargets::Spans(starts, ends) => {
+            let column = |index| logits.clone().narrow(2, index, 1).squeeze_dim::<2>(2);
+            let [start, end] = [column(0), column(1)]; // [rows, seq] each
+            let SpanLoss { start, end } =
+                question_answering_loss(SpanLogits { start, end }, ints(starts), ints(ends));
+            let loss = Loss {
+                sum: (start.sum + end.sum) * 0.5,
+                weight: start.weight,
+            };
+            (loss, scalar(0.0), scalar(0.0))
+        }
+        BatchTargets::Choices {
+            counts,
+            right: choices,
+        } => {
+            let logits = grouped(flat().reshape([rows]), counts, &device);
+            let choices = ints(choices);
+            let (correct, counted) = right(logits.clone(), choices.clone());
+            (cross_entropy(logits, choices, None), correct, counted)
         }
     };
     let loss = sum / batch.weight;
     let sums = Sums::new(vec![loss.clone(), correct, counted]);
     (loss, sums)
+}
+
+/// The scores of neighbouring rows side by side, `[rows]` to `[groups, most rows of a group]`; what
+/// a smaller group lacks is so low that it is never chosen.
+fn grouped(scores: Tensor<1>, counts: &[usize], device: &Device) -> Tensor<2> {
+    /// Far below every score, and far above what overflows.
+    const NEVER: f32 = -1e9;
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let shape = [counts.len(), most];
+    let scores = scores.cast(FloatDType::F32);
+    if counts.iter().all(|&count| count == most) {
+        return scores.reshape(shape);
+    }
+    let (mut places, mut lacking, mut first) = (Vec::new(), Vec::new(), 0);
+    for &count in counts {
+        places.extend((0..most).map(|choice| (first + choice.min(count - 1)) as i64));
+        lacking.extend((0..most).map(|choice| choice >= count));
+        first += count;
+    }
+    let size = places.len();
+    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [size]), device);
+    let lacking = Tensor::<2, Bool>::from_data(TensorData::new(lacking, shape), device);
+    scores
+        .select(0, places)
+        .reshape(shape)
+        .mask_fill(lacking, NEVER)
 }
 
 /// How many labelled rows have their label as the highest logit, and how many are labelled, `[1]`
@@ -96,9 +148,8 @@ fn right(logits: Tensor<2>, classes: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
     let classes = classes.inner();
     let labelled = classes.clone().not_equal_elem(IGNORED_LABEL);
     let best = logits.inner().argmax(1).squeeze_dim::<1>(1);
-    let count = |rows: Tensor<1, burn::tensor::Bool>| {
-        Tensor::from_inner(rows.float().cast(FloatDType::F32).sum())
-    };
+    let count =
+        |rows: Tensor<1, Bool>| Tensor::from_inner(rows.float().cast(FloatDType::F32).sum());
     let correct = best.equal(classes).bool_and(labelled.clone());
     (count(correct), count(labelled))
 }
@@ -111,20 +162,27 @@ fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
     values
 }
 
-/// What the run and the trainer ask of a model that is a [`RowModel`]; only saving differs between the two.
+/// What the run and the trainer ask of a model that is a [`RowModel`]; only making it fresh and
+/// saving it differ from task to task.
 macro_rules! trainable {
-    ($model:ty, |$self:ident, $dir:ident, $config:ident, $labels:ident, $problem_type:ident| $save:expr) => {
+    (
+        $model:ty,
+        outputs: ($($outputs:ident)?),
+        |$self:ident, $dir:ident, $config:ident, $labels:ident, $problem_type:ident| $save:expr
+    ) => {
         impl TaskModel for $model {
-            fn fresh(config: &BertConfig, outputs: usize, init: &BertInit) -> Self {
-                Self::new(config, outputs, init)
+            fn fresh(config: &BertConfig, _outputs: usize, init: &BertInit) -> Self {
+                $(let $outputs = _outputs;)?
+                Self::new(config, $($outputs,)? init)
             }
 
             fn from_encoder(
                 checkpoint: &Checkpoint,
-                outputs: usize,
+                _outputs: usize,
                 init: &BertInit,
             ) -> Result<(Self, LoadReport)> {
-                Self::from_encoder(checkpoint, outputs, init)
+                $(let $outputs = _outputs;)?
+                Self::from_encoder(checkpoint, $($outputs,)? init)
             }
 
             fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
@@ -179,9 +237,57 @@ macro_rules! trainable {
 
 trainable!(
     BertForSequenceClassification,
+    outputs: (outputs),
     |self, dir, config, labels, problem_type| self.save(dir, config, labels, problem_type)
 );
 trainable!(
     BertForTokenClassification,
+    outputs: (outputs),
     |self, dir, config, labels, _problem_type| self.save(dir, config, labels)
 );
+trainable!(
+    BertForQuestionAnswering,
+    outputs: (),
+    |self, dir, config, _labels, _problem_type| self.save(dir, config)
+);
+trainable!(
+    BertForMultipleChoice,
+    outputs: (),
+    |self, dir, config, _labels, _problem_type| self.save(dir, config)
+);
+
+#[cfg(test)]
+mod tests {
+    use bert_core::device::test_devices;
+
+    use super::*;
+
+    #[test]
+    fn what_a_smaller_group_lacks_is_never_chosen() {
+        for (label, device) in test_devices() {
+            let device = device.autodiff();
+            let scores = Tensor::<1>::from_data([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &device);
+            let scores = scores.require_grad();
+            let groups = grouped(scores.clone(), &[3, 1, 2], &device);
+            let loss = cross_entropy(groups, Tensor::from_data([2, 0, 0], &device), None).sum;
+            let gradients = scores.grad(&loss.backward()).unwrap();
+            let found: Vec<f32> = gradients.try_into_vec_as().unwrap();
+            let e = |x: f32| x.exp();
+            let (three, two) = (e(1.0) + e(2.0) + e(3.0), e(5.0) + e(6.0));
+            let expected = [
+                e(1.0) / three,
+                e(2.0) / three,
+                e(3.0) / three - 1.0,
+                0.0,
+                e(5.0) / two - 1.0,
+                e(6.0) / two,
+            ];
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() < 1e-6,
+                    "{label}: {found} {expected}"
+                );
+            }
+        }
+    }
+}

@@ -1,9 +1,11 @@
 //! A fine-tuning run from examples to a finished model.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::checkpoint::Checkpoint;
+use bert_core::config::BertConfig;
 use bert_core::device::Device;
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
@@ -18,15 +20,20 @@ use serde_json::{Map, Value};
 use super::batch::LabelledRow;
 use super::dataset::{Dataset, Task, text_rows, token_rows};
 use super::objective::TaskModel;
+use super::rows::{choice_rows, question_rows};
 use super::settings::{Settings, metric_names, smaller_is_better};
 use super::updates::{Cursor, Updates};
-use crate::datasets::{TextExample, TokenExample};
+use crate::datasets::{ChoiceExample, QuestionExample, TextExample, TokenExample};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
+use crate::multiple_choice::BertForMultipleChoice;
 use crate::predict::{
-    PredictOptions, RowMaker, gold_tags, score_texts, score_tokens, text_logits, word_logits,
+    ChoiceRows, QuestionEvaluation, QuestionMaker, QuestionSettings, RowMaker, best_null_threshold,
+    choice_logits, gold_tags, score_choices, score_questions, score_texts, score_tokens,
+    text_logits, word_logits,
 };
+use crate::question_answering::BertForQuestionAnswering;
 use crate::sequence_classification::BertForSequenceClassification;
 use crate::token_classification::BertForTokenClassification;
 
@@ -47,6 +54,20 @@ pub enum TrainingData {
         /// To choose by.
         validation: Option<Dataset<TokenExample>>,
     },
+    /// Questions on contexts.
+    Questions {
+        /// To train on.
+        train: Dataset<QuestionExample>,
+        /// To choose by.
+        validation: Option<Dataset<QuestionExample>>,
+    },
+    /// Questions with choices.
+    Choices {
+        /// To train on.
+        train: Dataset<ChoiceExample>,
+        /// To choose by.
+        validation: Option<Dataset<ChoiceExample>>,
+    },
 }
 
 impl TrainingData {
@@ -55,7 +76,28 @@ impl TrainingData {
         match self {
             Self::Texts { train, .. } => train.examples.len(),
             Self::Tokens { train, .. } => train.examples.len(),
+            Self::Questions { train, .. } => train.examples.len(),
+            Self::Choices { train, .. } => train.examples.len(),
         }
+    }
+
+    /// How many rows a pass over them has: the windows of all contexts for questions, else as many
+    /// as there are examples.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`QuestionMaker::new`] and of the tokenizer.
+    pub fn train_rows(
+        &self,
+        settings: &Settings,
+        tokenizer: &BertTokenizer,
+        config: &BertConfig,
+    ) -> Result<usize> {
+        let Self::Questions { train, .. } = self else {
+            return Ok(self.train_examples());
+        };
+        let maker = question_maker(settings, settings.row_maker(tokenizer, config)?)?;
+        Ok(maker.questions(&train.examples)?.rows.len())
     }
 }
 
@@ -106,6 +148,25 @@ pub struct Summary {
     pub evaluation: Map<String, Value>,
 }
 
+/// What a model is trained on.
+struct TrainingRows<'a> {
+    rows: Vec<LabelledRow>,
+    /// How many examples were cut.
+    cut: usize,
+    /// Writes what belongs to the model besides weights, configuration and tokenizer.
+    beside: &'a dyn Fn(&Path) -> Result<()>,
+}
+
+impl TrainingRows<'_> {
+    fn new(rows: Vec<LabelledRow>, cut: usize) -> Self {
+        Self {
+            rows,
+            cut,
+            beside: &|_| Ok(()),
+        }
+    }
+}
+
 /// Evaluates a model without autodiff.
 type Evaluate<'a, M> = &'a mut dyn FnMut(&M) -> Result<Scores>;
 
@@ -132,17 +193,14 @@ impl FineTuning<'_> {
                 known: known.join(", "),
             });
         }
-        let options = PredictOptions {
-            max_length: Some(self.settings.max_length),
-            ..PredictOptions::default()
-        };
-        let maker = RowMaker::new(self.tokenizer.clone(), config, &options)?;
+        let maker = self.settings.row_maker(&self.tokenizer, config)?;
         let (tokenizer, length) = (&self.tokenizer, self.settings.max_length);
         match (&self.data, task) {
             (TrainingData::Tokens { train, validation }, Task::Tokens) => {
                 let (rows, cut) = token_rows(train, &labels, tokenizer, length)?;
+                let rows = TrainingRows::new(rows, cut);
                 let Some(validation) = validation else {
-                    return self.train::<BertForTokenClassification>(&labels, rows, cut, None);
+                    return self.train::<BertForTokenClassification>(&labels, rows, None);
                 };
                 let words = validation
                     .examples
@@ -158,12 +216,27 @@ impl FineTuning<'_> {
                     let gold: Vec<&[String]> = gold.iter().map(Vec::as_slice).collect();
                     score_tokens(&names, &gold, &logits)
                 };
-                self.train(&labels, rows, cut, Some(&mut evaluate))
+                self.train(&labels, rows, Some(&mut evaluate))
             }
-            (TrainingData::Texts { train, validation }, task) if task != Task::Tokens => {
-                let (rows, cut) = text_rows(train, task, &labels, tokenizer, length)?;
+            (TrainingData::Questions { .. }, Task::Qa) => self.questions(&labels, maker),
+            (TrainingData::Choices { train, validation }, Task::Choice) => {
+                let (rows, cut) = choice_rows(train, tokenizer, length)?;
+                let rows = TrainingRows::new(rows, cut);
                 let Some(validation) = validation else {
-                    return self.train::<BertForSequenceClassification>(&labels, rows, cut, None);
+                    return self.train::<BertForMultipleChoice>(&labels, rows, None);
+                };
+                let made = ChoiceRows::new(&maker, &validation.examples)?;
+                let right = validation.right_choices()?;
+                let mut evaluate = move |model: &BertForMultipleChoice| {
+                    Ok(score_choices(&right, &choice_logits(model, &maker, &made)?))
+                };
+                self.train(&labels, rows, Some(&mut evaluate))
+            }
+            (TrainingData::Texts { train, validation }, task) if task.is_on_texts() => {
+                let (rows, cut) = text_rows(train, task, &labels, tokenizer, length)?;
+                let rows = TrainingRows::new(rows, cut);
+                let Some(validation) = validation else {
+                    return self.train::<BertForSequenceClassification>(&labels, rows, None);
                 };
                 let made = maker.texts(validation.inputs())?;
                 let gold = validation.targets(task, &labels)?;
@@ -172,23 +245,60 @@ impl FineTuning<'_> {
                     let logits = text_logits(model, &maker, &made)?;
                     score_texts(task, &names, glue, &gold, &logits)
                 };
-                self.train(&labels, rows, cut, Some(&mut evaluate))
+                self.train(&labels, rows, Some(&mut evaluate))
             }
-            (_, task) => Err(Error::InvalidOption {
-                option: "task",
-                value: task.to_string(),
-                expected: "tokens for tagged words, and another one for texts",
-            }),
+            (_, task) => Err(misfit(task)),
         }
+    }
+
+    /// The threshold for "no answer" is searched in every evaluation and kept with the weights.
+    fn questions(mut self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
+        let maker = question_maker(&self.settings, maker)?;
+        let TrainingData::Questions { train, validation } = &mut self.data else {
+            return Err(misfit(self.settings.task));
+        };
+        let silence = train.examples.iter().any(|example| example.is_impossible);
+        let stated = maker.settings().null_threshold;
+        let null_threshold = stated.or(silence.then_some(0.0));
+        let rows = question_rows(train, &maker)?;
+        let evaluation = match validation.take() {
+            Some(data) => Some(QuestionEvaluation::new(&maker, data.examples)?),
+            None => None,
+        };
+        let threshold = Cell::new(null_threshold);
+        let save = |dir: &Path| {
+            let settings = QuestionSettings {
+                null_threshold: threshold.get(),
+                ..*maker.settings()
+            };
+            settings.save(dir)
+        };
+        let rows = TrainingRows {
+            beside: &save,
+            ..TrainingRows::new(rows, 0)
+        };
+        let Some(evaluation) = evaluation else {
+            return self.train::<BertForQuestionAnswering>(labels, rows, None);
+        };
+        let mut evaluate = |model: &BertForQuestionAnswering| {
+            let (answers, loss) = evaluation.ask(model, &maker)?;
+            let questions = evaluation.questions();
+            if silence {
+                threshold.set(Some(best_null_threshold(questions, &answers)?));
+            }
+            let scores = score_questions(questions, &answers, threshold.get())?;
+            Ok(scores.with_value("loss", loss))
+        };
+        self.train(labels, rows, Some(&mut evaluate))
     }
 
     fn train<M: TaskModel>(
         self,
         labels: &Labels,
-        rows: Vec<LabelledRow>,
-        cut: usize,
+        rows: TrainingRows<'_>,
         evaluate: Option<Evaluate<'_, M>>,
     ) -> Result<Summary> {
+        let TrainingRows { rows, cut, beside } = rows;
         if rows.is_empty() {
             return Err(Error::InvalidOption {
                 option: "training data:",
@@ -258,6 +368,7 @@ impl FineTuning<'_> {
         let tokenizer = &self.tokenizer;
         let write_model = |model: &M, dir: &Path| -> Result<()> {
             model.save(dir, &config, labels, problem_type)?;
+            beside(dir)?;
             Ok(tokenizer.save(dir)?)
         };
         let mut evaluations: Vec<Map<String, Value>> = Vec::new();
@@ -316,6 +427,19 @@ impl FineTuning<'_> {
             best: state.best,
             evaluation: evaluation.unwrap_or_default(),
         })
+    }
+}
+
+fn question_maker(settings: &Settings, rows: RowMaker) -> Result<QuestionMaker> {
+    let usual = QuestionSettings::usual(settings.max_length);
+    QuestionMaker::new(rows, settings.questions.unwrap_or(usual))
+}
+
+fn misfit(task: Task) -> Error {
+    Error::InvalidOption {
+        option: "task",
+        value: task.to_string(),
+        expected: "the one that the data are for",
     }
 }
 

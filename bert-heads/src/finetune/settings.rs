@@ -1,5 +1,7 @@
 //! What decides the outcome of a run.
 
+use bert_core::config::BertConfig;
+use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{OptimizerConfig, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,9 @@ use super::updates::UpdatesOptions;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
-use crate::predict::{score_texts, score_tokens};
+use crate::predict::{
+    PredictOptions, QuestionSettings, RowMaker, score_choices, score_texts, score_tokens,
+};
 
 /// What decides the outcome of a run; kept in its checkpoints and compared when it is taken up again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +50,9 @@ pub struct Settings {
     pub metric: String,
     /// Decides fresh weights, order and dropout.
     pub seed: u64,
+    /// For questions: windows, and how answers are chosen from them; `max_length` above counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub questions: Option<QuestionSettings>,
 }
 
 impl Settings {
@@ -79,10 +86,13 @@ impl Settings {
                 let value = format!("only `{}`", self.labels[0]);
                 return refuse("labels:", value, "at least two different ones in the data");
             }
-            (Task::Regress, count @ 2..) => {
-                return refuse("labels:", format!("{count}"), "one for regression");
-            }
             _ => {}
+        }
+        if let Some(own) = self.task.own_labels()
+            && labels.count() != own.len()
+        {
+            let count = labels.count().to_string();
+            return refuse("labels:", count, "those of the task, which has its own");
         }
         let Some(weights) = &self.class_weights else {
             return Ok(labels);
@@ -105,6 +115,19 @@ impl Settings {
             true => Ok(labels),
             false => refuse("class weights", shown(), "numbers above 0"),
         }
+    }
+
+    /// Rows of the settings' length.
+    pub(super) fn row_maker(
+        &self,
+        tokenizer: &BertTokenizer,
+        config: &BertConfig,
+    ) -> Result<RowMaker> {
+        let options = PredictOptions {
+            max_length: Some(self.max_length),
+            ..PredictOptions::default()
+        };
+        RowMaker::new(tokenizer.clone(), config, &options)
     }
 
     pub(super) fn updates(&self, pad_id: u32) -> UpdatesOptions {
@@ -152,6 +175,11 @@ pub(super) fn smaller_is_better(name: &str) -> bool {
 fn of_nothing(task: Task, labels: &Labels, glue: Option<GlueTask>) -> Result<Scores> {
     match task {
         Task::Tokens => score_tokens(labels, &[], &[]),
+        // The names that both versions of SQuAD have.
+        Task::Qa => Ok(Scores::new("f1")
+            .with_value("f1", None)
+            .with_value("loss", None)),
+        Task::Choice => Ok(score_choices(&[], &[])),
         task => score_texts(task, labels, glue, &[], &[] as &[Vec<f32>]),
     }
 }
@@ -170,6 +198,8 @@ mod tests {
             (Task::Regress, Some(GlueTask::Stsb), "combined_score"),
             (Task::MultiLabel, None, "micro_f1"),
             (Task::Tokens, None, "f1"),
+            (Task::Qa, None, "f1"),
+            (Task::Choice, None, "accuracy"),
         ] {
             assert_eq!(best_metric(task, &labels, glue).unwrap(), primary);
             let names = metric_names(task, &labels, glue).unwrap();

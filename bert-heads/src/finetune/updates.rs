@@ -67,7 +67,7 @@ impl UpdatesOptions {
         if self.bucket > 1 {
             for block in order.chunks_mut(update_rows * self.bucket) {
                 // Stable: rows of one length stay in random order.
-                block.sort_by_key(|&row| rows[row as usize].ids.len());
+                block.sort_by_key(|&row| rows[row as usize].length());
             }
         }
         let mut updates: Vec<Vec<u32>> = order.chunks(update_rows).map(<[u32]>::to_vec).collect();
@@ -136,13 +136,16 @@ impl Iterator for Updates {
 mod tests {
     use super::super::batch::{BatchTargets, RowTarget};
     use super::*;
+    use crate::predict::Row;
 
     fn rows() -> Arc<[LabelledRow]> {
         (0..43)
-            .map(|class| LabelledRow {
-                ids: vec![5; 1 + class * 7 % 13],
-                type_ids: vec![0; 1 + class * 7 % 13],
-                target: RowTarget::Class(class),
+            .map(|class| {
+                let row = Row {
+                    ids: vec![5; 1 + class * 7 % 13],
+                    type_ids: vec![0; 1 + class * 7 % 13],
+                };
+                LabelledRow::new(row, RowTarget::Class(class))
             })
             .collect()
     }

@@ -192,7 +192,7 @@ impl RowModel for BertForSequenceClassification {
 
 /// The logits of each text: the mean over its windows.
 pub(crate) fn text_logits(
-    model: &BertForSequenceClassification,
+    model: &impl RowModel,
     maker: &RowMaker,
     texts: &TextRows,
 ) -> Result<Vec<Vec<f32>>> {

@@ -117,7 +117,7 @@ pub(crate) fn score_texts(
             let (gold, predicted) = numbers();
             glue.score_values(&gold, &predicted)?
         }
-        (Task::Classify | Task::Tokens, _) => {
+        (Task::Classify | Task::Tokens | Task::Qa | Task::Choice, _) => {
             let (gold, predicted) = classes();
             let mut matrix = ConfusionMatrix::new(labels.count());
             matrix.add_all(&gold, &predicted)?;
@@ -192,13 +192,13 @@ fn text_loss(gold: &RowTarget, logits: &[f32]) -> f64 {
             // -ln σ(x)
             (-x).max(0.0) + (-x.abs()).exp().ln_1p()
         })),
-        // Words are scored by `score_tokens`.
-        RowTarget::Tokens(_) => 0.0,
+        // Words, answers and choices are scored elsewhere.
+        RowTarget::Tokens(_) | RowTarget::Span(..) | RowTarget::Choice(_) => 0.0,
     }
 }
 
 /// In nats.
-fn cross_entropy(class: usize, logits: &[f32]) -> f64 {
+pub(super) fn cross_entropy(class: usize, logits: &[f32]) -> f64 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits
         .iter()
@@ -209,7 +209,8 @@ fn cross_entropy(class: usize, logits: &[f32]) -> f64 {
 }
 
 /// 0 of nothing.
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
+    let values = values.into_iter();
     let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
     sum / count.max(1) as f64
 }

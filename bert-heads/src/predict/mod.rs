@@ -4,24 +4,35 @@
 //! | --- | --- | --- |
 //! | texts, pairs of texts | [`TextClassifier`] | [`TextPrediction`] |
 //! | words | [`TokenTagger`] | [`WordTag`], [`FoundEntity`] |
+//! | choices | [`ChoicePicker`] | [`Choice`] |
+//! | questions on a context | [`QuestionAnswerer`] | [`FoundAnswer`] |
 //!
 //! A text that is longer than the model reads is read in overlapping [windows](RowMaker), never cut:
 //! the logits of a text are the mean of those of its windows, and a word's are those of the window
 //! in which it has most context.
 
+mod choices;
 mod classify;
 mod evaluate;
+mod questions;
 mod rows;
 mod stream;
 mod tag;
 
+pub use choices::{Choice, ChoicePicker};
 pub use classify::{Answer, TextClassifier, TextPrediction};
+pub use questions::{
+    AnswerCandidate, FoundAnswer, QuestionAnswerer, QuestionMaker, QuestionOptions, QuestionRows,
+    QuestionSettings,
+};
 pub use rows::{Row, RowMaker, TextRows, WordRows};
 pub use stream::{WINDOW_TEXTS, in_windows};
 pub use tag::{FoundEntity, TaggedText, TaggedWord, TokenTagger, WordTag};
 
+pub(crate) use choices::{ChoiceRows, choice_logits, score_choices};
 pub(crate) use classify::text_logits;
 pub(crate) use evaluate::{gold_tags, score_texts, score_tokens};
+pub(crate) use questions::{QuestionEvaluation, best_null_threshold, score_questions};
 pub(crate) use rows::RowModel;
 pub(crate) use tag::word_logits;
 

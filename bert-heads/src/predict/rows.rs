@@ -19,6 +19,16 @@ pub struct Row {
     pub type_ids: Vec<u32>,
 }
 
+impl Row {
+    /// The tokens of an encoding.
+    pub(crate) fn of(encoding: &Encoding) -> Self {
+        Self {
+            ids: encoding.ids().to_vec(),
+            type_ids: encoding.type_ids().to_vec(),
+        }
+    }
+}
+
 /// The rows of some texts.
 #[derive(Clone, Debug, Default)]
 pub struct TextRows {
@@ -128,10 +138,7 @@ impl RowMaker {
 
     fn push_text(&self, encoding: &Encoding, rows: &mut Vec<Row>) {
         if encoding.len() <= self.max_length {
-            rows.push(Row {
-                ids: encoding.ids().to_vec(),
-                type_ids: encoding.type_ids().to_vec(),
-            });
+            rows.push(Row::of(encoding));
             return;
         }
         let mut parts = [Vec::new(), Vec::new()];
@@ -210,7 +217,8 @@ impl RowMaker {
         1 + (length - size).div_ceil(step)
     }
 
-    fn frame(&self, first: &[u32], second: Option<&[u32]>) -> Row {
+    /// `[CLS] first [SEP]`, or `[CLS] first [SEP] second [SEP]`.
+    pub(super) fn frame(&self, first: &[u32], second: Option<&[u32]>) -> Row {
         let (cls, sep) = (self.tokenizer.cls_id(), self.tokenizer.sep_id());
         let mut ids = vec![cls];
         ids.extend_from_slice(first);

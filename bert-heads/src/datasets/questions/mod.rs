@@ -32,7 +32,8 @@ pub enum QuestionLayout {
     Json,
     /// One JSON object per question, with `id`, `question`, `context`, `answers` and, where there
     /// is one, `title`; `answers` as in SQuAD, or as lists `text` and `answer_start` as the hub's
-    /// copies have it.
+    /// copies have it. Where answers are not read, a question without an `id` goes by its number,
+    /// counted from 0.
     JsonLines,
 }
 
@@ -93,6 +94,7 @@ pub fn read_questions(
     let mut reader = QuestionReader {
         targets: format.answers,
         seen: HashSet::new(),
+        count: 0,
     };
     if format.layout == QuestionLayout::JsonLines {
         let mut table = Table::open(path, &Layout::JsonLines)?;
@@ -187,7 +189,9 @@ fn questions(dataset: Dataset) -> impl Iterator<Item = RawQuestion> + Send {
 
 struct QuestionReader {
     targets: Targets,
+    /// The ids so far, unless answers are not read: a stream of questions may have no end.
     seen: HashSet<String>,
+    count: usize,
 }
 
 impl QuestionReader {
@@ -220,8 +224,13 @@ impl QuestionReader {
             context,
             mut fields,
         } = raw;
-        let id = fields.get("id").and_then(id_of);
-        let id = id.ok_or_else(|| missing("id"))?;
+        let number = self.count;
+        self.count += 1;
+        let is_asked = self.targets == Targets::Ignored;
+        let id = match fields.get("id") {
+            None | Some(Value::Null) if is_asked => number.to_string(),
+            id => id.and_then(id_of).ok_or_else(|| missing("id"))?,
+        };
         let question = match fields.remove("question") {
             Some(Value::String(text)) => text,
             None | Some(Value::Null) => return Err(missing("question")),
@@ -235,7 +244,7 @@ impl QuestionReader {
             }
         }
         let (answers, is_impossible) = answers(self.targets, &mut fields, &context)?;
-        if !self.seen.insert(id.clone()) {
+        if !is_asked && !self.seen.insert(id.clone()) {
             return Err(RowFault::DuplicateId { id: shown(&id) });
         }
         Ok(QuestionExample {

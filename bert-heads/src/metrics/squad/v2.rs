@@ -182,6 +182,31 @@ impl V2Scorer {
         scores.with_count("missing", self.missing)
     }
 
+    /// The threshold with the best F1, found as the script does, but true to its word: below every
+    /// `no_answer` where it is best to claim no answer at all, and never between equal ones.
+    ///
+    /// 0 without a prediction.
+    pub fn best_threshold(&self) -> f64 {
+        let mut order: Vec<&Question> = self.answered.iter().collect();
+        order.sort_by(|a, b| a.no_answer.total_cmp(&b.no_answer));
+        let mut current = order.iter().filter(|q| !q.has_answer).count() as f64;
+        let lowest = order
+            .first()
+            .map_or(0.0, |question| question.no_answer - 1.0);
+        let (mut best, mut threshold) = (current, lowest);
+        for equal in order.chunk_by(|a, b| a.no_answer == b.no_answer) {
+            let gained = |question: &&Question| match question.has_answer {
+                true => question.f1,
+                false => question.f1 - 1.0,
+            };
+            current += equal.iter().map(gained).sum::<f64>();
+            if current > best {
+                (best, threshold) = (current, equal[0].no_answer);
+            }
+        }
+        threshold
+    }
+
     /// Exact match and F1 once the threshold has had its say.
     fn at_threshold(&self, question: &Question) -> (f64, f64) {
         match self.threshold {

@@ -1,5 +1,8 @@
 //! Fine-tuning as a whole, on a task that a tiny encoder can learn in seconds.
 
+mod choices;
+mod questions;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -162,6 +165,7 @@ impl Trial {
                 max_length: 32,
                 metric: best_metric(task, &names, None).unwrap(),
                 seed: 5,
+                questions: None,
             },
             patience: None,
             stop_after: usize::MAX,

@@ -1,5 +1,8 @@
 //! `bert finetune`, `bert predict` and `bert evaluate` as people run them.
 
+mod choices;
+mod questions;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,192 @@
+//! Answers against what is known (SQuAD 1.1 and 2.0).
+
+use super::{FoundAnswer, QuestionAnswerer, QuestionMaker, QuestionRows, answer_rows};
+use crate::datasets::QuestionExample;
+use crate::error::Result;
+use crate::metrics::Scores;
+use crate::metrics::squad::{Prediction, V1Scorer, V2Scorer};
+use crate::predict::evaluate::{cross_entropy, mean};
+use crate::question_answering::BertForQuestionAnswering;
+
+/// Questions with known answers, ready to be asked again and again.
+pub(crate) struct QuestionEvaluation {
+    questions: Vec<QuestionExample>,
+    made: QuestionRows,
+    targets: Vec<(usize, usize)>,
+}
+
+impl QuestionAnswerer {
+    /// The answers to questions, and how good they are, by the threshold of the settings: the metrics
+    /// of SQuAD 2.0 if one of the questions is impossible, else those of 1.1; and the `loss`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGoldAnswer`](crate::Error::NoGoldAnswer) for a question of which nothing is known, and those of
+    /// [`answer`](Self::answer).
+    pub fn evaluate(&self, questions: &[QuestionExample]) -> Result<(Scores, Vec<FoundAnswer>)> {
+        let evaluation = QuestionEvaluation::new(&self.maker, questions.to_vec())?;
+        let (answers, loss) = evaluation.ask(&self.model, &self.maker)?;
+        let scores = score_questions(questions, &answers, self.settings().null_threshold)?;
+        Ok((scores.with_value("loss", loss), answers))
+    }
+}
+
+impl QuestionEvaluation {
+    pub(crate) fn new(maker: &QuestionMaker, questions: Vec<QuestionExample>) -> Result<Self> {
+        let made = maker.questions(&questions)?;
+        Ok(Self {
+            targets: made.targets(&questions),
+            questions,
+            made,
+        })
+    }
+
+    pub(crate) fn questions(&self) -> &[QuestionExample] {
+        &self.questions
+    }
+
+    /// The answers, and the mean loss of the windows, the softmax of which leaves padding out.
+    pub(crate) fn ask(
+        &self,
+        model: &BertForQuestionAnswering,
+        maker: &QuestionMaker,
+    ) -> Result<(Vec<FoundAnswer>, f64)> {
+        let mut losses = vec![0.0; self.made.rows.len()];
+        let answers = answer_rows(model, maker, &self.questions, &self.made, |row, logits| {
+            let (start, end) = self.targets[row];
+            let ends = |which: usize| -> Vec<f32> {
+                logits.iter().skip(which).step_by(2).copied().collect()
+            };
+            losses[row] = (cross_entropy(start, &ends(0)) + cross_entropy(end, &ends(1))) / 2.0;
+        })?;
+        Ok((answers, mean(losses)))
+    }
+}
+
+/// The metrics of SQuAD 2.0 if one of the questions is impossible, else those of 1.1. Without a
+/// threshold every question has an answer.
+pub(crate) fn score_questions(
+    questions: &[QuestionExample],
+    answers: &[FoundAnswer],
+    null_threshold: Option<f64>,
+) -> Result<Scores> {
+    if questions.iter().any(|question| question.is_impossible) {
+        let scorer = V2Scorer::with_threshold(null_threshold.unwrap_or(f64::INFINITY))?;
+        return Ok(scored(scorer, questions, answers)?.scores());
+    }
+    let mut scorer = V1Scorer::default();
+    for (question, answer) in questions.iter().zip(answers) {
+        let said = answer.under(null_threshold);
+        scorer.add(&question.id, &gold(question), Some(said))?;
+    }
+    Ok(scorer.scores())
+}
+
+/// The threshold of the best F1.
+pub(crate) fn best_null_threshold(
+    questions: &[QuestionExample],
+    answers: &[FoundAnswer],
+) -> Result<f64> {
+    let scorer = V2Scorer::with_threshold(f64::INFINITY)?;
+    Ok(scored(scorer, questions, answers)?.best_threshold())
+}
+
+fn scored(
+    mut scorer: V2Scorer,
+    questions: &[QuestionExample],
+    answers: &[FoundAnswer],
+) -> Result<V2Scorer> {
+    for (question, answer) in questions.iter().zip(answers) {
+        let best = answer.n_best.first();
+        let prediction = Prediction {
+            text: best.map_or("", |best| best.text.as_str()),
+            no_answer: f64::from(answer.no_answer),
+        };
+        scorer.add(&question.id, &gold(question), Some(prediction))?;
+    }
+    Ok(scorer)
+}
+
+fn gold(question: &QuestionExample) -> Vec<&str> {
+    let answers = question.answers.iter();
+    answers.map(|answer| answer.text.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datasets::Answer;
+    use crate::predict::AnswerCandidate;
+
+    fn pair(gold: Option<&str>, said: &str, no_answer: f32) -> (QuestionExample, FoundAnswer) {
+        let question = QuestionExample {
+            id: "q".to_owned(),
+            question: "?".to_owned(),
+            context: "x y".into(),
+            answers: gold
+                .map(|text| Answer {
+                    text: text.to_owned(),
+                    start: 0,
+                })
+                .into_iter()
+                .collect(),
+            is_impossible: gold.is_none(),
+            title: "".into(),
+        };
+        let answer = FoundAnswer {
+            answer: said.to_owned(),
+            start: Some(0),
+            end: Some(1),
+            score: 1.0,
+            no_answer,
+            n_best: vec![AnswerCandidate {
+                text: said.to_owned(),
+                start: 0,
+                end: 1,
+                score: 1.0,
+            }],
+            windows: 1,
+        };
+        (question, answer)
+    }
+
+    #[test]
+    fn the_threshold_that_is_found_gives_the_best_score() {
+        let (questions, answers): (Vec<_>, Vec<_>) = [
+            pair(Some("x"), "x", -3.0),
+            pair(Some("x"), "x", -1.0),
+            pair(None, "y", -0.5),
+            pair(Some("x"), "y", 2.0),
+        ]
+        .into_iter()
+        .unzip();
+        let threshold = best_null_threshold(&questions, &answers).unwrap();
+        assert_eq!(threshold, -1.0);
+        let scores = score_questions(&questions, &answers, Some(threshold)).unwrap();
+        assert_eq!(scores.get("f1"), Some(75.0));
+        assert_eq!(scores.get("best_f1"), Some(75.0));
+        let all = score_questions(&questions, &answers, None).unwrap();
+        assert_eq!(all.get("f1"), Some(50.0));
+
+        // Best is to say nothing at all.
+        let (questions, answers): (Vec<_>, Vec<_>) =
+            [pair(None, "x", -3.0), pair(Some("x"), "y", -9.0)]
+                .into_iter()
+                .unzip();
+        let threshold = best_null_threshold(&questions, &answers).unwrap();
+        assert!(threshold < -9.0 && threshold.is_finite(), "{threshold}");
+        let scores = score_questions(&questions, &answers, Some(threshold)).unwrap();
+        assert_eq!(scores.get("f1"), Some(50.0));
+    }
+
+    #[test]
+    fn without_impossible_questions_the_scores_are_those_of_version_1() {
+        let (questions, answers): (Vec<_>, Vec<_>) =
+            [pair(Some("x"), "the X", 0.0), pair(Some("x"), "y", 0.0)]
+                .into_iter()
+                .unzip();
+        let scores = score_questions(&questions, &answers, None).unwrap();
+        assert_eq!(scores.get("exact_match"), Some(50.0));
+        assert_eq!(scores.get("HasAns_f1"), None);
+    }
+}
