@@ -1,5 +1,9 @@
 //! What fine-tuning minimises, from logits and labels; computed in f32 whatever the logits are.
 
+mod similarity;
+
+pub use similarity::{cosine_similarity_loss, multiple_negatives_ranking_loss, ranking_logits};
+
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, activation};
 
 /// The label of a row that has none (`ignore_index` of torch): it takes no part in a loss.
