@@ -9,6 +9,7 @@ mod device;
 mod doctor;
 mod embed;
 mod evaluate;
+mod explain;
 mod fill_mask;
 mod finetune;
 mod input;
@@ -58,6 +59,8 @@ enum Command {
     Predict(Box<predict::Args>),
     /// Measure a fine-tuned model on labelled data.
     Evaluate(Box<evaluate::Args>),
+    /// Show which words a prediction rests on, and where the model attends.
+    Explain(explain::Args),
     /// Offer this machine's devices to others, who name them remote:HOST:PORT:N.
     #[cfg(feature = "remote")]
     Serve(serve::Args),
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Finetune(args) => finetune::run(*args),
         Command::Predict(args) => predict::run(*args),
         Command::Evaluate(args) => evaluate::run(*args),
+        Command::Explain(args) => explain::run(args),
         #[cfg(feature = "remote")]
         Command::Serve(args) => serve::run(args),
         Command::Compare(args) => compare::run(args),

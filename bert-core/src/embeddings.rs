@@ -41,16 +41,25 @@ impl BertEmbeddings {
     /// - input_ids, token_type_ids: `[batch, seq]`
     /// - output: `[batch, seq, hidden]`
     pub fn forward(&self, input_ids: Tensor<2, Int>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
-        let [_, seq] = input_ids.dims();
+        self.forward_words(self.word_embeddings.forward(input_ids), token_type_ids)
+    }
+
+    /// [`forward`](Self::forward) from vectors in place of the rows of the word table: to ask what
+    /// each of them contributes.
+    ///
+    /// # Shapes
+    ///
+    /// - words, output: `[batch, seq, hidden]`
+    /// - token_type_ids: `[batch, seq]`
+    pub fn forward_words(&self, words: Tensor<3>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
+        let [_, seq, _] = words.dims();
         let positions = self
             .position_embeddings
             .weight
             .val()
             .narrow(0, 0, seq)
             .unsqueeze_dim::<3>(0); // [1, seq, hidden]
-        let sum = self.word_embeddings.forward(input_ids)
-            + self.token_type_embeddings.forward(token_type_ids)
-            + positions; // [batch, seq, hidden]
+        let sum = words + self.token_type_embeddings.forward(token_type_ids) + positions; // [batch, seq, hidden]
         self.dropout.forward(self.layer_norm.forward(sum))
     }
 }

@@ -1,7 +1,7 @@
 //! The encoder with embeddings and pooler: what every task head holds.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::batch::BertInput;
 use crate::config::BertConfig;
@@ -73,7 +73,29 @@ impl BertModel {
         let embeddings = self
             .embeddings
             .forward(input.input_ids, input.token_type_ids);
-        let encoded = self.encoder.forward(embeddings, input.mask_pad, keep);
+        self.encode(embeddings, input.mask_pad, keep)
+    }
+
+    /// [`forward_keeping`](Self::forward_keeping) from word vectors in place of token ids, so that
+    /// gradients with respect to them can be had.
+    ///
+    /// # Shapes
+    ///
+    /// - words: `[batch, seq, hidden]`, in place of rows of the word table
+    /// - token_type_ids, mask_pad: `[batch, seq]`
+    pub fn forward_words(
+        &self,
+        words: Tensor<3>,
+        token_type_ids: Tensor<2, Int>,
+        mask_pad: Tensor<2, Bool>,
+        keep: Keep,
+    ) -> BertOutput {
+        let embeddings = self.embeddings.forward_words(words, token_type_ids);
+        self.encode(embeddings, mask_pad, keep)
+    }
+
+    fn encode(&self, embeddings: Tensor<3>, mask_pad: Tensor<2, Bool>, keep: Keep) -> BertOutput {
+        let encoded = self.encoder.forward(embeddings, mask_pad, keep);
         let pooled_output = self
             .pooler
             .as_ref()

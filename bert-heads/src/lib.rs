@@ -8,6 +8,7 @@
 pub mod agreement;
 pub mod datasets;
 mod error;
+pub mod explain;
 pub mod fill_mask;
 pub mod finetune;
 mod head;

@@ -7,7 +7,7 @@ use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::init::BertInit;
-use bert_core::model::BertModel;
+use bert_core::model::{BertModel, BertOutput};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Tensor};
@@ -134,7 +134,16 @@ impl BertForSequenceClassification {
     ///
     /// When the pooler has been taken out of `bert`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let pooled = self.bert.forward(input).pooled_output;
+        self.classify(self.bert.forward(input))
+    }
+
+    /// Scores of every label from what the encoder made of the texts, `[batch, num_labels]`.
+    ///
+    /// # Panics
+    ///
+    /// When the pooler has been taken out of `bert`.
+    pub fn classify(&self, encoded: BertOutput) -> Tensor<2> {
+        let pooled = encoded.pooled_output;
         let pooled = pooled.expect("every constructor makes a pooler"); // [batch, hidden]
         self.classifier.forward(self.dropout.forward(pooled))
     }

@@ -225,7 +225,8 @@ pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     exponentials.into_iter().map(|value| value / sum).collect()
 }
 
-fn sigmoid(logit: f32) -> f32 {
+/// Of one label on its own.
+pub(crate) fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 

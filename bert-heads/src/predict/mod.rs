@@ -30,7 +30,7 @@ pub use stream::{WINDOW_TEXTS, in_windows};
 pub use tag::{FoundEntity, TaggedText, TaggedWord, TokenTagger, WordTag};
 
 pub(crate) use choices::{ChoiceRows, choice_logits, score_choices};
-pub(crate) use classify::text_logits;
+pub(crate) use classify::{argmax, sigmoid, softmax, text_logits};
 pub(crate) use evaluate::{gold_tags, score_texts, score_tokens};
 pub(crate) use questions::{QuestionEvaluation, best_null_threshold, score_questions};
 pub(crate) use rows::RowModel;
