@@ -16,11 +16,14 @@ use crate::data::{DataArgs, preset_files};
 use crate::output::{Output, note};
 use crate::predict::{LongTexts, ModelArgs, Predictor};
 use crate::questions;
+use crate::score::ScoreArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    model: ModelArgs,
+    model: Option<ModelArgs>,
+    #[command(flatten)]
+    score: ScoreArgs,
     /// Labelled examples, or the directory of the files of --preset
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -29,7 +32,7 @@ pub(crate) struct Args {
     part: PartName,
     #[command(flatten)]
     format: DataArgs,
-    /// Also write what was predicted for each example, as JSON lines
+    /// Also write what was predicted for each example, as JSON lines; with --task the file to score
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
     /// For questions: also write the answer to each id, as SQuAD's scoring scripts take it
@@ -73,7 +76,22 @@ pub(crate) fn run(args: Args) -> Result<()> {
         PartName::Test => Part::Test,
     };
     let files = args.files(part)?;
-    let predictor = args.model.open()?;
+    if let Some(task) = args.score.task() {
+        let [file] = files.as_slice() else {
+            bail!("predictions are for one file: name it with --data");
+        };
+        let predictions = args.predictions.as_deref();
+        let scores = args
+            .score
+            .score(task, &args.format, file, part, predictions)?;
+        let mut output = Output::stdout();
+        args.print(&mut output, file, &scores)?;
+        return output.finish();
+    }
+    let Some(model) = &args.model else {
+        bail!("--model is needed, or --task to score a file of predictions");
+    };
+    let predictor = model.open()?;
     let mut predictions = match &args.predictions {
         Some(path) => Some(Output::open(Some(path))?),
         None => None,
@@ -86,17 +104,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
     for file in &files {
         let predictions = predictions.as_mut();
         let scores = args.score(&predictor, file, part, predictions, &mut answers)?;
-        if args.json {
-            output.json(&FileScores {
-                data: file.display().to_string(),
-                scores: &scores,
-            })?;
-            continue;
-        }
-        if files.len() > 1 {
+        if files.len() > 1 && !args.json {
             output.line(format_args!("{}", file.display()))?;
         }
-        output.line(scores)?;
+        args.print(&mut output, file, &scores)?;
     }
     if let Some(predictions) = predictions {
         predictions.finish()?;
@@ -110,6 +121,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
 }
 
 impl Args {
+    fn print(&self, output: &mut Output, file: &Path, scores: &Scores) -> Result<()> {
+        match self.json {
+            true => output.json(&FileScores {
+                data: file.display().to_string(),
+                scores,
+            }),
+            false => output.line(scores),
+        }
+    }
+
     fn files(&self, part: Part) -> Result<Vec<PathBuf>> {
         if !self.data.is_dir() {
             return Ok(vec![self.data.clone()]);

@@ -19,6 +19,7 @@ mod predict;
 mod pretrain;
 mod progress;
 mod questions;
+mod score;
 #[cfg(feature = "remote")]
 mod serve;
 mod similarity;
@@ -57,7 +58,7 @@ enum Command {
     Finetune(Box<finetune::Args>),
     /// Say what a fine-tuned model makes of texts.
     Predict(Box<predict::Args>),
-    /// Measure a fine-tuned model on labelled data.
+    /// Measure a fine-tuned model, or a file of predictions, on labelled data.
     Evaluate(Box<evaluate::Args>),
     /// Show which words a prediction rests on, and where the model attends.
     Explain(explain::Args),

@@ -127,6 +127,42 @@ pub enum Error {
         /// Predicted values.
         predicted: usize,
     },
+    /// A prediction that names another example than the one whose turn it is.
+    #[error("{}, line {line}: it is about line {found} of the data, where line {expected} is due: predict for the same rows in the same order", path.display())]
+    PredictionOrder {
+        /// The file of predictions.
+        path: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// The line of the data that it names.
+        found: usize,
+        /// The line of the example.
+        expected: usize,
+    },
+    /// Tags that were predicted for other words.
+    #[error("{}, the sentence of line {line}: its word `{found}` is `{expected}` in the data: predict for the same sentences in the same order", path.display())]
+    PredictionWords {
+        /// The file of predictions.
+        path: PathBuf,
+        /// Where the sentence begins, counted from 1.
+        line: usize,
+        /// The first word that differs.
+        found: String,
+        /// The word of the data.
+        expected: String,
+    },
+    /// A file of predictions that is no such JSON.
+    #[error("{}, line {line}: expected {expected}", path.display())]
+    Predictions {
+        /// The file.
+        path: PathBuf,
+        /// Where it fails, counted from 1.
+        line: usize,
+        /// What would be read.
+        expected: &'static str,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
     /// A class beyond those that are scored.
     #[error(
         "example {example} (counted from 0): class {class} is beyond the {classes} classes 0 to {}: check the labels of data and model",

@@ -21,6 +21,7 @@ pub mod next_sentence;
 pub mod npy;
 pub mod predict;
 pub mod question_answering;
+pub mod scoring;
 pub mod sentence_embedding;
 pub mod sequence_classification;
 pub mod text_lines;

@@ -78,7 +78,8 @@ impl Cells {
         words.ok_or_else(|| wrong_type(&key.name, "a list of words", &value))
     }
 
-    fn take(&mut self, key: &Key) -> Result<Value, RowFault> {
+    /// The value as it is, neither absent nor null.
+    pub(super) fn take(&mut self, key: &Key) -> Result<Value, RowFault> {
         let value = match self {
             Self::Fields(fields) => fields
                 .get_mut(key.index)
@@ -95,7 +96,8 @@ impl Cells {
     }
 }
 
-fn word(value: &Value) -> Option<String> {
+/// A word or number without the spaces around it.
+pub(super) fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()),
         Value::Number(number) => Some(number.to_string()),

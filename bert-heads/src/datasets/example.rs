@@ -29,6 +29,17 @@ pub enum Target {
     Number(f64),
 }
 
+impl Target {
+    /// The labels it names; none of a number.
+    pub fn labels(&self) -> &[String] {
+        match self {
+            Self::Label(label) => std::slice::from_ref(label),
+            Self::Labels(labels) => labels,
+            Self::None | Self::Number(_) => &[],
+        }
+    }
+}
+
 /// The words of a sentence, and a tag for each where they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenExample {

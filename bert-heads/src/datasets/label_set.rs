@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::example::{Target, TextExample, TokenExample};
+use super::example::{TextExample, TokenExample};
 use crate::error::Result;
 use crate::labels::Labels;
 
@@ -15,11 +15,7 @@ pub trait Labelled {
 
 impl Labelled for TextExample {
     fn labels(&self) -> &[String] {
-        match &self.target {
-            Target::Label(label) => std::slice::from_ref(label),
-            Target::Labels(labels) => labels,
-            Target::None | Target::Number(_) => &[],
-        }
+        self.target.labels()
     }
 }
 
@@ -65,6 +61,7 @@ fn numeric(label: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datasets::Target;
 
     fn examples(labels: &[&str]) -> Vec<TextExample> {
         let example = |label: &&str| TextExample {

@@ -38,6 +38,7 @@ mod fault;
 mod label_set;
 mod layout;
 mod lines;
+mod predictions;
 mod preset;
 mod questions;
 mod sample;
@@ -54,6 +55,9 @@ pub use examples::Examples;
 pub use fault::{Place, RowFault};
 pub use label_set::{Labelled, discover_labels};
 pub use layout::{Delimited, Layout};
+pub use predictions::{
+    Predicted, PredictedKind, PredictedTags, read_tag_predictions, read_text_predictions,
+};
 pub use preset::{DataFiles, Format, Part, Preset, TaskKind};
 pub use questions::{QuestionFormat, QuestionLayout, read_questions};
 pub use sample::{TrainValidation, sample, shuffle, split, split_groups};

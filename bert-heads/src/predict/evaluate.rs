@@ -90,25 +90,55 @@ pub(crate) fn score_texts(
     gold: &[RowTarget],
     logits: &[impl AsRef<[f32]>],
 ) -> Result<Scores> {
-    let pairs = || gold.iter().zip(logits.iter().map(AsRef::as_ref));
-    let loss = mean(pairs().map(|(gold, logits)| text_loss(gold, logits)));
+    let pairs = gold.iter().zip(logits.iter().map(AsRef::as_ref));
+    let loss = mean(pairs.map(|(gold, logits)| text_loss(gold, logits)));
+    let predicted: Vec<RowTarget> = logits
+        .iter()
+        .map(|logits| predicted(task, logits.as_ref()))
+        .collect();
+    let scores = text_metrics(task, labels, glue, gold, &predicted)?;
+    Ok(scores.with_value("loss", loss))
+}
+
+/// What logits say of a text.
+fn predicted(task: Task, logits: &[f32]) -> RowTarget {
+    match task {
+        Task::Classify | Task::Tokens | Task::Qa | Task::Choice => {
+            RowTarget::Class(argmax(logits))
+        }
+        Task::MultiLabel => RowTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
+        Task::Regress => RowTarget::Number(logits[0]),
+    }
+}
+
+/// The metrics of a task on texts, from what was predicted for each of them.
+pub(crate) fn text_metrics(
+    task: Task,
+    labels: &Labels,
+    glue: Option<GlueTask>,
+    gold: &[RowTarget],
+    predicted: &[RowTarget],
+) -> Result<Scores> {
+    let pairs = || gold.iter().zip(predicted);
     let classes = || -> (Vec<usize>, Vec<usize>) {
         pairs()
-            .filter_map(|(gold, logits)| match gold {
-                RowTarget::Class(class) => Some((*class, argmax(logits))),
+            .filter_map(|pair| match pair {
+                (RowTarget::Class(gold), RowTarget::Class(predicted)) => Some((*gold, *predicted)),
                 _ => None,
             })
             .unzip()
     };
     let numbers = || -> (Vec<f64>, Vec<f64>) {
         pairs()
-            .filter_map(|(gold, logits)| match gold {
-                RowTarget::Number(number) => Some((f64::from(*number), f64::from(logits[0]))),
+            .filter_map(|pair| match pair {
+                (RowTarget::Number(gold), RowTarget::Number(predicted)) => {
+                    Some((f64::from(*gold), f64::from(*predicted)))
+                }
                 _ => None,
             })
             .unzip()
     };
-    let scores = match (task, glue) {
+    Ok(match (task, glue) {
         (Task::Classify, Some(glue)) if glue.classes().is_some() => {
             let (gold, predicted) = classes();
             glue.score_classes(&gold, &predicted)?
@@ -125,10 +155,9 @@ pub(crate) fn score_texts(
         }
         (Task::MultiLabel, _) => {
             let mut scorer = MultiLabelScorer::new(labels.count());
-            for (gold, logits) in pairs() {
-                if let RowTarget::Flags(flags) = gold {
-                    let predicted: Vec<bool> = logits.iter().map(|&x| x > 0.0).collect();
-                    scorer.add(flags, &predicted)?;
+            for pair in pairs() {
+                if let (RowTarget::Flags(gold), RowTarget::Flags(predicted)) = pair {
+                    scorer.add(gold, predicted)?;
                 }
             }
             scorer.scores(labels.names())
@@ -141,8 +170,7 @@ pub(crate) fn score_texts(
                 .for_each(|(gold, x)| scorer.add(*gold, *x));
             scorer.scores()
         }
-    };
-    Ok(scores.with_value("loss", loss))
+    })
 }
 
 /// The metrics of word labels and `loss`, the mean over the words that have a token.
@@ -151,36 +179,48 @@ pub(crate) fn score_tokens(
     gold: &[&[String]],
     logits: &[Vec<Option<Vec<f32>>>],
 ) -> Result<Scores> {
-    let words = || {
-        gold.iter()
-            .zip(logits)
-            .flat_map(|(tags, logits)| tags.iter().zip(logits))
-            .filter_map(|(tag, logits)| Some((labels.id(tag)?, logits.as_deref())))
-    };
-    let losses = words().filter_map(|(class, logits)| Some(cross_entropy(class, logits?)));
-    let loss = mean(losses);
-    let outside = labels.id("O").unwrap_or(0);
-    let scores = match are_tags(labels) {
-        true => {
-            let mut scorer = EntityScorer::new(TagReading::Lenient);
-            for (tags, logits) in gold.iter().zip(logits) {
-                let predicted: Vec<&str> = logits
-                    .iter()
-                    .map(|logits| tag_or_outside(labels, logits.as_deref()))
-                    .collect();
-                scorer.add(tags, &predicted)?;
-            }
-            scorer.scores()
+    let words = gold
+        .iter()
+        .zip(logits)
+        .flat_map(|(tags, logits)| tags.iter().zip(logits))
+        .filter_map(|(tag, logits)| Some((labels.id(tag)?, logits.as_deref()?)));
+    let loss = mean(words.map(|(class, logits)| cross_entropy(class, logits)));
+    let predicted: Vec<Vec<&str>> = logits
+        .iter()
+        .map(|sentence| {
+            let words = sentence.iter();
+            words
+                .map(|logits| tag_or_outside(labels, logits.as_deref()))
+                .collect()
+        })
+        .collect();
+    Ok(tag_metrics(labels, gold, &predicted)?.with_value("loss", loss))
+}
+
+/// seqeval's metrics where `labels` are tags of a scheme, else those of single words.
+pub(crate) fn tag_metrics(
+    labels: &Labels,
+    gold: &[&[String]],
+    predicted: &[Vec<&str>],
+) -> Result<Scores> {
+    if are_tags(labels) {
+        let mut scorer = EntityScorer::new(TagReading::Lenient);
+        for (gold, predicted) in gold.iter().zip(predicted) {
+            scorer.add(gold, predicted)?;
         }
-        false => {
-            let mut matrix = ConfusionMatrix::new(labels.count());
-            for (gold, logits) in words() {
-                matrix.add(gold, logits.map_or(outside, argmax))?;
-            }
-            matrix.scores(labels.names())
+        return Ok(scorer.scores());
+    }
+    let mut matrix = ConfusionMatrix::new(labels.count());
+    let words = gold
+        .iter()
+        .zip(predicted)
+        .flat_map(|(gold, predicted)| gold.iter().zip(predicted));
+    for (gold, predicted) in words {
+        if let (Some(gold), Some(predicted)) = (labels.id(gold), labels.id(predicted)) {
+            matrix.add(gold, predicted)?;
         }
-    };
-    Ok(scores.with_value("loss", loss))
+    }
+    Ok(matrix.scores(labels.names()))
 }
 
 fn text_loss(gold: &RowTarget, logits: &[f32]) -> f64 {

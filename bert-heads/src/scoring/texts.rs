@@ -1,0 +1,62 @@
+//! Classes, sets of labels and numbers that were predicted for texts.
+
+use std::path::Path;
+
+use super::{bad_row, check_order, with_predicted};
+use crate::datasets::{PredictedKind, TextExample, discover_labels, read_text_predictions};
+use crate::error::{Error, Result};
+use crate::finetune::{Dataset, RowTarget, Task};
+use crate::labels::Labels;
+use crate::metrics::{GlueTask, Scores};
+use crate::predict::text_metrics;
+
+/// The metrics of `glue`, or else those of `task`, for the predictions in the file `path`, of which
+/// there is one for each example.
+///
+/// Without `labels` they are those of the data and the predictions.
+///
+/// # Errors
+///
+/// [`Error::BadRow`] for a prediction that cannot be read or whose label is not among `labels`,
+/// [`Error::Unpaired`] and [`Error::PredictionOrder`] for predictions that are not those of the
+/// examples; [`Error::InvalidOption`] for word tags.
+pub fn score_text_file(
+    task: Task,
+    data: &Dataset<TextExample>,
+    labels: Option<&Labels>,
+    glue: Option<GlueTask>,
+    path: &Path,
+) -> Result<Scores> {
+    let kind = match task {
+        Task::Classify => PredictedKind::Label,
+        Task::MultiLabel => PredictedKind::Labels,
+        Task::Regress => PredictedKind::Number,
+        Task::Tokens | Task::Qa | Task::Choice => {
+            return Err(Error::InvalidOption {
+                option: "task",
+                value: task.to_string(),
+                expected: "one of texts",
+            });
+        }
+    };
+    let (predictions, _) = read_text_predictions(path, kind)?.read_all()?;
+    let lines = data.examples.iter().map(|example| example.line);
+    check_order(path, lines, &predictions)?;
+    let labels = match (labels, task) {
+        (_, Task::Regress) => Labels::numbered(1)?,
+        (Some(labels), _) => labels.clone(),
+        (None, _) => {
+            let predicted = predictions.iter().flat_map(|row| row.prediction.labels());
+            with_predicted(&discover_labels(&data.examples)?, predicted)?
+        }
+    };
+    let gold = data.targets(task, &labels)?;
+    let predicted: Vec<RowTarget> = predictions
+        .iter()
+        .map(|row| {
+            task.target(&row.prediction, &labels)
+                .map_err(|fault| bad_row(path, row.line, fault))
+        })
+        .collect::<Result<_>>()?;
+    text_metrics(task, &labels, glue, &gold, &predicted)
+}

@@ -1,0 +1,86 @@
+//! `bert evaluate --task`: the metrics of a file of predictions, without a model.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bert_heads::datasets::{BadRows, Part, QuestionFormat, read_questions};
+use bert_heads::finetune::Task;
+use bert_heads::metrics::Scores;
+use bert_heads::scoring::{AnswerFiles, score_answer_file, score_tag_file, score_text_file};
+use clap::ValueEnum;
+
+use crate::data::DataArgs;
+
+/// What a file of predictions is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScoreTask {
+    Classify,
+    Pair,
+    MultiLabel,
+    Regress,
+    Tokens,
+    Qa,
+}
+
+/// The options that belong to files of predictions alone.
+#[derive(clap::Args)]
+pub(crate) struct ScoreArgs {
+    /// Score the file of --predictions, without a model: JSON lines as `bert predict` writes them or
+    /// a line per example; for tokens JSON lines or columns; for qa SQuAD's JSON of answers by id
+    #[arg(long, value_enum, conflicts_with = "model", requires = "predictions")]
+    task: Option<ScoreTask>,
+    /// JSON of numbers by id, how sure the model is that a question has no answer (for --task qa)
+    #[arg(long, value_name = "FILE", requires = "task")]
+    na_probs: Option<PathBuf>,
+    /// Above which of --na-probs there is taken to be no answer
+    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "na_probs")]
+    na_prob_thresh: f64,
+}
+
+impl ScoreArgs {
+    pub(crate) fn task(&self) -> Option<ScoreTask> {
+        self.task
+    }
+
+    /// The metrics of the predictions in the file `predictions` for the examples in `data`.
+    pub(crate) fn score(
+        &self,
+        task: ScoreTask,
+        format: &DataArgs,
+        data: &Path,
+        part: Part,
+        predictions: Option<&Path>,
+    ) -> Result<Scores> {
+        let predictions = predictions.context("--predictions FILE is needed")?;
+        let task = match task {
+            ScoreTask::Qa => {
+                let format = QuestionFormat::of(data);
+                let (questions, _) = read_questions(data, &format, BadRows::Fail)?.read_all()?;
+                let files = AnswerFiles {
+                    answers: predictions.to_owned(),
+                    no_answer: self.na_probs.clone(),
+                    no_answer_threshold: self.na_prob_thresh,
+                };
+                return Ok(score_answer_file(&questions, &files)?);
+            }
+            ScoreTask::Classify | ScoreTask::Pair => Task::Classify,
+            ScoreTask::MultiLabel => Task::MultiLabel,
+            ScoreTask::Regress => Task::Regress,
+            ScoreTask::Tokens => Task::Tokens,
+        };
+        let labels = format.labels()?;
+        if task == Task::Tokens {
+            let data = format.tokens(data, part, labels.as_ref())?;
+            return Ok(score_tag_file(&data, labels.as_ref(), predictions)?);
+        }
+        let data = format.texts(data, part, task, labels.as_ref())?;
+        let glue = format.glue()?;
+        Ok(score_text_file(
+            task,
+            &data,
+            labels.as_ref(),
+            glue,
+            predictions,
+        )?)
+    }
+}
