@@ -9,7 +9,8 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Recipe, Schedule, TrainerOptions};
 use bert_heads::datasets::{Part, discover_labels};
 use bert_heads::finetune::{
-    Dataset, FineTuning, LayerRules, Settings, Task, TrainingData, UpdatesOptions, best_metric,
+    CrfSettings, Dataset, FineTuning, LayerRules, Settings, Task, TrainingData, UpdatesOptions,
+    best_metric,
 };
 use bert_heads::labels::Labels;
 use bert_heads::predict::QuestionSettings;
@@ -102,6 +103,18 @@ pub(crate) struct Args {
     /// Weights of the labels in the loss, in the order of --labels
     #[arg(long, value_name = "X", value_delimiter = ',')]
     class_weights: Option<Vec<f32>>,
+    /// Choose the tags of a sentence together by a conditional random field over its words (for
+    /// --task tokens)
+    #[arg(long)]
+    crf: bool,
+    /// Factor on the learning rate of the conditional random field
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = CrfSettings::default().learning_rate_scale,
+        requires = "crf"
+    )]
+    crf_lr_scale: f64,
     /// Begin with random weights in place of the encoder's, for comparison
     #[arg(long)]
     from_scratch: bool,
@@ -364,6 +377,9 @@ impl Args {
                 frozen_layers: self.freeze_layers,
                 decay: self.layer_decay,
             },
+            crf: self.crf.then_some(CrfSettings {
+                learning_rate_scale: self.crf_lr_scale,
+            }),
             batch_size: self.batch_size,
             accumulate: self.accumulate,
             bucket: self.bucket,

@@ -10,10 +10,12 @@ use bert_core::model::BertModel;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Int, Tensor};
+use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::crf::{CRF_TENSORS, Crf};
+use crate::error::{Error, Result};
 use crate::head::TaskHead;
-use crate::labels::Labels;
+use crate::labels::{Labels, refuse, stated};
 use crate::losses::{self, Loss};
 
 const HEAD: TaskHead = TaskHead {
@@ -30,7 +32,13 @@ pub struct BertForTokenClassification {
     dropout: Dropout,
     /// One output per label.
     pub classifier: Linear,
+    /// Scores of sequences of labels, where it was trained with them; transformers' class does not
+    /// know it and leaves it out, with a warning.
+    pub crf: Option<Crf>,
 }
+
+/// The field of `config.json` that says whether there is a [`Crf`].
+const CRF_FIELD: &str = "crf";
 
 impl BertForTokenClassification {
     /// A model with fresh weights and `num_labels` outputs, at least one.
@@ -49,22 +57,39 @@ impl BertForTokenClassification {
             bert,
             dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
             classifier: init.linear(config.hidden_size, num_labels),
+            crf: None,
         }
     }
 
+    /// The same with a fresh [`Crf`] over the words.
+    #[must_use]
+    pub fn with_crf(mut self, init: &BertInit) -> Self {
+        let [_, labels] = self.classifier.weight.lazy_shape().dims();
+        self.crf = Some(Crf::new(labels, init));
+        self
+    }
+
     /// Loads encoder and classifier on `device`, strictly; [`Labels::of`] the configuration names
-    /// its outputs.
+    /// its outputs, and its field `crf` says whether there is a [`Crf`].
     ///
     /// # Errors
     ///
     /// [`NoHead`](crate::Error::NoHead) if the checkpoint was saved without a classifier,
     /// [`WrongHead`](crate::Error::WrongHead) if its classifier is one of texts or choices, those of
-    /// [`Labels::of`], and those of [`Checkpoint::load_into`].
+    /// [`Labels::of`], those of [`Checkpoint::load_into`], and [`Core`](Error::Core) naming `crf` when
+    /// it is neither true nor false.
     pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let config = checkpoint.config();
         let num_labels = Labels::of(config)?.count();
-        let fresh = Self::new(config, num_labels, &BertInit::new(config, 0, device));
-        HEAD.load(checkpoint, fresh)
+        let init = BertInit::new(config, 0, device);
+        let fresh = Self::new(config, num_labels, &init);
+        HEAD.load(
+            checkpoint,
+            match has_crf(checkpoint)? {
+                true => fresh.with_crf(&init),
+                false => fresh,
+            },
+        )
     }
 
     /// A model for fine-tuning: the encoder of any checkpoint and a fresh classifier, on the device
@@ -86,8 +111,8 @@ impl BertForTokenClassification {
         Ok((model, report))
     }
 
-    /// Writes a directory that transformers' class loads without missing or unexpected keys;
-    /// labels in `config` give way to `labels`.
+    /// Writes a directory that transformers' class loads without missing or unexpected keys, those
+    /// of a [`Crf`] excepted; labels in `config` give way to `labels`.
     ///
     /// # Errors
     ///
@@ -97,6 +122,11 @@ impl BertForTokenClassification {
         labels.check_outputs(&self.classifier)?;
         let mut config = config.clone();
         labels.write_into(&mut config);
+        // One of an earlier task may be in the configuration.
+        config.extra.shift_remove(CRF_FIELD);
+        if self.crf.is_some() {
+            config.extra.insert(CRF_FIELD.to_owned(), json!(true));
+        }
         HEAD.save(dir, self, &config)
     }
 
@@ -109,6 +139,31 @@ impl BertForTokenClassification {
     pub fn forward(&self, input: BertInput) -> Tensor<3> {
         let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
         self.classifier.forward(self.dropout.forward(sequence))
+    }
+}
+
+/// Whether a checkpoint has a [`Crf`]: its configuration says so, and the loader that it is there.
+fn has_crf(checkpoint: &Checkpoint) -> Result<bool> {
+    let stated = match stated(checkpoint.config(), CRF_FIELD) {
+        None => false,
+        Some(Value::Bool(stated)) => *stated,
+        Some(other) => {
+            return refuse(CRF_FIELD, format!("is {other}, but must be true or false"));
+        }
+    };
+    if !stated {
+        return Ok(false);
+    }
+    let missing = CRF_TENSORS
+        .into_iter()
+        .filter(|name| !checkpoint.contains(name));
+    match missing.collect::<Vec<_>>() {
+        missing if missing.is_empty() => Ok(true),
+        missing => Err(Error::NoHead {
+            dir: checkpoint.dir().to_owned(),
+            class: HEAD.class,
+            missing,
+        }),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn ignorable(canonical: &str) -> Option<&'static str> {
     {
         return Some("tied to another parameter");
     }
-    let head = ["cls.", "classifier.", "qa_outputs."]
+    let head = ["cls.", "classifier.", "qa_outputs.", "crf."]
         .iter()
         .any(|prefix| canonical.starts_with(prefix));
     if head {

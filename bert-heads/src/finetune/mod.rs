@@ -21,5 +21,5 @@ pub use dataset::{Dataset, Task, text_rows, token_rows};
 pub use rows::{choice_rows, question_rows};
 pub use rules::LayerRules;
 pub use run::{FineTuning, Summary, TrainingData};
-pub use settings::{Settings, best_metric, metric_names};
+pub use settings::{CrfSettings, Settings, best_metric, metric_names};
 pub use updates::{Cursor, Updates, UpdatesOptions};

@@ -45,6 +45,11 @@ pub(super) trait TaskModel: TrainableModel<Data = LabelledBatch> + RowModel {
     ) -> Result<()>;
 
     fn bert_mut(&mut self) -> &mut BertModel;
+
+    /// The same with a fresh [`Crf`](crate::crf::Crf), where the model's task has a use for one.
+    fn with_crf(self, _init: &BertInit) -> Self {
+        self
+    }
 }
 
 /// Places in the sums that a pass leaves behind.
@@ -59,6 +64,13 @@ fn loss(model: &impl RowModel, batch: &LabelledBatch) -> (Tensor<1>, Sums) {
     let device = model.device();
     let logits = model.row_logits(batch.input(&device)); // [rows, seq or 1, outputs]
     let [rows, positions, outputs] = logits.dims();
+    if let (BatchTargets::Tokens(classes), Some(crf)) = (&batch.targets, model.crf()) {
+        let loss = crf.loss(logits, classes) / batch.weight;
+        // The highest logits are not what is predicted: there is no accuracy to report.
+        let nothing = || Tensor::zeros([1], (&device, DType::F32));
+        let sums = Sums::new(vec![loss.clone(), nothing(), nothing()]);
+        return (loss, sums);
+    }
     let flat = || logits.clone().reshape([rows * positions, outputs]);
     let scalar = |value: f64| Tensor::<1>::from_data([value as f32], (&device, DType::F32));
     let floats = |values: &[f32], shape| {
@@ -169,6 +181,7 @@ macro_rules! trainable {
         $model:ty,
         outputs: ($($outputs:ident)?),
         |$self:ident, $dir:ident, $config:ident, $labels:ident, $problem_type:ident| $save:expr
+        $(; $($more:tt)*)?
     ) => {
         impl TaskModel for $model {
             fn fresh(config: &BertConfig, _outputs: usize, init: &BertInit) -> Self {
@@ -202,6 +215,8 @@ macro_rules! trainable {
             fn bert_mut(&mut self) -> &mut BertModel {
                 &mut self.bert
             }
+
+            $($($more)*)?
         }
 
         impl TrainStep for $model {
@@ -243,7 +258,10 @@ trainable!(
 trainable!(
     BertForTokenClassification,
     outputs: (outputs),
-    |self, dir, config, labels, _problem_type| self.save(dir, config, labels)
+    |self, dir, config, labels, _problem_type| self.save(dir, config, labels);
+    fn with_crf(self, init: &BertInit) -> Self {
+        Self::with_crf(self, init)
+    }
 );
 trainable!(
     BertForQuestionAnswering,

@@ -23,6 +23,7 @@ use super::objective::TaskModel;
 use super::rows::{choice_rows, question_rows};
 use super::settings::{Settings, metric_names, smaller_is_better};
 use super::updates::{Cursor, Updates};
+use crate::crf::Crf;
 use crate::datasets::{ChoiceExample, QuestionExample, TextExample, TokenExample};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
@@ -214,7 +215,8 @@ impl FineTuning<'_> {
                 let mut evaluate = move |model: &BertForTokenClassification| {
                     let logits = word_logits(model, &maker, &made)?;
                     let gold: Vec<&[String]> = gold.iter().map(Vec::as_slice).collect();
-                    score_tokens(&names, &gold, &logits)
+                    let chain = model.crf.as_ref().map(Crf::chain).transpose()?;
+                    score_tokens(&names, chain.as_ref(), &gold, &logits)
                 };
                 self.train(&labels, rows, Some(&mut evaluate))
             }
@@ -348,6 +350,10 @@ impl FineTuning<'_> {
                         model
                     }
                 };
+                let model = match settings.crf {
+                    Some(_) => model.with_crf(&init),
+                    None => model,
+                };
                 let optimizer = Optimizer::new(settings.optimizer);
                 let kept = serde_json::json!(settings);
                 let state =
@@ -355,9 +361,12 @@ impl FineTuning<'_> {
                 (model, optimizer, state)
             }
         };
-        let (layers, rules) = (config.num_hidden_layers, settings.layers);
+        let (layers, rules, crf) = (config.num_hidden_layers, settings.layers, settings.crf);
         rules.freeze(model.bert_mut());
-        let optimizer = optimizer.with_rules(move |name| rules.rule(name, layers));
+        let optimizer = optimizer.with_rules(move |name| match crf {
+            Some(crf) if name.starts_with("crf.") => crf.rule(),
+            _ => rules.rule(name, layers),
+        });
 
         let cursor: Cursor = state.cursor_as(&self.output)?;
         let class_weights = settings.class_weights.as_deref().map(Arc::from);

@@ -2,7 +2,7 @@
 
 use bert_core::config::BertConfig;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{OptimizerConfig, Recipe, Schedule};
+use bert_core::training::{OptimizerConfig, ParameterRule, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Task;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// What is held fast, and how learning rates fall towards the input.
     pub layers: LayerRules,
+    /// Choose the labels of a sentence together, for [`Task::Tokens`].
+    pub crf: Option<CrfSettings>,
     /// Rows of a micro-batch.
     pub batch_size: usize,
     /// Micro-batches of an update.
@@ -53,6 +55,32 @@ pub struct Settings {
     /// For questions: windows, and how answers are chosen from them; `max_length` above counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub questions: Option<QuestionSettings>,
+}
+
+/// How a [`Crf`](crate::crf::Crf) is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CrfSettings {
+    /// The factor on its learning rate. It begins with nothing and has few parameters, for which the
+    /// rates of an encoder are too small.
+    pub learning_rate_scale: f64,
+}
+
+impl Default for CrfSettings {
+    fn default() -> Self {
+        Self {
+            learning_rate_scale: 100.0,
+        }
+    }
+}
+
+impl CrfSettings {
+    /// Its scores are not pulled towards 0, as biases are not.
+    pub(super) fn rule(self) -> ParameterRule {
+        ParameterRule {
+            decays: false,
+            learning_rate_scale: self.learning_rate_scale,
+        }
+    }
 }
 
 impl Settings {
@@ -93,6 +121,16 @@ impl Settings {
         {
             let count = labels.count().to_string();
             return refuse("labels:", count, "those of the task, which has its own");
+        }
+        if let Some(crf) = self.crf {
+            if self.task != Task::Tokens || self.class_weights.is_some() {
+                let value = format!("for {}", self.task);
+                return refuse("crf", value, "the task tokens, and no class weights");
+            }
+            let scale = crf.learning_rate_scale;
+            if !(scale.is_finite() && scale > 0.0) {
+                return refuse("crf learning rate scale", scale.to_string(), "above 0");
+            }
         }
         let Some(weights) = &self.class_weights else {
             return Ok(labels);
@@ -174,7 +212,7 @@ pub(super) fn smaller_is_better(name: &str) -> bool {
 
 fn of_nothing(task: Task, labels: &Labels, glue: Option<GlueTask>) -> Result<Scores> {
     match task {
-        Task::Tokens => score_tokens(labels, &[], &[]),
+        Task::Tokens => score_tokens(labels, None, &[], &[]),
         // The names that both versions of SQuAD have.
         Task::Qa => Ok(Scores::new("f1")
             .with_value("f1", None)

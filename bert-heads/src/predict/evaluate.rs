@@ -2,7 +2,8 @@
 
 use super::classify::{TextClassifier, TextPrediction, argmax};
 use super::rows::WordRows;
-use super::tag::{TokenTagger, WordTag, are_tags, tag_or_outside, word_logits};
+use super::tag::{TokenTagger, WordTag, are_tags, decode, tag_or_outside, with_token, word_logits};
+use crate::crf::CrfChain;
 use crate::datasets::{RowFault, TextExample, TokenExample};
 use crate::error::Result;
 use crate::finetune::{Dataset, RowTarget, Task};
@@ -46,7 +47,7 @@ impl TokenTagger {
         let words = data.examples.iter().map(|example| example.words.as_slice());
         let made: WordRows = self.row_maker().words(words)?;
         let logits = word_logits(self.model(), self.row_maker(), &made)?;
-        let scores = score_tokens(self.labels(), &gold, &logits)?;
+        let scores = score_tokens(self.labels(), self.chain(), &gold, &logits)?;
         Ok((scores, self.tags_of(logits)))
     }
 }
@@ -173,24 +174,39 @@ pub(crate) fn text_metrics(
     })
 }
 
-/// The metrics of word labels and `loss`, the mean over the words that have a token.
+/// The metrics of word labels and `loss`, the mean over the words that have a token; `chain` chooses
+/// the labels of a sentence together.
 pub(crate) fn score_tokens(
     labels: &Labels,
+    chain: Option<&CrfChain>,
     gold: &[&[String]],
     logits: &[Vec<Option<Vec<f32>>>],
 ) -> Result<Scores> {
-    let words = gold
-        .iter()
-        .zip(logits)
-        .flat_map(|(tags, logits)| tags.iter().zip(logits))
-        .filter_map(|(tag, logits)| Some((labels.id(tag)?, logits.as_deref()?)));
-    let loss = mean(words.map(|(class, logits)| cross_entropy(class, logits)));
+    let sentences = || gold.iter().zip(logits);
+    let classes = |(tags, logits): (&&[String], &Vec<Option<Vec<f32>>>)| -> Vec<usize> {
+        let words = tags.iter().zip(logits);
+        let words = words.filter(|(_, logits)| logits.is_some());
+        words.filter_map(|(tag, _)| labels.id(tag)).collect()
+    };
+    let loss = match chain {
+        Some(chain) => {
+            let losses = sentences().map(|sentence| {
+                chain.negative_log_likelihood(&with_token(sentence.1), &classes(sentence))
+            });
+            let words: usize = sentences().map(|sentence| classes(sentence).len()).sum();
+            losses.sum::<f64>() / words.max(1) as f64
+        }
+        None => mean(sentences().flat_map(|sentence| {
+            let words = classes(sentence).into_iter().zip(with_token(sentence.1));
+            words.map(|(class, logits)| cross_entropy(class, logits))
+        })),
+    };
     let predicted: Vec<Vec<&str>> = logits
         .iter()
         .map(|sentence| {
-            let words = sentence.iter();
+            let words = decode(chain, sentence).into_iter();
             words
-                .map(|logits| tag_or_outside(labels, logits.as_deref()))
+                .map(|found| tag_or_outside(labels, found.map(|(tag, _)| tag)))
                 .collect()
         })
         .collect();
@@ -298,7 +314,7 @@ mod tests {
         let labels = Labels::new(["O", "B-A"]).unwrap();
         let tags = ["B-A", "O", "B-A"].map(String::from);
         let logits = vec![Some(vec![0.0, 1.0]), None, None];
-        let scores = score_tokens(&labels, &[&tags], &[logits]).unwrap();
+        let scores = score_tokens(&labels, None, &[&tags], &[logits]).unwrap();
         assert_eq!(
             (scores.get("precision"), scores.get("recall")),
             (Some(1.0), Some(0.5))
@@ -306,7 +322,7 @@ mod tests {
         let labels = Labels::new(["NN", "VB"]).unwrap();
         let tags = ["VB", "NN"].map(String::from);
         let logits = vec![Some(vec![0.0, 1.0]), None];
-        let scores = score_tokens(&labels, &[&tags], &[logits]).unwrap();
+        let scores = score_tokens(&labels, None, &[&tags], &[logits]).unwrap();
         assert_eq!(scores.get("accuracy"), Some(1.0));
     }
 }

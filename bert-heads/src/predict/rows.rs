@@ -8,6 +8,7 @@ use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use burn::tensor::{Device, FloatDType, Tensor};
 
 use super::PredictOptions;
+use crate::crf::Crf;
 use crate::error::{Error, Result};
 
 /// The tokens of a row, special tokens included, without padding.
@@ -261,6 +262,11 @@ pub(crate) trait RowModel {
 
     /// Where the model is.
     fn device(&self) -> Device;
+
+    /// What chooses the labels of a sequence together, where the model has it.
+    fn crf(&self) -> Option<&Crf> {
+        None
+    }
 }
 
 /// Runs `rows` in batches of similar length and hands each one's logits to `take`, in no particular

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::PredictOptions;
 use super::classify::{argmax, softmax};
 use super::rows::{RowMaker, RowModel, WordRows, run_rows};
+use crate::crf::{Crf, CrfChain};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{TagReading, entities};
@@ -19,6 +20,8 @@ use crate::token_classification::BertForTokenClassification;
 /// A fine-tuned token classifier with all that it takes to ask it.
 pub struct TokenTagger {
     model: BertForTokenClassification,
+    /// Chooses the labels of a sentence together.
+    chain: Option<CrfChain>,
     rows: RowMaker,
     labels: Labels,
     /// Whether every label is a tag of a scheme, so that entities can be read off.
@@ -28,9 +31,9 @@ pub struct TokenTagger {
 /// The tag of a word.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WordTag {
-    /// The likeliest label; for a word without a token `O`, or the first label where there is none.
+    /// The likeliest label, or with a [`Crf`] that of the likeliest sequence; for a word without a token `O`, or the first label where there is none.
     pub label: String,
-    /// Its probability; 0 for a word without a token.
+    /// Its probability, with a [`Crf`] over all sequences; 0 for a word without a token.
     pub score: f32,
 }
 
@@ -91,11 +94,13 @@ impl TokenTagger {
         let checkpoint = Checkpoint::open(&dir)?;
         let config = checkpoint.config();
         let labels = Labels::of(config)?;
+        let model = BertForTokenClassification::from_checkpoint(&checkpoint, device)?;
         Ok(Self {
+            chain: model.crf.as_ref().map(Crf::chain).transpose()?,
             tags: are_tags(&labels),
             labels,
             rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?,
-            model: BertForTokenClassification::from_checkpoint(&checkpoint, device)?,
+            model,
         })
     }
 
@@ -168,6 +173,10 @@ impl TokenTagger {
         &self.rows
     }
 
+    pub(super) fn chain(&self) -> Option<&CrfChain> {
+        self.chain.as_ref()
+    }
+
     pub(super) fn model(&self) -> &BertForTokenClassification {
         &self.model
     }
@@ -177,13 +186,16 @@ impl TokenTagger {
     }
 
     pub(super) fn tags_of(&self, logits: Vec<Vec<Option<Vec<f32>>>>) -> Vec<Vec<WordTag>> {
-        let tag = |logits: Option<Vec<f32>>| WordTag {
-            label: tag_or_outside(&self.labels, logits.as_deref()).to_owned(),
-            score: logits.map_or(0.0, |logits| softmax(&logits)[argmax(&logits)]),
+        let tag = |found: Option<(usize, f32)>| WordTag {
+            label: tag_or_outside(&self.labels, found.map(|(tag, _)| tag)).to_owned(),
+            score: found.map_or(0.0, |(_, probability)| probability),
         };
         logits
-            .into_iter()
-            .map(|sentence| sentence.into_iter().map(tag).collect())
+            .iter()
+            .map(|sentence| {
+                let found = decode(self.chain.as_ref(), sentence);
+                found.into_iter().map(tag).collect()
+            })
             .collect()
     }
 
@@ -273,12 +285,42 @@ pub(crate) fn are_tags(labels: &Labels) -> bool {
     entities(labels.names(), TagReading::Lenient).is_ok()
 }
 
-/// The likeliest label; `O` for a word without a token, or the first label where there is none.
-pub(crate) fn tag_or_outside<'a>(labels: &'a Labels, logits: Option<&[f32]>) -> &'a str {
-    let id = match logits {
-        Some(logits) => argmax(logits),
-        None => labels.id("O").unwrap_or(0),
+/// The label and probability of each word of a sentence: the likeliest one or, with a chain, that of
+/// the likeliest sequence. `None` for a word without a token, over which a chain passes.
+pub(crate) fn decode(
+    chain: Option<&CrfChain>,
+    sentence: &[Option<Vec<f32>>],
+) -> Vec<Option<(usize, f32)>> {
+    let Some(chain) = chain else {
+        let best = |logits: &Vec<f32>| {
+            let best = argmax(logits);
+            (best, softmax(logits)[best])
+        };
+        return sentence
+            .iter()
+            .map(|word| word.as_ref().map(best))
+            .collect();
     };
+    let words = with_token(sentence);
+    let mut found = chain.best(&words).into_iter().zip(chain.marginals(&words));
+    sentence
+        .iter()
+        .map(|word| {
+            word.as_ref()?;
+            let (tag, probabilities) = found.next()?;
+            Some((tag, probabilities[tag] as f32))
+        })
+        .collect()
+}
+
+/// The logits of the words that have a token.
+pub(crate) fn with_token(sentence: &[Option<Vec<f32>>]) -> Vec<&[f32]> {
+    sentence.iter().flatten().map(Vec::as_slice).collect()
+}
+
+/// The name of a label; `O` for a word without a token, or the first label where there is none.
+pub(crate) fn tag_or_outside(labels: &Labels, tag: Option<usize>) -> &str {
+    let id = tag.unwrap_or_else(|| labels.id("O").unwrap_or(0));
     labels.name(id).unwrap_or_default()
 }
 
@@ -289,6 +331,10 @@ impl RowModel for BertForTokenClassification {
 
     fn device(&self) -> Device {
         self.classifier.weight.val().device()
+    }
+
+    fn crf(&self) -> Option<&Crf> {
+        self.crf.as_ref()
     }
 }
 
@@ -334,9 +380,27 @@ mod tests {
         assert!(!are_tags(&labels(&["NN", "VB"])));
         assert_eq!(tag_or_outside(&labels(&["B-A", "O"]), None), "O");
         assert_eq!(tag_or_outside(&labels(&["NN", "VB"]), None), "NN");
-        assert_eq!(
-            tag_or_outside(&labels(&["NN", "VB"]), Some(&[0.0, 1.0])),
-            "VB"
+        assert_eq!(tag_or_outside(&labels(&["NN", "VB"]), Some(1)), "VB");
+    }
+
+    #[test]
+    fn a_chain_passes_over_words_without_a_token() {
+        // After tag 1 only tag 1 may come.
+        let chain = CrfChain::new(vec![0.0, 0.0, -9.0, 9.0], vec![0.0; 2], vec![0.0; 2]);
+        let sentence = [Some(vec![0.0, 1.0]), None, Some(vec![1.0, 0.0])];
+        let alone: Vec<_> = decode(None, &sentence)
+            .into_iter()
+            .map(|w| w.map(|w| w.0))
+            .collect();
+        assert_eq!(alone, [Some(1), None, Some(0)]);
+        let together = decode(Some(&chain), &sentence);
+        let tags: Vec<_> = together.iter().map(|w| w.map(|w| w.0)).collect();
+        assert_eq!(tags, [Some(1), None, Some(1)]);
+        assert!(
+            together
+                .iter()
+                .flatten()
+                .all(|(_, probability)| *probability > 0.99)
         );
     }
 }

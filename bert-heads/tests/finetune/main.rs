@@ -12,7 +12,8 @@ use bert_core::tokenizer::{BertTokenizer, TextInput};
 use bert_core::training::{Event, Observer, Recipe, RunInfo, Split, StopFlag, TrainerOptions};
 use bert_heads::datasets::{Target, TextExample, TokenExample};
 use bert_heads::finetune::{
-    Dataset, FineTuning, LayerRules, Settings, Summary, Task, TrainingData, best_metric,
+    CrfSettings, Dataset, FineTuning, LayerRules, Settings, Summary, Task, TrainingData,
+    best_metric,
 };
 use bert_heads::labels::Labels;
 use bert_heads::predict::{Answer, PredictOptions, TextClassifier, TokenTagger};
@@ -159,6 +160,7 @@ impl Trial {
                 optimizer: recipe.optimizer(),
                 schedule: recipe.schedule(1e-2, steps / 10, steps),
                 layers: LayerRules::default(),
+                crf: None,
                 batch_size: 4,
                 accumulate: 1,
                 bucket: 3,
@@ -272,7 +274,34 @@ fn words_are_learnt_and_entities_found_in_running_text() {
         train: sentences(),
         validation: Some(sentences()),
     };
-    let trial = Trial::new(Task::Tokens, &["O", "B-LOC", "I-LOC"], data, 80);
+    words_are_learnt(Trial::new(Task::Tokens, &["O", "B-LOC", "I-LOC"], data, 80));
+}
+
+#[test]
+fn sequences_of_tags_are_learnt_together() {
+    let data = TrainingData::Tokens {
+        train: sentences(),
+        validation: Some(sentences()),
+    };
+    for (_, device) in test_devices() {
+        let mut trial = Trial::new(Task::Tokens, &["O", "B-LOC", "I-LOC"], data.clone(), 80);
+        trial.device = device;
+        trial.settings.crf = Some(CrfSettings {
+            learning_rate_scale: 5.0,
+        });
+        let out = words_are_learnt(trial);
+        let weights = fs::read(out.path().join("model.safetensors")).unwrap();
+        let weights = safetensors::SafeTensors::deserialize(&weights).unwrap();
+        let transitions = weights.tensor("crf.transitions").unwrap();
+        assert!(transitions.data().iter().any(|&byte| byte != 0));
+    }
+    let mut trial = Trial::classify(1);
+    trial.settings.crf = Some(CrfSettings::default());
+    let error = trial.run(false).unwrap_err().to_string();
+    assert!(error.contains("the task tokens"), "{error}");
+}
+
+fn words_are_learnt(trial: Trial) -> TempDir {
     let (summary, course) = trial.run(false).unwrap();
     assert!(mean(&course.losses[70..]) < 0.5 * mean(&course.losses[..5]));
     assert_eq!(summary.evaluation["f1"], 1.0, "{:?}", summary.evaluation);
@@ -292,6 +321,7 @@ fn words_are_learnt_and_entities_found_in_running_text() {
     let tags = tagger.tag_words([words.as_slice()]).unwrap();
     let labels: Vec<&str> = tags[0].iter().map(|tag| tag.label.as_str()).collect();
     assert_eq!(labels, ["O", "O", "B-LOC"]);
+    trial.out
 }
 
 #[test]
