@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::data::DataArgs;
 use crate::output::Output;
-use crate::predict::{LongTexts, STDIN, told};
+use crate::predict::{LongTextCount, STDIN, told};
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -27,7 +27,7 @@ pub(crate) fn predict(
     format: &DataArgs,
     file: Option<&Path>,
     output: &mut Output,
-    long: &mut LongTexts,
+    long: &mut LongTextCount,
 ) -> Result<()> {
     let path = file.unwrap_or(Path::new(STDIN));
     let questions = format.offered(path, Part::Test, Targets::Ignored)?;
@@ -58,7 +58,7 @@ pub(crate) fn evaluate(
     lines: Option<&mut Output>,
 ) -> Result<Scores> {
     let (scores, choices) = model.evaluate(data)?;
-    let mut long = LongTexts::default();
+    let mut long = LongTextCount::default();
     for (index, choice) in choices.iter().enumerate() {
         long.count(index, choice.windows, model.max_length());
     }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::{
     BadRows, ChoiceExample, ChoiceFormat, Column, Columns, Examples, Format, Layout, Part, Preset,
-    QuestionExample, QuestionFormat, QuestionLayout, TargetColumn, Targets, TaskKind, TextExample,
-    TextFormat, TokenExample, TokenFormat, read_choices, read_questions, read_texts, read_tokens,
+    QuestionExample, QuestionFormat, QuestionLayout, Rewriting, TargetColumn, Targets, TaskKind,
+    TextExample, TextFormat, TokenExample, TokenFormat, read_choices, read_questions,
+    read_rewritable, read_texts, read_tokens,
 };
 use bert_heads::finetune::{Dataset, Task};
 use bert_heads::labels::Labels;
@@ -142,6 +143,18 @@ impl DataArgs {
         Ok(read_texts(path, format, self.bad_rows())?)
     }
 
+    /// Rows of any columns around the texts.
+    pub(crate) fn rewritable(&self, path: &Path, format: &TextFormat) -> Result<Rewriting> {
+        Ok(read_rewritable(path, format, self.bad_rows())?)
+    }
+
+    /// Sentences of words one after the other, tags left aside.
+    pub(crate) fn words(&self, path: &Path) -> Result<Examples<TokenExample>> {
+        let format = self.token_format(path, Part::Test)?;
+        let format = format.with_targets(Targets::Ignored);
+        Ok(read_tokens(path, &format, self.bad_rows())?)
+    }
+
     /// Words with their tags.
     pub(crate) fn tokens(
         &self,
@@ -149,7 +162,20 @@ impl DataArgs {
         part: Part,
         labels: Option<&Labels>,
     ) -> Result<Dataset<TokenExample>> {
-        let mut format = match self.preset()? {
+        let mut format = self.token_format(path, part)?;
+        format = format.with_targets(Targets::Required);
+        if let Some(scheme) = self.scheme {
+            format = format.with_scheme(scheme);
+        }
+        if let Some(labels) = labels {
+            format = format.with_labels(labels.clone());
+        }
+        self.read(path, read_tokens(path, &format, self.bad_rows())?)
+    }
+
+    /// How a file of words is to be read.
+    fn token_format(&self, path: &Path, part: Part) -> Result<TokenFormat> {
+        Ok(match self.preset()? {
             Some(preset) => match preset.format(part) {
                 Format::Tokens(format) => format,
                 _ => bail!("{} is not about tagged words", preset.name()),
@@ -164,15 +190,7 @@ impl DataArgs {
                     }
                 }
             }
-        };
-        format = format.with_targets(Targets::Required);
-        if let Some(scheme) = self.scheme {
-            format = format.with_scheme(scheme);
-        }
-        if let Some(labels) = labels {
-            format = format.with_labels(labels.clone());
-        }
-        self.read(path, read_tokens(path, &format, self.bad_rows())?)
+        })
     }
 
     /// The questions of a file one after the other.

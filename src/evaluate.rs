@@ -14,14 +14,16 @@ use serde_json::{Map, Value};
 use crate::choices;
 use crate::data::{DataArgs, preset_files};
 use crate::output::{Output, note};
-use crate::predict::{LongTexts, ModelArgs, Predictor};
+use crate::predict::{LongTextCount, ModelArgs, ModelName, Predictor};
 use crate::questions;
 use crate::score::ScoreArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    model: Option<ModelArgs>,
+    name: Option<ModelName>,
+    #[command(flatten)]
+    model: ModelArgs,
     #[command(flatten)]
     score: ScoreArgs,
     /// Labelled examples, or the directory of the files of --preset
@@ -88,10 +90,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         args.print(&mut output, file, &scores)?;
         return output.finish();
     }
-    let Some(model) = &args.model else {
+    let Some(name) = &args.name else {
         bail!("--model is needed, or --task to score a file of predictions");
     };
-    let predictor = model.open()?;
+    let predictor = args.model.open(name)?;
     let mut predictions = match &args.predictions {
         Some(path) => Some(Output::open(Some(path))?),
         None => None,
@@ -176,7 +178,7 @@ impl Args {
                 };
                 let data = self.format.texts(file, part, task, labels)?;
                 let (scores, found) = model.evaluate(&data, self.format.glue()?)?;
-                let mut long = LongTexts::default();
+                let mut long = LongTextCount::default();
                 for (index, (example, prediction)) in data.examples.iter().zip(&found).enumerate() {
                     long.count(index, prediction.windows, model.max_length());
                     if let Some(output) = &mut predictions {

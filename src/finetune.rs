@@ -7,15 +7,18 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Recipe, Schedule, TrainerOptions};
-use bert_heads::datasets::{Part, discover_labels};
+use bert_heads::datasets::{Part, Target, Targets, TextExample, discover_labels};
 use bert_heads::finetune::{
-    CrfSettings, Dataset, FineTuning, LayerRules, Settings, Task, TrainingData, UpdatesOptions,
-    best_metric,
+    CrfSettings, Dataset, FineTuning, LayerRules, Round, SelfTraining, Settings, Summary, Task,
+    TrainingData, UpdatesOptions, best_metric,
 };
 use bert_heads::labels::Labels;
-use bert_heads::predict::QuestionSettings;
+use bert_heads::predict::{PredictOptions, QuestionSettings, TextClassifier};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::data::{DataArgs, preset_files};
+use crate::input;
 use crate::output::note;
 use crate::questions::QuestionArgs;
 use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
@@ -115,6 +118,16 @@ pub(crate) struct Args {
         requires = "crf"
     )]
     crf_lr_scale: f64,
+    /// Texts without labels: a classifier labels those that it is sure of, and the next one learns
+    /// from them too
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "multi_label"])]
+    unlabelled: Option<PathBuf>,
+    /// From which probability on a label of --unlabelled is taken
+    #[arg(long, value_name = "P", default_value_t = 0.9, requires = "unlabelled")]
+    confidence: f32,
+    /// Rounds with --unlabelled after the first, which learns from labelled texts alone
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "unlabelled")]
+    rounds: usize,
     /// Begin with random weights in place of the encoder's, for comparison
     #[arg(long)]
     from_scratch: bool,
@@ -153,54 +166,23 @@ const USUAL_WINDOW: usize = 384;
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let task = args.task()?;
-    let first_step = training::first_step(&args.out, args.resume)?;
-    let dir = hub::resolve_model(&args.model)?;
-    let checkpoint = Checkpoint::open(&dir)?;
-    let tokenizer = BertTokenizer::from_dir(&dir)?;
-    let (data, labels, data_name) = args.data(task)?;
-    let glue = args.format.glue()?;
-    let settings = args.settings(task, &checkpoint, &labels, data_name)?;
-    let rows = data.train_rows(&settings, &tokenizer, checkpoint.config())?;
-    let per_epoch = updates(&settings).updates_per_epoch(rows);
-    let settings = args.scheduled(settings, per_epoch);
-    let (devices, names) = args.devices.open()?;
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}", args.out.display()))?;
-
-    let (mut observers, stop) = training::begin(&args.out, first_step, &args.follow)?;
-    let steps = settings.schedule.total_steps;
-    note(format_args!(
-        "{} examples, labels {}; {steps} steps; {}",
-        data.train_examples(),
-        shown(&labels),
-        names.join(", ")
-    ));
-    let summary = FineTuning {
-        settings,
-        checkpoint,
-        tokenizer,
-        data,
-        glue,
-        devices,
-        gradient_checkpointing: args.devices.gradient_checkpointing,
-        options: TrainerOptions {
-            title: format!("fine-tuning: {task}"),
-            precision: args.devices.dtype,
-            patience: args.patience,
-            ..args.follow.options_every(per_epoch)
-        },
-        output: args.out.clone(),
-        keep: args.follow.keep(),
-        resume: args.resume,
-        observer: &mut observers,
-        stop,
+    if args.unlabelled.is_some() {
+        return args.train_in_rounds(task);
     }
-    .run()?;
-    let interrupted = (!summary.finished).then_some(Interrupted {
-        step: summary.step,
-        steps,
-    });
+    let first_step = training::first_step(&args.out, args.resume)?;
+    let (data, labels, data_name) = args.data(task)?;
+    let (summary, interrupted) =
+        args.train(task, &labels, data, data_name, &args.out, first_step)?;
     training::conclude(&args.out, &summary, interrupted)
+}
+
+/// What a round learnt from, and how it ended.
+#[derive(Serialize)]
+struct RoundLine<'a> {
+    #[serde(flatten)]
+    round: &'a Round,
+    #[serde(flatten)]
+    summary: Summary,
 }
 
 /// A few labels, for a message.
@@ -225,6 +207,134 @@ fn updates(settings: &Settings) -> UpdatesOptions {
 }
 
 impl Args {
+    /// Trains from the encoder on `data`, into the directory `out`.
+    fn train(
+        &self,
+        task: Task,
+        labels: &Labels,
+        data: TrainingData,
+        data_name: String,
+        out: &Path,
+        first_step: Option<u64>,
+    ) -> Result<(Summary, Option<Interrupted>)> {
+        let dir = hub::resolve_model(&self.model)?;
+        let checkpoint = Checkpoint::open(&dir)?;
+        let tokenizer = BertTokenizer::from_dir(&dir)?;
+        let glue = self.format.glue()?;
+        let settings = self.settings(task, &checkpoint, labels, data_name)?;
+        let rows = data.train_rows(&settings, &tokenizer, checkpoint.config())?;
+        let per_epoch = updates(&settings).updates_per_epoch(rows);
+        let settings = self.scheduled(settings, per_epoch);
+        let (devices, names) = self.devices.open()?;
+        std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+
+        let (mut observers, stop) = training::begin(out, first_step, &self.follow)?;
+        let steps = settings.schedule.total_steps;
+        note(format_args!(
+            "{} examples, labels {}; {steps} steps; {}",
+            data.train_examples(),
+            shown(labels),
+            names.join(", ")
+        ));
+        let summary = FineTuning {
+            settings,
+            checkpoint,
+            tokenizer,
+            data,
+            glue,
+            devices,
+            gradient_checkpointing: self.devices.gradient_checkpointing,
+            options: TrainerOptions {
+                title: format!("fine-tuning: {task}"),
+                precision: self.devices.dtype,
+                patience: self.patience,
+                ..self.follow.options_every(per_epoch)
+            },
+            output: out.to_owned(),
+            keep: self.follow.keep(),
+            resume: self.resume,
+            observer: &mut observers,
+            stop,
+        }
+        .run()?;
+        let interrupted = (!summary.finished).then_some(Interrupted {
+            step: summary.step,
+            steps,
+        });
+        Ok((summary, interrupted))
+    }
+
+    /// Trains with pseudo-labels, each round in a directory of its own.
+    fn train_in_rounds(&self, task: Task) -> Result<()> {
+        let (data, labels, data_name) = self.data(task)?;
+        let (Some(path), TrainingData::Texts { train, validation }) = (&self.unlabelled, data)
+        else {
+            bail!("--unlabelled is for --task classify or pair");
+        };
+        let unlabelled = self.unlabelled(path)?;
+        self.check_pairs(&unlabelled)?;
+        let rounds = SelfTraining {
+            labelled: train,
+            validation,
+            unlabelled,
+            confidence: self.confidence,
+            rounds: self.rounds,
+            output: self.out.clone(),
+        };
+        let train = |round: &Round, out: &Path, data: TrainingData| -> Result<()> {
+            if round.round > 0 {
+                note(format_args!(
+                    "round {}: {} of {} texts are taken with a label: {}",
+                    round.round,
+                    round.taken,
+                    round.unlabelled,
+                    Value::from(round.taken_by_label.clone())
+                ));
+            }
+            let first_step = training::first_step(out, false)?;
+            let name = format!("{data_name}, {} pseudo-labels", round.taken);
+            let (summary, interrupted) = self.train(task, &labels, data, name, out, first_step)?;
+            let line = RoundLine { round, summary };
+            training::conclude(out, &line, interrupted).with_context(|| {
+                format!(
+                    "round {} did not come to its end: rounds begin anew",
+                    round.round
+                )
+            })
+        };
+        rounds.run(train, |dir| {
+            let (devices, _) = self.devices.open()?;
+            let device = devices.first().context("there is no device")?;
+            let options = PredictOptions::default();
+            Ok(TextClassifier::from_dir(dir, &options, device)?)
+        })
+    }
+
+    /// Texts whose labels, if they have any, are left aside.
+    fn unlabelled(&self, path: &Path) -> Result<Dataset<TextExample>> {
+        let format = self
+            .format
+            .text_format(path, Part::Test, Task::Classify, Targets::Ignored)?;
+        let examples = match format {
+            Some(format) => self.format.untold(path, &format)?.read_all()?.0,
+            None => input::lines(Some(path))?
+                .zip(1..)
+                .map(|(text, line)| {
+                    Ok(TextExample {
+                        text: text.map_err(|source| bert_heads::Error::Line { line, source })?,
+                        pair: None,
+                        target: Target::None,
+                        line,
+                    })
+                })
+                .collect::<Result<_>>()?,
+        };
+        Ok(Dataset {
+            path: path.to_owned(),
+            examples,
+        })
+    }
+
     fn task(&self) -> Result<Task> {
         Ok(match (self.task, self.multi_label) {
             (TaskName::Classify | TaskName::Pair, false) => Task::Classify,
@@ -324,7 +434,7 @@ impl Args {
         Ok((TrainingData::Texts { train, validation }, labels, name))
     }
 
-    fn check_pairs(&self, data: &Dataset<bert_heads::datasets::TextExample>) -> Result<()> {
+    fn check_pairs(&self, data: &Dataset<TextExample>) -> Result<()> {
         let single = data.examples.iter().find(|example| example.pair.is_none());
         match single.filter(|_| self.task == TaskName::Pair) {
             None => Ok(()),

@@ -1,6 +1,7 @@
 //! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
 //! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 130 for a run that Ctrl-C stopped.
 
+mod augment;
 mod child;
 mod choices;
 mod compare;
@@ -60,6 +61,8 @@ enum Command {
     Predict(Box<predict::Args>),
     /// Measure a fine-tuned model, or a file of predictions, on labelled data.
     Evaluate(Box<evaluate::Args>),
+    /// Add altered copies to labelled texts, with a masked LM.
+    Augment(Box<augment::Args>),
     /// Show which words a prediction rests on, and where the model attends.
     Explain(explain::Args),
     /// Offer this machine's devices to others, who name them remote:HOST:PORT:N.
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
         Command::Finetune(args) => finetune::run(*args),
         Command::Predict(args) => predict::run(*args),
         Command::Evaluate(args) => evaluate::run(*args),
+        Command::Augment(args) => augment::run(*args),
         Command::Explain(args) => explain::run(args),
         #[cfg(feature = "remote")]
         Command::Serve(args) => serve::run(args),

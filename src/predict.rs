@@ -10,8 +10,8 @@ use bert_heads::datasets::{Examples, Part, Targets};
 use bert_heads::finetune::Task;
 use bert_heads::labels::Labels;
 use bert_heads::predict::{
-    Answer, ChoicePicker, PredictOptions, QuestionAnswerer, TaggedText, TextClassifier,
-    TokenTagger, in_windows,
+    Answer, ChoicePicker, LongTexts, PredictOptions, QuestionAnswerer, TaggedText, TextClassifier,
+    TokenTagger, WordTag, in_windows,
 };
 use serde::Serialize;
 
@@ -25,9 +25,15 @@ use crate::questions::{self, QuestionArgs};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
+    name: ModelName,
+    #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     format: DataArgs,
+    /// The file holds sentences that are parted into words already, for a model of words: JSON lines
+    /// with `tokens`, or a word per line
+    #[arg(long)]
+    words: bool,
     /// File to write; it appears when it is complete [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -36,12 +42,17 @@ pub(crate) struct Args {
     file: Option<PathBuf>,
 }
 
-/// A fine-tuned model and how it is run.
+/// A fine-tuned model.
 #[derive(clap::Args)]
-pub(crate) struct ModelArgs {
+pub(crate) struct ModelName {
     /// Directory or hub id of a fine-tuned model
     #[arg(long)]
     model: String,
+}
+
+/// How a fine-tuned model is run.
+#[derive(clap::Args)]
+pub(crate) struct ModelArgs {
     #[command(flatten)]
     device: DeviceArgs,
     /// Names of the outputs in their order, in place of the model's
@@ -54,6 +65,9 @@ pub(crate) struct ModelArgs {
     /// Tokens that two windows of a long text share at least [default: a quarter of --max-length]
     #[arg(long, value_name = "N")]
     overlap: Option<usize>,
+    /// How the outputs of its windows become one: mean or max, for classifiers of texts
+    #[arg(long, value_name = "HOW", default_value_t)]
+    long_texts: LongTexts,
     /// Most tokens of a batch, padding included
     #[arg(long, value_name = "N", default_value_t = PredictOptions::default().batch_tokens)]
     batch_tokens: usize,
@@ -70,13 +84,14 @@ pub(crate) enum Predictor {
 }
 
 impl ModelArgs {
-    pub(crate) fn open(&self) -> Result<Predictor> {
-        let dir = resolve_model(&self.model)?;
+    pub(crate) fn open(&self, name: &ModelName) -> Result<Predictor> {
+        let dir = resolve_model(&name.model)?;
         let classes = class_of(&dir)?;
         let device = self.device.open()?;
         let options = PredictOptions {
             max_length: self.max_length,
             overlap: self.overlap,
+            long_texts: self.long_texts,
             batch_tokens: self.batch_tokens,
         };
         let labels = match self.labels.as_slice() {
@@ -182,10 +197,22 @@ struct TokensLine {
     found: TaggedText,
 }
 
+/// The tags of a sentence of words, as `bert evaluate --task tokens` reads them.
+#[derive(Serialize)]
+struct WordsLine<'a> {
+    index: usize,
+    line: usize,
+    tokens: &'a [String],
+    tags: Vec<WordTag>,
+}
+
 pub(crate) fn run(args: Args) -> Result<()> {
+    if args.words {
+        return args.tag_words();
+    }
     let mut output = Output::open(args.output.as_deref())?;
-    let predictor = args.model.open()?;
-    let mut long = LongTexts::default();
+    let predictor = args.model.open(&args.name)?;
+    let mut long = LongTextCount::default();
     let bytes = |item: &Item| item.text.len() + item.pair.as_ref().map_or(0, String::len);
     let file = args.file.as_deref().filter(|path| *path != Path::new("-"));
     match &predictor {
@@ -238,6 +265,34 @@ fn input_of(item: &Item) -> TextInput<'_> {
 }
 
 impl Args {
+    /// A tag for each word of sentences that come as words.
+    fn tag_words(&self) -> Result<()> {
+        let path = self.file.as_deref().filter(|path| *path != Path::new("-"));
+        let path = path.unwrap_or(Path::new(STDIN));
+        let sentences = self.format.words(path)?;
+        let mut output = Output::open(self.output.as_deref())?;
+        let Predictor::Tokens(model) = self.model.open(&self.name)? else {
+            bail!("--words is for models that label words; this one labels texts");
+        };
+        in_windows(
+            sentences.map(|sentence| sentence.map_err(anyhow::Error::from)),
+            |sentence| sentence.words.iter().map(String::len).sum(),
+            |sentences| {
+                let words = sentences.iter().map(|sentence| sentence.words.as_slice());
+                Ok(model.tag_words(words)?)
+            },
+            |index, sentence, tags| {
+                output.json(&WordsLine {
+                    index,
+                    line: sentence.line,
+                    tokens: &sentence.words,
+                    tags,
+                })
+            },
+        )?;
+        output.finish()
+    }
+
     /// The texts one after the other.
     fn items(&self) -> Result<Box<dyn Iterator<Item = Result<Item>>>> {
         let file = self.file.as_deref().filter(|path| *path != Path::new("-"));
@@ -293,12 +348,12 @@ pub(crate) fn told<T>(mut rows: Examples<T>) -> impl Iterator<Item = Result<T>> 
 
 /// Texts that took more than one window, told once and counted at the end.
 #[derive(Default)]
-pub(crate) struct LongTexts {
+pub(crate) struct LongTextCount {
     texts: usize,
     windows: usize,
 }
 
-impl LongTexts {
+impl LongTextCount {
     pub(crate) fn count(&mut self, index: usize, windows: usize, max_length: usize) {
         if windows < 2 {
             return;

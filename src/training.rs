@@ -1,6 +1,7 @@
 //! What the commands that train share: devices, following the run, stopping it, the report.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use bert_core::device::{Device, DeviceSpec, Precision};
@@ -145,7 +146,12 @@ pub(crate) fn conclude(
 /// A flag that Ctrl-C sets: the run then stops after the step it is at, with a checkpoint. A second Ctrl-C ends the
 /// process at once. Nothing is written here, where a dashboard may be on the screen; the run itself says that it stops.
 fn stop_on_ctrl_c() -> Result<StopFlag> {
-    let flag = StopFlag::new();
+    // A process has one handler, whose flag all its runs share.
+    static FLAG: OnceLock<StopFlag> = OnceLock::new();
+    if let Some(flag) = FLAG.get() {
+        return Ok(flag.clone());
+    }
+    let flag = FLAG.get_or_init(StopFlag::new).clone();
     let handler = flag.clone();
     ctrlc::set_handler(move || {
         if handler.set() {

@@ -102,18 +102,8 @@ impl FillMask {
     }
 
     fn best(&self, probabilities: &[f32], top_k: usize) -> Vec<Candidate> {
-        let likelier = |a: &usize, b: &usize| {
-            probabilities[*b]
-                .total_cmp(&probabilities[*a])
-                .then(a.cmp(b))
-        };
-        let mut ids: Vec<usize> = (0..probabilities.len()).collect();
-        if top_k < ids.len() {
-            ids.select_nth_unstable_by(top_k, likelier);
-            ids.truncate(top_k);
-        }
-        ids.sort_unstable_by(likelier);
-        ids.into_iter()
+        likeliest(probabilities, (0..probabilities.len()).collect(), top_k)
+            .into_iter()
             .map(|id| Candidate {
                 token_id: id as u32,
                 token: self.tokenizer.token(id as u32).unwrap_or_default(),
@@ -121,4 +111,19 @@ impl FillMask {
             })
             .collect()
     }
+}
+
+/// The `top_k` likeliest of `ids`, from the likeliest down; of equals the lower comes first.
+pub(crate) fn likeliest(probabilities: &[f32], mut ids: Vec<usize>, top_k: usize) -> Vec<usize> {
+    let likelier = |a: &usize, b: &usize| {
+        probabilities[*b]
+            .total_cmp(&probabilities[*a])
+            .then(a.cmp(b))
+    };
+    if top_k < ids.len() {
+        ids.select_nth_unstable_by(top_k, likelier);
+        ids.truncate(top_k);
+    }
+    ids.sort_unstable_by(likelier);
+    ids
 }

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod agreement;
+pub mod augment;
 pub mod crf;
 pub mod datasets;
 mod error;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::fault::{RowFault, shown};
 
 /// The values of a row.
+#[derive(Clone, Debug)]
 pub(super) enum Cells {
     Fields(Vec<String>),
     Object(Map<String, Value>),
@@ -76,6 +77,20 @@ impl Cells {
             _ => None,
         };
         words.ok_or_else(|| wrong_type(&key.name, "a list of words", &value))
+    }
+
+    /// Puts another text into a column that the row has.
+    pub(super) fn set(&mut self, key: &Key, text: &str) {
+        match self {
+            Self::Fields(fields) => {
+                if let Some(field) = fields.get_mut(key.index) {
+                    text.clone_into(field);
+                }
+            }
+            Self::Object(object) => {
+                object.insert(key.name.clone(), text.into());
+            }
+        }
     }
 
     /// The value as it is, neither absent nor null.

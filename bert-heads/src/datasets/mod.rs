@@ -41,6 +41,7 @@ mod lines;
 mod predictions;
 mod preset;
 mod questions;
+mod rewrite;
 mod sample;
 mod table;
 mod tags;
@@ -60,6 +61,7 @@ pub use predictions::{
 };
 pub use preset::{DataFiles, Format, Part, Preset, TaskKind};
 pub use questions::{QuestionFormat, QuestionLayout, read_questions};
+pub use rewrite::{RewritableRow, Rewriting, read_rewritable};
 pub use sample::{TrainValidation, sample, shuffle, split, split_groups};
 pub use tags::to_iob2;
 pub use text::{Targets, TextFormat, read_texts};

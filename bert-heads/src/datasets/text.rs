@@ -111,6 +111,17 @@ pub fn read_texts(
     Ok(Examples::new(path, bad_rows, rows))
 }
 
+/// Where the texts of a file are, targets left aside.
+pub(super) fn text_keys(
+    path: &Path,
+    table: &Table,
+    format: &TextFormat,
+) -> Result<(Key, Option<Key>)> {
+    let format = format.clone().with_targets(Targets::Ignored);
+    let keys = Keys::find(path, table, &format)?;
+    Ok((keys.text, keys.pair))
+}
+
 struct Keys {
     text: Key,
     pair: Option<Key>,

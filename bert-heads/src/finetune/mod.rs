@@ -10,6 +10,7 @@
 mod batch;
 mod dataset;
 mod objective;
+mod pseudo_labels;
 mod rows;
 mod rules;
 mod run;
@@ -18,6 +19,7 @@ mod updates;
 
 pub use batch::{BatchTargets, LabelledBatch, LabelledRow, RowTarget};
 pub use dataset::{Dataset, Task, text_rows, token_rows};
+pub use pseudo_labels::{Round, SelfTraining};
 pub use rows::{choice_rows, question_rows};
 pub use rules::LayerRules;
 pub use run::{FineTuning, Summary, TrainingData};

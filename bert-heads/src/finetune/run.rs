@@ -453,7 +453,7 @@ fn misfit(task: Task) -> Error {
 }
 
 /// Copies the files of a model directory, each as a whole.
-fn copy_files(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     let failed = |error| bert_core::Error::io("read", from, error);
     for entry in std::fs::read_dir(from).map_err(failed)? {
         let path = entry.map_err(failed)?.path();

@@ -26,7 +26,7 @@ pub struct TextClassifier {
 /// The outputs for one text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextPrediction {
-    /// One per label: the mean over the windows of the text.
+    /// One per label; over several windows as [`LongTexts`](super::LongTexts) says.
     pub logits: Vec<f32>,
     /// Windows that the text took; 1 unless it is longer than the model reads.
     pub windows: usize,
@@ -190,7 +190,7 @@ impl RowModel for BertForSequenceClassification {
     }
 }
 
-/// The logits of each text: the mean over its windows.
+/// The logits of each text, those of its windows pooled.
 pub(crate) fn text_logits(
     model: &impl RowModel,
     maker: &RowMaker,
@@ -201,20 +201,14 @@ pub(crate) fn text_logits(
         of_row[row] = values.to_vec();
         Ok(())
     })?;
-    let mean = |(index, rows): (usize, &std::ops::Range<usize>)| {
-        let windows = rows.len() as f32;
-        let mut mean = vec![0.0; of_row[rows.start].len()];
-        for values in &of_row[rows.clone()] {
-            for (sum, value) in mean.iter_mut().zip(values) {
-                *sum += value / windows;
-            }
-        }
-        match mean.iter().all(|value| value.is_finite()) {
-            true => Ok(mean),
+    let pooled = |(index, rows): (usize, &std::ops::Range<usize>)| {
+        let pooled = maker.long_texts().pool(&of_row[rows.clone()]);
+        match pooled.iter().all(|value| value.is_finite()) {
+            true => Ok(pooled),
             false => Err(Error::NotFinite { index }),
         }
     };
-    texts.of_text.iter().enumerate().map(mean).collect()
+    texts.of_text.iter().enumerate().map(pooled).collect()
 }
 
 /// Probabilities of exclusive classes.

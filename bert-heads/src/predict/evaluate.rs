@@ -104,9 +104,7 @@ pub(crate) fn score_texts(
 /// What logits say of a text.
 fn predicted(task: Task, logits: &[f32]) -> RowTarget {
     match task {
-        Task::Classify | Task::Tokens | Task::Qa | Task::Choice => {
-            RowTarget::Class(argmax(logits))
-        }
+        Task::Classify | Task::Tokens | Task::Qa | Task::Choice => RowTarget::Class(argmax(logits)),
         Task::MultiLabel => RowTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
         Task::Regress => RowTarget::Number(logits[0]),
     }

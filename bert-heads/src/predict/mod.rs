@@ -8,12 +8,13 @@
 //! | questions on a context | [`QuestionAnswerer`] | [`FoundAnswer`] |
 //!
 //! A text that is longer than the model reads is read in overlapping [windows](RowMaker), never cut:
-//! the logits of a text are the mean of those of its windows, and a word's are those of the window
+//! the logits of a text are the mean of those of its windows, or the highest ([`LongTexts`]), and a word's are those of the window
 //! in which it has most context.
 
 mod choices;
 mod classify;
 mod evaluate;
+mod long_texts;
 mod questions;
 mod rows;
 mod stream;
@@ -21,6 +22,7 @@ mod tag;
 
 pub use choices::{Choice, ChoicePicker};
 pub use classify::{Answer, TextClassifier, TextPrediction};
+pub use long_texts::LongTexts;
 pub use questions::{
     AnswerCandidate, FoundAnswer, QuestionAnswerer, QuestionMaker, QuestionOptions, QuestionRows,
     QuestionSettings,
@@ -34,7 +36,7 @@ pub(crate) use classify::{argmax, sigmoid, softmax, text_logits};
 pub(crate) use evaluate::{gold_tags, score_texts, score_tokens, tag_metrics, text_metrics};
 pub(crate) use questions::{QuestionEvaluation, best_null_threshold, score_questions};
 pub(crate) use rows::RowModel;
-pub(crate) use tag::word_logits;
+pub(crate) use tag::{TextWord, word_logits, words};
 
 /// How a model is run over texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct PredictOptions {
     /// Tokens that neighbouring windows of a long text share at least; by default a quarter of the
     /// maximal length.
     pub overlap: Option<usize>,
+    /// How the outputs of a long text are made of those of its windows.
+    pub long_texts: LongTexts,
     /// Most tokens of a batch, padding included.
     pub batch_tokens: usize,
 }
@@ -53,6 +57,7 @@ impl Default for PredictOptions {
         Self {
             max_length: None,
             overlap: None,
+            long_texts: LongTexts::default(),
             batch_tokens: crate::sentence_embedding::BATCH_TOKENS,
         }
     }

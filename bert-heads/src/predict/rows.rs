@@ -7,7 +7,7 @@ use bert_core::config::BertConfig;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use super::PredictOptions;
+use super::{LongTexts, PredictOptions};
 use crate::crf::Crf;
 use crate::error::{Error, Result};
 
@@ -58,6 +58,7 @@ pub struct RowMaker {
     tokenizer: BertTokenizer,
     max_length: usize,
     overlap: usize,
+    long_texts: LongTexts,
     batch_tokens: usize,
     batcher: BertBatcher,
 }
@@ -104,6 +105,7 @@ impl RowMaker {
             tokenizer,
             max_length,
             overlap,
+            long_texts: options.long_texts,
             batch_tokens: options.batch_tokens.max(1),
         })
     }
@@ -116,6 +118,11 @@ impl RowMaker {
     /// Most tokens of a row, special tokens included.
     pub fn max_length(&self) -> usize {
         self.max_length
+    }
+
+    /// How the outputs of a long text are made of those of its windows.
+    pub(super) fn long_texts(&self) -> LongTexts {
+        self.long_texts
     }
 
     /// The rows of texts or pairs of texts; of a pair that is too long, the longer text is cut into

@@ -254,15 +254,16 @@ impl std::fmt::Debug for TokenTagger {
 }
 
 /// A word of a running text.
-struct TextWord {
+pub(crate) struct TextWord {
     /// Its first token.
-    token: usize,
+    pub(crate) token: usize,
     /// In characters.
-    start: usize,
-    end: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
-fn words(encoding: &Encoding) -> Vec<TextWord> {
+/// The words of a text without special tokens.
+pub(crate) fn words(encoding: &Encoding) -> Vec<TextWord> {
     let mut words: Vec<TextWord> = Vec::new();
     let mut last = None;
     let tokens = encoding

@@ -1,0 +1,156 @@
+//! Learning from texts without labels: a classifier labels those that it is sure of, and the next one
+//! learns from them too (Lee 2013; self-training).
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::dataset::{Dataset, Task};
+use super::run::{TrainingData, copy_files};
+use crate::datasets::{Target, TextExample};
+use crate::error::{Error, Result};
+use crate::predict::{Answer, TextClassifier};
+
+/// Labelled texts, and those that are to be labelled on the way.
+#[derive(Clone, Debug)]
+pub struct SelfTraining {
+    /// To train on in every round.
+    pub labelled: Dataset<TextExample>,
+    /// To choose by in every round.
+    pub validation: Option<Dataset<TextExample>>,
+    /// Texts whose targets are not looked at.
+    pub unlabelled: Dataset<TextExample>,
+    /// From which probability on a label is taken, above 0 and at most 1.
+    pub confidence: f32,
+    /// Rounds after the first, which learns from labelled texts alone.
+    pub rounds: usize,
+    /// Where the rounds are, each in a directory of its own, and at last the model.
+    pub output: PathBuf,
+}
+
+/// What a round learns from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Round {
+    /// 0 for that with labelled texts alone.
+    pub round: usize,
+    /// Texts with a label of the classifier before.
+    pub taken: usize,
+    /// Of how many.
+    pub unlabelled: usize,
+    /// How many were taken for each label.
+    pub taken_by_label: Map<String, Value>,
+}
+
+impl SelfTraining {
+    /// Trains round by round; the model of the last is then in the output directory.
+    ///
+    /// `train` trains from the encoder on what it is given, into a directory of its own; `open` opens
+    /// what it has left there. A round in which the same texts would be taken with the same labels as
+    /// in the one before ends the training. Every round leaves `pseudo_labels.jsonl`, the lines of the
+    /// texts with label and probability.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for a confidence or number of rounds that makes no sense or a
+    /// classifier with other outputs than exclusive classes, those of `train` and `open`, of the
+    /// classifier and of the disk.
+    pub fn run<E: From<Error>>(
+        &self,
+        mut train: impl FnMut(&Round, &Path, TrainingData) -> Result<(), E>,
+        mut open: impl FnMut(&Path) -> Result<TextClassifier, E>,
+    ) -> Result<(), E> {
+        self.check()?;
+        let mut taken: Vec<TextExample> = Vec::new();
+        let mut last = self.output.clone();
+        for round in 0..=self.rounds {
+            let dir = self.output.join(format!("round-{round}"));
+            let mut by_label = Map::new();
+            if round > 0 {
+                let classifier = open(&last)?;
+                let sure = self.sure(&classifier)?;
+                let now: Vec<TextExample> = sure.iter().map(|(text, _)| text.clone()).collect();
+                if now == taken {
+                    break;
+                }
+                for label in classifier.labels().names() {
+                    let target = Target::Label(label.clone());
+                    let count = now.iter().filter(|text| text.target == target).count();
+                    by_label.insert(label.clone(), count.into());
+                }
+                taken = now;
+                write(&dir, &sure)?;
+            }
+            let mut train_set = self.labelled.clone();
+            train_set.examples.extend(taken.iter().cloned());
+            let told = Round {
+                round,
+                taken: taken.len(),
+                unlabelled: self.unlabelled.examples.len(),
+                taken_by_label: by_label,
+            };
+            let data = TrainingData::Texts {
+                train: train_set,
+                validation: self.validation.clone(),
+            };
+            train(&told, &dir, data)?;
+            last = dir;
+        }
+        Ok(copy_files(&last, &self.output)?)
+    }
+
+    fn check(&self) -> Result<()> {
+        let refuse = |option, value: String, expected| {
+            Err(Error::InvalidOption {
+                option,
+                value,
+                expected,
+            })
+        };
+        if !(self.confidence > 0.0 && self.confidence <= 1.0) {
+            let value = self.confidence.to_string();
+            return refuse("confidence", value, "above 0 and at most 1");
+        }
+        match self.rounds {
+            0 => refuse("rounds", "0".to_owned(), "at least 1"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The texts that the classifier is sure of, with its labels and their probabilities.
+    fn sure(&self, classifier: &TextClassifier) -> Result<Vec<(TextExample, f32)>> {
+        let task = Task::of(classifier.problem_type());
+        if task != Task::Classify {
+            return Err(Error::InvalidOption {
+                option: "pseudo-labels",
+                value: format!("for {task}"),
+                expected: "a classifier with one label of several",
+            });
+        }
+        let predictions = classifier.predict(self.unlabelled.inputs())?;
+        let texts = self.unlabelled.examples.iter().zip(&predictions);
+        Ok(texts
+            .filter_map(|(text, prediction)| match classifier.answer(prediction) {
+                Answer::Label { label, score, .. } if score >= self.confidence => {
+                    let target = Target::Label(label);
+                    let text = text.clone();
+                    Some((TextExample { target, ..text }, score))
+                }
+                _ => None,
+            })
+            .collect())
+    }
+}
+
+/// Notes what was taken.
+fn write(dir: &Path, taken: &[(TextExample, f32)]) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|error| bert_core::Error::io("create", dir, error))?;
+    let mut text = String::new();
+    for (example, score) in taken {
+        let label = example.target.labels().first();
+        let line = json!({"line": example.line, "label": label, "score": score});
+        text.push_str(&format!("{line}\n"));
+    }
+    let path = dir.join("pseudo_labels.jsonl");
+    Ok(bert_core::files::write_atomically(path, text.as_bytes())?)
+}
