@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use bert_core::hub::resolve_model;
 use bert_heads::npy::NpyWriter;
 use bert_heads::sentence_embedding::{
-    BATCH_TOKENS, EmbedderOptions, Pooling, Progress, SentenceEmbedder, SentenceEmbedding, Summary,
+    BATCH_TOKENS, EmbedderOptions, LongInputs, Pooling, Progress, SentenceEmbedder,
+    SentenceEmbedding, Summary,
 };
 use clap::ValueEnum;
 use serde::Serialize;
@@ -40,10 +41,13 @@ pub(crate) struct Args {
     /// Give the vector of every token instead of one per text
     #[arg(long, conflicts_with_all = ["pooling", "normalize"])]
     tokens: bool,
-    /// Most tokens of a text, special tokens included; longer texts are cut and counted [default:
-    /// as the model's files say]
+    /// Most tokens of a text, special tokens included [default: as the model's files say]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
+    /// What becomes of longer texts: cut, which is counted, or mean, of the vectors of their parts,
+    /// each with the weight of its tokens
+    #[arg(long, value_name = "HOW", default_value_t, conflicts_with = "tokens")]
+    long_texts: LongInputs,
     /// Most tokens of a batch, padding included
     #[arg(long, value_name = "N", default_value_t = BATCH_TOKENS)]
     batch_tokens: usize,
@@ -89,6 +93,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         pooling: args.pooling,
         normalize: args.normalize,
         max_length: args.max_length,
+        long_texts: args.long_texts,
         batch_tokens: Some(args.batch_tokens),
     };
     let embedder = SentenceEmbedder::from_dir(dir, &options, &device)?;

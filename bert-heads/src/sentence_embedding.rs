@@ -13,6 +13,7 @@
 //! ```
 
 mod files;
+mod long_texts;
 mod pooling;
 mod stream;
 
@@ -24,13 +25,15 @@ use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::init::BertInit;
 use bert_core::model::{BertModel, BertOutput};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
-use burn::tensor::{Bool, Device, FloatDType, Tensor};
+use burn::tensor::{Bool, DType, Device, FloatDType, Tensor, TensorData};
 
+pub use long_texts::LongInputs;
 pub use pooling::{Pooling, normalize};
 pub use stream::{Progress, Summary};
 
 use crate::error::{Error, Result};
 use files::SentenceTransformersFiles;
+use long_texts::{Window, weighted_means, windows};
 
 /// What to do differently from what the files of a model directory say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,10 +42,12 @@ pub struct EmbedderOptions {
     pub pooling: Option<Pooling>,
     /// Whether vectors get length 1; by default if `modules.json` lists `Normalize`.
     pub normalize: Option<bool>,
-    /// The most tokens of a text, special tokens included; longer texts are cut. By default
+    /// The most tokens of a row, special tokens included. By default
     /// `max_seq_length` of `sentence_bert_config.json`, else the tokenizer's `model_max_length`,
     /// and never more than the model has positions.
     pub max_length: Option<usize>,
+    /// What becomes of longer texts; token vectors are of texts that are cut.
+    pub long_texts: LongInputs,
     /// The most tokens of a batch, padding included; by default [`BATCH_TOKENS`].
     pub batch_tokens: Option<usize>,
 }
@@ -61,6 +66,7 @@ pub struct SentenceEmbedder {
     pooling: Pooling,
     normalize: bool,
     max_length: usize,
+    long_texts: LongInputs,
     batch_tokens: usize,
     dimension: usize,
     do_lower_case: bool,
@@ -123,6 +129,13 @@ impl SentenceEmbedder {
                 .or(tokenizer.model_max_length())
                 .map_or(positions, |length| length.min(positions)),
         };
+        if options.long_texts == LongInputs::Mean && max_length < 3 {
+            return Err(Error::InvalidOption {
+                option: "maximal length",
+                value: max_length.to_string(),
+                expected: "at least 3: [CLS], [SEP] and a token of the text",
+            });
+        }
         let pooling = options.pooling.unwrap_or(files.pooling);
         let with_pooler = pooling == Pooling::Pooler;
         if with_pooler && !checkpoint.has_pooler() {
@@ -141,6 +154,7 @@ impl SentenceEmbedder {
             pooling,
             normalize: options.normalize.unwrap_or(files.normalize),
             max_length,
+            long_texts: options.long_texts,
             batch_tokens: options.batch_tokens.unwrap_or(BATCH_TOKENS),
             dimension: config.hidden_size,
             do_lower_case: files.do_lower_case,
@@ -163,7 +177,7 @@ impl SentenceEmbedder {
         self.normalize
     }
 
-    /// The most tokens of a text, special tokens included.
+    /// The most tokens of a row, special tokens included; longer texts are cut or read in windows.
     pub fn max_length(&self) -> usize {
         self.max_length
     }
@@ -175,8 +189,8 @@ impl SentenceEmbedder {
     /// [`Error::NotFinite`], [`Error::Device`], and [`Error::Core`] if
     /// [`max_length`](Self::max_length) leaves no room for the special tokens.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<SentenceEmbedding>> {
-        let encodings = self.encode(texts)?;
-        self.pooled(&encodings, 0, &mut |_| {})
+        let encodings = self.encode(texts, self.long_texts)?;
+        self.pooled(&encodings, 0, &mut |_, _| {})
     }
 
     /// One vector per token of each text, in order.
@@ -185,16 +199,19 @@ impl SentenceEmbedder {
     ///
     /// As [`embed`](Self::embed).
     pub fn embed_tokens(&self, texts: &[&str]) -> Result<Vec<TokenEmbeddings>> {
-        let encodings = self.encode(texts)?;
-        self.per_token(&encodings, 0, &mut |_| {})
+        let encodings = self.encode(texts, LongInputs::Cut)?;
+        self.per_token(&encodings, 0, &mut |_, _| {})
     }
 
-    fn encode<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
+    fn encode<T: AsRef<str>>(&self, texts: &[T], long: LongInputs) -> Result<Vec<Encoding>> {
         let prepared: Vec<_> = texts
             .iter()
             .map(|text| self.prepare(text.as_ref()))
             .collect();
-        let options = EncodeOptions::truncated(self.max_length);
+        let options = match long {
+            LongInputs::Cut => EncodeOptions::truncated(self.max_length),
+            LongInputs::Mean => EncodeOptions::default(),
+        };
         Ok(self.tokenizer.encode_batch(&prepared, &options)?)
     }
 
@@ -210,41 +227,48 @@ impl SentenceEmbedder {
         text
     }
 
-    /// Vectors of texts of which the first is number `offset` of the input; `done` hears the
-    /// number of tokens after each batch, padding left out.
+    /// Vectors of texts of which the first is number `offset` of the input; `done` hears after each
+    /// batch how many texts it completed and how many tokens it had, padding left out.
     fn pooled(
         &self,
         encodings: &[Encoding],
         offset: usize,
-        done: &mut dyn FnMut(&[usize]),
+        done: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<SentenceEmbedding>> {
-        self.in_batches(encodings, done, |output, mask_pad, batch| {
-            let mut pooled = self.pooling.forward(output, mask_pad); // [batch, hidden]
-            if self.normalize {
-                pooled = normalize(pooled);
-            }
+        let rows = windows(encodings, &self.tokenizer, self.max_length);
+        let vectors = self.in_batches(&rows, done, |output, mask_pad, _| {
+            let pooled = self.pooling.forward(output, mask_pad); // [batch, hidden]
             let values: Vec<f32> = pooled.try_into_vec_as()?;
-            batch
-                .iter()
-                .zip(values.chunks(self.dimension))
-                .map(|(&index, row)| {
-                    Ok(SentenceEmbedding {
-                        index: offset + index,
-                        values: finite(row, offset + index)?.to_vec(),
-                        truncated: encodings[index].truncated(),
-                    })
-                })
-                .collect()
-        })
+            Ok(values.chunks(self.dimension).map(<[f32]>::to_vec).collect())
+        })?;
+        let mut values = weighted_means(&rows, vectors);
+        for (row, index) in values.chunks(self.dimension).zip(offset..) {
+            finite(row, index)?;
+        }
+        if self.normalize {
+            let shape = [encodings.len(), self.dimension];
+            let means = TensorData::new(values, shape);
+            let means = Tensor::<2>::from_data(means, (&self.device, DType::F32));
+            values = normalize(means).try_into_vec_as()?;
+        }
+        let texts = values.chunks(self.dimension).zip(encodings).zip(offset..);
+        Ok(texts
+            .map(|((values, encoding), index)| SentenceEmbedding {
+                index,
+                values: values.to_vec(),
+                truncated: encoding.truncated(),
+            })
+            .collect())
     }
 
     fn per_token(
         &self,
         encodings: &[Encoding],
         offset: usize,
-        done: &mut dyn FnMut(&[usize]),
+        done: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<TokenEmbeddings>> {
-        self.in_batches(encodings, done, |output, _, batch| {
+        let rows = windows(encodings, &self.tokenizer, self.max_length);
+        self.in_batches(&rows, done, |output, _, batch| {
             let sequence = output.sequence_output; // [batch, seq, hidden]
             let [_, seq, hidden] = sequence.dims();
             let values: Vec<f32> = sequence.cast(FloatDType::F32).try_into_vec_as()?;
@@ -267,27 +291,38 @@ impl SentenceEmbedder {
 
     /// Runs the encoder over batches of similar length and puts the results back in order.
     ///
-    /// `finish` turns the output of a batch, of the texts with the given indices, into one result
-    /// per text.
+    /// `finish` turns the output of a batch, of the rows with the given indices, into one result
+    /// per row.
     fn in_batches<T>(
         &self,
-        encodings: &[Encoding],
-        done: &mut dyn FnMut(&[usize]),
+        rows: &[Window<'_>],
+        done: &mut dyn FnMut(usize, usize),
         finish: impl Fn(BertOutput, Tensor<2, Bool>, &[usize]) -> Result<Vec<T>>,
     ) -> Result<Vec<T>> {
-        let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
-        let mut results: Vec<(usize, T)> = Vec::with_capacity(encodings.len());
+        let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
+        let mut left: Vec<usize> = Vec::new(); // rows of each text that are still to come
+        for row in rows {
+            left.resize(row.text + 1, 0);
+            left[row.text] += 1;
+        }
+        let mut results: Vec<(usize, T)> = Vec::with_capacity(rows.len());
         for batch in plan_batches(&lengths, self.batch_tokens) {
-            let rows: Vec<_> = batch
+            let chosen: Vec<_> = batch
                 .iter()
-                .map(|&index| (encodings[index].ids(), encodings[index].type_ids()))
+                .map(|&index| (&*rows[index].ids, &*rows[index].type_ids))
                 .collect();
-            let input = self.batcher.batch_rows(&rows, &self.device)?;
+            let input = self.batcher.batch_rows(&chosen, &self.device)?;
             let mask_pad = input.mask_pad.clone();
             let output = self.model.forward(input);
             let finished = finish(output, mask_pad, &batch)?;
-            results.extend(batch.iter().copied().zip(finished));
-            done(&batch);
+            let mut completed = 0;
+            for &index in &batch {
+                let left = &mut left[rows[index].text];
+                *left -= 1;
+                completed += usize::from(*left == 0);
+            }
+            done(completed, batch.iter().map(|&index| lengths[index]).sum());
+            results.extend(batch.into_iter().zip(finished));
         }
         results.sort_unstable_by_key(|(index, _)| *index);
         Ok(results.into_iter().map(|(_, result)| result).collect())

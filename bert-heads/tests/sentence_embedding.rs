@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use bert_core::device::{Device, test_devices};
 use bert_heads::Error;
-use bert_heads::sentence_embedding::{EmbedderOptions, Pooling, SentenceEmbedder, Summary};
+use bert_heads::sentence_embedding::{
+    EmbedderOptions, LongInputs, Pooling, Progress, SentenceEmbedder, Summary,
+};
 use serde_json::{Value, json};
 
 fn fixture() -> PathBuf {
@@ -217,6 +219,74 @@ fn cut_texts_are_counted() {
             first_truncated: Some(1)
         }
     );
+}
+
+#[test]
+fn long_texts_are_averaged_over_their_parts() {
+    for (label, device) in test_devices() {
+        let options = |normalize| EmbedderOptions {
+            max_length: Some(5),
+            long_texts: LongInputs::Mean,
+            ..options(Pooling::Mean, normalize)
+        };
+        let plain = embedder(&options(false), &device);
+        let texts = ["a b", "a b c d e", "", "a b c d e f g h"];
+        let found = plain.embed(&texts).unwrap();
+        assert!(found.iter().all(|text| text.truncated == 0), "{label}");
+        let mean = |parts: &[(&str, f32)]| -> Vec<f32> {
+            let mut sum = vec![0.0; plain.dimension()];
+            for (part, share) in parts {
+                let vector = plain.embed(&[part]).unwrap().remove(0).values;
+                sum.iter_mut()
+                    .zip(vector)
+                    .for_each(|(sum, value)| *sum += share * value);
+            }
+            sum
+        };
+        let expected = [
+            mean(&[("a b", 1.0)]),
+            mean(&[("a b", 0.4), ("c d e", 0.6)]),
+            mean(&[("", 1.0)]),
+            mean(&[("a b", 0.25), ("c d e", 0.375), ("f g h", 0.375)]),
+        ];
+        for (found, expected) in found.iter().zip(&expected) {
+            let difference = largest_difference(&found.values, expected);
+            assert!(
+                difference < 1e-5,
+                "{label}, text {}: {difference}",
+                found.index
+            );
+        }
+
+        // Length 1 comes last, and a stream counts texts and all of their tokens.
+        let unit = embedder(&options(true), &device);
+        let mut progress = Progress::default();
+        let mut vectors = Vec::new();
+        let lines = texts.map(|text| Ok(text.to_owned()));
+        let summary = unit.embed_lines(
+            lines,
+            |now| progress = now,
+            |text| {
+                vectors.push(text.values);
+                Ok::<(), Error>(())
+            },
+        );
+        assert_eq!(summary.unwrap().truncated_texts, 0, "{label}");
+        assert_eq!(
+            (progress.texts, progress.tokens),
+            (4, 4 + 9 + 2 + 14),
+            "{label}"
+        );
+        for (vector, expected) in vectors.iter().zip(&expected) {
+            let length = expected
+                .iter()
+                .map(|value| value * value)
+                .sum::<f32>()
+                .sqrt();
+            let expected: Vec<f32> = expected.iter().map(|value| value / length).collect();
+            assert!(largest_difference(vector, &expected) < 1e-5, "{label}");
+        }
+    }
 }
 
 #[test]

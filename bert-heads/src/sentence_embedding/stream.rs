@@ -4,7 +4,7 @@ use std::io;
 
 use bert_core::tokenizer::Encoding;
 
-use super::{SentenceEmbedder, SentenceEmbedding, TokenEmbeddings};
+use super::{LongInputs, SentenceEmbedder, SentenceEmbedding, TokenEmbeddings};
 use crate::error::{Error, Result};
 
 /// Texts that are read, sorted by length and embedded together.
@@ -67,7 +67,8 @@ impl SentenceEmbedder {
         progress: impl FnMut(Progress),
         sink: impl FnMut(SentenceEmbedding) -> Result<(), E>,
     ) -> Result<Summary, E> {
-        self.stream(lines, WINDOW_TEXTS, Self::pooled, progress, sink)
+        let long = self.long_texts;
+        self.stream(lines, (WINDOW_TEXTS, long), Self::pooled, progress, sink)
     }
 
     /// [`embed_lines`](Self::embed_lines) with one vector per token of each text.
@@ -83,14 +84,15 @@ impl SentenceEmbedder {
     ) -> Result<Summary, E> {
         let text_bytes = self.max_length() * self.dimension() * size_of::<f32>();
         let texts = (WINDOW_VECTOR_BYTES / text_bytes.max(1)).clamp(1, WINDOW_TEXTS);
-        self.stream(lines, texts, Self::per_token, progress, sink)
+        let window = (texts, LongInputs::Cut);
+        self.stream(lines, window, Self::per_token, progress, sink)
     }
 
     fn stream<T, E: From<Error>>(
         &self,
         lines: impl IntoIterator<Item = io::Result<String>>,
-        window_texts: usize,
-        embed: impl Fn(&Self, &[Encoding], usize, &mut dyn FnMut(&[usize])) -> Result<Vec<T>>,
+        (window_texts, long): (usize, LongInputs),
+        embed: impl Fn(&Self, &[Encoding], usize, &mut dyn FnMut(usize, usize)) -> Result<Vec<T>>,
         mut progress: impl FnMut(Progress),
         mut sink: impl FnMut(T) -> Result<(), E>,
     ) -> Result<Summary, E> {
@@ -102,16 +104,16 @@ impl SentenceEmbedder {
             if window.is_empty() {
                 return Ok(summary);
             }
-            let encodings = self.encode(&window)?;
+            let encodings = self.encode(&window, long)?;
             drop(window);
 
             let mut so_far = Progress {
                 texts: summary.texts,
                 tokens: summary.tokens,
             };
-            let mut done = |batch: &[usize]| {
-                so_far.texts += batch.len();
-                so_far.tokens += batch.iter().map(|&i| encodings[i].len()).sum::<usize>();
+            let mut done = |texts: usize, tokens: usize| {
+                so_far.texts += texts;
+                so_far.tokens += tokens;
                 progress(so_far);
             };
             for result in embed(self, &encodings, offset, &mut done)? {
