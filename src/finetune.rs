@@ -1,5 +1,7 @@
 //! `bert finetune`: from a pretrained encoder to a model of a task.
 
+mod rounds;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -7,18 +9,15 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Recipe, Schedule, TrainerOptions};
-use bert_heads::datasets::{Part, Target, Targets, TextExample, discover_labels};
+use bert_heads::datasets::{Part, TextExample, discover_labels};
 use bert_heads::finetune::{
-    CrfSettings, Dataset, FineTuning, LayerRules, Round, SelfTraining, Settings, Summary, Task,
-    TrainingData, UpdatesOptions, best_metric,
+    CrfSettings, Dataset, FineTuning, LayerRules, Settings, Summary, Task, TrainingData,
+    UpdatesOptions, best_metric,
 };
 use bert_heads::labels::Labels;
-use bert_heads::predict::{PredictOptions, QuestionSettings, TextClassifier};
-use serde::Serialize;
-use serde_json::Value;
+use bert_heads::predict::QuestionSettings;
 
 use crate::data::{DataArgs, preset_files};
-use crate::input;
 use crate::output::note;
 use crate::questions::QuestionArgs;
 use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
@@ -176,15 +175,6 @@ pub(crate) fn run(args: Args) -> Result<()> {
     training::conclude(&args.out, &summary, interrupted)
 }
 
-/// What a round learnt from, and how it ended.
-#[derive(Serialize)]
-struct RoundLine<'a> {
-    #[serde(flatten)]
-    round: &'a Round,
-    #[serde(flatten)]
-    summary: Summary,
-}
-
 /// A few labels, for a message.
 fn shown(labels: &Labels) -> String {
     const SHOWN: usize = 12;
@@ -262,77 +252,6 @@ impl Args {
             steps,
         });
         Ok((summary, interrupted))
-    }
-
-    /// Trains with pseudo-labels, each round in a directory of its own.
-    fn train_in_rounds(&self, task: Task) -> Result<()> {
-        let (data, labels, data_name) = self.data(task)?;
-        let (Some(path), TrainingData::Texts { train, validation }) = (&self.unlabelled, data)
-        else {
-            bail!("--unlabelled is for --task classify or pair");
-        };
-        let unlabelled = self.unlabelled(path)?;
-        self.check_pairs(&unlabelled)?;
-        let rounds = SelfTraining {
-            labelled: train,
-            validation,
-            unlabelled,
-            confidence: self.confidence,
-            rounds: self.rounds,
-            output: self.out.clone(),
-        };
-        let train = |round: &Round, out: &Path, data: TrainingData| -> Result<()> {
-            if round.round > 0 {
-                note(format_args!(
-                    "round {}: {} of {} texts are taken with a label: {}",
-                    round.round,
-                    round.taken,
-                    round.unlabelled,
-                    Value::from(round.taken_by_label.clone())
-                ));
-            }
-            let first_step = training::first_step(out, false)?;
-            let name = format!("{data_name}, {} pseudo-labels", round.taken);
-            let (summary, interrupted) = self.train(task, &labels, data, name, out, first_step)?;
-            let line = RoundLine { round, summary };
-            training::conclude(out, &line, interrupted).with_context(|| {
-                format!(
-                    "round {} did not come to its end: rounds begin anew",
-                    round.round
-                )
-            })
-        };
-        rounds.run(train, |dir| {
-            let (devices, _) = self.devices.open()?;
-            let device = devices.first().context("there is no device")?;
-            let options = PredictOptions::default();
-            Ok(TextClassifier::from_dir(dir, &options, device)?)
-        })
-    }
-
-    /// Texts whose labels, if they have any, are left aside.
-    fn unlabelled(&self, path: &Path) -> Result<Dataset<TextExample>> {
-        let format = self
-            .format
-            .text_format(path, Part::Test, Task::Classify, Targets::Ignored)?;
-        let examples = match format {
-            Some(format) => self.format.untold(path, &format)?.read_all()?.0,
-            None => input::lines(Some(path))?
-                .zip(1..)
-                .map(|(text, line)| {
-                    Ok(TextExample {
-                        text: text.map_err(|source| bert_heads::Error::Line { line, source })?,
-                        pair: None,
-                        target: Target::None,
-                        line,
-                    })
-                })
-                .collect::<Result<_>>()?,
-        };
-        Ok(Dataset {
-            path: path.to_owned(),
-            examples,
-        })
     }
 
     fn task(&self) -> Result<Task> {

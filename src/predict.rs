@@ -78,7 +78,7 @@ pub(crate) struct ModelArgs {
 /// A model that is ready to be asked.
 pub(crate) enum Predictor {
     Texts(TextClassifier),
-    Tokens(TokenTagger),
+    Tokens(Box<TokenTagger>),
     Questions(QuestionAnswerer),
     Choices(ChoicePicker),
 }
@@ -121,10 +121,10 @@ impl ModelArgs {
             }
             Class::Tokens => {
                 let model = TokenTagger::from_dir(dir, &options, &device)?;
-                Predictor::Tokens(match labels {
+                Predictor::Tokens(Box::new(match labels {
                     Some(labels) => model.with_labels(labels)?,
                     None => model,
-                })
+                }))
             }
         })
     }

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Int, Tensor};
 use serde_json::{Value, json};
 
 use crate::crf::{CRF_TENSORS, Crf};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::head::TaskHead;
 use crate::labels::{Labels, refuse, stated};
 use crate::losses::{self, Loss};
@@ -70,14 +70,15 @@ impl BertForTokenClassification {
     }
 
     /// Loads encoder and classifier on `device`, strictly; [`Labels::of`] the configuration names
-    /// its outputs, and its field `crf` says whether there is a [`Crf`].
+    /// its outputs, and its field `crf` says whether there is a [`Crf`]; without
+    /// the field there is one if its tensors are there.
     ///
     /// # Errors
     ///
     /// [`NoHead`](crate::Error::NoHead) if the checkpoint was saved without a classifier,
     /// [`WrongHead`](crate::Error::WrongHead) if its classifier is one of texts or choices, those of
-    /// [`Labels::of`], those of [`Checkpoint::load_into`], and [`Core`](Error::Core) naming `crf` when
-    /// it is neither true nor false.
+    /// [`Labels::of`], those of [`Checkpoint::load_into`], and [`Core`](crate::Error::Core) naming
+    /// `crf` when it is neither true nor false, or true without the tensors.
     pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let config = checkpoint.config();
         let num_labels = Labels::of(config)?.count();
@@ -142,28 +143,29 @@ impl BertForTokenClassification {
     }
 }
 
-/// Whether a checkpoint has a [`Crf`]: its configuration says so, and the loader that it is there.
+/// Whether a checkpoint has a [`Crf`]: as its configuration says, else if the tensors are there.
 fn has_crf(checkpoint: &Checkpoint) -> Result<bool> {
     let stated = match stated(checkpoint.config(), CRF_FIELD) {
-        None => false,
+        None => return Ok(CRF_TENSORS.iter().any(|name| checkpoint.contains(name))),
         Some(Value::Bool(stated)) => *stated,
         Some(other) => {
             return refuse(CRF_FIELD, format!("is {other}, but must be true or false"));
         }
     };
-    if !stated {
-        return Ok(false);
-    }
-    let missing = CRF_TENSORS
+    let missing: Vec<&str> = CRF_TENSORS
         .into_iter()
-        .filter(|name| !checkpoint.contains(name));
-    match missing.collect::<Vec<_>>() {
-        missing if missing.is_empty() => Ok(true),
-        missing => Err(Error::NoHead {
-            dir: checkpoint.dir().to_owned(),
-            class: HEAD.class,
-            missing,
-        }),
+        .filter(|name| !checkpoint.contains(name))
+        .collect();
+    match stated && !missing.is_empty() {
+        // As transformers leaves a checkpoint that it has saved anew.
+        true => refuse(
+            CRF_FIELD,
+            format!(
+                "is true, but the weights lack {}: take a whole checkpoint, or say false to tag words on their own",
+                missing.join(", ")
+            ),
+        ),
+        false => Ok(stated),
     }
 }
 

@@ -12,8 +12,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use bert_heads::metrics::squad::{Prediction, V1Scorer, V2Scorer};
+use bert_heads::datasets::{BadRows, QuestionFormat, read_questions};
+use bert_heads::metrics::squad::{Prediction, V2Scorer};
 use bert_heads::metrics::{EntityScorer, Scheme, Scores, TagReading};
+use bert_heads::scoring::{AnswerFiles, score_answer_file};
 use serde_json::Value;
 
 /// What went well, or why it did not.
@@ -61,16 +63,17 @@ fn main() -> ExitCode {
 
 /// The ensemble of BERT's authors: 86.2 and 92.2 in the paper's Table 2.
 fn squad_v1_ensemble(data: &Path) -> Outcome {
-    let predictions = read_json(&data.join("squad-dev/pred-v1.1-bert-ensemble.json"))?;
-    let mut scorer = V1Scorer::default();
-    for question in questions(&data.join("squad-dev/dev-v1.1.json"))? {
-        let prediction = predictions[question.id.as_str()].as_str();
-        scorer
-            .add(&question.id, &question.answers, prediction)
-            .map_err(|error| error.to_string())?;
-    }
+    let path = data.join("squad-dev/dev-v1.1.json");
+    let files = AnswerFiles {
+        answers: data.join("squad-dev/pred-v1.1-bert-ensemble.json"),
+        no_answer: None,
+        no_answer_threshold: 1.0,
+    };
+    let scores = read_questions(&path, &QuestionFormat::of(&path), BadRows::Fail)
+        .and_then(|questions| score_answer_file(&questions.read_all()?.0, &files))
+        .map_err(|error| error.to_string())?;
     expect(
-        &scorer.scores(),
+        &scores,
         &[
             ("exact_match", 86.206),
             ("f1", 92.196),

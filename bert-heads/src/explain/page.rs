@@ -162,7 +162,7 @@ impl Explanation {
              <label>Head <select id=\"head\"></select></label> <output id=\"cell\"></output></form>\n\
              <div class=\"attention\"><div class=\"scroll\"><canvas id=\"matrix\" role=\"img\" \
              aria-label=\"Attention probabilities of the chosen head\"></canvas></div>\n\
-             <figure><canvas id=\"overview\" role=\"img\" aria-label=\"All heads\"></canvas>\
+             <figure><div class=\"scroll\"><canvas id=\"overview\" role=\"img\" aria-label=\"All heads\"></canvas></div>\
              <figcaption class=\"soft\">All heads: a row per layer. Click on one to see it.</figcaption></figure></div>\n\
              <script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n"
         );
