@@ -1,7 +1,9 @@
 //! `bert finetune`, `bert predict` and `bert evaluate` as people run them.
 
 mod choices;
+mod more_data;
 mod questions;
+mod words;
 
 use std::fs;
 use std::io::Write;
@@ -277,91 +279,6 @@ fn words_from_training_to_entities() {
             .iter()
             .all(|place| place["text"] == "Paris" && place["label"] == "LOC")
     );
-}
-
-#[test]
-fn sequences_of_tags_and_sentences_of_words() {
-    let workshop = Workshop::new();
-    let mut finetune = workshop.finetune("tokens", "tags.conll", "out", "60");
-    let trained = succeed(finetune.args(["--crf", "--crf-lr-scale", "5"]));
-    assert_eq!(json_lines(&trained)[0]["evaluation"]["f1"], 1.0);
-    let (out, tags) = (workshop.text("out"), workshop.text("tags.conll"));
-
-    // Words in columns come back with their tags, which are then scored without the model.
-    let found = workshop.text("found.jsonl");
-    succeed(&mut bert(&[
-        "predict", "--model", &out, "--words", &tags, "--output", &found,
-    ]));
-    let scored = succeed(&mut bert(&[
-        "evaluate",
-        "--task",
-        "tokens",
-        "--data",
-        &tags,
-        "--predictions",
-        &found,
-        "--json",
-    ]));
-    assert_eq!(json_lines(&scored)[0]["f1"], 1.0);
-    let row = r#"{"tokens": ["the", "cat", "in", "Paris"]}"#;
-    let mut predict = bert(&["predict", "--model", &out, "--words", "--format", "jsonl"]);
-    let answer = json_lines(&piped(&mut predict, row)).remove(0);
-    assert_eq!(answer["tokens"][3], "Paris");
-    assert_eq!(answer["tags"][3]["label"], "B-LOC");
-    assert!(answer["tags"][3]["score"].as_f64().unwrap() > 0.5);
-}
-
-#[test]
-fn texts_without_labels_and_altered_copies() {
-    let workshop = Workshop::new();
-    fs::write(workshop.path("more.txt"), "the lazy cat\nthe lazy dog\n").unwrap();
-    fs::write(
-        workshop.path("texts.csv"),
-        "id,text,label\n1,the old cat sat,feline\n2,\"hello, dog ?\",canine\n",
-    )
-    .unwrap();
-    let more = workshop.text("more.txt");
-    let mut finetune = workshop.finetune("classify", "texts.csv", "out", "40");
-    let trained = succeed(finetune.args(["--unlabelled", &more, "--confidence", "0.5"]));
-    let rounds = json_lines(&trained);
-    assert_eq!(
-        (rounds.len(), &rounds[1]["taken"]),
-        (2, &2.into()),
-        "{rounds:?}"
-    );
-    assert!(
-        message(&trained).contains("2 of 2 texts are taken"),
-        "{}",
-        message(&trained)
-    );
-    for name in [
-        "out/model.safetensors",
-        "out/round-1/pseudo_labels.jsonl",
-        "out/round-0/report.html",
-    ] {
-        assert!(workshop.path(name).is_file(), "{name}");
-    }
-
-    let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bert-core/fixtures/tiny-pretraining");
-    let altered = succeed(
-        bert(&[
-            "augment",
-            "--model",
-            &encoder.display().to_string(),
-            "--copies",
-            "2",
-        ])
-        .args(["--share", "0.5", "--data", &workshop.text("texts.csv")]),
-    );
-    let altered = String::from_utf8(altered.stdout).unwrap();
-    let lines: Vec<&str> = altered.lines().collect();
-    assert_eq!(lines[..2], ["id,text,label", "1,the old cat sat,feline"]);
-    assert!(lines.len() > 4, "{altered}");
-    for line in &lines[2..] {
-        let is_cat = line.starts_with("1,") && line.ends_with(",feline");
-        let is_dog = line.starts_with("2,\"") && line.ends_with("\",canine");
-        assert!(is_cat || is_dog, "{line}");
-    }
 }
 
 #[test]

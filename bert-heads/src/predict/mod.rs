@@ -8,8 +8,8 @@
 //! | questions on a context | [`QuestionAnswerer`] | [`FoundAnswer`] |
 //!
 //! A text that is longer than the model reads is read in overlapping [windows](RowMaker), never cut:
-//! the logits of a text are the mean of those of its windows, or the highest ([`LongTexts`]), and a word's are those of the window
-//! in which it has most context.
+//! the logits of a text are the mean of those of its windows, or the highest ([`LongTexts`]), and a
+//! word's are those of the window in which it has most context.
 
 mod choices;
 mod classify;
