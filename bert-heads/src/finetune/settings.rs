@@ -109,12 +109,9 @@ impl Settings {
                 return refuse(option, "0".to_owned(), "at least 1");
             }
         }
-        match (self.task, labels.count()) {
-            (Task::Classify | Task::Tokens, 1) => {
-                let value = format!("only `{}`", self.labels[0]);
-                return refuse("labels:", value, "at least two different ones in the data");
-            }
-            _ => {}
+        if let (Task::Classify | Task::Tokens, 1) = (self.task, labels.count()) {
+            let value = format!("only `{}`", self.labels[0]);
+            return refuse("labels:", value, "at least two different ones in the data");
         }
         if let Some(own) = self.task.own_labels()
             && labels.count() != own.len()
