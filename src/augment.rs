@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bert_core::hub::resolve_model;
 use bert_heads::augment::{AugmentOptions, Augmenter};
-use bert_heads::datasets::{Part, RewritableRow, Targets};
-use bert_heads::finetune::Task;
+use bert_heads::datasets::{Part, RewritableRow};
 use bert_heads::predict::in_windows;
 
 use crate::data::DataArgs;
 use crate::device::DeviceArgs;
 use crate::output::{Output, note};
+use crate::predict::told;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -48,16 +48,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let format = args
-        .format
-        .text_format(&args.data, Part::Train, Task::Classify, Targets::Ignored)?
-        .with_context(|| {
-            format!(
-                "{}: its name does not say how it is laid out: add --format tsv, csv or jsonl",
-                args.data.display()
-            )
-        })?;
-    let found = args.format.rewritable(&args.data, &format)?;
+    let found = args.format.rewritable(&args.data, Part::Train)?;
     let dir = resolve_model(&args.model)?;
     let device = args.device.open()?;
     let augmenter = Augmenter::from_dir(dir, &device)?;
@@ -67,7 +58,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
     let (mut read, mut written) = (0, 0);
     in_windows(
-        found.rows.map(|row| row.map_err(anyhow::Error::from)),
+        told(found.rows),
         |row| row.text.len() + row.pair.as_ref().map_or(0, String::len),
         |rows| {
             let first = read;

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::{
     BadRows, ChoiceExample, ChoiceFormat, Column, Columns, Examples, Format, Layout, Part, Preset,
-    QuestionExample, QuestionFormat, QuestionLayout, Rewriting, TargetColumn, Targets, TaskKind,
-    TextExample, TextFormat, TokenExample, TokenFormat, read_choices, read_questions,
+    QuestionExample, QuestionFormat, QuestionLayout, Rewriting, Target, TargetColumn, Targets,
+    TaskKind, TextExample, TextFormat, TokenExample, TokenFormat, read_choices, read_questions,
     read_rewritable, read_texts, read_tokens,
 };
 use bert_heads::finetune::{Dataset, Task};
 use bert_heads::labels::Labels;
 use bert_heads::metrics::{GlueTask, Scheme};
 
+use crate::input;
 use crate::output::note;
-use crate::predict::STDIN;
+use crate::predict::{STDIN, told};
 
 /// How labelled files are laid out.
 #[derive(clap::Args, Clone)]
@@ -47,6 +48,13 @@ pub(crate) struct DataArgs {
     skip_bad_rows: bool,
 }
 
+/// Texts without their targets.
+pub(crate) struct Untold {
+    pub(crate) rows: Box<dyn Iterator<Item = Result<TextExample>>>,
+    /// Whether they are rows of a table, whose lines mean something.
+    pub(crate) is_table: bool,
+}
+
 impl DataArgs {
     /// The data set that is named, if any.
     pub(crate) fn preset(&self) -> Result<Option<&'static Preset>> {
@@ -77,7 +85,7 @@ impl DataArgs {
     }
 
     /// How a file of texts is to be read, unless it is plain text.
-    pub(crate) fn text_format(
+    fn text_format(
         &self,
         path: &Path,
         part: Part,
@@ -138,14 +146,46 @@ impl DataArgs {
         self.read(path, read_texts(path, &format, self.bad_rows())?)
     }
 
-    /// The rows of a file of texts one after the other, targets left aside.
-    pub(crate) fn untold(&self, path: &Path, format: &TextFormat) -> Result<Examples<TextExample>> {
-        Ok(read_texts(path, format, self.bad_rows())?)
+    /// The texts of a file one after the other, targets left aside: the rows of a table or, where
+    /// nothing says that it is one, the lines; standard input for `-` or none.
+    pub(crate) fn untold(&self, file: Option<&Path>) -> Result<Untold> {
+        let file = file.filter(|path| *path != Path::new("-"));
+        let path = file.unwrap_or(Path::new(STDIN));
+        if let Some(format) = self.untold_format(path, Part::Test)? {
+            let rows = read_texts(path, &format, self.bad_rows())?;
+            return Ok(Untold {
+                rows: Box::new(told(rows)),
+                is_table: true,
+            });
+        }
+        let lines = input::lines(file)?.zip(1..).map(|(text, line)| {
+            Ok(TextExample {
+                text: text.map_err(|source| bert_heads::Error::Line { line, source })?,
+                pair: None,
+                target: Target::None,
+                line,
+            })
+        });
+        Ok(Untold {
+            rows: Box::new(lines),
+            is_table: false,
+        })
     }
 
-    /// Rows of any columns around the texts.
-    pub(crate) fn rewritable(&self, path: &Path, format: &TextFormat) -> Result<Rewriting> {
-        Ok(read_rewritable(path, format, self.bad_rows())?)
+    /// Texts with the rows of any columns around them.
+    pub(crate) fn rewritable(&self, path: &Path, part: Part) -> Result<Rewriting> {
+        let format = self.untold_format(path, part)?;
+        let format = format.with_context(|| unknown_layout(path))?;
+        Ok(read_rewritable(path, &format, self.bad_rows())?)
+    }
+
+    /// How a file of texts whose targets do not matter is to be read, unless it is plain text.
+    fn untold_format(&self, path: &Path, part: Part) -> Result<Option<TextFormat>> {
+        let task = match self.preset()?.map(Preset::task) {
+            Some(TaskKind::Regression) => Task::Regress,
+            _ => Task::Classify,
+        };
+        self.text_format(path, part, task, Targets::Ignored)
     }
 
     /// Sentences of words one after the other, tags left aside.

@@ -6,8 +6,7 @@ use anyhow::{Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::hub::resolve_model;
 use bert_core::tokenizer::TextInput;
-use bert_heads::datasets::{Examples, Part, Targets};
-use bert_heads::finetune::Task;
+use bert_heads::datasets::Examples;
 use bert_heads::labels::Labels;
 use bert_heads::predict::{
     Answer, ChoicePicker, LongTexts, PredictOptions, QuestionAnswerer, TaggedText, TextClassifier,
@@ -16,9 +15,8 @@ use bert_heads::predict::{
 use serde::Serialize;
 
 use crate::choices;
-use crate::data::DataArgs;
+use crate::data::{DataArgs, Untold};
 use crate::device::DeviceArgs;
-use crate::input;
 use crate::output::{Output, note};
 use crate::questions::{self, QuestionArgs};
 
@@ -275,7 +273,7 @@ impl Args {
             bail!("--words is for models that label words; this one labels texts");
         };
         in_windows(
-            sentences.map(|sentence| sentence.map_err(anyhow::Error::from)),
+            told(sentences),
             |sentence| sentence.words.iter().map(String::len).sum(),
             |sentences| {
                 let words = sentences.iter().map(|sentence| sentence.words.as_slice());
@@ -294,44 +292,15 @@ impl Args {
     }
 
     /// The texts one after the other.
-    fn items(&self) -> Result<Box<dyn Iterator<Item = Result<Item>>>> {
-        let file = self.file.as_deref().filter(|path| *path != Path::new("-"));
-        let path = file.unwrap_or(Path::new(STDIN));
-        let (part, targets) = (Part::Test, Targets::Ignored);
-        let format = match self.format.preset()?.map(|preset| preset.task()) {
-            Some(bert_heads::datasets::TaskKind::Regression) => {
-                self.format
-                    .text_format(path, part, Task::Regress, targets)?
-            }
-            _ => self
-                .format
-                .text_format(path, part, Task::Classify, targets)?,
-        };
-        let Some(format) = format else {
-            let lines = input::lines(file)?.zip(1..);
-            return Ok(Box::new(lines.map(|(line, number)| {
-                match line {
-                    Ok(text) => Ok(Item {
-                        text,
-                        pair: None,
-                        line: None,
-                    }),
-                    Err(source) => Err(bert_heads::Error::Line {
-                        line: number,
-                        source,
-                    }
-                    .into()),
-                }
-            })));
-        };
-        let rows = told(self.format.untold(path, &format)?);
-        Ok(Box::new(rows.map(|row| {
+    fn items(&self) -> Result<impl Iterator<Item = Result<Item>>> {
+        let Untold { rows, is_table } = self.format.untold(self.file.as_deref())?;
+        Ok(rows.map(move |row| {
             row.map(|example| Item {
                 text: example.text,
                 pair: example.pair,
-                line: Some(example.line),
+                line: is_table.then_some(example.line),
             })
-        })))
+        }))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bert_heads::datasets::{BadRows, Part, QuestionFormat, read_questions};
+use bert_heads::datasets::Part;
 use bert_heads::finetune::Task;
 use bert_heads::metrics::Scores;
 use bert_heads::scoring::{AnswerFiles, score_answer_file, score_tag_file, score_text_file};
@@ -54,14 +54,13 @@ impl ScoreArgs {
         let predictions = predictions.context("--predictions FILE is needed")?;
         let task = match task {
             ScoreTask::Qa => {
-                let format = QuestionFormat::of(data);
-                let (questions, _) = read_questions(data, &format, BadRows::Fail)?.read_all()?;
+                let data = format.questions(data, part)?;
                 let files = AnswerFiles {
                     answers: predictions.to_owned(),
                     no_answer: self.na_probs.clone(),
                     no_answer_threshold: self.na_prob_thresh,
                 };
-                return Ok(score_answer_file(&questions, &files)?);
+                return Ok(score_answer_file(&data.examples, &files)?);
             }
             ScoreTask::Classify | ScoreTask::Pair => Task::Classify,
             ScoreTask::MultiLabel => Task::MultiLabel,

@@ -41,11 +41,6 @@ impl Crf {
         }
     }
 
-    /// How many tags it knows.
-    pub fn labels(&self) -> usize {
-        self.start_transitions.lazy_shape().num_elements()
-    }
-
     /// `-ln p(tags | scores)` in nats, summed over the rows, `[1]`; computed in f32.
     ///
     /// Rows may have different numbers of words. One without words adds nothing, and what stands in

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use bert_heads::datasets::{Part, Target, Targets, TextExample};
+use bert_heads::datasets::TextExample;
 use bert_heads::finetune::{Dataset, Round, SelfTraining, Summary, Task, TrainingData};
 use bert_heads::predict::{PredictOptions, TextClassifier};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Args;
-use crate::input;
 use crate::output::note;
 use crate::training;
 
@@ -72,23 +71,11 @@ impl Args {
 
     /// Texts whose labels, if they have any, are left aside.
     fn unlabelled(&self, path: &Path) -> Result<Dataset<TextExample>> {
-        let format = self
+        let examples = self
             .format
-            .text_format(path, Part::Test, Task::Classify, Targets::Ignored)?;
-        let examples = match format {
-            Some(format) => self.format.untold(path, &format)?.read_all()?.0,
-            None => input::lines(Some(path))?
-                .zip(1..)
-                .map(|(text, line)| {
-                    Ok(TextExample {
-                        text: text.map_err(|source| bert_heads::Error::Line { line, source })?,
-                        pair: None,
-                        target: Target::None,
-                        line,
-                    })
-                })
-                .collect::<Result<_>>()?,
-        };
+            .untold(Some(path))?
+            .rows
+            .collect::<Result<_>>()?;
         Ok(Dataset {
             path: path.to_owned(),
             examples,
