@@ -4,12 +4,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use benchmarks::child::{Outcome, supervise};
+use benchmarks::machine::{BURN, Machine};
 use bert_core::agreement::{Difference, Golden};
-use bert_core::device::{self, DeviceSpec};
+use bert_core::device::{self, AdapterKind, DeviceSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::child::{Outcome, supervise};
 use crate::output::{Output, note};
 
 #[derive(clap::Args)]
@@ -33,8 +34,8 @@ pub(crate) struct Args {
 
 /// An adapter as the listing child reports it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Adapter {
-    label: String,
+pub(crate) struct Adapter {
+    pub(crate) label: String,
     name: String,
     driver: String,
     api: String,
@@ -88,13 +89,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     for label in &args.devices {
         label.parse::<DeviceSpec>()?;
     }
-    let (found, listing_problem) = match child(&["--list-adapters"], limit) {
-        Outcome::Finished(output) => (
-            serde_json::from_str::<Vec<Adapter>>(&output).context("adapter listing")?,
-            None,
-        ),
-        other => (Vec::new(), Some(other.reason())),
-    };
+    let (found, listing_problem) = found(limit)?;
     let labels: Vec<String> = if args.devices.is_empty() {
         found.iter().map(|adapter| adapter.label.clone()).collect()
     } else {
@@ -133,6 +128,23 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         anyhow::bail!("listing the adapters failed: {problem}");
     }
     Ok(())
+}
+
+impl Adapter {
+    pub(crate) fn is_software_rasteriser(&self) -> bool {
+        self.kind == AdapterKind::SoftwareRasteriser.to_string()
+    }
+}
+
+/// The adapters that a child process finds, and what went wrong if it did not come to an end.
+pub(crate) fn found(limit: Duration) -> anyhow::Result<(Vec<Adapter>, Option<String>)> {
+    match child(&["--list-adapters"], limit) {
+        Outcome::Finished(output) => {
+            let found = serde_json::from_str(&output).context("adapter listing")?;
+            Ok((found, None))
+        }
+        other => Ok((Vec::new(), Some(other.reason()))),
+    }
 }
 
 fn adapters() -> Vec<Adapter> {
@@ -211,7 +223,7 @@ fn child(arguments: &[&str], limit: Duration) -> Outcome {
         .and_then(|program| {
             let mut command = Command::new(program);
             command.arg("doctor").args(arguments);
-            supervise(command, limit)
+            Ok(supervise(command, limit)?)
         });
     match supervised {
         Ok(outcome) => outcome,
@@ -220,18 +232,14 @@ fn child(arguments: &[&str], limit: Duration) -> Outcome {
 }
 
 fn machine() -> serde_json::Value {
-    let system = sysinfo::System::new_with_specifics(
-        sysinfo::RefreshKind::nothing()
-            .with_memory(sysinfo::MemoryRefreshKind::everything())
-            .with_cpu(sysinfo::CpuRefreshKind::nothing()),
-    );
+    let machine = Machine::here();
     json!({
         "bert": env!("CARGO_PKG_VERSION"),
         "burn": BURN,
-        "processor": system.cpus().first().map(|cpu| cpu.brand().to_owned()),
-        "threads": device::threads(),
-        "memory_bytes": system.total_memory(),
-        "memory_available_bytes": system.available_memory(),
+        "processor": machine.processor,
+        "threads": machine.threads,
+        "memory_bytes": machine.memory_bytes,
+        "memory_available_bytes": machine.memory_available_bytes,
         "backends": device::compiled_backends(),
         "libtorch": device::libtorch_info().map(|info| json!({
             "version": info.version,
@@ -302,9 +310,6 @@ fn write_row(output: &mut Output, row: &Row) -> anyhow::Result<()> {
         None => Ok(()),
     }
 }
-
-/// The Burn release that the workspace pins.
-const BURN: &str = "0.22.1";
 
 /// The backend features of this package.
 const FEATURES: [&str; 10] = [

@@ -2,7 +2,7 @@
 //! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 130 for a run that Ctrl-C stopped.
 
 mod augment;
-mod child;
+mod bench;
 mod choices;
 mod compare;
 mod data;
@@ -68,6 +68,8 @@ enum Command {
     /// Offer this machine's devices to others, who name them remote:HOST:PORT:N.
     #[cfg(feature = "remote")]
     Serve(serve::Args),
+    /// Measure the throughput of devices, and of other implementations beside them.
+    Bench(Box<bench::Args>),
     /// Show how far devices agree on a model: every layer, outputs and gradients.
     Compare(compare::Args),
 }
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         #[cfg(feature = "remote")]
         Command::Serve(args) => serve::run(args),
+        Command::Bench(args) => bench::run(*args),
         Command::Compare(args) => compare::run(args),
     };
     match outcome {

@@ -1,6 +1,7 @@
 //! The command as a shell sees it: results on standard output, one message on standard error, and
 //! exit codes that mean something.
 
+mod bench;
 mod compare_texts;
 mod devices;
 mod embed;

@@ -42,7 +42,12 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let interpreter = match &options.python {
         Some(python) => python.clone(),
-        None => prepare(options.venv.as_deref())?,
+        None => {
+            let directory = options.venv.clone();
+            let directory = directory.unwrap_or_else(|| python::work().join("venv"));
+            let requirements = python::scripts().join("requirements.txt");
+            python::with_packages(Path::new(python::SYSTEM), &directory, &requirements)?
+        }
     };
     let (metrics, parts): (Vec<&String>, Vec<&String>) =
         options.only.iter().partition(|part| *part == METRICS);
@@ -75,7 +80,7 @@ fn make(command: &mut Command, committed: &Path, copy: &str, check: bool) -> Res
     if !check {
         return shell::run(command.arg("--out").arg(committed));
     }
-    let out = work().join(copy);
+    let out = python::work().join(copy);
     // A copy, because some files are sources, and others can't be made without --data or --checkpoint.
     if out.exists() {
         fs::remove_dir_all(&out)?;
@@ -87,29 +92,6 @@ fn make(command: &mut Command, committed: &Path, copy: &str, check: bool) -> Res
     }
     shell::run(command.arg("--out").arg(&out))?;
     compare(committed, &out)
-}
-
-/// A virtual environment with the pinned packages; installs only when the pins have changed.
-fn prepare(venv: Option<&Path>) -> Result<PathBuf> {
-    let directory = venv.map_or_else(|| work().join("venv"), Path::to_path_buf);
-    let interpreter = python::virtual_environment(Path::new(python::SYSTEM), &directory)?;
-    let requirements = python::scripts().join("requirements.txt");
-    let installed = directory.join("installed-requirements.txt");
-    let wanted = fs::read(&requirements)?;
-    if fs::read(&installed).ok().as_ref() != Some(&wanted) {
-        let mut pip = Command::new(&interpreter);
-        pip.args(["-m", "pip", "install", "--quiet", "--requirement"])
-            .arg(&requirements);
-        shell::run(&mut pip)
-            .context("could not install the pinned packages; Python 3.11 or newer is needed")?;
-        fs::write(&installed, wanted)?;
-    }
-    Ok(interpreter)
-}
-
-/// Where tasks keep their own things: ignored by git, gone with `cargo clean`.
-fn work() -> PathBuf {
-    shell::root().join("target").join("xtask")
 }
 
 /// Fails unless both directories hold the same files with the same bytes.

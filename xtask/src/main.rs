@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod fixtures;
 mod libtorch;
 mod parity;
+mod peers;
 mod python;
 mod shell;
 
@@ -21,6 +23,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Run the standard measurements and refresh docs/benchmarks.md.
+    Bench(bench::Options),
     /// Everything CI checks, in its order, with a table of times.
     Ci(ci::Options),
     /// Regenerate the golden files under bert-core/fixtures from a pinned transformers.
@@ -29,14 +33,18 @@ enum Task {
     Libtorch(libtorch::Options),
     /// Run all tests on several backends in one build, LibTorch and software Vulkan included.
     Parity(parity::Options),
+    /// Put the other implementations in place that `bert bench --peers` measures.
+    Peers(peers::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
+        Task::Bench(options) => bench::run(&options),
         Task::Ci(options) => ci::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Libtorch(options) => libtorch::run(&options),
         Task::Parity(options) => parity::run(&options),
+        Task::Peers(options) => peers::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,7 +36,7 @@ pub(crate) struct RealFiles {
 }
 
 /// Which LibTorch to build against.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct LibTorch {
     /// Where LibTorch lies or is to be put [default: bert/libtorch-2.9.0 in the user's cache directory]
     #[arg(long = "libtorch")]
@@ -119,7 +119,7 @@ impl LibTorch {
 }
 
 /// The Cargo feature behind a device label.
-fn feature(label: &str) -> Result<&'static str> {
+pub(crate) fn feature(label: &str) -> Result<&'static str> {
     Ok(match label.split(':').next().unwrap_or_default() {
         "flex" => "flex",
         "ndarray" => "ndarray",

@@ -1,5 +1,6 @@
 //! Python interpreters: the one at hand, or one in a virtual environment of our own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,4 +49,33 @@ pub(crate) fn virtual_environment(python: &Path, directory: &Path) -> Result<Pat
         })?;
     }
     Ok(interpreter)
+}
+
+/// A virtual environment in `directory` with the packages that `requirements` pins; installs only when the pins have
+/// changed. Returns its interpreter.
+///
+/// # Errors
+/// If `python` isn't there, or a package can't be had.
+pub(crate) fn with_packages(
+    python: &Path,
+    directory: &Path,
+    requirements: &Path,
+) -> Result<PathBuf> {
+    let interpreter = virtual_environment(python, directory)?;
+    let installed = directory.join("installed-requirements.txt");
+    let wanted = fs::read(requirements)?;
+    if fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        let mut pip = Command::new(&interpreter);
+        pip.args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(requirements);
+        shell::run(&mut pip)
+            .context("could not install the pinned packages; Python 3.11 or newer is needed")?;
+        fs::write(&installed, wanted)?;
+    }
+    Ok(interpreter)
+}
+
+/// Where tasks keep their own things: ignored by git, gone with `cargo clean`.
+pub(crate) fn work() -> PathBuf {
+    shell::root().join("target").join("xtask")
 }

@@ -93,10 +93,6 @@ pub(super) fn within(spec: &DeviceSpec, index: usize, count: usize, api: &str) -
 }
 
 /// The adapter that `spec`, a label of one graphics API, means among those the API shows.
-#[cfg_attr(
-    not(any(feature = "wgpu", test)),
-    expect(dead_code, reason = "only wgpu has adapters to choose among")
-)]
 pub(super) fn choose<'a>(spec: &DeviceSpec, found: &'a [AdapterInfo]) -> Result<&'a AdapterInfo> {
     let DeviceSpec::Gpu { api, adapter } = spec else {
         unreachable!("{spec} is not a graphics adapter");

@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 use burn::tensor::DeviceType;
 
-use crate::device::adapter::processor;
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 use crate::device::adapter::{AdapterKind, within};
+use crate::device::adapter::{choose, processor};
 use crate::device::{AdapterInfo, Device, DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
 use crate::error::{Error, Result};
 
@@ -84,6 +84,17 @@ impl DeviceSpec {
                 reason = "unreachable only with every feature on"
             )]
             _ => Err(self.not_compiled()),
+        }
+    }
+
+    /// The hardware behind the label, where the backend is compiled in and finds it.
+    ///
+    /// Asks the drivers, as [`adapters`] does.
+    pub fn adapter(&self) -> Option<AdapterInfo> {
+        let found = adapters_of(self);
+        match self {
+            Self::Gpu { .. } => choose(self, &found).ok().cloned(),
+            _ => found.into_iter().find(|info| info.spec == *self),
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A copy of `module` with its weights rounded to `dtype`, ready to take gradients: what a step runs on, while the
 /// optimizer moves the original.
-pub(crate) fn rounded<M: Module>(module: M, dtype: FloatDType) -> M {
+pub fn rounded<M: Module>(module: M, dtype: FloatDType) -> M {
     struct Round(FloatDType);
     impl ModuleMapper for Round {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -17,7 +17,7 @@ use super::{Event, RunInfo};
 use crate::error::Result;
 use crate::files::write_atomically;
 
-pub use page::{Section, SectionBody};
+pub use page::{Section, SectionBody, document};
 
 /// Size of the first panel and of the others, two abreast, and the space between, in pixels.
 const WIDE: (f64, f64) = (1080.0, 330.0);

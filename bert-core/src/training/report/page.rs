@@ -38,24 +38,46 @@ pub enum SectionBody {
 
 /// The page.
 pub(super) fn page(run: &RunInfo, events: &[Event], extra: &[Section]) -> String {
-    let title = escape(&run.title);
+    let mut lead = String::new();
+    summary(&mut lead, run, events);
+    let panels = panels(events);
+    if !panels.is_empty() {
+        lead.push_str("<h2>Curves</h2>\n<div class=\"panels\">\n");
+        for (index, chart) in panels.iter().enumerate() {
+            let (width, height) = if index == 0 { WIDE } else { HALF };
+            let _ = writeln!(lead, "<figure>{}</figure>", chart.svg(width, height));
+        }
+        lead.push_str("</div>\n");
+    }
+    evaluations(&mut lead, events);
+    let mut sections = extra.to_vec();
+    if !run.settings.is_empty() {
+        let mut rows = Vec::new();
+        for (name, value) in &run.settings {
+            flatten(name, value, &mut rows);
+        }
+        sections.push(Section {
+            title: "Settings".to_owned(),
+            body: SectionBody::Table {
+                header: vec!["Setting".to_owned(), "Value".to_owned()],
+                rows,
+            },
+        });
+    }
+    document(&run.title, &lead, &sections)
+}
+
+/// A page of HTML with colours for charts: `title`, then `lead`, which is markup, then the sections.
+///
+/// It is one file without scripts and without anything from outside, as long as `lead` and the sections are.
+pub fn document(title: &str, lead: &str, sections: &[Section]) -> String {
+    let title = escape(title);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{PAGE_STYLE}{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+         <title>{title}</title>\n<style>\n{PAGE_STYLE}{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{lead}"
     );
-    summary(&mut page, run, events);
-    let panels = panels(events);
-    if !panels.is_empty() {
-        page.push_str("<h2>Curves</h2>\n<div class=\"panels\">\n");
-        for (index, chart) in panels.iter().enumerate() {
-            let (width, height) = if index == 0 { WIDE } else { HALF };
-            let _ = writeln!(page, "<figure>{}</figure>", chart.svg(width, height));
-        }
-        page.push_str("</div>\n");
-    }
-    evaluations(&mut page, events);
-    for section in extra {
+    for section in sections {
         let _ = writeln!(page, "<h2>{}</h2>", escape(&section.title));
         match &section.body {
             SectionBody::Table { header, rows } => table(&mut page, header, rows),
@@ -64,18 +86,6 @@ pub(super) fn page(run: &RunInfo, events: &[Event], extra: &[Section]) -> String
                 page.push('\n');
             }
         }
-    }
-    if !run.settings.is_empty() {
-        let mut rows = Vec::new();
-        for (name, value) in &run.settings {
-            flatten(name, value, &mut rows);
-        }
-        page.push_str("<h2>Settings</h2>\n");
-        table(
-            &mut page,
-            &["Setting".to_owned(), "Value".to_owned()],
-            &rows,
-        );
     }
     let _ = writeln!(
         page,

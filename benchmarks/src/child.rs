@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How a child process ended.
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// Exit code 0, with standard output.
     Finished(String),
     /// An error message and exit code.
@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// What to tell of it; empty when all went well.
-    pub(crate) fn reason(&self) -> String {
+    pub fn reason(&self) -> String {
         match self {
             Self::Finished(_) => String::new(),
             Self::Failed(reason) | Self::Crashed(reason) => reason.clone(),
@@ -27,7 +27,7 @@ impl Outcome {
 }
 
 /// Runs a command to its end or the limit; its output goes through files, so that no pipe fills up.
-pub(crate) fn supervise(mut command: Command, limit: Duration) -> anyhow::Result<Outcome> {
+pub fn supervise(mut command: Command, limit: Duration) -> std::io::Result<Outcome> {
     let output = tempfile::NamedTempFile::new()?;
     let errors = tempfile::NamedTempFile::new()?;
     let mut child = command

@@ -1,0 +1,66 @@
+"""The forward pass by ONNX Runtime, exported from transformers, for `bert bench --peers onnxruntime`.
+
+    python onnxruntime_peer.py JOB.json
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+
+import common
+import numpy
+import onnxruntime
+import torch
+from transformers import BertModel
+
+NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class Encoder(torch.nn.Module):
+    def __init__(self, directory):
+        super().__init__()
+        self.model = BertModel.from_pretrained(directory, attn_implementation="eager").eval()
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return output.last_hidden_state, output.pooler_output
+
+
+def session(job, arrays):
+    """The model as an ONNX file, optimised by the runtime for the machine."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = job["threads"]
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    with tempfile.TemporaryDirectory() as directory, torch.no_grad():
+        path = os.path.join(directory, "model.onnx")
+        inputs = tuple(torch.from_numpy(arrays[name]) for name in NAMES)
+        # The exporter talks on standard output, which is for the reply.
+        with contextlib.redirect_stdout(sys.stderr):
+            torch.onnx.export(Encoder(job["model"]), inputs, path, input_names=list(NAMES), dynamo=True)
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def main():
+    job = common.read_job()
+    common.refuse(job, ("forward",))
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(job["threads"])
+    inputs = job["inputs"]
+    arrays = {name: numpy.array(inputs[name], dtype=numpy.int64).reshape(inputs["shape"]) for name in NAMES}
+    runtime = session(job, arrays)
+    # The exporter drops inputs that the graph does not read.
+    feed = {wanted.name: arrays[wanted.name] for wanted in runtime.get_inputs()}
+    sequence = runtime.run(None, feed)[0]
+    values = {"output": sequence[: common.COMPARED_ROWS, 0].astype("float64").flatten().tolist()}
+    timing = common.sample(job, lambda: runtime.run(None, feed))
+    # The export needs more memory than the runtime does, so that a peak would say nothing.
+    software = {"python": sys.version.split()[0], "torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
+    common.answer({"timing": timing, "values": values, "software": software})
+
+
+if __name__ == "__main__":
+    main()

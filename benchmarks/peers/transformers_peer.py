@@ -1,0 +1,110 @@
+"""BERT in PyTorch by transformers, for `bert bench --peers transformers`: reads a job, prints a reply.
+
+Training steps have what ours have: dropout as configured, gradients clipped to norm 1, AdamW with decay for all but
+biases and LayerNorm. Pretraining gathers the masked positions before the vocabulary projection, as ours does and
+unlike transformers' own BertForPreTraining, which projects every token.
+
+    python transformers_peer.py JOB.json
+"""
+
+import contextlib
+import logging
+
+import common
+import torch
+import transformers
+from transformers import BertForPreTraining, BertForSequenceClassification, BertModel
+
+MODES = ("forward", "backward", "train", "pretrain")
+
+
+def optimizer_of(model):
+    spared = [p for n, p in model.named_parameters() if n.endswith("bias") or "LayerNorm" in n]
+    decays = [p for n, p in model.named_parameters() if not (n.endswith("bias") or "LayerNorm" in n)]
+    groups = [{"params": decays, "weight_decay": 0.01}, {"params": spared, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=1e-4)
+
+
+def training_step(job, model, loss):
+    model.train()
+    optimizer = optimizer_of(model)
+    device = next(model.parameters()).device
+    low = job["dtype"] != "f32"
+    scaler = torch.amp.GradScaler(device.type, enabled=job["dtype"] == "f16")
+
+    def step():
+        with torch.autocast(device.type, common.torch_dtype(job)) if low else contextlib.nullcontext():
+            value = loss()
+        scaler.scale(value).backward()
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+
+    return step
+
+
+def main():
+    job = common.read_job()
+    common.refuse(job, MODES, ("f32", "f16", "bf16"), ("cpu", "cuda"))
+    logging.disable(logging.WARNING)
+    transformers.utils.logging.disable_progress_bar()
+    device, wait = common.torch_device(job)
+    inputs, mode = job["inputs"], job["mode"]
+    rows, seq = inputs["shape"]
+    tensor = lambda name, *shape: torch.tensor(inputs[name], device=device).reshape(*shape)
+    batch = {name: tensor(name, rows, seq) for name in ("input_ids", "token_type_ids", "attention_mask")}
+    cross_entropy = torch.nn.functional.cross_entropy
+
+    kind = {"train": BertForSequenceClassification, "pretrain": BertForPreTraining}.get(mode, BertModel)
+    more = {"num_labels": 2} if mode == "train" else {}
+    model = kind.from_pretrained(job["model"], **more).to(device).eval()
+    encoder = model if mode in ("forward", "backward") else model.bert
+    if mode in ("forward", "backward"):
+        model = model.to(common.torch_dtype(job))
+    with torch.no_grad():
+        first_tokens = encoder(**batch).last_hidden_state[: common.COMPARED_ROWS, 0]
+    values = {"output": first_tokens.float().flatten().tolist()}
+
+    if mode == "forward":
+
+        def run():
+            with torch.inference_mode():
+                model(**batch)
+
+    elif mode == "backward":
+
+        def run():
+            model.zero_grad()
+            sequence = model(**batch).last_hidden_state
+            sequence[:, :, : sequence.shape[2] // 2].mean().backward()
+
+        run()
+        values["grad.embeddings.LayerNorm.weight"] = model.embeddings.LayerNorm.weight.grad.float().tolist()
+    elif mode == "train":
+        classes = tensor("classes", rows)
+        run = training_step(job, model, lambda: cross_entropy(model(**batch).logits, classes))
+    else:
+        positions, labels = tensor("positions", -1), tensor("labels", -1)
+        next_sentence = tensor("next_sentence", rows)
+
+        def loss():
+            output = model.bert(**batch)
+            gathered = output.last_hidden_state.flatten(0, 1)[positions]
+            masked = cross_entropy(model.cls.predictions(gathered), labels)
+            return masked + cross_entropy(model.cls.seq_relationship(output.pooler_output), next_sentence)
+
+        run = training_step(job, model, loss)
+
+    def iteration():
+        run()
+        wait()
+
+    wait()
+    timing = common.sample(job, iteration)
+    common.answer(common.torch_reply(job, timing, values, {"transformers": transformers.__version__}))
+
+
+if __name__ == "__main__":
+    main()

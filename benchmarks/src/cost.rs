@@ -1,0 +1,99 @@
+//! Operations counted on paper.
+
+use bert_core::config::BertConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::Mode;
+
+/// What an iteration has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// Rows of the batch.
+    pub sequences: usize,
+    /// Tokens that are not padding.
+    pub tokens: usize,
+    /// Tokens with padding.
+    pub padded_tokens: usize,
+    /// Floating-point operations of all matrix products, padding included.
+    pub flops: f64,
+}
+
+/// Operations of a linear layer over `rows` vectors; a multiplication with its addition counts two.
+fn linear(rows: usize, inputs: usize, outputs: usize) -> f64 {
+    2.0 * rows as f64 * inputs as f64 * outputs as f64
+}
+
+/// Operations of the encoder's blocks over `[batch, seq]` tokens.
+///
+/// Matrix products only: the four projections of attention, its scores and contexts, and the feed-forward layer. Lookups,
+/// LayerNorm, GELU and softmax are a percent or two of it, and a cost of memory rather than of arithmetic.
+pub fn encoder_flops(config: &BertConfig, batch: usize, seq: usize) -> f64 {
+    let (tokens, hidden) = (batch * seq, config.hidden_size);
+    let attention = 4.0 * linear(tokens, hidden, hidden) + 2.0 * linear(tokens, hidden, seq);
+    let feed_forward = 2.0 * linear(tokens, hidden, config.intermediate_size);
+    config.num_hidden_layers as f64 * (attention + feed_forward)
+}
+
+/// Operations of an iteration in `mode` over a rectangle of `[batch, seq]` tokens with `predictions` masked ones.
+///
+/// A backward pass counts twice its forward pass: one product for the gradient of the weights, one for that of the inputs.
+pub fn flops(config: &BertConfig, mode: Mode, batch: usize, seq: usize, predictions: usize) -> f64 {
+    let hidden = config.hidden_size;
+    let encoder = encoder_flops(config, batch, seq);
+    let pooler = linear(batch, hidden, hidden);
+    // Two classes, or "is next" and "is not".
+    let classifier = linear(batch, hidden, 2);
+    let masked =
+        linear(predictions, hidden, hidden) + linear(predictions, hidden, config.vocab_size);
+    match mode {
+        Mode::Embed => encoder,
+        Mode::Forward => encoder + pooler,
+        // The loss is taken from the token vectors: nothing flows back through the pooler.
+        Mode::Backward => 3.0 * encoder + pooler,
+        Mode::Train => 3.0 * (encoder + pooler + classifier),
+        Mode::Pretrain => 3.0 * (encoder + pooler + classifier + masked),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> BertConfig {
+        // vocabulary 37, hidden 8, 3 layers, 2 heads, intermediate 20
+        BertConfig::new(37, 8, 3, 2, 20)
+    }
+
+    #[test]
+    fn the_encoder_is_counted_product_by_product() {
+        let (batch, seq) = (2, 5);
+        let per_layer = 4 * 2 * 10 * 8 * 8      // query, key, value, output
+            + 2 * 2 * (2 * 5 * 5 * 8)           // scores and contexts, all heads
+            + 2 * 2 * 10 * 8 * 20; // feed-forward
+        assert_eq!(
+            encoder_flops(&config(), batch, seq),
+            f64::from(3 * per_layer)
+        );
+    }
+
+    #[test]
+    fn training_counts_three_passes_and_the_heads() {
+        let count = |mode| flops(&config(), mode, 2, 5, 3);
+        let encoder = encoder_flops(&config(), 2, 5);
+        assert_eq!(count(Mode::Forward), encoder + 256.0);
+        assert_eq!(count(Mode::Backward), 3.0 * encoder + 256.0);
+        assert_eq!(count(Mode::Train), 3.0 * (encoder + 256.0 + 64.0));
+        let masked = 2.0 * 3.0 * 8.0 * (8.0 + 37.0);
+        assert_eq!(count(Mode::Pretrain), count(Mode::Train) + 3.0 * masked);
+        assert_eq!(count(Mode::Embed), encoder);
+    }
+
+    #[test]
+    fn base_at_128_tokens_is_the_published_number() {
+        use bert_core::config::{BertSize, BertVocabulary};
+        // 22.5 GFLOPs a sequence of 128 tokens: Sun et al. 2020 (MobileBERT), table 1.
+        let base = BertConfig::preset(BertSize::Base, BertVocabulary::Uncased);
+        let giga = flops(&base, Mode::Forward, 1, 128, 0) / 1e9;
+        assert!((22.0..22.8).contains(&giga), "{giga}");
+    }
+}

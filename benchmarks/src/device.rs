@@ -1,0 +1,335 @@
+//! Measuring one of our devices, inside the process that does nothing else.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bert_core::agreement::without_dropout;
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::Checkpoint;
+use bert_core::device::{Device, DeviceSpec, Precision, libtorch_info, set_dtype};
+use bert_core::init::BertInit;
+use bert_core::model::BertModel;
+use bert_core::training::{
+    MicroBatch, Optimizer, ParameterGradients, Recipe, TrainableModel, rounded,
+};
+use bert_heads::finetune::{BatchTargets, LabelledBatch};
+use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
+use bert_heads::sequence_classification::BertForSequenceClassification;
+use bert_pretrain::model::BertForPreTraining;
+use bert_pretrain::objective::PreTrainingBatch;
+use burn::module::Module;
+use burn::tensor::{Distribution, FloatDType, Tensor};
+use burn::train::TrainStep;
+
+use crate::contract::{
+    Adapter, COMPARED_GRADIENT, COMPARED_ROWS, Inputs, Job, Mode, Reply, Timing,
+};
+use crate::error::{Error, Result};
+use crate::sampling::sample;
+use crate::{fault, memory, peak};
+
+/// Learning rate of the steps that are timed; any does.
+const LEARNING_RATE: f64 = 1e-4;
+
+type Values = BTreeMap<String, Vec<f64>>;
+
+/// Does `job` on the device that `spec` names.
+///
+/// # Errors
+/// If the device or the model does not open, and those of the device.
+pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
+    fault::inject(job.inputs.shape[0]);
+    let precision: Precision = job.dtype.parse()?;
+    let device = spec.open()?;
+    // Training keeps its weights in 32 bits.
+    if !matches!(job.mode, Mode::Train | Mode::Pretrain) {
+        set_dtype(&device, &spec.to_string(), precision)?;
+    }
+    let (values, timing) = match job.mode {
+        Mode::Forward => forward(job, &device),
+        Mode::Backward => backward(job, &device.clone().autodiff()),
+        Mode::Train => classifier_step(job, precision, &device.clone().autodiff()),
+        Mode::Pretrain => pretraining_step(job, precision, &device.clone().autodiff()),
+        Mode::Embed => embed(job, &device),
+    }?;
+    let host_memory = memory::peak_host_bytes();
+    let device_memory = device.memory_pool_usage().map(|usage| usage.bytes_reserved);
+    let mut software = BTreeMap::new();
+    if let (DeviceSpec::LibTorch(_), Some(info)) = (spec, libtorch_info()) {
+        software.insert("LibTorch".to_owned(), info.version.to_owned());
+        software.insert("LibTorch threads".to_owned(), info.threads.to_string());
+    }
+    Ok(Reply {
+        timing,
+        peak_flops: Some(product_rate(&device, precision)?),
+        host_memory,
+        device_memory,
+        software,
+        adapter: spec.adapter().map(|info| Adapter {
+            name: info.name,
+            driver: info.driver,
+            api: info.api,
+            kind: info.kind.to_string(),
+        }),
+        values,
+    })
+}
+
+fn sync(device: &Device) -> Result<()> {
+    device.sync().map_err(|error| Error::Device {
+        reason: error.to_string(),
+    })
+}
+
+/// Times `iteration` together with what it leaves to the device.
+///
+/// What it returns is kept until the device is done: nothing may be left out because nobody wants it.
+fn timed<T>(
+    job: &Job,
+    device: &Device,
+    mut iteration: impl FnMut() -> Result<T>,
+) -> Result<Timing> {
+    sync(device)?;
+    sample(&job.limits, || {
+        let _result = iteration()?;
+        sync(device)
+    })
+}
+
+fn input(inputs: &Inputs, device: &Device) -> BertInput {
+    BertInput::from_attention_mask(
+        inputs.input_ids.clone(),
+        inputs.token_type_ids.clone(),
+        inputs.attention_mask.clone(),
+        inputs.shape,
+        device,
+    )
+}
+
+/// What is compared of every mode but embedding: the first token's vector in the first rows.
+fn encoder_output(model: &BertModel, inputs: &Inputs, device: &Device) -> Values {
+    let sequence = model.forward(input(inputs, device)).sequence_output;
+    let rows = inputs.shape[0].min(COMPARED_ROWS);
+    let first_tokens = sequence.slice([0..rows, 0..1]);
+    let values = first_tokens.into_data().iter::<f64>().collect();
+    BTreeMap::from([("output".to_owned(), values)])
+}
+
+fn forward(job: &Job, device: &Device) -> Result<(Values, Timing)> {
+    let model = BertModel::from_dir(&job.model, device)?;
+    let values = encoder_output(&model, &job.inputs, device);
+    let input = input(&job.inputs, device);
+    let timing = timed(job, device, || Ok(model.forward(input.clone())))?;
+    Ok((values, timing))
+}
+
+fn backward(job: &Job, device: &Device) -> Result<(Values, Timing)> {
+    let model = without_dropout(BertModel::from_dir(&job.model, device)?);
+    let mut values = encoder_output(&model.valid(), &job.inputs, &device.clone().inner());
+    let input = input(&job.inputs, device);
+    let gradients = || {
+        let sequence = model.forward(input.clone()).sequence_output;
+        let [rows, seq, hidden] = sequence.dims();
+        // Not the whole: LayerNorm makes the sum over a vector a constant.
+        let half = sequence.slice([0..rows, 0..seq, 0..hidden / 2]);
+        half.mean().backward()
+    };
+    let weight = model.embeddings.layer_norm.gamma.val();
+    let gradient = weight.grad(&gradients());
+    let gradient = gradient.map(|gradient| gradient.into_data().iter::<f64>().collect());
+    values.insert(COMPARED_GRADIENT.to_owned(), gradient.unwrap_or_default());
+    let timing = timed(job, device, || Ok(gradients()))?;
+    Ok((values, timing))
+}
+
+fn classifier_step(job: &Job, precision: Precision, device: &Device) -> Result<(Values, Timing)> {
+    let checkpoint = Checkpoint::open(&job.model)?;
+    let init = BertInit::new(checkpoint.config(), job.seed, device);
+    let (model, _) = BertForSequenceClassification::from_encoder(&checkpoint, 2, &init)?;
+    let inner = device.clone().inner();
+    let values = encoder_output(&model.bert.valid(), &job.inputs, &inner);
+    let inputs = job.inputs.clone();
+    let rows = inputs.shape[0];
+    let batch = LabelledBatch {
+        input_ids: inputs.input_ids,
+        token_type_ids: inputs.token_type_ids,
+        attention_mask: inputs.attention_mask,
+        shape: inputs.shape,
+        targets: BatchTargets::Classes(inputs.classes),
+        class_weights: None,
+        weight: rows as f64,
+    };
+    Ok((values, steps(job, precision, model, batch, device)?))
+}
+
+fn pretraining_step(job: &Job, precision: Precision, device: &Device) -> Result<(Values, Timing)> {
+    let checkpoint = Checkpoint::open(&job.model)?;
+    let (model, _) = BertForPreTraining::from_checkpoint(&checkpoint, true, job.seed, device)?;
+    let inner = device.clone().inner();
+    let values = encoder_output(&model.bert.valid(), &job.inputs, &inner);
+    let inputs = job.inputs.clone();
+    let batch = PreTrainingBatch {
+        predictions: inputs.labels.len() as f64,
+        rows: inputs.shape[0] as f64,
+        input_ids: inputs.input_ids,
+        token_type_ids: inputs.token_type_ids,
+        attention_mask: inputs.attention_mask,
+        shape: inputs.shape,
+        positions: inputs.positions,
+        labels: inputs.labels,
+        next_sentence: inputs.next_sentence,
+    };
+    Ok((values, steps(job, precision, model, batch, device)?))
+}
+
+/// Steps as the trainer takes them on one device: the batch goes there, both passes, clipping, AdamW.
+fn steps<M: TrainableModel>(
+    job: &Job,
+    precision: Precision,
+    model: M,
+    data: M::Data,
+    device: &Device,
+) -> Result<Timing>
+where
+    M::Data: Clone,
+{
+    let mut model = Some(model);
+    let mut optimizer = Optimizer::new(Recipe::HuggingFace.optimizer());
+    let mut seed = job.seed;
+    timed(job, device, || {
+        seed += 1;
+        let batch = MicroBatch {
+            data: data.clone(),
+            seed,
+            loss_scale: 1.0,
+        };
+        let Some(current) = model.take() else {
+            unreachable!("every step puts the model back");
+        };
+        let gradients = match precision {
+            Precision::F32 => {
+                let output = TrainStep::step(&current, batch);
+                ParameterGradients::take(&current, output.grads)
+            }
+            precision => {
+                let working = rounded(current.clone(), FloatDType::from(precision));
+                let output = TrainStep::step(&working, batch);
+                ParameterGradients::take(&working, output.grads)
+            }
+        };
+        let (moved, _) = optimizer.step(current, gradients, LEARNING_RATE);
+        model = Some(moved);
+        Ok(())
+    })
+}
+
+fn embed(job: &Job, device: &Device) -> Result<(Values, Timing)> {
+    let embedder = SentenceEmbedder::from_dir(&job.model, &EmbedderOptions::default(), device)?;
+    let texts: Vec<&str> = job.inputs.texts.iter().map(String::as_str).collect();
+    let compared = embedder.embed(&texts[..texts.len().min(COMPARED_ROWS)])?;
+    let vectors = compared.iter().flat_map(|embedding| &embedding.values);
+    let vectors = vectors.map(|&value| f64::from(value)).collect();
+    let timing = timed(job, device, || Ok(embedder.embed(&texts)?))?;
+    Ok((BTreeMap::from([("output".to_owned(), vectors)]), timing))
+}
+
+/// The peak of the device in a float type.
+fn product_rate(device: &Device, precision: Precision) -> Result<f64> {
+    peak::peak_flops(|size| {
+        let matrix = Tensor::<2>::random([size, size], Distribution::Default, device);
+        let matrix = matrix.cast(FloatDType::from(precision));
+        sync(device)?;
+        let start = Instant::now();
+        let _product = matrix.clone().matmul(matrix);
+        sync(device)?;
+        Ok(start.elapsed().as_secs_f64())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agreement::Agreement;
+    use crate::contract::Limits;
+    use crate::inputs::Words;
+    use crate::model;
+    use bert_core::config::BertConfig;
+    use bert_core::device::test_devices;
+    use bert_core::tokenizer::BertTokenizer;
+
+    #[test]
+    fn every_mode_is_measured_alike_on_every_device() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = BertConfig::new(37, 32, 2, 4, 37);
+        let devices = test_devices();
+        let specs: Vec<DeviceSpec> = devices
+            .iter()
+            .map(|(label, _)| label.parse().unwrap())
+            .collect();
+        model::write(&config, 3, &specs[0], dir.path()).unwrap();
+        let words = Words::new(&BertTokenizer::from_dir(dir.path()).unwrap(), dir.path()).unwrap();
+        for mode in Mode::ALL {
+            let job = Job {
+                mode,
+                model: dir.path().to_owned(),
+                dtype: "f32".to_owned(),
+                device: "cpu".to_owned(),
+                threads: 1,
+                seed: 3,
+                inputs: words.inputs(mode, [3, 7], Some(&[4, 7]), 5),
+                limits: Limits {
+                    warmup_seconds: 0.0,
+                    seconds: 0.0,
+                    min_samples: 1,
+                    max_samples: 1,
+                },
+            };
+            let mut reference: Option<Values> = None;
+            for spec in &specs {
+                let reply = measure(&job, spec).unwrap();
+                assert_eq!(reply.timing.samples.len(), 1, "{mode} on {spec}");
+                assert!(reply.peak_flops.unwrap() > 0.0, "{mode} on {spec}");
+                assert!(
+                    reply.adapter.is_some_and(|found| !found.name.is_empty()),
+                    "{spec}"
+                );
+                assert_eq!(reply.values["output"].len(), 3 * 32, "{mode} on {spec}");
+                let is_zero = |values: &Vec<f64>| values.iter().all(|&value| value == 0.0);
+                assert!(!reply.values.values().any(is_zero), "{mode} on {spec}");
+                let gradient = reply.values.get(COMPARED_GRADIENT);
+                assert_eq!(gradient.is_some(), mode == Mode::Backward);
+                let expected = reference.get_or_insert_with(|| reply.values.clone());
+                let agreement = Agreement::of(&reply.values, "the first", expected, "f32");
+                let agreement = agreement.unwrap();
+                assert!(agreement.agrees, "{mode} on {spec}: {agreement:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_type_that_is_none_is_an_error() {
+        let job = Job {
+            mode: Mode::Forward,
+            model: "no-such-model".into(),
+            dtype: "f8".to_owned(),
+            device: "cpu".to_owned(),
+            threads: 1,
+            seed: 0,
+            inputs: Inputs::default(),
+            limits: Limits {
+                warmup_seconds: 0.0,
+                seconds: 0.0,
+                min_samples: 1,
+                max_samples: 1,
+            },
+        };
+        let spec = test_devices()[0].0.parse().unwrap();
+        let refusal = |job: &Job| measure(job, &spec).unwrap_err().to_string();
+        assert!(refusal(&job).contains("f32, f16, bf16"));
+        let job = Job {
+            dtype: "f32".to_owned(),
+            ..job
+        };
+        assert!(refusal(&job).contains("no-such-model"));
+    }
+}

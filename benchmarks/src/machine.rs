@@ -1,0 +1,104 @@
+//! What was measured on, and what measured.
+
+use bert_core::device;
+use serde::{Deserialize, Serialize};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+/// The Burn release that the workspace pins.
+pub const BURN: &str = "0.22.1";
+
+/// This machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Name of the processor.
+    pub processor: Option<String>,
+    /// Threads that the operating system grants.
+    pub threads: usize,
+    /// Physical memory in bytes.
+    pub memory_bytes: u64,
+    /// What of it can be had now, in bytes.
+    pub memory_available_bytes: u64,
+    /// Name and release of the operating system.
+    pub system: Option<String>,
+    /// Processes that wanted to run over the last minute, on average; 0 where it is not known.
+    pub load: f64,
+}
+
+impl Machine {
+    /// As it is now.
+    pub fn here() -> Self {
+        let what = RefreshKind::nothing()
+            .with_memory(MemoryRefreshKind::everything())
+            .with_cpu(CpuRefreshKind::nothing());
+        let system = System::new_with_specifics(what);
+        Self {
+            processor: system.cpus().first().map(|cpu| cpu.brand().to_owned()),
+            threads: device::threads(),
+            memory_bytes: system.total_memory(),
+            memory_available_bytes: system.available_memory(),
+            system: System::long_os_version(),
+            load: System::load_average().one,
+        }
+    }
+
+    /// Whether others keep so much of the processor busy that times say little.
+    pub fn is_busy(&self) -> bool {
+        self.load > 0.5 * self.threads as f64
+    }
+
+    /// "Xeon, 2 threads, 23.4 GiB of memory, Debian 12".
+    pub fn describe(&self) -> String {
+        let mut parts = vec![
+            self.processor
+                .clone()
+                .unwrap_or("unknown processor".to_owned()),
+            format!("{} threads", self.threads),
+            format!(
+                "{:.1} GiB of memory",
+                self.memory_bytes as f64 / f64::from(1 << 30)
+            ),
+        ];
+        parts.extend(self.system.clone());
+        parts.join(", ")
+    }
+}
+
+/// This program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Version of `bert`.
+    pub bert: String,
+    /// Version of Burn.
+    pub burn: String,
+    /// Commit that was built, where git knew it.
+    pub commit: Option<String>,
+    /// Backend features that are compiled in.
+    pub features: Vec<String>,
+}
+
+impl Build {
+    /// Of this binary.
+    pub fn this() -> Self {
+        Self {
+            bert: env!("CARGO_PKG_VERSION").to_owned(),
+            burn: BURN.to_owned(),
+            commit: option_env!("BERT_COMMIT").map(str::to_owned),
+            features: device::compiled_backends()
+                .iter()
+                .map(|&f| f.to_owned())
+                .collect(),
+        }
+    }
+
+    /// "bert 0.1.0 at 0123456789ab, Burn 0.22.1, features flex, tch".
+    pub fn describe(&self) -> String {
+        let commit = self.commit.as_ref().map(|commit| format!(" at {commit}"));
+        format!(
+            "bert {}{}, Burn {}, features {}",
+            self.bert,
+            commit.unwrap_or_default(),
+            self.burn,
+            self.features.join(", ")
+        )
+    }
+}

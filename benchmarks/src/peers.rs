@@ -1,0 +1,175 @@
+//! Other implementations of BERT, which measure the same jobs in programs of their own.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+
+use crate::contract::Mode;
+use crate::error::{Error, Result};
+
+/// Another implementation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// PyTorch with transformers' model.
+    Transformers,
+    /// ONNX Runtime with a graph exported from transformers.
+    OnnxRuntime,
+    /// The library for sentence vectors, on PyTorch.
+    SentenceTransformers,
+    /// Hugging Face's framework in Rust.
+    Candle,
+}
+
+/// The scripts of the Python peers travel inside the command, so that it also works away from its source.
+///
+/// None has the name of a package, which Python would then import from here.
+const SCRIPTS: [(&str, &str); 4] = [
+    ("common.py", include_str!("../peers/common.py")),
+    (
+        "transformers_peer.py",
+        include_str!("../peers/transformers_peer.py"),
+    ),
+    (
+        "onnxruntime_peer.py",
+        include_str!("../peers/onnxruntime_peer.py"),
+    ),
+    (
+        "sentence_transformers_peer.py",
+        include_str!("../peers/sentence_transformers_peer.py"),
+    ),
+];
+
+impl Peer {
+    /// Every peer.
+    pub const ALL: [Self; 4] = [
+        Self::Transformers,
+        Self::OnnxRuntime,
+        Self::SentenceTransformers,
+        Self::Candle,
+    ];
+
+    /// Whether the peer has something to measure in `mode`.
+    pub fn measures(self, mode: Mode) -> bool {
+        match self {
+            Self::Transformers => mode != Mode::Embed,
+            Self::SentenceTransformers => mode == Mode::Embed,
+            Self::OnnxRuntime | Self::Candle => mode == Mode::Forward,
+        }
+    }
+
+    /// The program that measures `job`, or why there is none.
+    fn command(self, environment: &Path, scripts: &Path, job: &Path) -> Result<Command, String> {
+        let (program, script) = match self {
+            Self::Candle => {
+                let name = format!("bert-candle{}", std::env::consts::EXE_SUFFIX);
+                (environment.join("candle/release").join(name), None)
+            }
+            _ => {
+                let python = match cfg!(windows) {
+                    true => "venv/Scripts/python.exe",
+                    false => "venv/bin/python",
+                };
+                (environment.join(python), Some(scripts.join(self.script())))
+            }
+        };
+        if !program.is_file() {
+            return Err(format!(
+                "{} is not there: run `cargo xtask peers`, or name its directory with --peers-dir",
+                program.display()
+            ));
+        }
+        let mut command = Command::new(program);
+        command.args(script).arg(job).env("HF_HUB_OFFLINE", "1");
+        Ok(command)
+    }
+
+    fn script(self) -> String {
+        format!("{}_peer.py", self.to_string().replace('-', "_"))
+    }
+}
+
+impl Display for Peer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Transformers => "transformers",
+            Self::OnnxRuntime => "onnxruntime",
+            Self::SentenceTransformers => "sentence-transformers",
+            Self::Candle => "candle",
+        })
+    }
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|peer| peer.to_string() == name)
+            .ok_or_else(|| {
+                let names = Self::ALL.map(|peer| peer.to_string()).join(", ");
+                format!("`{name}` is none of {names}")
+            })
+    }
+}
+
+/// Where the programs of the peers are.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    environment: PathBuf,
+    scripts: tempfile::TempDir,
+}
+
+impl Peers {
+    /// With the scripts unpacked.
+    pub(crate) fn new(environment: &Path) -> Result<Self> {
+        let cannot = |source| Error::io("unpack the scripts of the peers", source);
+        let scripts = tempfile::tempdir().map_err(cannot)?;
+        for (name, text) in SCRIPTS {
+            std::fs::write(scripts.path().join(name), text).map_err(cannot)?;
+        }
+        Ok(Self {
+            // A relative path to a program means another after a change of directory.
+            environment: std::path::absolute(environment).map_err(cannot)?,
+            scripts,
+        })
+    }
+
+    pub(crate) fn command(&self, peer: Peer, job: &Path) -> Result<Command, String> {
+        peer.command(&self.environment, self.scripts.path(), job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_and_every_mode_has_a_peer() {
+        for peer in Peer::ALL {
+            assert_eq!(peer.to_string().parse(), Ok(peer));
+        }
+        assert!(
+            "tensorflow"
+                .parse::<Peer>()
+                .unwrap_err()
+                .contains("onnxruntime")
+        );
+        for mode in Mode::ALL {
+            assert!(Peer::ALL.iter().any(|peer| peer.measures(mode)), "{mode}");
+        }
+    }
+
+    #[test]
+    fn every_python_peer_finds_its_script() {
+        let environment = tempfile::tempdir().unwrap();
+        let peers = Peers::new(environment.path()).unwrap();
+        for peer in Peer::ALL {
+            let missing = peers.command(peer, Path::new("job.json")).unwrap_err();
+            assert!(missing.contains("cargo xtask peers"), "{missing}");
+            let script = peers.scripts.path().join(peer.script());
+            assert!(peer == Peer::Candle || script.is_file(), "{peer}");
+        }
+    }
+}

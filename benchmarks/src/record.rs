@@ -1,0 +1,326 @@
+//! What a run came to, as it is kept in a file.
+
+use std::path::Path;
+
+use bert_core::files::write_atomically;
+use serde::{Deserialize, Serialize};
+
+use crate::agreement::Agreement;
+use crate::contract::{Limits, Mode, Reply};
+use crate::cost::Work;
+use crate::error::{Error, Result};
+use crate::machine::{Build, Machine};
+use crate::stats::Summary;
+
+/// The layout of the file; another number is refused.
+const FORMAT: u32 = 1;
+
+/// A run of measurements.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Layout of the file.
+    pub format: u32,
+    /// The command line.
+    pub command: String,
+    /// When it began, in seconds since 1970.
+    pub started: u64,
+    /// What was measured on.
+    pub machine: Machine,
+    /// What measured.
+    pub build: Build,
+    /// How long each measurement was to take.
+    pub limits: Limits,
+    /// One per contestant and case, in the order in which they ran.
+    pub rows: Vec<Row>,
+    /// Cases that were left out because they count too many operations.
+    pub left_out: Vec<String>,
+}
+
+/// What one contestant made of one case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// A device label or the name of a peer.
+    pub contestant: String,
+    /// Whether it is a peer.
+    pub is_peer: bool,
+    /// What was measured.
+    pub case: Case,
+    /// What it has to do.
+    pub work: Work,
+    /// How it went.
+    pub outcome: RowOutcome,
+}
+
+/// What is measured, apart from by whom.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Case {
+    /// Preset, directory name or hub id.
+    pub model: String,
+    /// What is timed.
+    pub mode: Mode,
+    /// Float type.
+    pub dtype: String,
+    /// Threads on the processor.
+    pub threads: usize,
+    /// Rows, or texts for [`Mode::Embed`].
+    pub batch: usize,
+    /// Tokens of a row with padding; for [`Mode::Embed`] the longest text.
+    pub seq: usize,
+}
+
+/// How a measurement ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum RowOutcome {
+    /// With samples.
+    Ok(Box<Measured>),
+    /// With an error message.
+    Failed {
+        /// The message.
+        reason: String,
+    },
+    /// By a signal or a panic.
+    Crashed {
+        /// Which.
+        reason: String,
+    },
+    /// Not before the time limit.
+    Hung {
+        /// The limit.
+        reason: String,
+    },
+}
+
+/// What was measured, and what follows from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Everything the process answered but the values, which were for the comparison.
+    #[serde(flatten)]
+    pub reply: Reply,
+    /// Of the samples, in seconds.
+    pub seconds: Summary,
+    /// Whether it computed what the first contestant did; none for that one.
+    pub agreement: Option<Agreement>,
+}
+
+impl Row {
+    /// The measurement, where there is one.
+    pub fn measured(&self) -> Option<&Measured> {
+        match &self.outcome {
+            RowOutcome::Ok(measured) => Some(measured),
+            _ => None,
+        }
+    }
+
+    /// What went wrong, where something did: "crashed: signal: 11".
+    pub fn trouble(&self) -> Option<String> {
+        match &self.outcome {
+            RowOutcome::Ok(measured) => {
+                let agreement = measured.agreement.as_ref().filter(|found| !found.agrees)?;
+                Some(format!(
+                    "DISAGREES with {}: {} differs by {:.1e}",
+                    agreement.reference, agreement.worst, agreement.difference
+                ))
+            }
+            RowOutcome::Failed { reason } => Some(format!("failed: {reason}")),
+            RowOutcome::Crashed { reason } => Some(format!("crashed: {reason}")),
+            RowOutcome::Hung { reason } => Some(format!("hung: {reason}")),
+        }
+    }
+
+    /// `amount` of an iteration per second, by the median.
+    fn rate(&self, amount: f64) -> Option<f64> {
+        let median = self.measured()?.seconds.median;
+        (median > 0.0).then(|| amount / median)
+    }
+
+    /// Rows or texts per second.
+    pub fn sequences_per_second(&self) -> Option<f64> {
+        self.rate(self.work.sequences as f64)
+    }
+
+    /// Tokens per second, padding left out.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        self.rate(self.work.tokens as f64)
+    }
+
+    /// Tokens per second, padding included.
+    pub fn padded_tokens_per_second(&self) -> Option<f64> {
+        self.rate(self.work.padded_tokens as f64)
+    }
+
+    /// Counted operations per second.
+    pub fn flops_per_second(&self) -> Option<f64> {
+        self.rate(self.work.flops)
+    }
+
+    /// Share of the rate of a large matrix product in the same process.
+    pub fn share_of_peak(&self) -> Option<f64> {
+        let peak = self.measured()?.reply.peak_flops?;
+        Some(self.flops_per_second()? / peak)
+    }
+}
+
+impl Record {
+    /// A record without rows.
+    pub(crate) fn new(command: String, limits: Limits) -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self {
+            format: FORMAT,
+            command,
+            started: now.map_or(0, |since| since.as_secs()),
+            machine: Machine::here(),
+            build: Build::this(),
+            limits,
+            rows: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Core`] naming the file.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self).expect("records always serialise");
+        text.push('\n');
+        Ok(write_atomically(path, text.as_bytes())?)
+    }
+
+    /// Reads a file that [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Record`] for anything else.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::io(format!("read {}", path.display()), source))?;
+        let refuse = |reason: String| Error::Record {
+            path: path.to_owned(),
+            reason,
+        };
+        let record: Self =
+            serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+        if record.format != FORMAT {
+            return Err(refuse(format!(
+                "its format is {}, and this version reads {FORMAT}",
+                record.format
+            )));
+        }
+        Ok(record)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::contract::Timing;
+
+    /// A row of a device with these samples.
+    pub(crate) fn row(contestant: &str, batch: usize, samples: &[f64]) -> Row {
+        Row {
+            contestant: contestant.to_owned(),
+            is_peer: false,
+            case: Case {
+                model: "tiny".to_owned(),
+                mode: Mode::Forward,
+                dtype: "f32".to_owned(),
+                threads: 2,
+                batch,
+                seq: 13,
+            },
+            work: Work {
+                sequences: batch,
+                tokens: 7 * batch,
+                padded_tokens: 13 * batch,
+                flops: 1e9 * batch as f64,
+            },
+            outcome: RowOutcome::Ok(Box::new(Measured {
+                reply: Reply {
+                    timing: Timing {
+                        first: 2.5,
+                        warmup: vec![1.5],
+                        settled: true,
+                        samples: samples.to_vec(),
+                    },
+                    peak_flops: Some(1e11),
+                    host_memory: Some(300 << 20),
+                    ..Reply::default()
+                },
+                seconds: Summary::of(samples),
+                agreement: None,
+            })),
+        }
+    }
+
+    /// A record of these rows, on no machine in particular.
+    pub(crate) fn record(rows: Vec<Row>) -> Record {
+        let limits = Limits {
+            warmup_seconds: 1.0,
+            seconds: 1.0,
+            min_samples: 1,
+            max_samples: 5,
+        };
+        Record {
+            rows,
+            machine: Machine {
+                threads: 2,
+                ..Machine::default()
+            },
+            ..Record::new("bert bench".to_owned(), limits)
+        }
+    }
+
+    #[test]
+    fn a_record_comes_back_from_its_file() {
+        let mut crashed = row("libtorch", 8, &[]);
+        crashed.outcome = RowOutcome::Crashed {
+            reason: "signal: 11".to_owned(),
+        };
+        let record = record(vec![row("flex", 8, &[0.5, 0.25]), crashed]);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        record.write(&path).unwrap();
+        assert_eq!(Record::read(&path).unwrap(), record);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        let read = || Record::read(&path).unwrap_err().to_string();
+        assert!(read().contains("a.json"));
+        std::fs::write(&path, "{}").unwrap();
+        assert!(read().contains("is not a record"), "{}", read());
+        let newer = Record {
+            format: 9,
+            ..record(vec![])
+        };
+        newer.write(&path).unwrap();
+        assert!(read().contains("its format is 9"), "{}", read());
+    }
+
+    #[test]
+    fn rates_follow_from_the_median() {
+        let row = row("flex", 8, &[0.5, 0.25, 1.0]);
+        assert_eq!(row.sequences_per_second(), Some(16.0));
+        assert_eq!(row.tokens_per_second(), Some(112.0));
+        assert_eq!(row.padded_tokens_per_second(), Some(208.0));
+        assert_eq!(row.flops_per_second(), Some(16e9));
+        assert_eq!(row.share_of_peak(), Some(0.16));
+        assert_eq!(row.trouble(), None);
+    }
+
+    #[test]
+    fn a_device_that_disagrees_is_marked() {
+        let mut row = row("flex", 8, &[0.5]);
+        if let RowOutcome::Ok(measured) = &mut row.outcome {
+            measured.agreement = Some(Agreement {
+                reference: "libtorch".to_owned(),
+                worst: "output".to_owned(),
+                difference: 0.25,
+                agrees: false,
+            });
+        }
+        assert!(row.trouble().unwrap().contains("DISAGREES with libtorch"));
+    }
+}

@@ -1,0 +1,310 @@
+//! `bench`: the standard measurements, into docs/benchmarks.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{parity, peers, python, shell};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Device labels to measure; their Cargo features are compiled in.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "flex,ndarray,libtorch,wgpu:cpu"
+    )]
+    devices: Vec<String>,
+    /// Other implementations to measure; an empty list leaves them out.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "transformers,onnxruntime,sentence-transformers,candle"
+    )]
+    peers: Vec<String>,
+    /// all-MiniLM-L6-v2 as a directory, for sentence vectors; without it that part is left out.
+    #[arg(long, env = "BERT_REAL_CHECKPOINT")]
+    checkpoint: Option<PathBuf>,
+    /// Measure how time grows with sizes, batches and lengths instead.
+    #[arg(long)]
+    scaling: bool,
+    /// Show the tables only, and leave docs/benchmarks.md as it is.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    libtorch: parity::LibTorch,
+}
+
+/// A call of `bert bench`.
+struct Part {
+    /// Name of its files, and its heading.
+    name: &'static str,
+    title: &'static str,
+    /// Beginning with `bench`.
+    arguments: Vec<String>,
+}
+
+/// Measures and writes the tables into the part of docs/benchmarks.md that is kept for them.
+///
+/// # Errors
+/// If the command can't be built, or a part measures nothing.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let parts = match options.scaling {
+        true => scaling(options),
+        false => standard(options),
+    };
+    if parts.is_empty() {
+        bail!(
+            "there is nothing to measure on {}",
+            options.devices.join(", ")
+        );
+    }
+    let program = build(options)?;
+    let out = python::work().join("bench");
+    fs::create_dir_all(&out).with_context(|| format!("could not make `{}`", out.display()))?;
+    let mut text = String::new();
+    for part in &parts {
+        eprintln!("\n=== {} ===", part.title);
+        let file = |extension| out.join(part.name).with_extension(extension);
+        let mut bench = Command::new(&program);
+        bench.current_dir(shell::root()).args(&part.arguments);
+        bench.arg("--json").arg(file("json"));
+        bench.arg("--report").arg(file("html"));
+        bench.env("BERT_PEERS_DIR", peers::directory());
+        options.libtorch.apply(&mut bench)?;
+        let output = bench.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        let output = output.with_context(|| format!("could not start `{}`", program.display()))?;
+        if !output.status.success() {
+            bail!("the part `{}` failed ({})", part.name, output.status);
+        }
+        let table = String::from_utf8(output.stdout).context("the table is not UTF-8")?;
+        // The paths of this machine are of no use elsewhere.
+        let table = without_files(&table, &file("json"), &file("html"));
+        text += &format!("\n### {}\n\n{table}", part.title);
+    }
+    print!("{text}");
+    eprintln!("\nrecords and pages with charts are in {}", out.display());
+    if options.dry_run {
+        return Ok(());
+    }
+    let page = shell::root().join("docs").join("benchmarks.md");
+    let section = if options.scaling {
+        "scaling"
+    } else {
+        "standard"
+    };
+    let old = fs::read_to_string(&page)
+        .with_context(|| format!("could not read `{}`", page.display()))?;
+    let new = replaced(&old, section, &text)?;
+    let beside = page.with_extension("md.new");
+    fs::write(&beside, new).with_context(|| format!("could not write `{}`", beside.display()))?;
+    fs::rename(&beside, &page).with_context(|| format!("could not write `{}`", page.display()))?;
+    Ok(())
+}
+
+/// The command with every backend that is asked for, and where it is.
+fn build(options: &Options) -> Result<PathBuf> {
+    let mut features = Vec::new();
+    for label in &options.devices {
+        let feature = parity::feature(label)?;
+        if !features.contains(&feature) {
+            features.push(feature);
+        }
+    }
+    // Tuning a software rasteriser takes longer than all of this; a GPU is nothing without it.
+    if options.devices.iter().any(|label| is_gpu(label)) {
+        features.push("autotune");
+    }
+    let mut cargo = shell::cargo();
+    // With the rest of the workspace, or its features would differ and Burn be built again.
+    cargo.args([
+        "build",
+        "--release",
+        "--workspace",
+        "--bin",
+        "bert",
+        "--no-default-features",
+    ]);
+    cargo.args(["--features", &features.join(",")]);
+    options.libtorch.apply(&mut cargo)?;
+    shell::run(&mut cargo)?;
+    let name = format!("bert{}", std::env::consts::EXE_SUFFIX);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| shell::root().join("target"));
+    Ok(target.join("release").join(name))
+}
+
+/// A rasteriser would take hours where the others take minutes.
+fn is_rasteriser(label: &str) -> bool {
+    label.ends_with(":cpu") && !label.starts_with("libtorch")
+}
+
+fn is_gpu(label: &str) -> bool {
+    let on_host = ["flex", "ndarray", "libtorch", "libtorch:cpu", "cpu"];
+    !on_host.contains(&label) && !is_rasteriser(label)
+}
+
+fn part(name: &'static str, title: &'static str, devices: &[&str], arguments: &str) -> Part {
+    let words = arguments.split_whitespace().map(str::to_owned);
+    let mut all = vec![
+        "bench".to_owned(),
+        "--devices".to_owned(),
+        devices.join(","),
+    ];
+    all.extend(words);
+    Part {
+        name,
+        title,
+        arguments: all,
+    }
+}
+
+/// About a quarter of an hour on two cores.
+fn standard(options: &Options) -> Vec<Part> {
+    let labels = || options.devices.iter().map(String::as_str);
+    let (slow, fast): (Vec<&str>, Vec<&str>) = labels().partition(|label| is_rasteriser(label));
+    let mut parts = Vec::new();
+    if !fast.is_empty() {
+        let shape = "--preset base --batch-sizes 8 --seq-lengths 128";
+        parts.push(part(
+            "forward",
+            "Encoder, forward",
+            &fast,
+            &format!("{shape} --mode forward"),
+        ));
+        // Steps take seconds each.
+        let train = format!("{shape} --mode train --seconds 10 --min-samples 3");
+        parts.push(part("train", "A step of fine-tuning", &fast, &train));
+    }
+    if let Some(checkpoint) = options.checkpoint.as_ref().filter(|_| !fast.is_empty()) {
+        let embed =
+            "--mode embed --batch-sizes 256 --seq-lengths 128 --lengths-of docs/pretraining.md";
+        let mut embed = part("embed", "Texts to sentence vectors", &fast, embed);
+        let model = std::path::absolute(checkpoint).unwrap_or_else(|_| checkpoint.clone());
+        embed
+            .arguments
+            .extend(["--model".to_owned(), model.display().to_string()]);
+        parts.push(embed);
+    }
+    for part in &mut parts {
+        if !options.peers.is_empty() {
+            part.arguments
+                .extend(["--peers".to_owned(), options.peers.join(",")]);
+        }
+    }
+    if !slow.is_empty() {
+        let reference = labels().find(|label| *label == "flex");
+        let devices: Vec<&str> = slow.into_iter().chain(reference).collect();
+        let tiny = "--preset tiny --batch-sizes 4 --seq-lengths 64 --mode forward";
+        parts.push(part(
+            "software",
+            "Software rasterisers, on a tiny model",
+            &devices,
+            tiny,
+        ));
+    }
+    parts
+}
+
+/// Sizes, batches and lengths from small to large, those left out that would take minutes an iteration.
+fn scaling(options: &Options) -> Vec<Part> {
+    let labels = options.devices.iter().map(String::as_str);
+    let devices: Vec<&str> = labels.filter(|label| !is_rasteriser(label)).collect();
+    if devices.is_empty() {
+        return Vec::new();
+    }
+    let arguments = "--preset tiny,mini,small,medium,base --batch-sizes 1,8,64 --seq-lengths 32,128,512 \
+                     --mode forward --seconds 0.5 --warmup-seconds 1 --min-samples 3 --max-gflop 400";
+    vec![part(
+        "scaling",
+        "Scaling of the forward pass",
+        &devices,
+        arguments,
+    )]
+}
+
+/// The command line of a table without the options that name files of this machine.
+fn without_files(table: &str, json: &Path, html: &Path) -> String {
+    let files = [("--json", json), ("--report", html)];
+    files
+        .into_iter()
+        .fold(table.to_owned(), |table, (option, path)| {
+            table.replace(&format!(" {option} {}", shell::quote(path.as_os_str())), "")
+        })
+}
+
+/// `page` with `text` between the comments that begin and end `section`.
+fn replaced(page: &str, section: &str, text: &str) -> Result<String> {
+    let (begin, end) = (
+        format!("<!-- {section} -->\n"),
+        format!("<!-- end of {section} -->"),
+    );
+    let (before, rest) = page
+        .split_once(&begin)
+        .with_context(|| format!("docs/benchmarks.md has no line `{}`", begin.trim_end()))?;
+    let (_, after) = rest
+        .split_once(&end)
+        .with_context(|| format!("docs/benchmarks.md has no line `{end}`"))?;
+    Ok(format!("{before}{begin}{text}\n{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(devices: &[&str], checkpoint: Option<&str>) -> Options {
+        Options {
+            devices: devices.iter().map(|&label| label.to_owned()).collect(),
+            peers: vec!["candle".to_owned()],
+            checkpoint: checkpoint.map(PathBuf::from),
+            scaling: false,
+            dry_run: true,
+            libtorch: parity::LibTorch::default(),
+        }
+    }
+
+    #[test]
+    fn rasterisers_get_a_small_part_of_their_own() {
+        let parts = standard(&options(&["flex", "libtorch", "wgpu:cpu"], Some("minilm")));
+        let names: Vec<_> = parts.iter().map(|part| part.name).collect();
+        assert_eq!(names, ["forward", "train", "embed", "software"]);
+        assert_eq!(
+            parts[0].arguments[..3],
+            ["bench", "--devices", "flex,libtorch"]
+        );
+        assert_eq!(parts[3].arguments[2], "wgpu:cpu,flex");
+        assert!(parts[0].arguments.contains(&"candle".to_owned()));
+        assert!(!parts[3].arguments.contains(&"candle".to_owned()));
+        assert!(is_gpu("cuda:0") && !is_gpu("libtorch") && !is_gpu("vulkan:cpu"));
+        assert!(scaling(&options(&["wgpu:cpu"], None)).is_empty());
+    }
+
+    #[test]
+    fn a_section_is_replaced_and_the_rest_stays() {
+        let page = "before\n<!-- standard -->\nold\n<!-- end of standard -->\nafter\n";
+        let new = replaced(page, "standard", "new").unwrap();
+        assert_eq!(
+            new,
+            "before\n<!-- standard -->\nnew\n<!-- end of standard -->\nafter\n"
+        );
+        assert!(replaced(page, "scaling", "new").is_err());
+    }
+
+    #[test]
+    fn paths_of_this_machine_are_left_out() {
+        let table = "`bert bench --mode train --json /x/a.json --report '/x y/a.html'`\n";
+        let cleaned = without_files(table, Path::new("/x/a.json"), Path::new("/x y/a.html"));
+        assert_eq!(cleaned, "`bert bench --mode train`\n");
+    }
+
+    #[test]
+    fn the_page_has_both_sections() {
+        let page = fs::read_to_string(shell::root().join("docs/benchmarks.md")).unwrap();
+        for section in ["standard", "scaling"] {
+            assert!(replaced(&page, section, "new").is_ok(), "{section}");
+        }
+    }
+}
