@@ -52,7 +52,7 @@ impl Machine {
             self.processor
                 .clone()
                 .unwrap_or("unknown processor".to_owned()),
-            format!("{} threads", self.threads),
+            threads(self.threads),
             format!(
                 "{:.1} GiB of memory",
                 self.memory_bytes as f64 / f64::from(1 << 30)
@@ -101,4 +101,9 @@ impl Build {
             self.features.join(", ")
         )
     }
+}
+
+/// "1 thread", "2 threads".
+pub(crate) fn threads(count: usize) -> String {
+    format!("{count} thread{}", if count == 1 { "" } else { "s" })
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::diff::{Change, Verdict, changes, circumstances};
+use crate::machine::threads;
 use crate::record::Record;
 use crate::tables::{Table, cost_models, measurements, ratios, short};
 
@@ -37,8 +38,10 @@ pub(crate) fn circumstances_of(record: &Record) -> Vec<String> {
     let mut lines = vec![machine.describe(), record.build.describe()];
     if let Some(row) = record.rows.first() {
         lines.push(format!(
-            "{} in {} on {} threads",
-            row.case.mode, row.case.dtype, row.case.threads
+            "{} in {} on {}",
+            row.case.mode,
+            row.case.dtype,
+            threads(row.case.threads)
         ));
     }
     if machine.is_busy() {
@@ -116,8 +119,13 @@ fn cells(change: &Change) -> Vec<String> {
     vec![
         change.contestant.clone(),
         format!(
-            "{} {} {} {} x {}, {} threads",
-            case.model, case.mode, case.dtype, case.batch, case.seq, case.threads
+            "{} {} {} {} x {}, {}",
+            case.model,
+            case.mode,
+            case.dtype,
+            case.batch,
+            case.seq,
+            threads(case.threads)
         ),
         milliseconds(change.before),
         milliseconds(change.after),

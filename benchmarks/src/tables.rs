@@ -48,6 +48,7 @@ pub(crate) fn short(value: f64) -> String {
         size if size >= 9.95 => format!("{value:.1}"),
         size if size >= 0.995 => format!("{value:.2}"),
         size if size >= 0.01 => format!("{value:.3}"),
+        0.0 => "0".to_owned(),
         _ => format!("{value:.1e}"),
     }
 }
@@ -297,5 +298,6 @@ mod tests {
     fn numbers_have_three_digits() {
         let texts = [12345.0, 123.4, 12.34, 1.234, 0.1234, 0.00123].map(short);
         assert_eq!(texts, ["12345", "123", "12.3", "1.23", "0.123", "1.2e-3"]);
+        assert_eq!(short(0.0), "0");
     }
 }
