@@ -79,6 +79,7 @@ pub(crate) fn measurements(record: &Record) -> Table {
             "contestant",
             "model",
             "batch x seq",
+            "remark",
             "median ms",
             "quartiles ms",
             "spread",
@@ -91,7 +92,6 @@ pub(crate) fn measurements(record: &Record) -> Table {
             "device MiB",
             "first ms",
             "samples",
-            "remark",
         ],
     );
     for row in &record.rows {
@@ -106,6 +106,7 @@ pub(crate) fn measurements(record: &Record) -> Table {
             row.contestant.clone(),
             row.case.model.clone(),
             shape(row),
+            remark.join("; "),
             measured.map_or_else(String::new, |m| milliseconds(m.seconds.median)),
             measured.map_or_else(String::new, |m| {
                 let (low, high) = (m.seconds.lower_quartile, m.seconds.upper_quartile);
@@ -121,7 +122,6 @@ pub(crate) fn measurements(record: &Record) -> Table {
             mebibytes(reply.and_then(|reply| reply.device_memory)),
             reply.map_or_else(String::new, |reply| milliseconds(reply.timing.first)),
             measured.map_or_else(String::new, |m| m.seconds.count.to_string()),
-            remark.join("; "),
         ]);
     }
     drop_empty_columns(&mut table);
@@ -256,7 +256,7 @@ mod tests {
         let text = table.markdown();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 4);
-        assert!(lines[2].starts_with("| flex | tiny | 8 x 13 | 500 | 375 to 750 | 75 % | 16.0 | 112 | 208 | 16.0 | 16 % | 300 | 2500 | 3 |"), "{text}");
+        assert!(lines[2].starts_with("| flex | tiny | 8 x 13 |  | 500 | 375 to 750 | 75 % | 16.0 | 112 | 208 | 16.0 | 16 % | 300 | 2500 | 3 |"), "{text}");
         assert!(
             lines[3].contains("hung: not finished after 5 s \\| killed"),
             "{text}"
