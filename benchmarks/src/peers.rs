@@ -1,5 +1,6 @@
 //! Other implementations of BERT, which measure the same jobs in programs of their own.
 
+use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -81,12 +82,22 @@ impl Peer {
         }
         let mut command = Command::new(program);
         command.args(script).arg(job).env("HF_HUB_OFFLINE", "1");
+        if let Some(paths) = without_libtorch() {
+            command.env("LD_LIBRARY_PATH", paths);
+        }
         Ok(command)
     }
 
     fn script(self) -> String {
         format!("{}_peer.py", self.to_string().replace('-', "_"))
     }
+}
+
+/// The library path without the LibTorch that we are linked with: PyTorch brings its own, and half of each is none.
+fn without_libtorch() -> Option<OsString> {
+    let ours = PathBuf::from(std::env::var_os("LIBTORCH")?);
+    let paths = std::env::var_os("LD_LIBRARY_PATH")?;
+    std::env::join_paths(std::env::split_paths(&paths).filter(|path| !path.starts_with(&ours))).ok()
 }
 
 impl Display for Peer {
