@@ -81,10 +81,11 @@ impl BertSelfAttention {
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let [batch, seq, width] = hidden.dims();
-        let query = self.split_heads(self.query.forward(hidden.clone()));
-        let key = self.split_heads(self.key.forward(hidden.clone()));
-        let value = self.split_heads(self.value.forward(hidden));
-        let keep = self.keep(&query);
+        let query = self.split_heads(ops::linear(hidden.clone(), &self.query));
+        let key = self.split_heads(ops::linear(hidden.clone(), &self.key));
+        let value = self.split_heads(ops::linear(hidden, &self.value));
+        let shape = [batch, self.num_heads, seq, seq];
+        let keep = ops::dropout_mask(&query, shape, &self.dropout);
 
         let (context, probabilities) = if with_probabilities {
             let (context, probabilities) =
@@ -104,19 +105,6 @@ impl BertSelfAttention {
             .reshape([batch, seq, self.num_heads, width / self.num_heads])
             .swap_dims(1, 2)
     }
-
-    /// What dropout multiplies the probabilities with, `[batch, heads, seq, seq]`; none outside
-    /// training.
-    fn keep(&self, query: &Tensor<4>) -> Option<Tensor<4>> {
-        let device = query.device();
-        let active =
-            self.dropout.training.is_enabled() && self.dropout.prob > 0.0 && device.is_autodiff();
-        active.then(|| {
-            let [batch, heads, seq, _] = query.dims();
-            let ones = Tensor::ones([batch, heads, seq, seq], (&device, query.dtype()));
-            self.dropout.forward(ones)
-        })
-    }
 }
 
 /// Projection, dropout, residual and LayerNorm: the end of both halves of a block.
@@ -127,6 +115,7 @@ pub struct BertResidual {
     /// Normalisation of the sum with the residual.
     pub layer_norm: LayerNorm,
     dropout: Dropout,
+    layer_norm_eps: f64,
 }
 
 impl BertResidual {
@@ -136,6 +125,7 @@ impl BertResidual {
             dense: init.linear(d_input, config.hidden_size),
             layer_norm: init.layer_norm(config.hidden_size),
             dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            layer_norm_eps: config.layer_norm_eps,
         }
     }
 
@@ -146,7 +136,7 @@ impl BertResidual {
     /// - input: `[batch, seq, d_input]`
     /// - residual, output: `[batch, seq, hidden]`
     pub fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
-        let projected = self.dropout.forward(self.dense.forward(input));
-        self.layer_norm.forward(projected + residual)
+        let projected = ops::dropout(ops::linear(input, &self.dense), &self.dropout);
+        ops::layer_norm(projected + residual, &self.layer_norm, self.layer_norm_eps)
     }
 }

@@ -6,6 +6,7 @@ use burn::tensor::{Int, Tensor};
 
 use crate::config::BertConfig;
 use crate::init::BertInit;
+use crate::ops;
 
 /// Sum of token, segment and position embeddings, normalised.
 #[derive(Module, Debug)]
@@ -19,6 +20,7 @@ pub struct BertEmbeddings {
     /// Normalisation of the sum.
     pub layer_norm: LayerNorm,
     dropout: Dropout,
+    layer_norm_eps: f64,
 }
 
 impl BertEmbeddings {
@@ -31,6 +33,7 @@ impl BertEmbeddings {
             token_type_embeddings: init.embedding(config.type_vocab_size, hidden),
             layer_norm: init.layer_norm(hidden),
             dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            layer_norm_eps: config.layer_norm_eps,
         }
     }
 
@@ -60,6 +63,7 @@ impl BertEmbeddings {
             .narrow(0, 0, seq)
             .unsqueeze_dim::<3>(0); // [1, seq, hidden]
         let sum = words + self.token_type_embeddings.forward(token_type_ids) + positions; // [batch, seq, hidden]
-        self.dropout.forward(self.layer_norm.forward(sum))
+        let normal = ops::layer_norm(sum, &self.layer_norm, self.layer_norm_eps);
+        ops::dropout(normal, &self.dropout)
     }
 }

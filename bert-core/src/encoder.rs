@@ -8,6 +8,7 @@ use crate::activation::HiddenAct;
 use crate::attention::{BertAttention, BertResidual};
 use crate::config::BertConfig;
 use crate::init::BertInit;
+use crate::ops;
 
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]
@@ -149,6 +150,6 @@ impl BertIntermediate {
     /// - hidden: `[batch, seq, hidden]`
     /// - output: `[batch, seq, intermediate]`
     pub fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
-        self.hidden_act.forward(self.dense.forward(hidden))
+        self.hidden_act.forward(ops::linear(hidden, &self.dense))
     }
 }

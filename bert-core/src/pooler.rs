@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 
 use crate::config::BertConfig;
 use crate::init::BertInit;
+use crate::ops;
 
 /// Dense layer and tanh on the `[CLS]` token.
 #[derive(Module, Debug)]
@@ -30,6 +31,6 @@ impl BertPooler {
     /// - output: `[batch, hidden]`
     pub fn forward(&self, sequence_output: Tensor<3>) -> Tensor<2> {
         let first = sequence_output.narrow(1, 0, 1).squeeze_dim::<2>(1); // [batch, hidden]
-        self.dense.forward(first).tanh()
+        ops::linear(first, &self.dense).tanh()
     }
 }

@@ -2,15 +2,18 @@
 
 use bert_core::device::{Device, test_devices};
 use bert_core::ops;
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::module::Param;
+use burn::nn::{DropoutConfig, LayerNormConfig, Linear};
+use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
 
-const BATCH: usize = 2;
-const HEADS: usize = 3;
-const SEQ: usize = 7;
-const HEAD_SIZE: usize = 5;
+// Enough rows that a kernel which works on pieces has two of them, the border inside a batch row.
+const BATCH: usize = 3;
+const HEADS: usize = 5;
+const SEQ: usize = 37;
+const HEAD_SIZE: usize = 7;
 
 /// Numbers without any pattern that an axis swapped by mistake would keep.
-fn numbers(shape: [usize; 4], seed: u32, device: &Device) -> Tensor<4> {
+fn numbers<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tensor<D> {
     let mut state = seed;
     let values: Vec<f32> = (0..shape.iter().product())
         .map(|_| {
@@ -21,7 +24,7 @@ fn numbers(shape: [usize; 4], seed: u32, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn values(tensor: Tensor<4>) -> Vec<f32> {
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
@@ -32,16 +35,24 @@ struct Inputs {
     mask_pad: Tensor<2, Bool>,
 }
 
-/// The second row is padded by three tokens.
+/// The last row is padded by three tokens.
 fn inputs(device: &Device) -> Inputs {
     let shape = [BATCH, HEADS, SEQ, HEAD_SIZE];
-    let mask: Vec<bool> = (0..BATCH * SEQ).map(|at| at >= 2 * SEQ - 3).collect();
+    let mask: Vec<bool> = (0..BATCH * SEQ).map(|at| at >= BATCH * SEQ - 3).collect();
     Inputs {
         query: numbers(shape, 1, device),
         key: numbers(shape, 2, device),
         value: numbers(shape, 3, device),
         mask_pad: Tensor::from_data(TensorData::new(mask, [BATCH, SEQ]), device),
     }
+}
+
+/// Attention from Burn's own differentiable operations.
+fn reference(inputs: Inputs) -> Tensor<4> {
+    let shape = [BATCH, HEADS, SEQ, SEQ];
+    let mask = inputs.mask_pad.reshape([BATCH, 1, 1, SEQ]).expand(shape);
+    let scores = inputs.query.matmul(inputs.key.transpose()) / (HEAD_SIZE as f64).sqrt();
+    activation::softmax(scores.mask_fill(mask, -1e9), 3).matmul(inputs.value)
 }
 
 fn assert_close(label: &str, found: &[f32], expected: &[f32], bar: f32) {
@@ -76,7 +87,7 @@ fn fused_attention_equals_the_default_body() {
 
         let probabilities = values(probabilities);
         for (at, row) in probabilities.chunks(SEQ).enumerate() {
-            let padded = at >= HEADS * SEQ;
+            let padded = at >= (BATCH - 1) * HEADS * SEQ;
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{label}");
             assert_eq!(row[SEQ - 3..] == [0.0; 3], padded, "{label}: row {at}");
         }
@@ -113,27 +124,23 @@ fn dropout_multiplies_the_probabilities_after_the_softmax() {
 fn gradients_of_attention_equal_those_of_the_default_body() {
     for (label, device) in test_devices() {
         let device = device.autodiff();
-        let gradients = |with_probabilities: bool| {
-            let Inputs {
-                query,
-                key,
-                value,
-                mask_pad,
-            } = inputs(&device);
-            let [query, key, value] = [query, key, value].map(Tensor::require_grad);
-            let parts = (query.clone(), key.clone(), value.clone());
-            let context = if with_probabilities {
-                ops::attention_with_probabilities(parts.0, parts.1, parts.2, mask_pad, None).0
-            } else {
-                ops::attention(parts.0, parts.1, parts.2, mask_pad, None)
-            };
+        let gradients = |attention: fn(Inputs) -> Tensor<4>| {
+            let mut inputs = inputs(&device);
+            inputs.query = inputs.query.require_grad();
+            inputs.key = inputs.key.require_grad();
+            inputs.value = inputs.value.require_grad();
+            let leaves = [&inputs.query, &inputs.key, &inputs.value].map(Tensor::clone);
             let weights = numbers([BATCH, HEADS, SEQ, HEAD_SIZE], 5, &device);
-            let gradients = (context * weights).sum().backward();
-            [query, key, value].map(|leaf| values(leaf.grad(&gradients).unwrap()))
+            let gradients = (attention(inputs) * weights).sum().backward();
+            leaves.map(|leaf| values(leaf.grad(&gradients).unwrap()))
         };
-        let (found, expected) = (gradients(false), gradients(true));
+        let found = gradients(|inputs| {
+            let (query, key, value) = (inputs.query, inputs.key, inputs.value);
+            ops::attention(query, key, value, inputs.mask_pad, None)
+        });
+        let expected = gradients(reference);
         for (found, expected) in found.iter().zip(&expected) {
-            assert_close(&label, found, expected, 2e-6);
+            assert_close(&label, found, expected, 5e-6);
             assert!(expected.iter().any(|gradient| gradient.abs() > 1e-3));
         }
     }
@@ -160,5 +167,166 @@ fn a_row_without_keys_is_zero_and_not_nan() {
         assert_close(&label, &values(context), &zeros, 0.0);
         let fused = values(ops::attention(query, key, value, nothing, None));
         assert_close(&label, &fused, &zeros, 0.0);
+    }
+}
+
+#[test]
+fn layer_norm_and_its_gradients_equal_the_composed_ones() {
+    const ROWS: usize = 1009;
+    const WIDTH: usize = 21;
+    const EPSILON: f64 = 1e-3;
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let results = |fused: bool| {
+            let input = (numbers([ROWS, WIDTH], 1, &device) * 3.0 + 5.0).detach();
+            let input = input.require_grad();
+            let mut layer = LayerNormConfig::new(WIDTH).init(&device);
+            layer.gamma = Param::from_tensor(numbers([WIDTH], 2, &device));
+            layer.beta = Some(Param::from_tensor(numbers([WIDTH], 3, &device)));
+            let (gamma, beta) = (layer.gamma.val(), layer.beta.as_ref().unwrap().val());
+            let output = if fused {
+                ops::layer_norm(input.clone(), &layer, EPSILON)
+            } else {
+                let centred = input.clone() - input.clone().mean_dim(1);
+                let variance = (centred.clone() * centred.clone()).mean_dim(1);
+                centred / (variance + EPSILON).sqrt() * gamma.clone().unsqueeze::<2>()
+                    + beta.clone().unsqueeze::<2>()
+            };
+            let weights = numbers([ROWS, WIDTH], 4, &device) * (1.0 / ROWS as f64);
+            let gradients = (output.clone() * weights).sum().backward();
+            [
+                values(output),
+                values(input.grad(&gradients).unwrap() * ROWS as f64),
+                values(gamma.grad(&gradients).unwrap()),
+                values(beta.grad(&gradients).unwrap()),
+            ]
+        };
+        for (found, expected) in results(true).iter().zip(&results(false)) {
+            assert_close(&label, found, expected, 5e-6);
+            assert!(expected.iter().any(|value| value.abs() > 1e-3));
+        }
+    }
+}
+
+#[test]
+fn a_linear_layer_and_its_gradients_equal_the_composed_ones() {
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let results = |fused: bool| {
+            let input = numbers([3, 5, 13], 1, &device).require_grad();
+            let layer = Linear {
+                weight: Param::from_tensor(numbers([13, 7], 2, &device)),
+                bias: Some(Param::from_tensor(numbers([7], 3, &device))),
+            };
+            let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().unwrap().val());
+            let output = if fused {
+                ops::linear(input.clone(), &layer)
+            } else {
+                input.clone().matmul(weight.clone().unsqueeze()) + bias.clone().unsqueeze()
+            };
+            let weights = numbers([3, 5, 7], 4, &device);
+            let gradients = (output.clone() * weights).sum().backward();
+            [
+                values(output),
+                values(input.grad(&gradients).unwrap()),
+                values(weight.grad(&gradients).unwrap()),
+                values(bias.grad(&gradients).unwrap()),
+            ]
+        };
+        for (found, expected) in results(true).iter().zip(&results(false)) {
+            assert_close(&label, found, expected, 5e-6);
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_and_its_gradient_equal_the_composed_ones() {
+    const ROWS: usize = 13;
+    const CLASSES: usize = 37;
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let results = |fused: bool| {
+            let logits = numbers([ROWS, CLASSES], 1, &device) * 20.0;
+            let logits = logits.detach().require_grad();
+            let labels: Vec<i64> = (0..ROWS as i64)
+                .map(|row| row * 11 % CLASSES as i64)
+                .collect();
+            let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [ROWS]), &device);
+            let losses = if fused {
+                ops::cross_entropy(logits.clone(), labels)
+            } else {
+                activation::log_softmax(logits.clone(), 1)
+                    .gather(1, labels.unsqueeze_dim(1))
+                    .neg()
+                    .squeeze_dim::<1>(1)
+            };
+            let gradients = (losses.clone() * numbers([ROWS], 2, &device))
+                .sum()
+                .backward();
+            [values(losses), values(logits.grad(&gradients).unwrap())]
+        };
+        for (found, expected) in results(true).iter().zip(&results(false)) {
+            assert_close(&label, found, expected, 5e-6);
+        }
+    }
+}
+
+#[test]
+fn gelu_and_its_gradient_equal_the_composed_ones() {
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let results = |fused: bool| {
+            let input = (numbers([131, 137], 1, &device) * 6.0)
+                .detach()
+                .require_grad();
+            let output = if fused {
+                ops::gelu_erf(input.clone())
+            } else {
+                let half = input.clone() * 0.5;
+                half * ((input.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
+            };
+            let gradients = output.clone().sum().backward();
+            [values(output), values(input.grad(&gradients).unwrap())]
+        };
+        for (found, expected) in results(true).iter().zip(&results(false)) {
+            assert_close(&label, found, expected, 2e-6);
+        }
+    }
+}
+
+#[test]
+fn dropout_scales_what_it_keeps_and_follows_the_seed() {
+    const SIZE: usize = 40_000;
+    for (label, device) in test_devices() {
+        let layer = DropoutConfig::new(0.1).init();
+        let plain = Tensor::<1>::ones([SIZE], &device);
+        let untouched = values(ops::dropout(plain, &layer));
+        assert!(untouched.iter().all(|&value| value == 1.0), "{label}");
+
+        let device = device.autodiff();
+        let draw = |seed: u64| {
+            device.seed(seed);
+            let input = Tensor::<1>::ones([SIZE], &device).require_grad();
+            let output = ops::dropout(input.clone(), &layer);
+            let gradients = output.clone().sum().backward();
+            let gradient = values(input.grad(&gradients).unwrap());
+            let output = values(output);
+            assert_eq!(output, gradient, "{label}");
+            output
+        };
+        let first = draw(1);
+        let dropped = first.iter().filter(|&&value| value == 0.0).count();
+        assert!((3_700..4_300).contains(&dropped), "{label}: {dropped}");
+        assert!(
+            first
+                .iter()
+                .all(|&value| value == 0.0 || (value - 1.0 / 0.9).abs() < 1e-6),
+            "{label}"
+        );
+        // Neither do neighbours hang together: a pair is dropped with probability 0.01.
+        let pairs = first.windows(2).filter(|pair| pair == &[0.0, 0.0]).count();
+        assert!((300..500).contains(&pairs), "{label}: {pairs}");
+        assert_eq!(first, draw(1), "{label}");
+        assert_ne!(first, draw(2), "{label}");
     }
 }

@@ -4,6 +4,7 @@ mod similarity;
 
 pub use similarity::{cosine_similarity_loss, multiple_negatives_ranking_loss, ranking_logits};
 
+use bert_core::ops;
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, activation};
 
 /// The label of a row that has none (`ignore_index` of torch): it takes no part in a loss.
@@ -65,10 +66,7 @@ pub fn cross_entropy(
         .unsqueeze_dim::<2>(1)
         .expand([rows, classes]);
     let logits = logits.cast(FloatDType::F32).mask_fill(ignored_rows, 0.0);
-    let losses = activation::log_softmax(logits, 1)
-        .gather(1, labels.clone().unsqueeze_dim(1)) // [rows, 1]
-        .squeeze_dim::<1>(1)
-        .neg();
+    let losses = ops::cross_entropy(logits, labels.clone()); // [rows]
     let weights = match class_weights {
         Some(weights) => weights.cast(FloatDType::F32).select(0, labels),
         None => losses.ones_like(),

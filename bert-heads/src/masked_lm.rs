@@ -6,9 +6,10 @@ use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::config::BertConfig;
 use bert_core::init::BertInit;
 use bert_core::model::BertModel;
+use bert_core::ops;
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::{Device, FloatDType, Int, Tensor, activation};
+use burn::tensor::{Device, FloatDType, Int, Tensor};
 
 use crate::error::{Error, Result};
 
@@ -47,6 +48,7 @@ pub struct BertPredictionTransform {
     pub dense: Linear,
     /// Normalisation of the activated projection.
     pub layer_norm: LayerNorm,
+    layer_norm_eps: f64,
     #[module(skip)]
     hidden_act: HiddenAct,
 }
@@ -140,6 +142,7 @@ impl BertPredictionTransform {
         Self {
             dense: init.linear(config.hidden_size, config.hidden_size),
             layer_norm: init.layer_norm(config.hidden_size),
+            layer_norm_eps: config.layer_norm_eps,
             hidden_act: config.hidden_act,
         }
     }
@@ -150,8 +153,8 @@ impl BertPredictionTransform {
     ///
     /// - hidden, output: `[n, hidden]`
     pub fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let activated = self.hidden_act.forward(self.dense.forward(hidden));
-        self.layer_norm.forward(activated)
+        let activated = self.hidden_act.forward(ops::linear(hidden, &self.dense));
+        ops::layer_norm(activated, &self.layer_norm, self.layer_norm_eps)
     }
 }
 
@@ -167,9 +170,5 @@ impl BertPredictionTransform {
 /// - labels: `[n]` token ids
 /// - output: `[1]`
 pub fn masked_lm_loss(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    let log_probabilities = activation::log_softmax(logits.cast(FloatDType::F32), 1);
-    log_probabilities
-        .gather(1, labels.unsqueeze_dim(1)) // [n, 1]
-        .mean()
-        .neg()
+    ops::cross_entropy(logits.cast(FloatDType::F32), labels).mean()
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use bert_core::batch::BertInput;
 use bert_core::files::write_atomically;
+use bert_core::ops;
 use bert_core::training::{MicroBatch, Sums, TrainableModel};
-use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData, activation};
+use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use safetensors::{Dtype, tensor::TensorView};
@@ -174,20 +175,15 @@ impl BertForPreTraining {
 /// The sum of cross-entropies in nats and the number of rows whose highest score is the label's, `[1]` each, in f32.
 fn cross_entropy_sum(logits: Tensor<2>, labels: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
     let logits = logits.cast(FloatDType::F32);
-    let labels = labels.unsqueeze_dim::<2>(1); // [n, 1]
     let correct = logits
         .clone()
         .inner()
         .argmax(1)
-        .equal(labels.clone().inner())
+        .equal(labels.clone().unsqueeze_dim::<2>(1).inner())
         .float()
         .cast(FloatDType::F32)
         .sum();
-    let total = activation::log_softmax(logits, 1)
-        .gather(1, labels)
-        .sum()
-        .neg();
-    (total, correct)
+    (ops::cross_entropy(logits, labels).sum(), correct)
 }
 
 impl TrainStep for BertForPreTraining {

@@ -5,38 +5,21 @@ use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
+use super::BertOps;
+
 /// `softmax(q·kᵀ / √head_size)`, zero at padding.
-///
-/// Masked scores become the most negative *finite* value, so that no subtraction in the softmax
-/// sees `-inf - -inf`, and f16 does not overflow; zeroing them afterwards makes a row without any
-/// key a row of zeros instead of a uniform one.
-pub(super) fn probabilities<B: Backend>(
+pub(super) fn probabilities<B: BertOps>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     mask_pad: BoolTensor<B>,
 ) -> FloatTensor<B> {
-    let [batch, heads, seq_q, head_size] = query.shape().dims::<4>();
-    let [_, _, seq_k, _] = key.shape().dims::<4>();
-    let lowest = query
-        .dtype()
-        .finfo()
-        .expect("queries are a float tensor")
-        .min;
-    let mask = B::bool_expand(mask_pad, Shape::new([batch, heads, seq_q, seq_k]));
-
-    // Scaling the queries touches `head_size` values a token, scaling the scores `seq_k`.
-    let query = B::float_mul_scalar(query, (1.0 / (head_size as f64).sqrt()).into());
+    let [_, _, _, head_size] = query.shape().dims::<4>();
     let scores = B::float_matmul(query, B::float_transpose(key)); // [batch, heads, seq_q, seq_k]
-    let scores = B::float_mask_fill(scores, mask.clone(), lowest.into());
-    // The maximum only shifts the exponent; its gradient is zero.
-    let highest = B::float_detach(B::float_max_dim(scores.clone(), 3)); // [batch, heads, seq_q, 1]
-    let weights = B::float_exp(B::float_sub(scores, highest));
-    let total = B::float_sum_dim(weights.clone(), 3); // [batch, heads, seq_q, 1]
-    B::float_mask_fill(B::float_div(weights, total), mask, 0.0.into())
+    B::masked_softmax(scores, mask_pad, 1.0 / (head_size as f64).sqrt())
 }
 
 /// Attention as separate operations.
-pub(super) fn composed<B: Backend>(
+pub(super) fn composed<B: BertOps>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,
@@ -46,7 +29,7 @@ pub(super) fn composed<B: Backend>(
 }
 
 /// Attention as separate operations, with dropout on the probabilities.
-pub(super) fn composed_dropout<B: Backend>(
+pub(super) fn composed_dropout<B: BertOps>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,

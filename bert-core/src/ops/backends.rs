@@ -1,10 +1,16 @@
 //! Which backend runs which body of [`BertOps`]: all that adding a backend takes besides its label
 //! in [`device`](crate::device).
 
+use burn::backend::AutodiffBackend;
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
-use burn::backend::tensor::FloatTensor;
+#[cfg(feature = "tch")]
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn::tensor::Shape;
 
-use super::{BertOps, gelu};
+#[cfg(feature = "flex")]
+use super::host;
+use super::{BertOps, cross_entropy, gelu, norm, softmax};
 
 /// Attention through the backend's own fused kernel.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
@@ -14,7 +20,7 @@ macro_rules! fused_attention {
             query: FloatTensor<Self>,
             key: FloatTensor<Self>,
             value: FloatTensor<Self>,
-            mask_pad: burn::backend::tensor::BoolTensor<Self>,
+            mask_pad: BoolTensor<Self>,
         ) -> FloatTensor<Self> {
             use super::attention::{Polarity, fused};
             fused::<Self>(query, key, value, mask_pad, Polarity::$polarity)
@@ -37,8 +43,87 @@ macro_rules! native_gelu_backward {
 
 #[cfg(feature = "flex")]
 impl BertOps for burn::backend::Flex {
-    fused_attention!(Masked);
-    native_gelu_backward!();
+    fn attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+    ) -> FloatTensor<Self> {
+        use super::attention::{Polarity, composed, fused};
+        if host::attention_fits(&query, &key) {
+            composed::<Self>(query, key, value, mask_pad)
+        } else {
+            fused::<Self>(query, key, value, mask_pad, Polarity::Masked)
+        }
+    }
+
+    fn masked_softmax(
+        scores: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        host::masked_softmax(scores, mask_pad, scale)
+    }
+
+    fn softmax_backward(
+        probabilities: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        host::softmax_backward(probabilities, grad, scale)
+    }
+
+    fn normalize(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        host::normalize(input, gamma, beta, epsilon)
+    }
+
+    fn normalize_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        host::normalize_backward(input, gamma, grad, epsilon)
+    }
+
+    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
+        host::cross_entropy(logits, labels)
+    }
+
+    fn cross_entropy_backward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        host::cross_entropy_backward(logits, labels, grad)
+    }
+
+    fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
+        host::dropout_mask(like, shape, probability)
+    }
+
+    fn adam_direction(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: super::AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        host::adam_direction(value, gradient, first, second, step)
+    }
+
+    fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        host::gelu(input)
+    }
+
+    fn gelu_erf_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        host::gelu_backward(input, grad)
+    }
 }
 
 #[cfg(feature = "ndarray")]
@@ -48,6 +133,18 @@ impl BertOps for burn::backend::NdArray {}
 impl BertOps for burn::backend::LibTorch {
     fused_attention!(Attended);
     native_gelu_backward!();
+
+    fn softmax_backward(
+        probabilities: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        let (grad, probabilities) = (grad.tensor, probabilities.tensor);
+        let kind = probabilities.kind();
+        let grad = tch::Tensor::internal_softmax_backward_data(&grad, &probabilities, -1, kind);
+        let grad = burn::backend::libtorch::TchTensor::new(grad);
+        Self::float_mul_scalar(grad, scale.into())
+    }
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
@@ -60,6 +157,31 @@ impl BertOps for burn::backend::Cube {
 impl BertOps for burn::backend::Remote {}
 
 impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
+    fn masked_softmax(
+        scores: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        softmax::masked_autodiff::<B, C>(scores, mask_pad, scale)
+    }
+
+    fn normalize(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        norm::normalize_autodiff::<B, C>(input, gamma, beta, epsilon)
+    }
+
+    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
+        cross_entropy::autodiff::<B, C>(logits, labels)
+    }
+
+    fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
+        Self::from_inner(B::dropout_mask(like.into_primitive(), shape, probability))
+    }
+
     fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::erf_autodiff::<B, C>(input)
     }

@@ -3,7 +3,7 @@
 //! [`BertOps`] gives every operation a default body in terms of `Self: Backend`, so that a backend
 //! is added by an empty `impl` in the private module `backends`; overrides replace the default
 //! where a backend has a better kernel. The default body is the reference that the overrides are tested against, and
-//! [`backend_extension`] routes a call on a [`Tensor`] to the implementation of its device.
+//! [`backend_extension`] routes a call on a [`Tensor`](burn::tensor::Tensor) to the implementation of its device.
 #![cfg_attr(
     any(feature = "ndarray", feature = "tch"),
     expect(
@@ -18,13 +18,30 @@
 )]
 use burn::backend::*;
 use burn::backend::{
-    Backend, Dispatch, backend_extension, tensor::BoolTensor, tensor::FloatTensor,
+    Backend, backend_extension,
+    ops::ModuleOps,
+    tensor::{BoolTensor, FloatTensor, IntTensor},
 };
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Shape;
 
+mod adam;
 mod attention;
 mod backends;
+mod cross_entropy;
+mod dropout;
 mod gelu;
+#[cfg(feature = "flex")]
+mod host;
+mod norm;
+mod softmax;
+mod tensors;
+
+pub use adam::AdamStep;
+pub(crate) use tensors::adam_direction;
+pub use tensors::{
+    attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask, gelu_erf,
+    gelu_tanh, layer_norm, linear,
+};
 
 /// Operations of the encoder that go below the module API.
 #[backend_extension(
@@ -84,6 +101,117 @@ pub trait BertOps: Backend {
         attention::composed_dropout::<Self>(query, key, value, mask_pad, keep)
     }
 
+    /// `softmax(scale · scores)` over the keys that are not padding.
+    ///
+    /// # Shapes
+    ///
+    /// - scores, output: `[batch, heads, seq, seq]`; a row whose keys are all padding is all zero
+    /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
+    fn masked_softmax(
+        scores: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        softmax::masked::<Self>(scores, mask_pad, scale)
+    }
+
+    /// Gradient of [`masked_softmax`](BertOps::masked_softmax) with respect to the scores, from its output.
+    ///
+    /// # Shapes
+    ///
+    /// - probabilities, grad, output: `[..., any, seq]`
+    fn softmax_backward(
+        probabilities: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        softmax::backward::<Self>(probabilities, grad, scale)
+    }
+
+    /// LayerNorm over the last dimension.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[..., any, width]`
+    /// - gamma, beta: `[width]`
+    fn normalize(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::layer_norm(input, gamma, Some(beta), epsilon)
+    }
+
+    /// Gradients of [`normalize`](BertOps::normalize) with respect to its input, `gamma` and `beta`.
+    ///
+    /// # Shapes
+    ///
+    /// - input, grad and the first output: `[..., any, width]`
+    /// - gamma and the other outputs: `[width]`
+    fn normalize_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        norm::backward::<Self>(input, gamma, grad, epsilon)
+    }
+
+    /// `input · weight + bias`; one node under autodiff, where Burn's `Linear` is five in 0.22.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - weight: `[d_input, d_output]`
+    /// - bias: `[d_output]`
+    /// - output: `[..., any, d_output]`
+    fn project(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::linear(input, weight, Some(bias))
+    }
+
+    /// Cross-entropy in nats of every row with its label.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[rows, classes]`
+    /// - labels: `[rows]`, each in `0..classes`
+    /// - output: `[rows]`
+    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
+        cross_entropy::losses::<Self>(logits, labels)
+    }
+
+    /// Gradient of [`cross_entropy`](BertOps::cross_entropy) with respect to the logits, `[rows, classes]`.
+    fn cross_entropy_backward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        cross_entropy::backward::<Self>(logits, labels, grad)
+    }
+
+    /// What dropout multiplies a tensor of `shape` with: 0 with `probability`, else
+    /// `1 / (1 - probability)`, of the type and on the device of `like`.
+    fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
+        dropout::mask::<Self>(like, shape, probability)
+    }
+
+    /// The direction of Adam's update, then the new means of the gradient and of its square; all
+    /// flat and of one size.
+    fn adam_direction(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        adam::direction::<Self>(value, gradient, first, second, step)
+    }
+
     /// Exact GELU, `x · Φ(x)`.
     fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::gelu(input)
@@ -104,76 +232,4 @@ pub trait BertOps: Backend {
     fn gelu_tanh(input: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::tanh::<Self>(input)
     }
-}
-
-/// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1).
-///
-/// Dropout acts on the probabilities after the softmax, by way of `keep`. Fused kernels serve where
-/// a backend has a right one and neither gradients nor dropout are wanted.
-///
-/// # Shapes
-///
-/// - query, key, value, output: `[batch, heads, seq, head_size]`
-/// - mask_pad: `[batch, seq]`, true at padding
-/// - keep: `[batch, heads, seq, seq]`, 0 where a probability is dropped and `1 / (1 - p)` elsewhere
-pub fn attention(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    mask_pad: Tensor<2, Bool>,
-    keep: Option<Tensor<4>>,
-) -> Tensor<4> {
-    let (query, key, value) = (
-        query.into_dispatch(),
-        key.into_dispatch(),
-        value.into_dispatch(),
-    );
-    let mask_pad = broadcastable(mask_pad).into_dispatch();
-    Tensor::from_dispatch(match keep {
-        None => <Dispatch as BertOps>::attention(query, key, value, mask_pad),
-        Some(keep) => <Dispatch as BertOps>::attention_dropout(
-            query,
-            key,
-            value,
-            mask_pad,
-            keep.into_dispatch(),
-        ),
-    })
-}
-
-/// [`attention`] that also returns the probabilities before dropout, `[batch, heads, seq, seq]`.
-pub fn attention_with_probabilities(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    mask_pad: Tensor<2, Bool>,
-    keep: Option<Tensor<4>>,
-) -> (Tensor<4>, Tensor<4>) {
-    let probabilities: Tensor<4> =
-        Tensor::from_dispatch(<Dispatch as BertOps>::attention_probabilities(
-            query.into_dispatch(),
-            key.into_dispatch(),
-            broadcastable(mask_pad).into_dispatch(),
-        ));
-    let kept = match keep {
-        Some(keep) => probabilities.clone() * keep,
-        None => probabilities.clone(),
-    };
-    (kept.matmul(value), probabilities)
-}
-
-/// Exact GELU with an exact gradient on every backend.
-pub fn gelu_erf<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::gelu_erf(input.into_dispatch()))
-}
-
-/// GELU by its tanh approximation.
-pub fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::gelu_tanh(input.into_dispatch()))
-}
-
-/// `[batch, seq]` to `[batch, 1, 1, seq]`.
-fn broadcastable(mask_pad: Tensor<2, Bool>) -> Tensor<4, Bool> {
-    let [batch, seq] = mask_pad.dims();
-    mask_pad.reshape([batch, 1, 1, seq])
 }

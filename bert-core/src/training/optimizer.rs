@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 use super::gradients::ParameterGradients;
 use super::recipe::{Algorithm, OptimizerConfig};
 use crate::checkpoint::load::Position;
+use crate::ops::{self, AdamStep};
 
 /// What distinguishes one parameter's update from another's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,31 +126,28 @@ impl Optimizer {
         } = self.config;
         let rule = (self.rules)(name);
         let (first, second) = match self.moments.remove(name) {
-            Some(moments) => (moments.first * beta1, moments.second * beta2),
+            Some(moments) => (moments.first, moments.second),
             None => (gradient.zeros_like(), gradient.zeros_like()),
         };
-        let first = first + gradient.clone() * (1.0 - beta1);
-        let second = second + gradient.square() * (1.0 - beta2);
-        self.moments.insert(
-            name.to_owned(),
-            Moments {
-                first: first.clone(),
-                second: second.clone(),
-            },
-        );
-
         let (correction1, correction2) = if bias_correction {
             let steps = self.steps as f64;
             (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps))
         } else {
             (1.0, 1.0)
         };
-        let denominator = second.sqrt() / correction2.sqrt() + epsilon;
-        let mut direction = first / correction1 / denominator;
         let decay = if rule.decays { weight_decay } else { 0.0 };
-        if decay != 0.0 {
-            direction = direction + value.clone() * decay;
-        }
+        let step = AdamStep {
+            beta1,
+            beta2,
+            correction1,
+            correction2,
+            epsilon,
+            decay,
+        };
+        let [direction, first, second] =
+            ops::adam_direction(value.clone(), gradient, first, second, step);
+        self.moments
+            .insert(name.to_owned(), Moments { first, second });
         let rate = learning_rate * rule.learning_rate_scale;
         match algorithm {
             // Trust ratios only where there is decay, as in NVIDIA's FusedLAMB.

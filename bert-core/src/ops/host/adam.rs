@@ -1,0 +1,52 @@
+//! One pass of Adam over a parameter.
+
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::flex::{are_f32, dense};
+use super::{PIECE, vectorized};
+use crate::ops::adam::{self, AdamStep};
+
+/// [`BertOps::adam_direction`](crate::ops::BertOps::adam_direction): the direction takes the place of the gradient, the
+/// moments are changed where they are.
+pub(in crate::ops) fn adam_direction(
+    value: FlexTensor,
+    gradient: FlexTensor,
+    first: FlexTensor,
+    second: FlexTensor,
+    step: AdamStep,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    if !are_f32([&value, &gradient, &first, &second]) {
+        return adam::direction::<Flex>(value, gradient, first, second, step);
+    }
+    let value = dense(value);
+    let [mut gradient, mut first, mut second] = [gradient, first, second].map(dense);
+    let [beta1, beta2] = [step.beta1, step.beta2].map(|beta| beta as f32);
+    let [rest1, rest2] = [step.beta1, step.beta2].map(|beta| (1.0 - beta) as f32);
+    let (correction1, root2) = (step.correction1 as f32, step.correction2.sqrt() as f32);
+    let (epsilon, decay) = (step.epsilon as f32, step.decay as f32);
+    let values = value.storage::<f32>().par_chunks(PIECE);
+    let moments = (first.storage_mut::<f32>().par_chunks_mut(PIECE))
+        .zip(second.storage_mut::<f32>().par_chunks_mut(PIECE));
+    (gradient.storage_mut::<f32>().par_chunks_mut(PIECE))
+        .zip(values)
+        .zip(moments)
+        .for_each(|((gradients, values), (firsts, seconds))| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let moments = firsts.iter_mut().zip(seconds);
+                    for ((gradient, &value), (first, second)) in
+                        gradients.iter_mut().zip(values).zip(moments)
+                    {
+                        *first = *first * beta1 + *gradient * rest1;
+                        *second = *second * beta2 + *gradient * *gradient * rest2;
+                        let denominator = second.sqrt() / root2 + epsilon;
+                        *gradient = *first / correction1 / denominator + value * decay;
+                    }
+                },
+            );
+        });
+    (gradient, first, second)
+}

@@ -1,0 +1,63 @@
+//! Random masks for dropout.
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{DType, Distribution, FloatDType, Shape};
+use rayon::prelude::*;
+
+use super::flex::are_f32;
+use super::{PIECE, vectorized};
+use crate::ops::dropout;
+
+/// [`BertOps::dropout_mask`](crate::ops::BertOps::dropout_mask): one number from the generator of the device seeds a hash of
+/// every place, so that threads need no order among them.
+pub(in crate::ops) fn dropout_mask(like: FlexTensor, shape: Shape, probability: f64) -> FlexTensor {
+    if !are_f32([&like]) {
+        return dropout::mask::<Flex>(like, shape, probability);
+    }
+    let uniform = Flex::float_random(
+        Shape::new([1]),
+        Distribution::Uniform(0.0, 1.0),
+        &like.device(),
+        FloatDType::F64,
+    );
+    let seed = uniform.storage::<f64>()[0].to_bits();
+    let threshold = (probability * f64::from(u32::MAX)) as u32;
+    let kept = (1.0 / (1.0 - probability)) as f32;
+    let mut mask = FlexTensor::empty(shape, DType::F32);
+    mask.storage_mut::<f32>()
+        .par_chunks_mut(PIECE)
+        .enumerate()
+        .for_each(|(piece, values)| {
+            let key = split_mix(seed.wrapping_add(piece as u64));
+            let (low, high) = (key as u32, (key >> 32) as u32);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (place, value) in (0_u32..).zip(values) {
+                        let random = hash(place, low, high);
+                        *value = if random < threshold { 0.0 } else { kept };
+                    }
+                },
+            );
+        });
+    mask
+}
+
+/// The finaliser of Steele, Lea and Flood's SplitMix64, after one step of its counter.
+fn split_mix(counter: u64) -> u64 {
+    let mut z = counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Wellons' `lowbias32` of `place`, with half of the key before it and half within.
+#[inline(always)]
+fn hash(place: u32, low: u32, high: u32) -> u32 {
+    let mut x = place.wrapping_add(low);
+    x = (x ^ (x >> 16)).wrapping_mul(0x7FEB_352D) ^ high;
+    x = (x ^ (x >> 15)).wrapping_mul(0x846C_A68B);
+    x ^ (x >> 16)
+}

@@ -1,0 +1,50 @@
+//! Exact GELU and its gradient.
+
+use core::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::ActivationOps;
+use rayon::prelude::*;
+
+use super::flex::{are_f32, dense, map};
+use super::math::{erf, exp};
+use super::{PIECE, vectorized};
+
+/// [`BertOps::gelu_erf`](crate::ops::BertOps::gelu_erf).
+pub(in crate::ops) fn gelu(input: FlexTensor) -> FlexTensor {
+    if !are_f32([&input]) {
+        return Flex::gelu(input);
+    }
+    map(
+        input,
+        #[inline(always)]
+        |x| 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)),
+    )
+}
+
+/// [`BertOps::gelu_erf_backward`](crate::ops::BertOps::gelu_erf_backward).
+pub(in crate::ops) fn gelu_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    if !are_f32([&input, &grad]) {
+        return Flex::gelu_backward(input, grad);
+    }
+    let input = dense(input);
+    let mut grad = dense(grad);
+    grad.storage_mut::<f32>()
+        .par_chunks_mut(PIECE)
+        .zip(input.storage::<f32>().par_chunks(PIECE))
+        .for_each(|(grad, input)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (grad, &x) in grad.iter_mut().zip(input) {
+                        let distribution = 0.5 + 0.5 * erf(x * FRAC_1_SQRT_2);
+                        // 1/√(2π) = (2/√π) · (1/√2) / 2
+                        let density = exp(-0.5 * x * x) * (FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
+                        *grad *= distribution + x * density;
+                    }
+                },
+            );
+        });
+    grad
+}

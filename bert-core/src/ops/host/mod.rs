@@ -1,0 +1,51 @@
+//! Kernels over slices of f32, which the Flex backend runs in place of the default bodies.
+//!
+//! They are plain loops: [`vectorized`] compiles each for the widest vectors of the processor it runs on, and Rayon spreads
+//! rows over threads. Pieces have a fixed size and partial sums are added in order, so that a result depends neither on the
+//! number of threads nor on which of them was faster.
+
+use macerator::{AutoArch, Simd, WithSimd};
+
+mod adam;
+mod cross_entropy;
+mod dropout;
+mod flex;
+mod gelu;
+mod math;
+mod norm;
+mod softmax;
+
+pub(super) use adam::adam_direction;
+pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
+pub(super) use dropout::dropout_mask;
+pub(super) use flex::attention_fits;
+pub(super) use gelu::{gelu, gelu_backward};
+pub(super) use norm::{normalize, normalize_backward};
+pub(super) use softmax::{masked_softmax, softmax_backward};
+
+/// Elements that a thread works on at a time: enough to make up for handing them over, few enough for its cache.
+const PIECE: usize = 16 * 1024;
+
+/// Rows of `width` elements in a piece, at least one.
+fn rows_per_piece(width: usize) -> usize {
+    (PIECE / width.max(1)).max(1)
+}
+
+/// Runs `kernel` compiled for the widest vectors of this processor (AVX-512, AVX2, NEON).
+///
+/// What it calls is compiled so only where it is inlined.
+#[inline(always)]
+fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
+    struct Kernel<F>(F);
+
+    impl<R, F: FnOnce() -> R> WithSimd for Kernel<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self) -> R {
+            (self.0)()
+        }
+    }
+
+    AutoArch::new().dispatch(Kernel(kernel))
+}

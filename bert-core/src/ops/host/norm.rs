@@ -1,0 +1,134 @@
+//! LayerNorm and its gradients.
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::ModuleOps;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::DType;
+use rayon::prelude::*;
+
+use super::flex::{are_f32, dense, rows_and_width, zeros};
+use super::math::{sum, sum_pairs};
+use super::{rows_per_piece, vectorized};
+use crate::ops::norm;
+
+/// [`BertOps::normalize`](crate::ops::BertOps::normalize).
+pub(in crate::ops) fn normalize(
+    input: FlexTensor,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+    epsilon: f64,
+) -> FlexTensor {
+    let (_, width) = rows_and_width(&input);
+    if !are_f32([&input, &gamma, &beta]) || width == 0 {
+        return Flex::layer_norm(input, gamma, Some(beta), epsilon);
+    }
+    let [input, gamma, beta] = [input, gamma, beta].map(dense);
+    let (gamma, beta) = (gamma.storage::<f32>(), beta.storage::<f32>());
+    let mut output = FlexTensor::empty(input.shape(), DType::F32);
+    let piece = rows_per_piece(width) * width;
+    output
+        .storage_mut::<f32>()
+        .par_chunks_mut(piece)
+        .zip(input.storage::<f32>().par_chunks(piece))
+        .for_each(|(outputs, inputs)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let rows = inputs.chunks_exact(width);
+                    for (output, input) in outputs.chunks_exact_mut(width).zip(rows) {
+                        let (mean, inverse) = moments(input, epsilon as f32);
+                        let parameters = gamma.iter().zip(beta);
+                        for ((to, &x), (&gamma, &beta)) in
+                            output.iter_mut().zip(input).zip(parameters)
+                        {
+                            *to = (x - mean) * inverse * gamma + beta;
+                        }
+                    }
+                },
+            );
+        });
+    output
+}
+
+/// [`BertOps::normalize_backward`](crate::ops::BertOps::normalize_backward): the gradients of the input, which take the place
+/// of `grad`, and of the parameters.
+pub(in crate::ops) fn normalize_backward(
+    input: FlexTensor,
+    gamma: FlexTensor,
+    grad: FlexTensor,
+    epsilon: f64,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let (_, width) = rows_and_width(&input);
+    if !are_f32([&input, &gamma, &grad]) || width == 0 {
+        return norm::backward::<Flex>(input, gamma, grad, epsilon);
+    }
+    let [input, gamma, mut grad] = [input, gamma, grad].map(dense);
+    let gamma = gamma.storage::<f32>();
+    let piece = rows_per_piece(width) * width;
+    let partial: Vec<(Vec<f32>, Vec<f32>)> = grad
+        .storage_mut::<f32>()
+        .par_chunks_mut(piece)
+        .zip(input.storage::<f32>().par_chunks(piece))
+        .map(|(grads, inputs)| {
+            let (mut of_gamma, mut of_beta) = (vec![0.0; width], vec![0.0; width]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let rows = inputs.chunks_exact(width);
+                    for (grad, input) in grads.chunks_exact_mut(width).zip(rows) {
+                        backward_row(grad, input, gamma, epsilon, &mut of_gamma, &mut of_beta);
+                    }
+                },
+            );
+            (of_gamma, of_beta)
+        })
+        .collect();
+
+    let (mut of_gamma, mut of_beta) = (zeros([width]), zeros([width]));
+    for (gamma, beta) in &partial {
+        add(of_gamma.storage_mut(), gamma);
+        add(of_beta.storage_mut(), beta);
+    }
+    (grad, of_gamma, of_beta)
+}
+
+#[inline(always)]
+fn backward_row(
+    grad: &mut [f32],
+    input: &[f32],
+    gamma: &[f32],
+    epsilon: f64,
+    of_gamma: &mut [f32],
+    of_beta: &mut [f32],
+) {
+    let count = input.len() as f32;
+    let (mean, inverse) = moments(input, epsilon as f32);
+    let parameters = of_gamma.iter_mut().zip(of_beta.iter_mut());
+    for ((grad, &x), ((of_gamma, of_beta), &gamma)) in
+        grad.iter_mut().zip(input).zip(parameters.zip(gamma))
+    {
+        *of_gamma += *grad * ((x - mean) * inverse);
+        *of_beta += *grad;
+        *grad *= gamma;
+    }
+    let shift = sum(grad, |grad| grad) / count;
+    let along = sum_pairs(grad, input, |grad, x| grad * ((x - mean) * inverse)) / count;
+    for (grad, &x) in grad.iter_mut().zip(input) {
+        *grad = inverse * (*grad - shift - (x - mean) * inverse * along);
+    }
+}
+
+/// Mean and `1 / √(variance + epsilon)`; the variance from centred values, against cancellation.
+#[inline(always)]
+fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
+    let count = row.len() as f32;
+    let mean = sum(row, |x| x) / count;
+    let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
+    (mean, 1.0 / (variance + epsilon).sqrt())
+}
+
+fn add(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}

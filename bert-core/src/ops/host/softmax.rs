@@ -1,0 +1,104 @@
+//! Softmax over the keys that are not padding.
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Flex, TensorMetadata};
+use rayon::prelude::*;
+
+use super::flex::{are_f32, dense, rows_and_width};
+use super::math::{exp, maximum, sum, sum_pairs};
+use super::{rows_per_piece, vectorized};
+use crate::ops::softmax;
+
+/// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), over `scores` itself.
+pub(in crate::ops) fn masked_softmax(
+    scores: FlexTensor,
+    mask_pad: FlexTensor,
+    scale: f64,
+) -> FlexTensor {
+    if !are_f32([&scores]) {
+        return softmax::masked::<Flex>(scores, mask_pad, scale);
+    }
+    let [_, heads, seq_q, seq_k] = scores.shape().dims::<4>();
+    if seq_k == 0 {
+        return scores;
+    }
+    let scale = scale as f32;
+    // 0 at padding and 1 elsewhere, as floats: the kernel stays free of branches.
+    let attended: Vec<f32> = dense(mask_pad)
+        .storage::<u8>()
+        .iter()
+        .map(|&pad| f32::from(u8::from(pad == 0)))
+        .collect(); // [batch, seq_k]
+    let mut scores = dense(scores);
+    let rows = rows_per_piece(seq_k);
+    scores
+        .storage_mut::<f32>()
+        .par_chunks_mut(rows * seq_k)
+        .enumerate()
+        .for_each(|(piece, values)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (row, values) in values.chunks_exact_mut(seq_k).enumerate() {
+                        let batch = (piece * rows + row) / (heads * seq_q);
+                        softmax_row(values, &attended[batch * seq_k..][..seq_k], scale);
+                    }
+                },
+            );
+        });
+    scores
+}
+
+#[inline(always)]
+fn softmax_row(values: &mut [f32], attended: &[f32], scale: f32) {
+    for (value, &attended) in values.iter_mut().zip(attended) {
+        *value = if attended == 0.0 {
+            f32::MIN
+        } else {
+            *value * scale
+        };
+    }
+    let highest = maximum(values);
+    for value in values.iter_mut() {
+        *value = exp(*value - highest);
+    }
+    // A row without any key sums to its length, and is zeroed below.
+    let inverse = 1.0 / sum(values, |value| value);
+    for (value, &attended) in values.iter_mut().zip(attended) {
+        *value *= inverse * attended;
+    }
+}
+
+/// [`BertOps::softmax_backward`](crate::ops::BertOps::softmax_backward), over `grad` itself.
+pub(in crate::ops) fn softmax_backward(
+    probabilities: FlexTensor,
+    grad: FlexTensor,
+    scale: f64,
+) -> FlexTensor {
+    let (_, width) = rows_and_width(&grad);
+    if !are_f32([&probabilities, &grad]) || width == 0 {
+        return softmax::backward::<Flex>(probabilities, grad, scale);
+    }
+    let scale = scale as f32;
+    let probabilities = dense(probabilities);
+    let mut grad = dense(grad);
+    let piece = rows_per_piece(width) * width;
+    grad.storage_mut::<f32>()
+        .par_chunks_mut(piece)
+        .zip(probabilities.storage::<f32>().par_chunks(piece))
+        .for_each(|(grads, probabilities)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let rows = probabilities.chunks_exact(width);
+                    for (grads, probabilities) in grads.chunks_exact_mut(width).zip(rows) {
+                        let mean = sum_pairs(grads, probabilities, |grad, p| grad * p);
+                        for (grad, &p) in grads.iter_mut().zip(probabilities) {
+                            *grad = (*grad - mean) * p * scale;
+                        }
+                    }
+                },
+            );
+        });
+    grad
+}

@@ -1,0 +1,182 @@
+//! The operations of [`BertOps`] on [`Tensor`]s: what the model calls.
+
+use burn::backend::Dispatch;
+use burn::nn::{Dropout, LayerNorm, Linear};
+use burn::tensor::{Bool, DType, Int, Shape, Tensor};
+
+use super::{AdamStep, BertOps};
+
+/// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1).
+///
+/// Dropout acts on the probabilities after the softmax, by way of `keep`. Fused kernels serve where
+/// a backend has a right one and neither gradients nor dropout are wanted.
+///
+/// # Shapes
+///
+/// - query, key, value, output: `[batch, heads, seq, head_size]`
+/// - mask_pad: `[batch, seq]`, true at padding
+/// - keep: `[batch, heads, seq, seq]`, 0 where a probability is dropped and `1 / (1 - p)` elsewhere
+pub fn attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    mask_pad: Tensor<2, Bool>,
+    keep: Option<Tensor<4>>,
+) -> Tensor<4> {
+    let (query, key, value) = (
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+    );
+    let mask_pad = broadcastable(mask_pad).into_dispatch();
+    Tensor::from_dispatch(match keep {
+        None => <Dispatch as BertOps>::attention(query, key, value, mask_pad),
+        Some(keep) => <Dispatch as BertOps>::attention_dropout(
+            query,
+            key,
+            value,
+            mask_pad,
+            keep.into_dispatch(),
+        ),
+    })
+}
+
+/// [`attention`] that also returns the probabilities before dropout, `[batch, heads, seq, seq]`.
+pub fn attention_with_probabilities(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    mask_pad: Tensor<2, Bool>,
+    keep: Option<Tensor<4>>,
+) -> (Tensor<4>, Tensor<4>) {
+    let probabilities: Tensor<4> =
+        Tensor::from_dispatch(<Dispatch as BertOps>::attention_probabilities(
+            query.into_dispatch(),
+            key.into_dispatch(),
+            broadcastable(mask_pad).into_dispatch(),
+        ));
+    let kept = match keep {
+        Some(keep) => probabilities.clone() * keep,
+        None => probabilities.clone(),
+    };
+    (kept.matmul(value), probabilities)
+}
+
+/// A linear layer, `input · weight + bias`.
+///
+/// # Shapes
+///
+/// - input: `[..., any, d_input]`
+/// - output: `[..., any, d_output]`
+pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
+    let Some(bias) = &layer.bias else {
+        return layer.forward(input);
+    };
+    Tensor::from_dispatch(<Dispatch as BertOps>::project(
+        input.into_dispatch(),
+        layer.weight.val().into_dispatch(),
+        bias.val().into_dispatch(),
+    ))
+}
+
+/// LayerNorm over the last dimension, `(x - mean) / √(variance + epsilon) · gamma + beta`.
+///
+/// `epsilon` is that of the configuration, which Burn's layer does not hand out.
+///
+/// # Shapes
+///
+/// - input, output: `[..., any, width]`
+pub fn layer_norm<const D: usize>(input: Tensor<D>, layer: &LayerNorm, epsilon: f64) -> Tensor<D> {
+    // The layer widens f16, whose squares overflow.
+    let (Some(beta), false) = (&layer.beta, input.dtype() == DType::F16) else {
+        return layer.forward(input);
+    };
+    Tensor::from_dispatch(<Dispatch as BertOps>::normalize(
+        input.into_dispatch(),
+        layer.gamma.val().into_dispatch(),
+        beta.val().into_dispatch(),
+        epsilon,
+    ))
+}
+
+/// Cross-entropy in nats of every row with its label, without its softmax in memory where the
+/// backend can do without.
+///
+/// # Shapes
+///
+/// - logits: `[rows, classes]`
+/// - labels: `[rows]`, each in `0..classes`
+/// - output: `[rows]`
+pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::cross_entropy(
+        logits.into_dispatch(),
+        labels.into_dispatch(),
+    ))
+}
+
+/// Dropout as `layer` has it: in training, that is, on an autodiff device.
+///
+/// # Shapes
+///
+/// - input, output: `[..., any]`
+pub fn dropout<const D: usize>(input: Tensor<D>, layer: &Dropout) -> Tensor<D> {
+    match dropout_mask(&input, input.dims(), layer) {
+        Some(mask) => input * mask,
+        None => input,
+    }
+}
+
+/// What [`dropout`] multiplies a tensor of `shape` with, of the type and on the device of `like`;
+/// none outside training.
+pub fn dropout_mask<const D: usize>(
+    like: &Tensor<D>,
+    shape: [usize; D],
+    layer: &Dropout,
+) -> Option<Tensor<D>> {
+    let active = layer.training.is_enabled() && layer.prob > 0.0 && like.device().is_autodiff();
+    active.then(|| {
+        Tensor::from_dispatch(<Dispatch as BertOps>::dropout_mask(
+            like.clone().into_dispatch(),
+            Shape::new(shape),
+            layer.prob,
+        ))
+    })
+}
+
+/// The direction of Adam's update, then the new means of the gradient and of its square.
+///
+/// # Shapes
+///
+/// - all: `[size]`
+pub(crate) fn adam_direction(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    first: Tensor<1>,
+    second: Tensor<1>,
+    step: AdamStep,
+) -> [Tensor<1>; 3] {
+    let (direction, first, second) = <Dispatch as BertOps>::adam_direction(
+        value.into_dispatch(),
+        gradient.into_dispatch(),
+        first.into_dispatch(),
+        second.into_dispatch(),
+        step,
+    );
+    [direction, first, second].map(Tensor::from_dispatch)
+}
+
+/// Exact GELU with an exact gradient on every backend.
+pub fn gelu_erf<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::gelu_erf(input.into_dispatch()))
+}
+
+/// GELU by its tanh approximation.
+pub fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::gelu_tanh(input.into_dispatch()))
+}
+
+/// `[batch, seq]` to `[batch, 1, 1, seq]`.
+fn broadcastable(mask_pad: Tensor<2, Bool>) -> Tensor<4, Bool> {
+    let [batch, seq] = mask_pad.dims();
+    mask_pad.reshape([batch, 1, 1, seq])
+}
