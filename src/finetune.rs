@@ -218,7 +218,7 @@ impl Args {
         let (devices, names) = self.devices.open()?;
         std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
 
-        let (mut observers, stop) = training::begin(out, first_step, &self.follow)?;
+        let (mut observers, stop) = training::begin(out, first_step, self.follow.mode())?;
         let steps = settings.schedule.total_steps;
         note(format_args!(
             "{} examples, labels {}; {steps} steps; {}",

@@ -6,6 +6,7 @@ mod bench;
 mod choices;
 mod compare;
 mod data;
+mod demo;
 mod device;
 mod doctor;
 mod embed;
@@ -23,13 +24,14 @@ mod questions;
 mod score;
 #[cfg(feature = "remote")]
 mod serve;
+mod shell;
 mod similarity;
 mod tokenize;
 mod training;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
 #[derive(Parser)]
@@ -41,6 +43,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Pretrain a small model on texts of a grammar and show what that is good for; minutes, no downloads.
+    Demo(demo::Args),
     /// Show what this build runs on, and test each device numerically.
     Doctor(doctor::Args),
     /// Show what a checkpoint holds and how it loads.
@@ -72,6 +76,10 @@ enum Command {
     Bench(Box<bench::Args>),
     /// Show how far devices agree on a model: every layer, outputs and gradients.
     Compare(compare::Args),
+    /// Print the completions of a shell.
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write those of all commands.
+    Man(shell::ManArgs),
 }
 
 /// Options that exclude each other in a way that clap cannot express.
@@ -88,6 +96,7 @@ impl std::error::Error for Usage {}
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Tokenize(args) => tokenize::run(args),
@@ -104,12 +113,14 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Bench(args) => bench::run(*args),
         Command::Compare(args) => compare::run(args),
+        Command::Completions(args) => shell::completions(Cli::command(), &args),
+        Command::Man(args) => shell::man(Cli::command(), &args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // `bert … | head` has all it wanted.
         Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
-        Err(error) if error.is::<training::Interrupted>() => {
+        Err(error) if error.is::<training::Interrupted>() || error.is::<demo::Stopped>() => {
             output::note(error);
             ExitCode::from(130)
         }

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use bert_core::device::{Device, DeviceSpec, Precision};
 use bert_core::files::write_atomically;
 use bert_core::training::{
-    CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo, StopFlag,
-    TrainerOptions, curves_svg, follow, restore_terminal, write_report as write_html,
+    CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo, Section,
+    StopFlag, TrainerOptions, curves_svg, follow, restore_terminal, write_report as write_html,
 };
 use burn::tensor::FloatDType;
 use serde::Serialize;
@@ -51,6 +51,14 @@ impl FollowArgs {
             evaluate_every: self.eval_every.unwrap_or(steps),
             checkpoint_every: self.checkpoint_every.unwrap_or(steps),
             ..TrainerOptions::default()
+        }
+    }
+
+    pub(crate) fn mode(&self) -> DashboardMode {
+        match (self.dashboard, self.no_dashboard) {
+            (true, _) => DashboardMode::On,
+            (_, true) => DashboardMode::Off,
+            _ => DashboardMode::Auto,
         }
     }
 
@@ -115,17 +123,12 @@ pub(crate) fn first_step(output: &Path, resume: bool) -> Result<Option<u64>> {
 pub(crate) fn begin(
     output: &Path,
     first_step: Option<u64>,
-    args: &FollowArgs,
+    mode: DashboardMode,
 ) -> Result<(Observers, StopFlag)> {
     let stop = stop_on_ctrl_c()?;
     let mut observers = Observers::default();
     observers.push(MetricsLog::open(output.join("metrics.jsonl"), first_step)?);
     observers.push(RunFile::new(output));
-    let mode = match (args.dashboard, args.no_dashboard) {
-        (true, _) => DashboardMode::On,
-        (_, true) => DashboardMode::Off,
-        _ => DashboardMode::Auto,
-    };
     observers.push(follow(mode)?);
     Ok((observers, stop))
 }
@@ -136,7 +139,7 @@ pub(crate) fn conclude(
     summary: &impl Serialize,
     interrupted: Option<Interrupted>,
 ) -> Result<()> {
-    write_report(output)?;
+    write_report(output, &output.join("report.html"), &[])?;
     let mut stdout = Output::stdout();
     stdout.json(summary)?;
     stdout.finish()?;
@@ -145,7 +148,7 @@ pub(crate) fn conclude(
 
 /// A flag that Ctrl-C sets: the run then stops after the step it is at, with a checkpoint. A second Ctrl-C ends the
 /// process at once. Nothing is written here, where a dashboard may be on the screen; the run itself says that it stops.
-fn stop_on_ctrl_c() -> Result<StopFlag> {
+pub(crate) fn stop_on_ctrl_c() -> Result<StopFlag> {
     // A process has one handler, whose flag all its runs share.
     static FLAG: OnceLock<StopFlag> = OnceLock::new();
     if let Some(flag) = FLAG.get() {
@@ -212,16 +215,15 @@ impl Observer for RunFile {
     }
 }
 
-/// Writes `report.html` and `curves.svg` from the metrics of the run in `dir`.
-fn write_report(dir: &Path) -> Result<()> {
+/// Writes `curves.svg` into the run in `dir`, and from its metrics and the `extra` sections the page `report`.
+pub(crate) fn write_report(dir: &Path, report: &Path, extra: &[Section]) -> Result<()> {
     let run_file = dir.join(RUN_FILE);
     let text = std::fs::read_to_string(&run_file)
         .with_context(|| format!("cannot read {}", run_file.display()))?;
     let run: RunInfo = serde_json::from_str(&text)
         .with_context(|| format!("{} is damaged", run_file.display()))?;
     let events = MetricsLog::read(dir.join("metrics.jsonl"))?;
-    let report = dir.join("report.html");
-    write_html(&report, &run, &events, &[])?;
+    write_html(report, &run, &events, extra)?;
     write_atomically(dir.join("curves.svg"), curves_svg(&events).as_bytes())?;
     note(format_args!("report: {}", report.display()));
     Ok(())

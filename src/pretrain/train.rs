@@ -156,7 +156,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let (data, held_out, data_name) = args.data(&tokenizer, instances)?;
     let settings = args.settings(&config, data_name)?;
 
-    let (mut observers, stop) = training::begin(&args.output, first_step, &args.follow)?;
+    let (mut observers, stop) = training::begin(&args.output, first_step, args.follow.mode())?;
     note(format_args!(
         "{} layers, hidden {}, vocabulary {}; {}",
         config.num_hidden_layers,

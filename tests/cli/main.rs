@@ -3,9 +3,11 @@
 
 mod bench;
 mod compare_texts;
+mod demo;
 mod devices;
 mod embed;
 mod models;
+mod shell;
 mod tokenize;
 
 use std::fs;

@@ -1,0 +1,31 @@
+//! What BERT is good for, shown in minutes and from nothing: a [language of our own](text), a model pretrained on it, and
+//! what that model does with a few labels beside one that was not pretrained.
+//!
+//! A [`Demo`] is a directory: [`write_texts`](Demo::write_texts) fills it, [`pretrain`](Demo::pretrain) and
+//! [`fine_tune`](Demo::fine_tune) add models, [`look`](Demo::look) looks into the pretrained one. What is there already
+//! is not made again, so that an interrupted demonstration goes on where it stopped.
+
+mod demo;
+mod error;
+mod files;
+mod fine_tuning;
+mod looks;
+mod picture;
+mod plan;
+mod pretraining;
+mod results;
+pub mod text;
+
+pub use demo::Demo;
+pub use error::{Error, Result};
+pub use files::{Counts, Texts};
+pub use fine_tuning::Start;
+pub use looks::{Looks, Meanings};
+pub use picture::attention_html;
+pub use plan::Plan;
+pub use results::{Comparison, Ending, Pretraining, Results};
+
+/// The programs of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

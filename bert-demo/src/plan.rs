@@ -1,0 +1,75 @@
+//! How large a demonstration is.
+
+use serde::{Deserialize, Serialize};
+
+/// How large a demonstration is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Documents to pretrain on.
+    pub documents: usize,
+    /// Documents to measure pretraining with.
+    pub held_out_documents: usize,
+    /// Tokens of the vocabulary, at most.
+    pub vocabulary: usize,
+    /// Width of the model, which has two layers with two heads.
+    pub hidden_size: usize,
+    /// Tokens of a sequence.
+    pub seq_length: usize,
+    /// Sequences of a step.
+    pub batch_size: usize,
+    /// Steps of pretraining.
+    pub steps: u64,
+    /// Peak learning rate of pretraining.
+    pub learning_rate: f64,
+    /// Labelled examples of each task to fine-tune on.
+    pub labelled: usize,
+    /// Labelled examples of each task to test with.
+    pub tested: usize,
+    /// Steps of each fine-tuning.
+    pub fine_tuning_steps: u64,
+    /// Peak learning rate of fine-tuning.
+    pub fine_tuning_rate: f64,
+    /// Sentences in which either meaning of a word is looked at, and texts with a masked pronoun.
+    pub looked_at: usize,
+}
+
+impl Default for Plan {
+    /// Some minutes on two cores.
+    fn default() -> Self {
+        Self {
+            documents: 6000,
+            held_out_documents: 120,
+            vocabulary: 1000,
+            hidden_size: 128,
+            seq_length: 64,
+            batch_size: 16,
+            steps: 1500,
+            learning_rate: 2e-3,
+            labelled: 32,
+            tested: 200,
+            fine_tuning_steps: 60,
+            fine_tuning_rate: 5e-4,
+            looked_at: 20,
+        }
+    }
+}
+
+impl Plan {
+    /// Too small to show anything: for tests of what surrounds a demonstration.
+    pub fn tiny() -> Self {
+        Self {
+            documents: 40,
+            held_out_documents: 4,
+            vocabulary: 300,
+            hidden_size: 16,
+            seq_length: 48,
+            batch_size: 4,
+            steps: 2,
+            labelled: 4,
+            tested: 4,
+            fine_tuning_steps: 1,
+            looked_at: 2,
+            ..Self::default()
+        }
+    }
+}

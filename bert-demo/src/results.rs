@@ -1,0 +1,172 @@
+//! What a demonstration came to.
+
+use bert_core::training::{Section, SectionBody};
+use serde::Serialize;
+
+use crate::files::Counts;
+use crate::looks::Looks;
+use crate::text::Language;
+
+/// How a stage ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending<T> {
+    /// With a result.
+    Finished(T),
+    /// By the flag, with a checkpoint to go on from.
+    Stopped,
+}
+
+/// What pretraining came to, measured on documents of the test.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Pretraining {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Share of masked tokens that are predicted right, 0 to 1.
+    pub masked_words: f64,
+    /// The same for who always says the commonest token.
+    pub commonest_word: f64,
+    /// Share of pairs of which it is told whether they belong together, 0 to 1.
+    pub next_sentence: f64,
+}
+
+/// Finding names, learnt twice from the same labels: entity F1, 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Examples trained on.
+    pub labelled: usize,
+    /// Examples tested with.
+    pub tested: usize,
+    /// The score after pretraining.
+    pub pretrained: f64,
+    /// The score of the same network from random weights.
+    pub scratch: f64,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Results {
+    /// The language.
+    pub language: Language,
+    /// The seed.
+    pub seed: u64,
+    /// What was pretrained on.
+    pub corpus: Counts,
+    /// What came of that.
+    pub pretraining: Pretraining,
+    /// What pretraining is worth in finding names.
+    pub names: Comparison,
+    /// What the pretrained model knows.
+    pub looks: Looks,
+}
+
+impl Results {
+    /// The results as text tables for a terminal.
+    pub fn table(&self) -> String {
+        let Pretraining {
+            masked_words,
+            commonest_word,
+            next_sentence,
+            ..
+        } = self.pretraining;
+        let mut text = format!(
+            "pretraining, on documents it has not seen\n  \
+             masked words        {:>6}   (always the commonest: {})\n  \
+             next sentence       {:>6}   (chance: 50.0 %)\n\n\
+             {:<42}pretrained   from scratch\n",
+            percent(masked_words),
+            percent(commonest_word),
+            percent(next_sentence),
+            format!("fine-tuning on {} labelled sentences", self.names.labelled),
+        );
+        text.push_str(&format!(
+            "  {:<40}{:>10}{:>15}\n",
+            "find names, entity F1",
+            percent(self.names.pretrained),
+            percent(self.names.scratch)
+        ));
+        text.push_str(
+            "\none word, two meanings (mean cosine)       same meaning   other meaning   static vectors\n",
+        );
+        for word in &self.looks.words {
+            let name = format!("{}: {}, {}", word.word, word.meanings[0], word.meanings[1]);
+            let pad = 42_usize.saturating_sub(columns(&name));
+            text.push_str(&format!(
+                "  {name}{:pad$}{:>11.2}{:>16.2}{:>17.2}\n",
+                "", word.same, word.other, 1.0
+            ));
+        }
+        text
+    }
+
+    /// The results as parts of a report.
+    pub fn sections(&self) -> Vec<Section> {
+        let table = |title: &str, header: &[&str], rows| Section {
+            title: title.to_owned(),
+            body: SectionBody::Table {
+                header: header.iter().map(|&cell| cell.to_owned()).collect(),
+                rows,
+            },
+        };
+        let names = vec![
+            "find names".to_owned(),
+            "entity F1".to_owned(),
+            self.names.labelled.to_string(),
+            self.names.tested.to_string(),
+            percent(self.names.pretrained),
+            percent(self.names.scratch),
+        ];
+        let words = self.looks.words.iter().map(|word| {
+            vec![
+                format!("{}: {}, {}", word.word, word.meanings[0], word.meanings[1]),
+                format!("{:.2}", word.same),
+                format!("{:.2}", word.other),
+                "1.00".to_owned(),
+                word.examples[0].clone(),
+                word.examples[1].clone(),
+            ]
+        });
+        vec![
+            table(
+                "What pretraining is worth",
+                &[
+                    "Task",
+                    "Metric",
+                    "Labelled",
+                    "Tested",
+                    "Pretrained",
+                    "From scratch",
+                ],
+                vec![names],
+            ),
+            table(
+                "One word, two meanings: mean cosine between its vectors",
+                &[
+                    "Word",
+                    "Same meaning",
+                    "Other meaning",
+                    "Static vectors",
+                    "First",
+                    "Second",
+                ],
+                words.collect(),
+            ),
+            Section {
+                title: "Attention".to_owned(),
+                body: SectionBody::Html(self.looks.attention.clone()),
+            },
+        ]
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// Columns of a terminal: Chinese characters take two.
+fn columns(text: &str) -> usize {
+    text.chars()
+        .map(|letter| if letter > '\u{2e7f}' { 2 } else { 1 })
+        .sum()
+}

@@ -1,0 +1,145 @@
+//! What a language is made of.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{chinese, english};
+use crate::error::Error;
+
+/// The languages that documents are written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// Words with spaces between them.
+    #[default]
+    English,
+    /// Characters without spaces.
+    Chinese,
+}
+
+/// What a document makes of its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// All is well.
+    Praise,
+    /// Nothing is.
+    Blame,
+}
+
+/// The words and frames of a language. Entries at even places are for labelled examples, those at odd places for tests.
+pub(super) struct Lexicon {
+    /// What stands between two words.
+    pub(super) space: &'static str,
+    /// First names and pronouns of women and of men.
+    pub(super) people: [People; 2],
+    pub(super) last_names: &'static [&'static str],
+    /// The last name comes first.
+    pub(super) last_name_first: bool,
+    pub(super) cities: &'static [&'static str],
+    pub(super) companies: &'static [&'static str],
+    /// Words of praise, and of blame.
+    pub(super) opinions: [&'static [&'static str]; 2],
+    pub(super) topics: &'static [Topic],
+    /// Sentences on a person, a city and a company.
+    pub(super) facts: &'static [&'static str],
+    /// Sentences with a thing and an opinion on it.
+    pub(super) judgements: &'static [&'static str],
+    /// How a document of praise ends, and one of blame.
+    pub(super) endings: [&'static [&'static str]; 2],
+    pub(super) ambiguous: &'static [Ambiguous],
+}
+
+pub(super) struct People {
+    pub(super) first_names: &'static [&'static str],
+    /// Subject, possessive, object.
+    pub(super) pronouns: [&'static str; 3],
+}
+
+pub(super) struct Topic {
+    pub(super) name: &'static str,
+    /// One and several of each thing.
+    pub(super) things: &'static [[&'static str; 2]],
+    /// Sentences on a person and a thing.
+    pub(super) events: &'static [&'static str],
+}
+
+/// A word with two meanings.
+pub(super) struct Ambiguous {
+    pub(super) word: &'static str,
+    pub(super) senses: [Sense; 2],
+}
+
+/// A meaning, in the topic that has it; the last frames are kept for the test.
+pub(super) struct Sense {
+    pub(super) meaning: &'static str,
+    pub(super) topic: &'static str,
+    pub(super) frames: &'static [&'static str],
+}
+
+/// Frames of every sense that are kept for the test.
+pub(super) const TEST_FRAMES: usize = 2;
+
+impl Sense {
+    pub(super) fn training_frames(&self) -> &'static [&'static str] {
+        &self.frames[..self.frames.len() - TEST_FRAMES]
+    }
+
+    pub(super) fn test_frames(&self) -> &'static [&'static str] {
+        &self.frames[self.frames.len() - TEST_FRAMES..]
+    }
+}
+
+impl Language {
+    pub(super) fn lexicon(self) -> &'static Lexicon {
+        match self {
+            Self::English => &english::LEXICON,
+            Self::Chinese => &chinese::LEXICON,
+        }
+    }
+
+    /// The code of ISO 639-1.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh",
+        }
+    }
+}
+
+impl Display for Language {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+impl FromStr for Language {
+    type Err = Error;
+
+    fn from_str(code: &str) -> Result<Self, Error> {
+        [Self::English, Self::Chinese]
+            .into_iter()
+            .find(|language| language.code() == code)
+            .ok_or_else(|| Error::UnknownLanguage {
+                code: code.to_owned(),
+            })
+    }
+}
+
+impl Mood {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Praise, Self::Blame];
+
+    /// The label of a text of this mood.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Praise => "positive",
+            Self::Blame => "negative",
+        }
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
