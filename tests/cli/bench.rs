@@ -116,6 +116,9 @@ fn what_cannot_be_measured_is_refused_with_its_option() {
         ),
     ] {
         let mut command = command(&["bench", "--model", &model()]);
+        if arguments[0] != "--seq-lengths" {
+            command.args(["--seq-lengths", "7"]);
+        }
         if arguments[0] != "--devices" {
             command.args(["--devices", &device()]);
         }
