@@ -16,6 +16,7 @@ mod finetune;
 mod input;
 mod inspect;
 mod output;
+mod pairs;
 mod predict;
 mod pretrain;
 mod progress;
