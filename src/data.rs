@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::{
-    BadRows, ChoiceExample, ChoiceFormat, Column, Columns, Examples, Format, Layout, Part, Preset,
-    QuestionExample, QuestionFormat, QuestionLayout, Rewriting, Target, TargetColumn, Targets,
-    TaskKind, TextExample, TextFormat, TokenExample, TokenFormat, read_choices, read_questions,
-    read_rewritable, read_texts, read_tokens,
+    BadRows, ChoiceExample, ChoiceFormat, Column, Columns, Examples, Format, Layout, Part, Place,
+    Preset, QuestionExample, QuestionFormat, QuestionLayout, Rewriting, SimilarColumns,
+    SimilarExample, SimilarFormat, Target, TargetColumn, Targets, TaskKind, TextExample,
+    TextFormat, TokenExample, TokenFormat, read_choices, read_questions, read_rewritable,
+    read_similar, read_texts, read_tokens,
 };
 use bert_heads::finetune::{Dataset, Task};
 use bert_heads::labels::Labels;
@@ -284,6 +285,41 @@ impl DataArgs {
     /// Questions with choices and the right one of each.
     pub(crate) fn choices(&self, path: &Path, part: Part) -> Result<Dataset<ChoiceExample>> {
         self.read(path, self.offered(path, part, Targets::Required)?)
+    }
+
+    /// Texts and what is like them.
+    pub(crate) fn similar(&self, path: &Path) -> Result<Dataset<SimilarExample>> {
+        if let Some(preset) = self.preset()? {
+            bail!("{} is not about texts without a score", preset.name());
+        }
+        let columns = self.text_column.clone().map(|text| {
+            let like = self.pair_column.clone();
+            let like = like.context("--pair-column is needed beside --text-column")?;
+            let unlike = Vec::new();
+            anyhow::Ok(SimilarColumns { text, like, unlike })
+        });
+        let format = SimilarFormat {
+            layout: self.layout(path)?.with_context(|| unknown_layout(path))?,
+            columns: columns.transpose()?,
+        };
+        self.read(path, read_similar(path, &format, self.bad_rows())?)
+    }
+
+    /// Pairs of texts with a score.
+    pub(crate) fn scored_pairs(&self, path: &Path, part: Part) -> Result<Dataset<SimilarExample>> {
+        let texts = self.texts(path, part, Task::Regress, None)?;
+        let pairs = texts.examples.into_iter().map(|example| {
+            let line = example.line;
+            SimilarExample::try_from(example).map_err(|fault| bert_heads::Error::BadRow {
+                path: path.to_owned(),
+                place: Place::Line(line),
+                fault: fault.into(),
+            })
+        });
+        Ok(Dataset {
+            path: path.to_owned(),
+            examples: pairs.collect::<Result<_, _>>()?,
+        })
     }
 
     /// How the rows of a file of texts are written, unless it is plain text.

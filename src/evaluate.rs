@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::choices;
 use crate::data::{DataArgs, preset_files};
 use crate::output::{Output, note};
+use crate::pairs;
 use crate::predict::{LongTextCount, ModelArgs, ModelName, Predictor};
 use crate::questions;
 use crate::score::ScoreArgs;
@@ -166,6 +167,10 @@ impl Args {
             Predictor::Questions(model) => {
                 let data = self.format.questions(file, part)?;
                 questions::evaluate(model, &data, predictions, answers)
+            }
+            Predictor::Sentences(model) => {
+                let data = self.format.texts(file, part, Task::Regress, None)?;
+                pairs::evaluate(model, &data, predictions)
             }
             Predictor::Choices(model) => {
                 choices::evaluate(model, &self.format.choices(file, part)?, predictions)

@@ -16,16 +16,19 @@ use bert_heads::finetune::{
 };
 use bert_heads::labels::Labels;
 use bert_heads::predict::QuestionSettings;
+use bert_heads::sentence_embedding::EmbeddingLayout;
 
 use crate::data::{DataArgs, preset_files};
 use crate::output::note;
+use crate::pairs::{self, SimilarityArgs};
 use crate::questions::QuestionArgs;
 use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// What to learn: a class per text, a class per pair of texts, a number per text or pair, a label
-    /// per word, the answer to a question in a context, or the right one of several choices
+    /// per word, the answer to a question in a context, the right one of several choices, or vectors
+    /// of texts by which they are compared
     #[arg(long, value_enum)]
     task: TaskName,
     /// Model to begin with: directory or hub id
@@ -132,6 +135,8 @@ pub(crate) struct Args {
     from_scratch: bool,
     #[command(flatten)]
     questions: QuestionArgs,
+    #[command(flatten)]
+    similarity: SimilarityArgs,
     /// Metric that chooses the best evaluation [default: the primary one of the task]
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
@@ -156,6 +161,7 @@ enum TaskName {
     Tokens,
     Qa,
     Choice,
+    Similarity,
 }
 
 /// Tokens that are usual where nothing is said.
@@ -211,7 +217,15 @@ impl Args {
         let checkpoint = Checkpoint::open(&dir)?;
         let tokenizer = BertTokenizer::from_dir(&dir)?;
         let glue = self.format.glue()?;
-        let settings = self.settings(task, &checkpoint, labels, data_name)?;
+        let mut settings = self.settings(task, &checkpoint, labels, data_name)?;
+        if let TrainingData::Similar { train, .. } = &data {
+            let layout = EmbeddingLayout::read(&dir)?;
+            settings.similarity = Some(self.similarity.settings(layout, &train.examples)?);
+            if self.max_length.is_none() {
+                settings.max_length =
+                    pairs::usual_length(layout, checkpoint.config(), USUAL_LENGTH);
+            }
+        }
         let rows = data.train_rows(&settings, &tokenizer, checkpoint.config())?;
         let per_epoch = updates(&settings).updates_per_epoch(rows);
         let settings = self.scheduled(settings, per_epoch);
@@ -262,6 +276,7 @@ impl Args {
             (TaskName::Tokens, false) => Task::Tokens,
             (TaskName::Qa, false) => Task::Qa,
             (TaskName::Choice, false) => Task::Choice,
+            (TaskName::Similarity, false) => Task::Similarity,
             (_, true) => bail!("--multi-label is for --task classify or pair"),
         })
     }
@@ -313,6 +328,20 @@ impl Args {
             let validation = validation_file.as_deref().map(read).transpose()?;
             let name = named(train.examples.len());
             let data = TrainingData::Questions { train, validation };
+            return Ok((data, labels.clone(), name));
+        }
+        if let (Task::Similarity, Some(labels)) = (task, &own) {
+            let train = match self.similarity.ranks() {
+                true => self.format.similar(&train_file)?,
+                false => self.format.scored_pairs(&train_file, Part::Train)?,
+            };
+            let read = |file: &Path| {
+                self.format
+                    .texts(file, Part::Validation, Task::Regress, None)
+            };
+            let validation = validation_file.as_deref().map(read).transpose()?;
+            let name = named(train.examples.len());
+            let data = TrainingData::Similar { train, validation };
             return Ok((data, labels.clone(), name));
         }
         if let (Task::Choice, Some(labels)) = (task, &own) {
@@ -422,6 +451,7 @@ impl Args {
                 let options = self.questions.options(Some(max_length));
                 QuestionSettings::usual(max_length).with(&options)
             }),
+            similarity: None,
         })
     }
 

@@ -17,6 +17,7 @@ mod finetune;
 mod input;
 mod inspect;
 mod output;
+mod pairs;
 mod predict;
 mod pretrain;
 mod progress;

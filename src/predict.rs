@@ -12,12 +12,14 @@ use bert_heads::predict::{
     Answer, ChoicePicker, LongTexts, PredictOptions, QuestionAnswerer, TaggedText, TextClassifier,
     TokenTagger, WordTag, in_windows,
 };
+use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
 use serde::Serialize;
 
 use crate::choices;
 use crate::data::{DataArgs, Untold};
 use crate::device::DeviceArgs;
 use crate::output::{Output, note};
+use crate::pairs;
 use crate::questions::{self, QuestionArgs};
 
 #[derive(clap::Args)]
@@ -79,6 +81,7 @@ pub(crate) enum Predictor {
     Tokens(Box<TokenTagger>),
     Questions(QuestionAnswerer),
     Choices(ChoicePicker),
+    Sentences(SentenceEmbedder),
 }
 
 impl ModelArgs {
@@ -102,6 +105,9 @@ impl ModelArgs {
         if self.overlap.is_some() && matches!(classes, Class::Questions) {
             bail!("--overlap: use --doc-stride for a model of questions");
         }
+        if self.overlap.is_some() && matches!(classes, Class::Sentences) {
+            bail!("--overlap: texts that become vectors are cut, not read in windows");
+        }
         Ok(match classes {
             Class::Questions => Predictor::Questions(QuestionAnswerer::from_dir(
                 dir,
@@ -109,6 +115,14 @@ impl ModelArgs {
                 self.batch_tokens,
                 &device,
             )?),
+            Class::Sentences => {
+                let options = EmbedderOptions {
+                    max_length: self.max_length,
+                    batch_tokens: Some(self.batch_tokens),
+                    ..EmbedderOptions::default()
+                };
+                Predictor::Sentences(SentenceEmbedder::from_dir(dir, &options, &device)?)
+            }
             Class::Choices => Predictor::Choices(ChoicePicker::from_dir(dir, &options, &device)?),
             Class::Texts => {
                 let model = TextClassifier::from_dir(dir, &options, &device)?;
@@ -133,10 +147,14 @@ enum Class {
     Tokens,
     Questions,
     Choices,
+    Sentences,
 }
 
 /// Which head a model directory has, as its configuration says.
 fn class_of(dir: &Path) -> Result<Class> {
+    if dir.join("modules.json").is_file() {
+        return Ok(Class::Sentences);
+    }
     let checkpoint = Checkpoint::open(dir)?;
     let stated = checkpoint
         .config()
@@ -157,7 +175,8 @@ fn class_of(dir: &Path) -> Result<Class> {
     if checkpoint.contains("qa_outputs.weight") {
         return Ok(Class::Questions);
     }
-    if states("BertForSequenceClassification") || checkpoint.contains("classifier.weight") {
+    let heads = ["classifier.weight", "cls.seq_relationship.weight"];
+    if states("BertForSequenceClassification") || heads.iter().any(|h| checkpoint.contains(h)) {
         return Ok(Class::Texts);
     }
     bail!(
@@ -171,10 +190,18 @@ fn class_of(dir: &Path) -> Result<Class> {
 pub(crate) const STDIN: &str = "/dev/stdin";
 
 /// A text to predict for, and its number in a table.
-struct Item {
-    text: String,
-    pair: Option<String>,
-    line: Option<usize>,
+pub(crate) struct Item {
+    pub(crate) text: String,
+    pub(crate) pair: Option<String>,
+    pub(crate) line: Option<usize>,
+}
+
+impl Item {
+    /// Where it stands, for messages.
+    pub(crate) fn place(&self) -> String {
+        let line = self.line.map(|line| format!("line {line}"));
+        line.unwrap_or_else(|| format!("the text `{:.40}`", self.text))
+    }
 }
 
 #[derive(Serialize)]
@@ -215,12 +242,23 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let file = args.file.as_deref().filter(|path| *path != Path::new("-"));
     match &predictor {
         Predictor::Questions(model) => questions::predict(model, &args.format, file, &mut output)?,
+        Predictor::Sentences(model) => pairs::predict(model, args.items()?, &mut output)?,
         Predictor::Choices(model) => {
             choices::predict(model, &args.format, file, &mut output, &mut long)?;
         }
         Predictor::Texts(model) => {
             let items = args.items()?;
-            let predict = |items: &[Item]| Ok(model.predict(items.iter().map(input_of))?);
+            let predict = |items: &[Item]| -> Result<_> {
+                let single = items.iter().find(|item| item.pair.is_none());
+                if let Some(item) = single.filter(|_| model.needs_pairs()) {
+                    bail!(
+                        "{}: it is alone, but the model only knows whether one text follows \
+                         another: give it pairs, or train a classifier with `bert finetune`",
+                        item.place()
+                    );
+                }
+                Ok(model.predict(items.iter().map(input_of))?)
+            };
             in_windows(items, bytes, predict, |index, item, prediction| {
                 long.count(index, prediction.windows, model.max_length());
                 output.json(&TextLine {

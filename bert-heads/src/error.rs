@@ -76,7 +76,7 @@ pub enum Error {
         dir: PathBuf,
     },
     /// A pooling by a name that does not exist.
-    #[error("pooling `{name}` is not known: use cls, mean, max or pooler")]
+    #[error("pooling `{name}` is not known: use cls, mean, mean-sqrt-len, max or pooler")]
     UnknownPooling {
         /// As given.
         name: String,

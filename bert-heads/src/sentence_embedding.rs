@@ -12,7 +12,9 @@
 //! # Ok::<(), bert_heads::Error>(())
 //! ```
 
+mod encoder;
 mod files;
+mod layout;
 mod long_texts;
 mod pooling;
 mod stream;
@@ -27,6 +29,8 @@ use bert_core::model::{BertModel, BertOutput};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
 use burn::tensor::{Bool, DType, Device, FloatDType, Tensor, TensorData};
 
+pub use encoder::SentenceEncoder;
+pub use layout::EmbeddingLayout;
 pub use long_texts::LongInputs;
 pub use pooling::{Pooling, normalize};
 pub use stream::{Progress, Summary};

@@ -2,7 +2,9 @@
 
 mod choices;
 mod more_data;
+mod next_sentence;
 mod questions;
+mod similarity;
 mod words;
 
 use std::fs;
@@ -45,6 +47,19 @@ fn json_lines(output: &Output) -> Vec<Value> {
 
 /// Gives the command `text` to read.
 fn piped(command: &mut Command, text: &str) -> Output {
+    let output = fed(command, text);
+    assert!(output.status.success(), "{}", message(&output));
+    output
+}
+
+/// What the command says to `text`, which it does not take.
+fn refused(command: &mut Command, text: &str) -> String {
+    let output = fed(command, text);
+    assert!(!output.status.success());
+    message(&output)
+}
+
+fn fed(command: &mut Command, text: &str) -> Output {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     child
         .stdin
@@ -52,9 +67,7 @@ fn piped(command: &mut Command, text: &str) -> Output {
         .unwrap()
         .write_all(text.as_bytes())
         .unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", message(&output));
-    output
+    child.wait_with_output().unwrap()
 }
 
 struct Workshop {
@@ -101,6 +114,10 @@ impl Workshop {
     }
 
     fn finetune(&self, task: &str, data: &str, out: &str, steps: &str) -> Command {
+        self.finetune_with(task, data, out, steps, "1e-2")
+    }
+
+    fn finetune_with(&self, task: &str, data: &str, out: &str, steps: &str, lr: &str) -> Command {
         let model = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("bert-core/fixtures/tiny-pretraining")
             .display()
@@ -116,7 +133,7 @@ impl Workshop {
                 "--steps",
                 steps,
                 "--lr",
-                "1e-2",
+                lr,
             ])
             .args(["--batch-size", "4", "--no-dashboard", "--eval-every", "10"]);
         command
@@ -332,7 +349,7 @@ fn what_is_wrong_with_data_and_options_is_told() {
         message(&skipped)
     );
 
-    let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bert-core/fixtures/tiny-pretraining");
+    let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bert-core/fixtures/tiny-mlm");
     let encoder = encoder.display().to_string();
     let output = bert(&["predict", "--model", &encoder]).output().unwrap();
     assert!(

@@ -5,7 +5,7 @@ use super::*;
 /// SQuAD's JSON of questions after a place; a context without one has no answer.
 fn squad(workshop: &Workshop) {
     let mut paragraphs = Vec::new();
-    for (number, place) in ["Paris", "France", ""].into_iter().enumerate() {
+    for (number, place) in ["canal", "river bank", ""].into_iter().enumerate() {
         for (form, before) in ["the cat is in ", "", "the old dog sat at "]
             .iter()
             .enumerate()
@@ -29,12 +29,11 @@ fn squad(workshop: &Workshop) {
 fn questions_from_training_to_answers() {
     let workshop = Workshop::new();
     squad(&workshop);
-    let trained = succeed(workshop.finetune("qa", "squad.json", "out", "60").args([
-        "--max-length",
-        "24",
-        "--doc-stride",
-        "5",
-    ]));
+    let trained = succeed(
+        workshop
+            .finetune_with("qa", "squad.json", "out", "100", "5e-3")
+            .args(["--max-length", "24", "--doc-stride", "5"]),
+    );
     let summary = json_lines(&trained).remove(0);
     assert_eq!(summary["evaluation"]["f1"], 100.0, "{summary}");
 
@@ -52,16 +51,16 @@ fn questions_from_training_to_answers() {
     let answers: Value = serde_json::from_str(&answers).unwrap();
     assert_eq!(
         (&answers["0-1"], &answers["2-0"]),
-        (&"Paris".into(), &"".into())
+        (&"canal".into(), &"".into())
     );
 
     // The published JSON, and lines without ids from a pipe.
     let found = json_lines(&succeed(&mut bert(&["predict", "--model", &out, &squad])));
     assert_eq!(
         (&found[3]["id"], &found[3]["answer"]),
-        (&"1-0".into(), &"France".into())
+        (&"1-0".into(), &"river bank".into())
     );
-    let line = r#"{"question": "where is it ?", "context": "hello Paris"}"#;
+    let line = r#"{"question": "where is it ?", "context": "hello canal"}"#;
     let text = format!("{line}\n{line}\n");
     let found = json_lines(&piped(
         &mut bert(&["predict", "--model", &out, "--n-best", "3"]),
@@ -69,7 +68,7 @@ fn questions_from_training_to_answers() {
     ));
     assert_eq!(
         (&found[1]["id"], &found[1]["answer"]),
-        (&"1".into(), &"Paris".into())
+        (&"1".into(), &"canal".into())
     );
     assert_eq!(
         (&found[1]["start"], &found[1]["end"]),

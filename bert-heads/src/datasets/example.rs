@@ -92,6 +92,17 @@ pub struct ChoiceExample {
     pub line: usize,
 }
 
+/// Texts to be compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimilarExample {
+    /// A text, one like it, and any number that are not; none blank.
+    pub texts: Vec<String>,
+    /// How alike the first two are, where that is known.
+    pub score: Option<f64>,
+    /// Where it begins in the file, counted from 1.
+    pub line: usize,
+}
+
 impl ChoiceExample {
     /// The two texts that BERT reads for each choice: the context, and the question followed by the
     /// choice (transformers `run_swag.py`).

@@ -7,6 +7,7 @@
 //! | word tags | [`read_tokens`] | [`TokenExample`] |
 //! | answers in a context | [`read_questions`] | [`QuestionExample`] |
 //! | multiple choice | [`read_choices`] | [`ChoiceExample`] |
+//! | similar texts | [`read_similar`] | [`SimilarExample`] |
 //!
 //! Each gives [`Examples`], an iterator that holds one row in memory at a time, SQuAD's own JSON
 //! excepted. What is wrong with a row is a [`RowFault`] with its file and line; [`BadRows`] says
@@ -43,6 +44,7 @@ mod preset;
 mod questions;
 mod rewrite;
 mod sample;
+mod similar;
 mod table;
 mod tags;
 mod text;
@@ -51,7 +53,9 @@ mod tokens;
 pub use bad_rows::{BadRow, BadRows, ReadReport};
 pub use choices::{ChoiceColumns, ChoiceFormat, ChoiceTexts, read_choices};
 pub use columns::{Column, Columns, TargetColumn};
-pub use example::{Answer, ChoiceExample, QuestionExample, Target, TextExample, TokenExample};
+pub use example::{
+    Answer, ChoiceExample, QuestionExample, SimilarExample, Target, TextExample, TokenExample,
+};
 pub use examples::Examples;
 pub use fault::{Place, RowFault};
 pub use label_set::{Labelled, discover_labels};
@@ -63,6 +67,7 @@ pub use preset::{DataFiles, Format, Part, Preset, TaskKind};
 pub use questions::{QuestionFormat, QuestionLayout, read_questions};
 pub use rewrite::{RewritableRow, Rewriting, read_rewritable};
 pub use sample::{TrainValidation, sample, shuffle, split, split_groups};
+pub use similar::{SimilarColumns, SimilarFormat, read_similar};
 pub use tags::to_iob2;
 pub use text::{Targets, TextFormat, read_texts};
 pub use tokens::{Field, TokenFormat, TokenLayout, WordLine, read_tokens};

@@ -11,7 +11,7 @@ use crate::predict::Row;
 /// An example to train on: its tokens and what is to be said of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledRow {
-    /// What is read: one row, or one for each choice of a question.
+    /// What is read: one row, one for each choice of a question, or texts to be compared.
     pub rows: Vec<Row>,
     /// What is to be said.
     pub target: RowTarget,
@@ -32,6 +32,13 @@ pub enum RowTarget {
     Span(usize, usize),
     /// Which of the rows is the right one.
     Choice(usize),
+    /// The cosine that the vectors of the two rows should have.
+    Cosine(f32),
+    /// The second row is like the first, all others are not.
+    Like {
+        /// What cosines are multiplied by before the softmax.
+        scale: f32,
+    },
 }
 
 impl LabelledRow {
@@ -88,6 +95,15 @@ pub enum BatchTargets {
         counts: Vec<usize>,
         /// `[examples]`, counted from the first row of each.
         right: Vec<i64>,
+    },
+    /// `[pairs]` cosines that two neighbouring rows each should have.
+    Cosines(Vec<f32>),
+    /// Rows that belong together: a text, one like it, and those that are not.
+    Likes {
+        /// How many neighbouring rows each example has, at least two.
+        counts: Vec<usize>,
+        /// What cosines are multiplied by before the softmax.
+        scale: f32,
     },
 }
 
@@ -165,6 +181,8 @@ impl LabelledBatch {
             BatchTargets::Flags(values) | BatchTargets::Numbers(values) => values.len() as f64,
             BatchTargets::Spans(starts, _) => starts.len() as f64,
             BatchTargets::Choices { right, .. } => right.len() as f64,
+            BatchTargets::Cosines(cosines) => cosines.len() as f64,
+            BatchTargets::Likes { counts, .. } => counts.len() as f64,
         }
     }
 
@@ -193,6 +211,11 @@ impl BatchTargets {
                 counts: Vec::new(),
                 right: Vec::new(),
             },
+            RowTarget::Cosine(_) => Self::Cosines(Vec::new()),
+            RowTarget::Like { scale } => Self::Likes {
+                counts: Vec::new(),
+                scale: *scale,
+            },
         }
     }
 
@@ -216,6 +239,10 @@ impl BatchTargets {
             (Self::Choices { counts, right }, RowTarget::Choice(choice)) => {
                 counts.push(example.rows.len());
                 right.push(*choice as i64);
+            }
+            (Self::Cosines(all), RowTarget::Cosine(cosine)) => all.push(*cosine),
+            (Self::Likes { counts, .. }, RowTarget::Like { .. }) => {
+                counts.push(example.rows.len());
             }
             _ => panic!("examples of one batch have targets of one kind"),
         }

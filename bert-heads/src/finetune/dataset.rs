@@ -31,6 +31,8 @@ pub enum Task {
     Qa,
     /// The right one of several choices.
     Choice,
+    /// Vectors of texts whose cosine says how alike they are.
+    Similarity,
 }
 
 /// Examples, and the file they come from, which errors name.
@@ -47,7 +49,9 @@ impl Task {
     /// or labels for the tasks that have no such classifier.
     pub const fn problem_type(self) -> ProblemType {
         match self {
-            Self::Classify | Self::Tokens | Self::Qa | Self::Choice => ProblemType::SingleLabel,
+            Self::Classify | Self::Tokens | Self::Qa | Self::Choice | Self::Similarity => {
+                ProblemType::SingleLabel
+            }
             Self::MultiLabel => ProblemType::MultiLabel,
             Self::Regress => ProblemType::Regression,
         }
@@ -70,6 +74,7 @@ impl Task {
             Self::Tokens => "tokens",
             Self::Qa => "qa",
             Self::Choice => "choice",
+            Self::Similarity => "similarity",
         }
     }
 
@@ -85,6 +90,7 @@ impl Task {
             Self::Regress => Some(&["LABEL_0"]),
             Self::Qa => Some(&["start", "end"]),
             Self::Choice => Some(&["score"]),
+            Self::Similarity => Some(&["similarity"]),
         }
     }
 
@@ -135,6 +141,7 @@ impl Task {
             (Self::Tokens, _) => Err(wrong("a tag for every word")),
             (Self::Qa, _) => Err(wrong("an answer in a context")),
             (Self::Choice, _) => Err(wrong("the right one of its choices")),
+            (Self::Similarity, _) => Err(wrong("the score of a pair")),
         }
     }
 }
@@ -158,13 +165,14 @@ impl FromStr for Task {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        const ALL: [Task; 6] = [
+        const ALL: [Task; 7] = [
             Task::Classify,
             Task::MultiLabel,
             Task::Regress,
             Task::Tokens,
             Task::Qa,
             Task::Choice,
+            Task::Similarity,
         ];
         ALL.into_iter()
             .find(|task| task.name() == name)

@@ -1,5 +1,5 @@
 //! From a pretrained encoder to a model of a task (BERT §4): text classification, regression, word
-//! tags, answers in a context and multiple choice.
+//! tags, answers in a context, multiple choice and vectors of texts.
 //!
 //! [`FineTuning`] is a run: labelled [examples](Dataset) become [rows](LabelledRow), rows become
 //! [updates](Updates) of similar length, and `bert-core`'s trainer does the rest. [`Settings`] decide
@@ -20,8 +20,10 @@ mod updates;
 pub use batch::{BatchTargets, LabelledBatch, LabelledRow, RowTarget};
 pub use dataset::{Dataset, Task, text_rows, token_rows};
 pub use pseudo_labels::{Round, SelfTraining};
-pub use rows::{choice_rows, question_rows};
+pub use rows::{choice_rows, question_rows, similarity_rows};
 pub use rules::LayerRules;
 pub use run::{FineTuning, Summary, TrainingData};
-pub use settings::{CrfSettings, Settings, best_metric, metric_names};
+pub use settings::{
+    CrfSettings, Settings, SimilarityLoss, SimilaritySettings, best_metric, metric_names,
+};
 pub use updates::{Cursor, Updates, UpdatesOptions};

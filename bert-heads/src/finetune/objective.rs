@@ -11,16 +11,19 @@ use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use super::batch::{BatchTargets, LabelledBatch};
+use super::settings::Settings;
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::losses::{
-    IGNORED_LABEL, Loss, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
+    IGNORED_LABEL, Loss, binary_cross_entropy_with_logits, cosine_similarity_loss, cross_entropy,
+    mean_squared_error, ranking_logits,
 };
 use crate::multiple_choice::BertForMultipleChoice;
 use crate::predict::RowModel;
 use crate::question_answering::{
     BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss,
 };
+use crate::sentence_embedding::{Pooling, SentenceEncoder};
 use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
 use crate::token_classification::BertForTokenClassification;
 
@@ -50,6 +53,9 @@ pub(super) trait TaskModel: TrainableModel<Data = LabelledBatch> + RowModel {
     fn with_crf(self, _init: &BertInit) -> Self {
         self
     }
+
+    /// Takes from the settings what is no weight.
+    fn configure(&mut self, _settings: &Settings) {}
 }
 
 /// Places in the sums that a pass leaves behind.
@@ -122,10 +128,43 @@ fn loss(model: &impl RowModel, batch: &LabelledBatch) -> (Tensor<1>, Sums) {
             let (correct, counted) = right(logits.clone(), choices.clone());
             (cross_entropy(logits, choices, None), correct, counted)
         }
+        BatchTargets::Cosines(cosines) => {
+            let rows = |first: i64| {
+                let rows: Vec<i64> = (first..rows as i64).step_by(2).collect();
+                flat().select(0, ints(&rows)) // [pairs, hidden]
+            };
+            let data = TensorData::new(cosines.clone(), [cosines.len()]);
+            let cosines = Tensor::<1>::from_data(data, (&device, DType::F32));
+            let loss = cosine_similarity_loss(rows(0), rows(1), cosines);
+            (loss, scalar(0.0), scalar(0.0))
+        }
+        BatchTargets::Likes { counts, scale } => {
+            let (anchors, candidates) = anchors_and_candidates(counts);
+            let own = Tensor::<1, Int>::arange(0..counts.len() as i64, &device);
+            let anchors = flat().select(0, ints(&anchors)); // [texts, hidden]
+            let candidates = flat().select(0, ints(&candidates)); // [candidates, hidden]
+            let logits = ranking_logits(anchors, candidates, *scale);
+            let (correct, counted) = right(logits.clone(), own.clone());
+            (cross_entropy(logits, own, None), correct, counted)
+        }
     };
     let loss = sum / batch.weight;
     let sums = Sums::new(vec![loss.clone(), correct, counted]);
     (loss, sums)
+}
+
+/// The rows of texts, and those of what may be like them: first the like of each text in their
+/// order, then everything that is unlike one of them.
+fn anchors_and_candidates(counts: &[usize]) -> (Vec<i64>, Vec<i64>) {
+    let (mut anchors, mut likes, mut unlike, mut first) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for &count in counts {
+        anchors.push(first);
+        likes.push(first + 1);
+        unlike.extend(first + 2..first + count as i64);
+        first += count as i64;
+    }
+    likes.append(&mut unlike);
+    (anchors, likes)
 }
 
 /// The scores of neighbouring rows side by side, `[rows]` to `[groups, most rows of a group]`; what
@@ -219,6 +258,13 @@ macro_rules! trainable {
             $($($more)*)?
         }
 
+        trained_by_rows!($model);
+    };
+}
+
+/// The steps of a model whose loss is that of its rows.
+macro_rules! trained_by_rows {
+    ($model:ty) => {
         impl TrainStep for $model {
             type Input = MicroBatch<LabelledBatch>;
             type Output = Sums;
@@ -274,11 +320,57 @@ trainable!(
     |self, dir, config, _labels, _problem_type| self.save(dir, config)
 );
 
+trained_by_rows!(SentenceEncoder);
+
+impl TaskModel for SentenceEncoder {
+    fn fresh(config: &BertConfig, _outputs: usize, init: &BertInit) -> Self {
+        Self::new(config, Pooling::default(), init)
+    }
+
+    fn from_encoder(
+        checkpoint: &Checkpoint,
+        _outputs: usize,
+        init: &BertInit,
+    ) -> Result<(Self, LoadReport)> {
+        Self::from_encoder(checkpoint, Pooling::default(), init.device())
+    }
+
+    fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let (model, _) = Self::from_encoder(checkpoint, Pooling::default(), device)?;
+        Ok(model)
+    }
+
+    fn save(
+        &self,
+        dir: &Path,
+        config: &BertConfig,
+        _labels: &Labels,
+        _problem_type: ProblemType,
+    ) -> Result<()> {
+        self.save(dir, config)
+    }
+
+    fn bert_mut(&mut self) -> &mut BertModel {
+        &mut self.bert
+    }
+
+    fn configure(&mut self, settings: &Settings) {
+        self.pooling = settings.similarity.unwrap_or_default().pooling;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bert_core::device::test_devices;
 
     use super::*;
+
+    #[test]
+    fn likes_come_first_and_negatives_are_everyones() {
+        let (anchors, candidates) = anchors_and_candidates(&[3, 2, 4]);
+        assert_eq!(anchors, [0, 3, 5]);
+        assert_eq!(candidates, [1, 4, 6, 2, 7, 8]);
+    }
 
     #[test]
     fn what_a_smaller_group_lacks_is_never_chosen() {

@@ -9,7 +9,7 @@ use bert_core::config::BertConfig;
 use bert_core::device::Device;
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
-use bert_core::tokenizer::BertTokenizer;
+use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use bert_core::training::{
     Best, CheckpointStore, Ending, Observer, Optimizer, StopFlag, Trainer, TrainerOptions,
     TrainerState, read_optimizer, training_devices,
@@ -20,21 +20,22 @@ use serde_json::{Map, Value};
 use super::batch::LabelledRow;
 use super::dataset::{Dataset, Task, text_rows, token_rows};
 use super::objective::TaskModel;
-use super::rows::{choice_rows, question_rows};
+use super::rows::{choice_rows, question_rows, similarity_rows};
 use super::settings::{Settings, metric_names, smaller_is_better};
 use super::updates::{Cursor, Updates};
 use crate::crf::Crf;
-use crate::datasets::{ChoiceExample, QuestionExample, TextExample, TokenExample};
+use crate::datasets::{ChoiceExample, QuestionExample, SimilarExample, TextExample, TokenExample};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
 use crate::multiple_choice::BertForMultipleChoice;
 use crate::predict::{
-    ChoiceRows, QuestionEvaluation, QuestionMaker, QuestionSettings, RowMaker, best_null_threshold,
-    choice_logits, gold_tags, score_choices, score_questions, score_texts, score_tokens,
-    text_logits, word_logits,
+    ChoiceRows, QuestionEvaluation, QuestionMaker, QuestionSettings, Row, RowMaker,
+    best_null_threshold, choice_logits, gold_tags, row_similarities, score_choices,
+    score_questions, score_similarity, score_texts, score_tokens, text_logits, word_logits,
 };
 use crate::question_answering::BertForQuestionAnswering;
+use crate::sentence_embedding::{EmbeddingLayout, SentenceEncoder};
 use crate::sequence_classification::BertForSequenceClassification;
 use crate::token_classification::BertForTokenClassification;
 
@@ -62,6 +63,13 @@ pub enum TrainingData {
         /// To choose by.
         validation: Option<Dataset<QuestionExample>>,
     },
+    /// Texts to be compared; to choose by, pairs with a score.
+    Similar {
+        /// To train on.
+        train: Dataset<SimilarExample>,
+        /// To choose by.
+        validation: Option<Dataset<TextExample>>,
+    },
     /// Questions with choices.
     Choices {
         /// To train on.
@@ -79,6 +87,7 @@ impl TrainingData {
             Self::Tokens { train, .. } => train.examples.len(),
             Self::Questions { train, .. } => train.examples.len(),
             Self::Choices { train, .. } => train.examples.len(),
+            Self::Similar { train, .. } => train.examples.len(),
         }
     }
 
@@ -234,6 +243,7 @@ impl FineTuning<'_> {
                 };
                 self.train(&labels, rows, Some(&mut evaluate))
             }
+            (TrainingData::Similar { .. }, Task::Similarity) => self.similarity(&labels, maker),
             (TrainingData::Texts { train, validation }, task) if task.is_on_texts() => {
                 let (rows, cut) = text_rows(train, task, &labels, tokenizer, length)?;
                 let rows = TrainingRows::new(rows, cut);
@@ -294,6 +304,41 @@ impl FineTuning<'_> {
         self.train(labels, rows, Some(&mut evaluate))
     }
 
+    /// What is saved is a directory of sentence-transformers.
+    fn similarity(mut self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
+        let length = self.settings.max_length;
+        let settings = *self.settings.similarity.get_or_insert_default();
+        let TrainingData::Similar { train, validation } = &self.data else {
+            return Err(misfit(self.settings.task));
+        };
+        let (rows, cut) = similarity_rows(train, &settings, &self.tokenizer, length)?;
+        let layout = EmbeddingLayout {
+            pooling: settings.pooling,
+            normalize: settings.normalize,
+            max_length: Some(length),
+        };
+        let hidden_size = self.checkpoint.config().hidden_size;
+        let save = move |dir: &Path| layout.save(dir, hidden_size);
+        let rows = TrainingRows {
+            beside: &save,
+            ..TrainingRows::new(rows, cut)
+        };
+        let Some(validation) = validation else {
+            return self.train::<SentenceEncoder>(labels, rows, None);
+        };
+        let gold = validation.pair_scores()?;
+        let texts = validation.examples.iter();
+        let texts = texts.flat_map(|example| [Some(&example.text), example.pair.as_ref()]);
+        let options = EncodeOptions::truncated(length);
+        let encodings = self.tokenizer.encode_batch(texts.flatten(), &options)?;
+        let made: Vec<Row> = encodings.iter().map(Row::of).collect();
+        let mut evaluate = move |model: &SentenceEncoder| {
+            let cosines = row_similarities(model, &maker, &made)?;
+            Ok(score_similarity(&gold, &cosines))
+        };
+        self.train(labels, rows, Some(&mut evaluate))
+    }
+
     fn train<M: TaskModel>(
         self,
         labels: &Labels,
@@ -342,11 +387,13 @@ impl FineTuning<'_> {
                     false => {
                         let (model, report) =
                             M::from_encoder(&self.checkpoint, labels.count(), &init)?;
-                        self.observer.message(&format!(
-                            "not in {}, so that they start from random values: {}",
-                            self.checkpoint.dir().display(),
-                            report.missing.join(", ")
-                        ));
+                        if !report.missing.is_empty() {
+                            self.observer.message(&format!(
+                                "not in {}, so that they start from random values: {}",
+                                self.checkpoint.dir().display(),
+                                report.missing.join(", ")
+                            ));
+                        }
                         model
                     }
                 };
@@ -362,6 +409,7 @@ impl FineTuning<'_> {
             }
         };
         let (layers, rules, crf) = (config.num_hidden_layers, settings.layers, settings.crf);
+        model.configure(&settings);
         rules.freeze(model.bert_mut());
         let optimizer = optimizer.with_rules(move |name| match crf {
             Some(crf) if name.starts_with("crf.") => crf.rule(),
@@ -452,12 +500,18 @@ fn misfit(task: Task) -> Error {
     }
 }
 
-/// Copies the files of a model directory, each as a whole.
+/// Copies the files of a model directory and of the directories in it, each as a whole.
 pub(super) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     let failed = |error| bert_core::Error::io("read", from, error);
+    std::fs::create_dir_all(to).map_err(|error| bert_core::Error::io("create", to, error))?;
     for entry in std::fs::read_dir(from).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+        let Some(name) = path.file_name() else {
+            continue;
+        };
+        if path.is_dir() {
+            copy_files(&path, &to.join(name))?;
+        } else {
             let bytes = std::fs::read(&path)
                 .map_err(|error| bert_core::Error::io("read", path.clone(), error))?;
             write_atomically(to.join(name), &bytes)?;

@@ -12,8 +12,10 @@ use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
 use crate::predict::{
-    PredictOptions, QuestionSettings, RowMaker, score_choices, score_texts, score_tokens,
+    PredictOptions, QuestionSettings, RowMaker, score_choices, score_similarity, score_texts,
+    score_tokens,
 };
+use crate::sentence_embedding::Pooling;
 
 /// What decides the outcome of a run; kept in its checkpoints and compared when it is taken up again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,6 +57,81 @@ pub struct Settings {
     /// For questions: windows, and how answers are chosen from them; `max_length` above counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub questions: Option<QuestionSettings>,
+    /// For similarity: the loss, and how vectors come about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<SimilaritySettings>,
+}
+
+/// How vectors of texts come about, and what they are trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SimilaritySettings {
+    /// What is minimised.
+    pub loss: SimilarityLoss,
+    /// How token vectors become one.
+    pub pooling: Pooling,
+    /// Whether whoever loads the model gets vectors of length 1; training is the same either way.
+    pub normalize: bool,
+    /// What cosines are multiplied by before the softmax of [`SimilarityLoss::Ranking`].
+    pub scale: f64,
+    /// The scores that stand for the cosines 0 and 1.
+    pub scores: [f64; 2],
+}
+
+/// What vectors of texts are trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SimilarityLoss {
+    /// [`cosine_similarity_loss`](crate::losses::cosine_similarity_loss) of pairs with scores.
+    Cosine,
+    /// [`multiple_negatives_ranking_loss`](crate::losses::multiple_negatives_ranking_loss) of texts
+    /// and what is like them: the larger the batch, the more negatives.
+    Ranking,
+}
+
+impl Default for SimilaritySettings {
+    fn default() -> Self {
+        Self {
+            loss: SimilarityLoss::Cosine,
+            pooling: Pooling::Mean,
+            normalize: false,
+            scale: 20.0,
+            scores: [0.0, 1.0],
+        }
+    }
+}
+
+impl SimilaritySettings {
+    /// The cosine that a score stands for.
+    pub fn cosine(&self, score: f64) -> f64 {
+        let [low, high] = self.scores;
+        (score - low) / (high - low)
+    }
+
+    fn check(&self) -> Result<()> {
+        let refuse = |option, value: String, expected| {
+            Err(Error::InvalidOption {
+                option,
+                value,
+                expected,
+            })
+        };
+        let [low, high] = self.scores;
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            let value = format!("{low} to {high}");
+            return refuse("scores", value, "two numbers, the lower one first");
+        }
+        if !(self.scale.is_finite() && self.scale > 0.0) {
+            return refuse("scale", self.scale.to_string(), "a number above 0");
+        }
+        match self.pooling {
+            Pooling::Pooler => refuse(
+                "pooling",
+                "pooler".to_owned(),
+                "one that sentence-transformers has: cls, mean, mean-sqrt-len or max",
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How a [`Crf`](crate::crf::Crf) is trained.
@@ -93,6 +170,9 @@ impl Settings {
         self.optimizer.validate()?;
         self.schedule.validate()?;
         self.layers.check(layers)?;
+        if let Some(similarity) = &self.similarity {
+            similarity.check()?;
+        }
         let labels = Labels::new(self.labels.iter().cloned())?;
         let refuse = |option, value: String, expected| {
             Err(Error::InvalidOption {
@@ -215,6 +295,7 @@ fn of_nothing(task: Task, labels: &Labels, glue: Option<GlueTask>) -> Result<Sco
             .with_value("f1", None)
             .with_value("loss", None)),
         Task::Choice => Ok(score_choices(&[], &[])),
+        Task::Similarity => Ok(score_similarity(&[], &[])),
         task => score_texts(task, labels, glue, &[], &[] as &[Vec<f32>]),
     }
 }
@@ -235,13 +316,13 @@ mod tests {
             (Task::Tokens, None, "f1"),
             (Task::Qa, None, "f1"),
             (Task::Choice, None, "accuracy"),
+            (Task::Similarity, None, "spearmanr"),
         ] {
             assert_eq!(best_metric(task, &labels, glue).unwrap(), primary);
             let names = metric_names(task, &labels, glue).unwrap();
-            assert!(
-                names.contains(&primary) && names.contains(&"loss"),
-                "{names:?}"
-            );
+            assert!(names.contains(&primary), "{names:?}");
+            let has_loss = task != Task::Similarity;
+            assert_eq!(names.contains(&"loss"), has_loss, "{names:?}");
             assert!(!names.contains(&"examples"));
         }
         assert!(smaller_is_better("loss") && !smaller_is_better("f1"));

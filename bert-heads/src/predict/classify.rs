@@ -5,6 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::{BertTokenizer, TextInput};
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -13,15 +14,26 @@ use super::PredictOptions;
 use super::rows::{RowMaker, RowModel, TextRows, run_rows};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
+use crate::next_sentence::BertForNextSentencePrediction;
 use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
 
-/// A fine-tuned sequence classifier with all that it takes to ask it.
+/// A fine-tuned sequence classifier with all that it takes to ask it; or the next-sentence head of a
+/// pretrained model, which tells a text that follows another from a random one.
 pub struct TextClassifier {
-    model: BertForSequenceClassification,
+    model: TextModel,
     rows: RowMaker,
     labels: Labels,
     problem_type: ProblemType,
 }
+
+/// A model with outputs for texts.
+pub(super) enum TextModel {
+    Classifier(BertForSequenceClassification),
+    NextSentence(BertForNextSentencePrediction),
+}
+
+/// What the outputs of the next-sentence head are called, in their order.
+const NEXT_SENTENCE_LABELS: [&str; 2] = ["next", "random"];
 
 /// The outputs for one text.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +77,8 @@ pub enum Answer {
 }
 
 impl TextClassifier {
-    /// Loads model and tokenizer from a model directory.
+    /// Loads model and tokenizer from a model directory. A checkpoint without a classifier but with
+    /// a next-sentence head has the labels `next` and `random`.
     ///
     /// # Errors
     ///
@@ -79,12 +92,29 @@ impl TextClassifier {
     ) -> Result<Self> {
         let checkpoint = Checkpoint::open(&dir)?;
         let config = checkpoint.config();
+        let rows = RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?;
+        let is_pretrained = checkpoint.contains("cls.seq_relationship.weight");
+        if is_pretrained && !checkpoint.contains("classifier.weight") {
+            let model = BertForNextSentencePrediction::from_checkpoint(&checkpoint, device)?;
+            return Ok(Self {
+                model: TextModel::NextSentence(model),
+                rows,
+                labels: Labels::new(NEXT_SENTENCE_LABELS)?,
+                problem_type: ProblemType::SingleLabel,
+            });
+        }
+        let model = BertForSequenceClassification::from_checkpoint(&checkpoint, device)?;
         Ok(Self {
+            model: TextModel::Classifier(model),
+            rows,
             labels: Labels::of(config)?,
             problem_type: ProblemType::of(config)?,
-            rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?,
-            model: BertForSequenceClassification::from_checkpoint(&checkpoint, device)?,
         })
+    }
+
+    /// Whether the model says something of pairs of texts only.
+    pub fn needs_pairs(&self) -> bool {
+        matches!(self.model, TextModel::NextSentence(_))
     }
 
     /// Calls the outputs by other names.
@@ -93,7 +123,7 @@ impl TextClassifier {
     ///
     /// [`Error::LabelNames`] when there is not one name per output.
     pub fn with_labels(mut self, labels: Labels) -> Result<Self> {
-        labels.check_outputs(&self.model.classifier)?;
+        labels.check_outputs(self.model.outputs())?;
         self.labels = labels;
         Ok(self)
     }
@@ -177,6 +207,28 @@ impl std::fmt::Debug for TextClassifier {
             .field("labels", &self.labels)
             .field("problem_type", &self.problem_type)
             .finish_non_exhaustive()
+    }
+}
+
+impl TextModel {
+    fn outputs(&self) -> &Linear {
+        match self {
+            Self::Classifier(model) => &model.classifier,
+            Self::NextSentence(model) => &model.cls.seq_relationship,
+        }
+    }
+}
+
+impl RowModel for TextModel {
+    fn row_logits(&self, input: BertInput) -> Tensor<3> {
+        match self {
+            Self::Classifier(model) => model.row_logits(input),
+            Self::NextSentence(model) => model.forward(input).unsqueeze_dim(1), // [rows, 1, 2]
+        }
+    }
+
+    fn device(&self) -> Device {
+        self.outputs().weight.val().device()
     }
 }
 

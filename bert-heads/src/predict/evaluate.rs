@@ -104,7 +104,9 @@ pub(crate) fn score_texts(
 /// What logits say of a text.
 fn predicted(task: Task, logits: &[f32]) -> RowTarget {
     match task {
-        Task::Classify | Task::Tokens | Task::Qa | Task::Choice => RowTarget::Class(argmax(logits)),
+        Task::Classify | Task::Tokens | Task::Qa | Task::Choice | Task::Similarity => {
+            RowTarget::Class(argmax(logits))
+        }
         Task::MultiLabel => RowTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
         Task::Regress => RowTarget::Number(logits[0]),
     }
@@ -146,7 +148,7 @@ pub(crate) fn text_metrics(
             let (gold, predicted) = numbers();
             glue.score_values(&gold, &predicted)?
         }
-        (Task::Classify | Task::Tokens | Task::Qa | Task::Choice, _) => {
+        (Task::Classify | Task::Tokens | Task::Qa | Task::Choice | Task::Similarity, _) => {
             let (gold, predicted) = classes();
             let mut matrix = ConfusionMatrix::new(labels.count());
             matrix.add_all(&gold, &predicted)?;
@@ -246,8 +248,12 @@ fn text_loss(gold: &RowTarget, logits: &[f32]) -> f64 {
             // -ln σ(x)
             (-x).max(0.0) + (-x.abs()).exp().ln_1p()
         })),
-        // Words, answers and choices are scored elsewhere.
-        RowTarget::Tokens(_) | RowTarget::Span(..) | RowTarget::Choice(_) => 0.0,
+        // The tasks that are not on texts alone are scored elsewhere.
+        RowTarget::Tokens(_)
+        | RowTarget::Span(..)
+        | RowTarget::Choice(_)
+        | RowTarget::Cosine(_)
+        | RowTarget::Like { .. } => 0.0,
     }
 }
 

@@ -17,6 +17,7 @@ mod evaluate;
 mod long_texts;
 mod questions;
 mod rows;
+mod similarity;
 mod stream;
 mod tag;
 
@@ -36,6 +37,7 @@ pub(crate) use classify::{argmax, sigmoid, softmax, text_logits};
 pub(crate) use evaluate::{gold_tags, score_texts, score_tokens, tag_metrics, text_metrics};
 pub(crate) use questions::{QuestionEvaluation, best_null_threshold, score_questions};
 pub(crate) use rows::RowModel;
+pub(crate) use similarity::{row_similarities, score_similarity};
 pub(crate) use tag::{TextWord, word_logits, words};
 
 /// How a model is run over texts.

@@ -31,7 +31,7 @@ pub fn score_text_file(
         Task::Classify => PredictedKind::Label,
         Task::MultiLabel => PredictedKind::Labels,
         Task::Regress => PredictedKind::Number,
-        Task::Tokens | Task::Qa | Task::Choice => {
+        Task::Tokens | Task::Qa | Task::Choice | Task::Similarity => {
             return Err(Error::InvalidOption {
                 option: "task",
                 value: task.to_string(),

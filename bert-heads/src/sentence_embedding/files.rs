@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 use super::Pooling;
 use crate::error::{Error, Result};
 
-const MODULES: &str = "modules.json";
-const TRANSFORMER_CONFIG: &str = "sentence_bert_config.json";
+pub(super) const MODULES: &str = "modules.json";
+pub(super) const TRANSFORMER_CONFIG: &str = "sentence_bert_config.json";
 const PROMPTS: &str = "config_sentence_transformers.json";
 
 /// The boolean fields of a pooling configuration before sentence-transformers 5.
-const POOLING_FLAGS: [(&str, &str); 6] = [
+pub(super) const POOLING_FLAGS: [(&str, &str); 6] = [
     ("pooling_mode_cls_token", "cls"),
     ("pooling_mode_max_tokens", "max"),
     ("pooling_mode_mean_tokens", "mean"),
@@ -291,6 +291,7 @@ impl Fields {
             [] | ["mean"] => Ok(Pooling::Mean),
             ["cls"] => Ok(Pooling::Cls),
             ["max"] => Ok(Pooling::Max),
+            ["mean_sqrt_len_tokens"] => Ok(Pooling::MeanSqrtLen),
             modes => {
                 let flag = POOLING_FLAGS
                     .into_iter()
@@ -302,7 +303,7 @@ impl Fields {
                 Err(self.unsupported(
                     field,
                     &Value::String(modes.join(" + ")),
-                    "only cls, mean or max alone is implemented: choose one explicitly",
+                    "only cls, mean, mean_sqrt_len_tokens or max alone is implemented: choose one explicitly",
                 ))
             }
         }

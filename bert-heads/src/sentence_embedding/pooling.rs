@@ -5,17 +5,21 @@ use std::str::FromStr;
 
 use bert_core::model::BertOutput;
 use burn::tensor::{Bool, FloatDType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 /// How token vectors become one vector (sentence-transformers `modules/pooling.py`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pooling {
     /// The vector of `[CLS]`.
     Cls,
     /// The mean over all tokens, `[CLS]` and `[SEP]` included.
     #[default]
     Mean,
+    /// The sum over all tokens divided by the square root of their number.
+    MeanSqrtLen,
     /// The maximum over all tokens in each dimension.
     Max,
     /// BERT's own pooler: dense layer and tanh on the vector of `[CLS]`.
@@ -24,7 +28,13 @@ pub enum Pooling {
 
 impl Pooling {
     /// Every pooling.
-    pub const ALL: [Self; 4] = [Self::Cls, Self::Mean, Self::Max, Self::Pooler];
+    pub const ALL: [Self; 5] = [
+        Self::Cls,
+        Self::Mean,
+        Self::MeanSqrtLen,
+        Self::Max,
+        Self::Pooler,
+    ];
 
     /// Pools on the device, in f32 whatever the model computes in; padding plays no part.
     ///
@@ -52,9 +62,14 @@ impl Pooling {
                 .narrow(1, 0, 1)
                 .squeeze_dim::<2>(1)
                 .cast(FloatDType::F32),
-            Self::Mean => {
+            Self::Mean | Self::MeanSqrtLen => {
                 let count = seq as f32 - mask_pad.clone().cast(FloatDType::F32).sum_dim(1); // [batch, 1]
-                filled(0.0).sum_dim(1).squeeze_dim::<2>(1) / count.clamp_min(1.0)
+                let count = count.clamp_min(1.0);
+                let divisor = match self {
+                    Self::MeanSqrtLen => count.sqrt(),
+                    _ => count,
+                };
+                filled(0.0).sum_dim(1).squeeze_dim::<2>(1) / divisor
             }
             Self::Max => filled(f32::MIN).max_dim(1).squeeze_dim::<2>(1),
             Self::Pooler => output
@@ -80,6 +95,7 @@ impl Display for Pooling {
         f.pad(match self {
             Self::Cls => "cls",
             Self::Mean => "mean",
+            Self::MeanSqrtLen => "mean-sqrt-len",
             Self::Max => "max",
             Self::Pooler => "pooler",
         })
@@ -143,6 +159,14 @@ mod tests {
             };
             assert_eq!(pool(Pooling::Cls), [-1.0, 2.0, 3.0, 4.0], "{label}");
             assert_eq!(pool(Pooling::Mean), [-2.0, 3.5, 1.0, 3.0], "{label}");
+            for (value, expected) in pool(Pooling::MeanSqrtLen).iter().zip([
+                -4.0 / 2.0_f32.sqrt(),
+                7.0 / 2.0_f32.sqrt(),
+                3.0 / 3.0_f32.sqrt(),
+                9.0 / 3.0_f32.sqrt(),
+            ]) {
+                assert!((value - expected).abs() < 1e-6, "{label}: {value}");
+            }
             assert_eq!(pool(Pooling::Max), [-1.0, 5.0, 3.0, 6.0], "{label}");
             assert_eq!(pool(Pooling::Pooler), [0.5, 0.25, 0.0, 1.0], "{label}");
 

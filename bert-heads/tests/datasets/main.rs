@@ -3,6 +3,7 @@
 mod choices;
 mod presets;
 mod questions;
+mod similar;
 mod texts;
 mod tokens;
 

@@ -3,6 +3,7 @@
 mod choices;
 mod pseudo_labels;
 mod questions;
+mod similarity;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -169,6 +170,7 @@ impl Trial {
                 metric: best_metric(task, &names, None).unwrap(),
                 seed: 5,
                 questions: None,
+                similarity: None,
             },
             patience: None,
             stop_after: usize::MAX,

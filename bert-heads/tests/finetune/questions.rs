@@ -24,11 +24,11 @@ fn question(id: usize, context: &str, place: Option<&str>) -> QuestionExample {
 fn places(impossible: bool) -> Dataset<QuestionExample> {
     let long = "the quick fox was old . ".repeat(6);
     let mut examples = Vec::new();
-    for place in ["Paris", "France"] {
+    for place in ["canal", "river bank"] {
         for context in [
             format!("the cat is in {place} ."),
-            format!("{place}, hello {place}"),
-            format!("a lazy dog at the river and the cat in {place}"),
+            format!("naïve fox , {place}, hello"),
+            format!("a lazy dog at the end and the cat in {place}"),
             format!("{long} the old cat sat in {place} , it is quick . {long}"),
         ] {
             examples.push(question(examples.len(), &context, Some(place)));
@@ -51,6 +51,7 @@ fn trial(impossible: bool, steps: u64) -> Trial {
         validation: Some(places(impossible)),
     };
     let mut trial = Trial::new(Task::Qa, &["start", "end"], data, steps);
+    trial.settings.batch_size = 8;
     trial.settings.questions = Some(QuestionSettings {
         doc_stride: 9,
         n_best: 5,
@@ -64,11 +65,11 @@ fn answers_are_learnt_and_found_in_long_contexts() {
     for (label, device) in test_devices() {
         let trial = Trial {
             device,
-            ..trial(false, 60)
+            ..trial(false, 80)
         };
         let (summary, course) = trial.run(false).unwrap();
         assert!(
-            mean(&course.losses[50..]) < 0.5 * mean(&course.losses[..5]),
+            mean(&course.losses[70..]) < 0.5 * mean(&course.losses[..5]),
             "{label}: {:?}",
             course.losses
         );

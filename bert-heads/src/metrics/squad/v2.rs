@@ -183,7 +183,8 @@ impl V2Scorer {
     }
 
     /// The threshold with the best F1, found as the script does, but true to its word: below every
-    /// `no_answer` where it is best to claim no answer at all, and never between equal ones.
+    /// `no_answer` where it is best to claim no answer at all, and else in the middle between the two
+    /// values that it tells apart, so that rounding on another device changes nothing.
     ///
     /// 0 without a prediction.
     pub fn best_threshold(&self) -> f64 {
@@ -194,14 +195,17 @@ impl V2Scorer {
             .first()
             .map_or(0.0, |question| question.no_answer - 1.0);
         let (mut best, mut threshold) = (current, lowest);
-        for equal in order.chunk_by(|a, b| a.no_answer == b.no_answer) {
+        let mut groups = order.chunk_by(|a, b| a.no_answer == b.no_answer).peekable();
+        while let Some(equal) = groups.next() {
             let gained = |question: &&Question| match question.has_answer {
                 true => question.f1,
                 false => question.f1 - 1.0,
             };
             current += equal.iter().map(gained).sum::<f64>();
             if current > best {
-                (best, threshold) = (current, equal[0].no_answer);
+                let next = groups.peek().map_or(equal[0], |next| next[0]);
+                best = current;
+                threshold = f64::midpoint(equal[0].no_answer, next.no_answer);
             }
         }
         threshold

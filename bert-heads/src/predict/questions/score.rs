@@ -161,7 +161,7 @@ mod tests {
         .into_iter()
         .unzip();
         let threshold = best_null_threshold(&questions, &answers).unwrap();
-        assert_eq!(threshold, -1.0);
+        assert_eq!(threshold, -0.75);
         let scores = score_questions(&questions, &answers, Some(threshold)).unwrap();
         assert_eq!(scores.get("f1"), Some(75.0));
         assert_eq!(scores.get("best_f1"), Some(75.0));
