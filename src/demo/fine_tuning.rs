@@ -82,6 +82,7 @@ impl Demo {
                     metric: best_metric(task, &labels, None)?,
                     seed: self.seed,
                     questions: None,
+                    similarity: None,
                 },
                 checkpoint: Checkpoint::open(&pretrained)?,
                 tokenizer: BertTokenizer::from_dir(&pretrained)?,
