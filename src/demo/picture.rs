@@ -45,10 +45,10 @@ fn map(title: &str, tokens: &[String], shares: &[f32]) -> String {
     let middle = SQUARE / 2 + 4;
     for (index, token) in tokens.iter().enumerate() {
         let (token, at) = (escape(token), ROOM + index * SQUARE);
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<text class=\"small\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{token}</text>\
-             <text class=\"small\" transform=\"translate({} {}) rotate(-90)\">{token}</text>\n",
+             <text class=\"small\" transform=\"translate({} {}) rotate(-90)\">{token}</text>",
             ROOM - 4,
             at + middle,
             at + middle,
