@@ -38,8 +38,9 @@ pub fn attention_html(tokens: &[String], attentions: Vec<Tensor<4>>) -> Result<S
 fn map(title: &str, tokens: &[String], shares: &[f32]) -> String {
     let count = tokens.len();
     let side = ROOM + count * SQUARE;
+    // The page gives the first figure of a group the whole width; here all are alike.
     let mut svg = format!(
-        "<figure><svg class=\"picture chart\" role=\"img\" aria-label=\"{title}: attention of each token to each other\" \
+        "<figure style=\"grid-column: auto\"><svg style=\"min-width: 0\" class=\"picture chart\" role=\"img\" aria-label=\"{title}: attention of each token to each other\" \
          viewBox=\"0 0 {side} {side}\" width=\"{side}\" height=\"{side}\">\n<title>{title}</title>\n"
     );
     let middle = SQUARE / 2 + 4;
