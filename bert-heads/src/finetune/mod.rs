@@ -15,6 +15,7 @@ mod rows;
 mod rules;
 mod run;
 mod settings;
+mod training_data;
 mod updates;
 
 pub use batch::{BatchTargets, LabelledBatch, LabelledRow, RowTarget};
@@ -22,8 +23,9 @@ pub use dataset::{Dataset, Task, text_rows, token_rows};
 pub use pseudo_labels::{Round, SelfTraining};
 pub use rows::{choice_rows, question_rows, similarity_rows};
 pub use rules::LayerRules;
-pub use run::{FineTuning, Summary, TrainingData};
+pub use run::{FineTuning, Summary};
 pub use settings::{
     CrfSettings, Settings, SimilarityLoss, SimilaritySettings, best_metric, metric_names,
 };
+pub use training_data::TrainingData;
 pub use updates::{Cursor, Updates, UpdatesOptions};

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::dataset::{Dataset, Task};
-use super::run::{TrainingData, copy_files};
+use super::run::copy_files;
+use super::training_data::TrainingData;
 use crate::datasets::{Target, TextExample};
 use crate::error::{Error, Result};
 use crate::predict::{Answer, TextClassifier};

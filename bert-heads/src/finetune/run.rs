@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::checkpoint::Checkpoint;
-use bert_core::config::BertConfig;
 use bert_core::device::Device;
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
@@ -18,13 +17,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::batch::LabelledRow;
-use super::dataset::{Dataset, Task, text_rows, token_rows};
+use super::dataset::{Task, text_rows, token_rows};
 use super::objective::TaskModel;
 use super::rows::{choice_rows, question_rows, similarity_rows};
 use super::settings::{Settings, metric_names, smaller_is_better};
+use super::training_data::TrainingData;
 use super::updates::{Cursor, Updates};
 use crate::crf::Crf;
-use crate::datasets::{ChoiceExample, QuestionExample, SimilarExample, TextExample, TokenExample};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
@@ -38,78 +37,6 @@ use crate::question_answering::BertForQuestionAnswering;
 use crate::sentence_embedding::{EmbeddingLayout, SentenceEncoder};
 use crate::sequence_classification::BertForSequenceClassification;
 use crate::token_classification::BertForTokenClassification;
-
-/// What is trained and evaluated on.
-#[derive(Clone, Debug)]
-pub enum TrainingData {
-    /// Texts or pairs of texts.
-    Texts {
-        /// To train on.
-        train: Dataset<TextExample>,
-        /// To choose by.
-        validation: Option<Dataset<TextExample>>,
-    },
-    /// Tagged words.
-    Tokens {
-        /// To train on.
-        train: Dataset<TokenExample>,
-        /// To choose by.
-        validation: Option<Dataset<TokenExample>>,
-    },
-    /// Questions on contexts.
-    Questions {
-        /// To train on.
-        train: Dataset<QuestionExample>,
-        /// To choose by.
-        validation: Option<Dataset<QuestionExample>>,
-    },
-    /// Texts to be compared; to choose by, pairs with a score.
-    Similar {
-        /// To train on.
-        train: Dataset<SimilarExample>,
-        /// To choose by.
-        validation: Option<Dataset<TextExample>>,
-    },
-    /// Questions with choices.
-    Choices {
-        /// To train on.
-        train: Dataset<ChoiceExample>,
-        /// To choose by.
-        validation: Option<Dataset<ChoiceExample>>,
-    },
-}
-
-impl TrainingData {
-    /// How many examples there are to train on.
-    pub fn train_examples(&self) -> usize {
-        match self {
-            Self::Texts { train, .. } => train.examples.len(),
-            Self::Tokens { train, .. } => train.examples.len(),
-            Self::Questions { train, .. } => train.examples.len(),
-            Self::Choices { train, .. } => train.examples.len(),
-            Self::Similar { train, .. } => train.examples.len(),
-        }
-    }
-
-    /// How many rows a pass over them has: the windows of all contexts for questions, else as many
-    /// as there are examples.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`QuestionMaker::new`] and of the tokenizer.
-    pub fn train_rows(
-        &self,
-        settings: &Settings,
-        tokenizer: &BertTokenizer,
-        config: &BertConfig,
-    ) -> Result<usize> {
-        let Self::Questions { train, .. } = self else {
-            return Ok(self.train_examples());
-        };
-        let maker = question_maker(settings, settings.row_maker(tokenizer, config)?)?;
-        Ok(maker.questions(&train.examples)?.rows.len())
-    }
-}
 
 /// A run's surroundings.
 pub struct FineTuning<'a> {
@@ -487,7 +414,7 @@ impl FineTuning<'_> {
     }
 }
 
-fn question_maker(settings: &Settings, rows: RowMaker) -> Result<QuestionMaker> {
+pub(super) fn question_maker(settings: &Settings, rows: RowMaker) -> Result<QuestionMaker> {
     let usual = QuestionSettings::usual(settings.max_length);
     QuestionMaker::new(rows, settings.questions.unwrap_or(usual))
 }
