@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
 use crate::error::Error;
@@ -56,6 +57,19 @@ impl HiddenAct {
             Self::Gelu => ops::gelu_erf(input),
             Self::GeluTanh(_) => ops::gelu_tanh(input),
             Self::Relu => activation::relu(input),
+        }
+    }
+
+    /// [`forward`](Self::forward) of a linear layer, in one pass where a backend has it.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - output: `[..., any, d_output]`
+    pub fn after_linear<const D: usize>(self, input: Tensor<D>, layer: &Linear) -> Tensor<D> {
+        match self {
+            Self::Gelu => ops::linear_gelu_erf(input, layer),
+            Self::GeluTanh(_) | Self::Relu => self.forward(ops::linear(input, layer)),
         }
     }
 }

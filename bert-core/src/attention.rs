@@ -81,12 +81,17 @@ impl BertSelfAttention {
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let [batch, seq, width] = hidden.dims();
-        let query = self.split_heads(ops::linear(hidden.clone(), &self.query));
-        let key = self.split_heads(ops::linear(hidden.clone(), &self.key));
-        let value = self.split_heads(ops::linear(hidden, &self.value));
+        let query = ops::linear(hidden.clone(), &self.query);
+        let key = ops::linear(hidden.clone(), &self.key);
+        let value = ops::linear(hidden, &self.value);
         let shape = [batch, self.num_heads, seq, seq];
         let keep = ops::dropout_mask(&query, shape, &self.dropout);
+        if keep.is_none() && !with_probabilities {
+            let context = ops::self_attention(query, key, value, mask_pad, self.num_heads);
+            return (context, None);
+        }
 
+        let [query, key, value] = [query, key, value].map(|tensor| self.split_heads(tensor));
         let (context, probabilities) = if with_probabilities {
             let (context, probabilities) =
                 ops::attention_with_probabilities(query, key, value, mask_pad, keep);
@@ -137,6 +142,6 @@ impl BertResidual {
     /// - residual, output: `[batch, seq, hidden]`
     pub fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         let projected = ops::dropout(ops::linear(input, &self.dense), &self.dropout);
-        ops::layer_norm(projected + residual, &self.layer_norm, self.layer_norm_eps)
+        ops::add_layer_norm(projected, residual, &self.layer_norm, self.layer_norm_eps)
     }
 }

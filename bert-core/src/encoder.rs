@@ -8,7 +8,6 @@ use crate::activation::HiddenAct;
 use crate::attention::{BertAttention, BertResidual};
 use crate::config::BertConfig;
 use crate::init::BertInit;
-use crate::ops;
 
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]
@@ -150,6 +149,6 @@ impl BertIntermediate {
     /// - hidden: `[batch, seq, hidden]`
     /// - output: `[batch, seq, intermediate]`
     pub fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
-        self.hidden_act.forward(ops::linear(hidden, &self.dense))
+        self.hidden_act.after_linear(hidden, &self.dense)
     }
 }

@@ -95,6 +95,44 @@ fn fused_attention_equals_the_default_body() {
 }
 
 #[test]
+fn attention_from_projections_equals_that_of_the_heads() {
+    // More queries than a thread takes at a time, sizes that fill vectors and sizes that don't.
+    for (seq, head_size) in [(1, 7), (53, 7), (100, 32), (67, 64)] {
+        for (label, device) in test_devices() {
+            let width = HEADS * head_size;
+            let [query, key, value] =
+                [1, 2, 3].map(|seed| numbers([BATCH, seq, width], seed, &device));
+            // The second row is all padding, the third ends in it and has a hole.
+            let mask: Vec<bool> = (0..BATCH * seq)
+                .map(|at| match at / seq {
+                    0 => false,
+                    1 => true,
+                    _ => at % seq == 5 || at % seq >= seq - seq / 4,
+                })
+                .collect();
+            let mask_pad =
+                Tensor::<2, Bool>::from_data(TensorData::new(mask, [BATCH, seq]), &device);
+            let split = |tensor: &Tensor<3>| {
+                tensor
+                    .clone()
+                    .reshape([BATCH, seq, HEADS, head_size])
+                    .swap_dims(1, 2)
+            };
+            let (expected, _) = ops::attention_with_probabilities(
+                split(&query),
+                split(&key),
+                split(&value),
+                mask_pad.clone(),
+                None,
+            );
+            let expected = expected.swap_dims(1, 2).reshape([BATCH, seq, width]);
+            let found = ops::self_attention(query, key, value, mask_pad, HEADS);
+            assert_close(&label, &values(found), &values(expected), 2e-6);
+        }
+    }
+}
+
+#[test]
 fn dropout_multiplies_the_probabilities_after_the_softmax() {
     for (label, device) in test_devices() {
         let Inputs {
@@ -236,6 +274,37 @@ fn a_linear_layer_and_its_gradients_equal_the_composed_ones() {
         for (found, expected) in results(true).iter().zip(&results(false)) {
             assert_close(&label, found, expected, 5e-6);
         }
+    }
+}
+
+#[test]
+fn what_follows_a_product_equals_the_composed_operations() {
+    const ROWS: usize = 1009;
+    const WIDTH: usize = 21;
+    const EPSILON: f64 = 1e-3;
+    for (label, device) in test_devices() {
+        let input = numbers([ROWS, 13], 1, &device);
+        let layer = Linear {
+            weight: Param::from_tensor(numbers([13, WIDTH], 2, &device)),
+            bias: Some(Param::from_tensor(numbers([WIDTH], 3, &device))),
+        };
+        let projected = input.clone().matmul(layer.weight.val())
+            + layer.bias.as_ref().unwrap().val().unsqueeze::<2>();
+        let found = ops::linear_gelu_erf(input, &layer);
+        let expected = ops::gelu_erf(projected.clone());
+        assert_close(&label, &values(found), &values(expected), 2e-6);
+
+        let residual = numbers([ROWS, WIDTH], 4, &device);
+        let mut norm = LayerNormConfig::new(WIDTH).init(&device);
+        norm.gamma = Param::from_tensor(numbers([WIDTH], 5, &device));
+        norm.beta = Some(Param::from_tensor(numbers([WIDTH], 6, &device)));
+        let expected = ops::layer_norm(projected.clone() + residual.clone(), &norm, EPSILON);
+        let untouched = (projected.clone(), residual.clone());
+        let found = ops::add_layer_norm(projected.clone(), residual.clone(), &norm, EPSILON);
+        assert_close(&label, &values(found), &values(expected), 5e-6);
+        // The operands that others hold are left alone.
+        assert_eq!(values(projected), values(untouched.0), "{label}");
+        assert_eq!(values(residual), values(untouched.1), "{label}");
     }
 }
 

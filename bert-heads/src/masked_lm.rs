@@ -153,7 +153,7 @@ impl BertPredictionTransform {
     ///
     /// - hidden, output: `[n, hidden]`
     pub fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let activated = self.hidden_act.forward(ops::linear(hidden, &self.dense));
+        let activated = self.hidden_act.after_linear(hidden, &self.dense);
         ops::layer_norm(activated, &self.layer_norm, self.layer_norm_eps)
     }
 }

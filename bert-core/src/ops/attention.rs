@@ -28,6 +28,25 @@ pub(super) fn composed<B: BertOps>(
     B::float_matmul(probabilities::<B>(query, key, mask_pad), value) // [batch, heads, seq_q, head_size]
 }
 
+/// Attention of all heads, split and joined by views and one copy.
+pub(super) fn from_projections<B: BertOps>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    value: FloatTensor<B>,
+    mask_pad: BoolTensor<B>,
+    heads: usize,
+) -> FloatTensor<B> {
+    let shape = query.shape();
+    let [batch, seq, width] = shape.dims::<3>();
+    // [batch, seq, width] to [batch, heads, seq, head_size]
+    let split = |tensor| {
+        let by_head = Shape::new([batch, seq, heads, width / heads]);
+        B::float_swap_dims(B::float_reshape(tensor, by_head), 1, 2)
+    };
+    let context = <B as BertOps>::attention(split(query), split(key), split(value), mask_pad);
+    B::float_reshape(B::float_swap_dims(context, 1, 2), shape)
+}
+
 /// Attention as separate operations, with dropout on the probabilities.
 pub(super) fn composed_dropout<B: BertOps>(
     query: FloatTensor<B>,

@@ -10,7 +10,7 @@ use burn::tensor::Shape;
 
 #[cfg(feature = "flex")]
 use super::host;
-use super::{BertOps, cross_entropy, gelu, norm, softmax};
+use super::{BertOps, cross_entropy, gelu, linear, norm, softmax};
 
 /// Attention through the backend's own fused kernel.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
@@ -57,6 +57,16 @@ impl BertOps for burn::backend::Flex {
         }
     }
 
+    fn self_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        host::self_attention(query, key, value, mask_pad, heads)
+    }
+
     fn masked_softmax(
         scores: FloatTensor<Self>,
         mask_pad: BoolTensor<Self>,
@@ -80,6 +90,46 @@ impl BertOps for burn::backend::Flex {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         host::normalize(input, gamma, beta, epsilon)
+    }
+
+    fn add_normalize(
+        input: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        host::add_normalize(input, residual, gamma, beta, epsilon)
+    }
+
+    fn project(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        host::project(input, weight, bias)
+    }
+
+    fn project_gelu(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        host::project_gelu(input, weight, bias)
+    }
+
+    fn project_input_backward(
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        host::project_input_backward(weight, grad)
+    }
+
+    fn project_weight_backward(
+        input: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        host::project_weight_backward(input, grad)
     }
 
     fn normalize_backward(
@@ -172,6 +222,14 @@ impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         norm::normalize_autodiff::<B, C>(input, gamma, beta, epsilon)
+    }
+
+    fn project(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::project_autodiff::<B, C>(input, weight, bias)
     }
 
     fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {

@@ -32,6 +32,7 @@ mod dropout;
 mod gelu;
 #[cfg(feature = "flex")]
 mod host;
+mod linear;
 mod norm;
 mod softmax;
 mod tensors;
@@ -39,8 +40,8 @@ mod tensors;
 pub use adam::AdamStep;
 pub(crate) use tensors::adam_direction;
 pub use tensors::{
-    attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask, gelu_erf,
-    gelu_tanh, layer_norm, linear,
+    add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
+    gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, self_attention,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -81,6 +82,22 @@ pub trait BertOps: Backend {
         mask_pad: BoolTensor<Self>,
     ) -> FloatTensor<Self> {
         attention::composed::<Self>(query, key, value, mask_pad)
+    }
+
+    /// [`attention`](BertOps::attention) of all heads, from projections to context.
+    ///
+    /// # Shapes
+    ///
+    /// - query, key, value, output: `[batch, seq, heads · head_size]`
+    /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
+    fn self_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        attention::from_projections::<Self>(query, key, value, mask_pad, heads)
     }
 
     /// Attention with dropout on the probabilities.
@@ -143,6 +160,22 @@ pub trait BertOps: Backend {
         <Self as ModuleOps<Self>>::layer_norm(input, gamma, Some(beta), epsilon)
     }
 
+    /// [`normalize`](BertOps::normalize) of `input + residual`: the end of both halves of a block.
+    ///
+    /// # Shapes
+    ///
+    /// - input, residual, output: `[..., any, width]`
+    /// - gamma, beta: `[width]`
+    fn add_normalize(
+        input: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        Self::normalize(Self::float_add(input, residual), gamma, beta, epsilon)
+    }
+
     /// Gradients of [`normalize`](BertOps::normalize) with respect to its input, `gamma` and `beta`.
     ///
     /// # Shapes
@@ -172,6 +205,47 @@ pub trait BertOps: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         <Self as ModuleOps<Self>>::linear(input, weight, Some(bias))
+    }
+
+    /// Gradient of [`project`](BertOps::project) with respect to its input.
+    ///
+    /// # Shapes
+    ///
+    /// - weight: `[d_input, d_output]`
+    /// - grad: `[..., any, d_output]`
+    /// - output: `[..., any, d_input]`
+    fn project_input_backward(
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::linear_x_backward(weight, grad)
+    }
+
+    /// Gradient of [`project`](BertOps::project) with respect to its weight.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - grad: `[..., any, d_output]`
+    /// - output: `[d_input, d_output]`
+    fn project_weight_backward(
+        input: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::linear_weight_backward(input, grad)
+    }
+
+    /// Exact GELU of [`project`](BertOps::project): the widening half of the feed-forward layer.
+    ///
+    /// # Shapes
+    ///
+    /// As those of [`project`](BertOps::project).
+    fn project_gelu(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::gelu_erf(Self::project(input, weight, bias))
     }
 
     /// Cross-entropy in nats of every row with its label.

@@ -41,6 +41,28 @@ pub fn attention(
     })
 }
 
+/// [`attention`] of all heads without dropout, from projections to context.
+///
+/// # Shapes
+///
+/// - query, key, value, output: `[batch, seq, heads · head_size]`
+/// - mask_pad: `[batch, seq]`, true at padding
+pub fn self_attention(
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+    mask_pad: Tensor<2, Bool>,
+    heads: usize,
+) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::self_attention(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        broadcastable(mask_pad).into_dispatch(),
+        heads,
+    ))
+}
+
 /// [`attention`] that also returns the probabilities before dropout, `[batch, heads, seq, seq]`.
 pub fn attention_with_probabilities(
     query: Tensor<4>,
@@ -79,6 +101,23 @@ pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
     ))
 }
 
+/// Exact GELU of a linear layer.
+///
+/// # Shapes
+///
+/// - input: `[..., any, d_input]`
+/// - output: `[..., any, d_output]`
+pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
+    let Some(bias) = &layer.bias else {
+        return gelu_erf(layer.forward(input));
+    };
+    Tensor::from_dispatch(<Dispatch as BertOps>::project_gelu(
+        input.into_dispatch(),
+        layer.weight.val().into_dispatch(),
+        bias.val().into_dispatch(),
+    ))
+}
+
 /// LayerNorm over the last dimension, `(x - mean) / √(variance + epsilon) · gamma + beta`.
 ///
 /// `epsilon` is that of the configuration, which Burn's layer does not hand out.
@@ -93,6 +132,29 @@ pub fn layer_norm<const D: usize>(input: Tensor<D>, layer: &LayerNorm, epsilon: 
     };
     Tensor::from_dispatch(<Dispatch as BertOps>::normalize(
         input.into_dispatch(),
+        layer.gamma.val().into_dispatch(),
+        beta.val().into_dispatch(),
+        epsilon,
+    ))
+}
+
+/// [`layer_norm`] of `input + residual`.
+///
+/// # Shapes
+///
+/// - input, residual, output: `[..., any, width]`
+pub fn add_layer_norm<const D: usize>(
+    input: Tensor<D>,
+    residual: Tensor<D>,
+    layer: &LayerNorm,
+    epsilon: f64,
+) -> Tensor<D> {
+    let (Some(beta), false) = (&layer.beta, input.dtype() == DType::F16) else {
+        return layer.forward(input + residual);
+    };
+    Tensor::from_dispatch(<Dispatch as BertOps>::add_normalize(
+        input.into_dispatch(),
+        residual.into_dispatch(),
         layer.gamma.val().into_dispatch(),
         beta.val().into_dispatch(),
         epsilon,
@@ -128,8 +190,8 @@ pub fn dropout<const D: usize>(input: Tensor<D>, layer: &Dropout) -> Tensor<D> {
 
 /// What [`dropout`] multiplies a tensor of `shape` with, of the type and on the device of `like`;
 /// none outside training.
-pub fn dropout_mask<const D: usize>(
-    like: &Tensor<D>,
+pub fn dropout_mask<const L: usize, const D: usize>(
+    like: &Tensor<L>,
     shape: [usize; D],
     layer: &Dropout,
 ) -> Option<Tensor<D>> {

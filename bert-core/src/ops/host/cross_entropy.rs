@@ -2,7 +2,7 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::DType;
+use burn::tensor::{DType, Shape};
 use rayon::prelude::*;
 
 use super::flex::{are_f32, dense, zeros};
@@ -18,7 +18,7 @@ pub(in crate::ops) fn cross_entropy(logits: FlexTensor, labels: FlexTensor) -> F
     }
     let logits = dense(logits);
     let labels = columns(labels);
-    let mut losses = zeros([rows]);
+    let mut losses = zeros(Shape::new([rows]));
     losses
         .storage_mut::<f32>()
         .par_iter_mut()

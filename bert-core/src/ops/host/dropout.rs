@@ -3,10 +3,10 @@
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{DType, Distribution, FloatDType, Shape};
+use burn::tensor::{Distribution, FloatDType, Shape};
 use rayon::prelude::*;
 
-use super::flex::are_f32;
+use super::flex::{are_f32, zeros};
 use super::{PIECE, vectorized};
 use crate::ops::dropout;
 
@@ -25,7 +25,7 @@ pub(in crate::ops) fn dropout_mask(like: FlexTensor, shape: Shape, probability: 
     let seed = uniform.storage::<f64>()[0].to_bits();
     let threshold = (probability * f64::from(u32::MAX)) as u32;
     let kept = (1.0 / (1.0 - probability)) as f32;
-    let mut mask = FlexTensor::empty(shape, DType::F32);
+    let mut mask = zeros(shape);
     mask.storage_mut::<f32>()
         .par_chunks_mut(PIECE)
         .enumerate()

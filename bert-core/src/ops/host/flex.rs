@@ -2,7 +2,7 @@
 
 use burn::backend::TensorMetadata;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Shape, TensorData};
 use rayon::prelude::*;
 
 use super::{PIECE, vectorized};
@@ -19,9 +19,14 @@ pub(super) fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
-/// A tensor of zeros.
-pub(super) fn zeros<const D: usize>(shape: [usize; D]) -> FlexTensor {
-    FlexTensor::zeros(Shape::new(shape), DType::F32)
+/// A tensor that takes `values` over.
+pub(super) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// A tensor of zeros. `FlexTensor::zeros` and `empty` of 0.22.1 copy theirs to another place once more.
+pub(super) fn zeros(shape: Shape) -> FlexTensor {
+    tensor(vec![0.0; shape.num_elements()], shape)
 }
 
 /// The size of the last dimension and of all before it together.
@@ -47,7 +52,7 @@ pub(super) fn map(input: FlexTensor, function: impl Fn(f32) -> f32 + Sync) -> Fl
         });
         return input;
     }
-    let mut output = FlexTensor::empty(input.shape(), DType::F32);
+    let mut output = zeros(input.shape());
     output
         .storage_mut::<f32>()
         .par_chunks_mut(PIECE)

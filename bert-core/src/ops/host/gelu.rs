@@ -16,11 +16,13 @@ pub(in crate::ops) fn gelu(input: FlexTensor) -> FlexTensor {
     if !are_f32([&input]) {
         return Flex::gelu(input);
     }
-    map(
-        input,
-        #[inline(always)]
-        |x| 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)),
-    )
+    map(input, exact)
+}
+
+/// `x · Φ(x)`.
+#[inline(always)]
+pub(super) fn exact(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))
 }
 
 /// [`BertOps::gelu_erf_backward`](crate::ops::BertOps::gelu_erf_backward).

@@ -1,9 +1,9 @@
 //! LayerNorm and its gradients.
 
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::ModuleOps;
+use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::DType;
+use burn::tensor::Shape;
 use rayon::prelude::*;
 
 use super::flex::{are_f32, dense, rows_and_width, zeros};
@@ -24,7 +24,7 @@ pub(in crate::ops) fn normalize(
     }
     let [input, gamma, beta] = [input, gamma, beta].map(dense);
     let (gamma, beta) = (gamma.storage::<f32>(), beta.storage::<f32>());
-    let mut output = FlexTensor::empty(input.shape(), DType::F32);
+    let mut output = zeros(input.shape());
     let piece = rows_per_piece(width) * width;
     output
         .storage_mut::<f32>()
@@ -48,6 +48,47 @@ pub(in crate::ops) fn normalize(
             );
         });
     output
+}
+
+/// [`BertOps::add_normalize`](crate::ops::BertOps::add_normalize), over `input` itself.
+pub(in crate::ops) fn add_normalize(
+    input: FlexTensor,
+    residual: FlexTensor,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+    epsilon: f64,
+) -> FlexTensor {
+    let (_, width) = rows_and_width(&input);
+    if !are_f32([&input, &residual, &gamma, &beta]) || width == 0 {
+        return normalize(Flex::float_add(input, residual), gamma, beta, epsilon);
+    }
+    let [mut input, residual, gamma, beta] = [input, residual, gamma, beta].map(dense);
+    let (gamma, beta) = (gamma.storage::<f32>(), beta.storage::<f32>());
+    let piece = rows_per_piece(width) * width;
+    input
+        .storage_mut::<f32>()
+        .par_chunks_mut(piece)
+        .zip(residual.storage::<f32>().par_chunks(piece))
+        .for_each(|(inputs, residuals)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let rows = residuals.chunks_exact(width);
+                    for (values, residual) in inputs.chunks_exact_mut(width).zip(rows) {
+                        for (value, &residual) in values.iter_mut().zip(residual) {
+                            *value += residual;
+                        }
+                        let (mean, inverse) = moments(values, epsilon as f32);
+                        for (value, (&gamma, &beta)) in
+                            values.iter_mut().zip(gamma.iter().zip(beta))
+                        {
+                            *value = (*value - mean) * inverse * gamma + beta;
+                        }
+                    }
+                },
+            );
+        });
+    input
 }
 
 /// [`BertOps::normalize_backward`](crate::ops::BertOps::normalize_backward): the gradients of the input, which take the place
@@ -84,7 +125,7 @@ pub(in crate::ops) fn normalize_backward(
         })
         .collect();
 
-    let (mut of_gamma, mut of_beta) = (zeros([width]), zeros([width]));
+    let (mut of_gamma, mut of_beta) = (zeros(Shape::new([width])), zeros(Shape::new([width])));
     for (gamma, beta) in &partial {
         add(of_gamma.storage_mut(), gamma);
         add(of_beta.storage_mut(), beta);

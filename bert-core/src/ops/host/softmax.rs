@@ -23,12 +23,7 @@ pub(in crate::ops) fn masked_softmax(
         return scores;
     }
     let scale = scale as f32;
-    // 0 at padding and 1 elsewhere, as floats: the kernel stays free of branches.
-    let attended: Vec<f32> = dense(mask_pad)
-        .storage::<u8>()
-        .iter()
-        .map(|&pad| f32::from(u8::from(pad == 0)))
-        .collect(); // [batch, seq_k]
+    let attended = attended(mask_pad); // [batch, seq_k]
     let mut scores = dense(scores);
     let rows = rows_per_piece(seq_k);
     scores
@@ -49,8 +44,18 @@ pub(in crate::ops) fn masked_softmax(
     scores
 }
 
+/// 0 at padding and 1 elsewhere, as floats: the kernels stay free of branches.
+pub(super) fn attended(mask_pad: FlexTensor) -> Vec<f32> {
+    dense(mask_pad)
+        .storage::<u8>()
+        .iter()
+        .map(|&pad| f32::from(u8::from(pad == 0)))
+        .collect()
+}
+
+/// Softmax over the keys that are attended to, of the scores times `scale`.
 #[inline(always)]
-fn softmax_row(values: &mut [f32], attended: &[f32], scale: f32) {
+pub(super) fn softmax_row(values: &mut [f32], attended: &[f32], scale: f32) {
     for (value, &attended) in values.iter_mut().zip(attended) {
         *value = if attended == 0.0 {
             f32::MIN

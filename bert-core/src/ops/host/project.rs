@@ -1,0 +1,106 @@
+//! Linear layers: a product, then what follows it in one pass over its rows.
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::ModuleOps;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::Shape;
+use rayon::prelude::*;
+
+use super::flex::{are_f32, dense, rows_and_width, tensor};
+use super::gelu::{exact, gelu};
+use super::product::{Matrix, product};
+use super::{rows_per_piece, vectorized};
+
+/// [`BertOps::project`](crate::ops::BertOps::project).
+pub(in crate::ops) fn project(
+    input: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+) -> FlexTensor {
+    if !are_f32([&input, &weight, &bias]) {
+        return Flex::linear(input, weight, Some(bias));
+    }
+    affine(
+        input,
+        weight,
+        bias,
+        #[inline(always)]
+        |x| x,
+    )
+}
+
+/// [`BertOps::project_gelu`](crate::ops::BertOps::project_gelu).
+pub(in crate::ops) fn project_gelu(
+    input: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+) -> FlexTensor {
+    if !are_f32([&input, &weight, &bias]) {
+        return gelu(Flex::linear(input, weight, Some(bias)));
+    }
+    affine(input, weight, bias, exact)
+}
+
+/// `activation(input · weight + bias)`.
+fn affine(
+    input: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    activation: impl Fn(f32) -> f32 + Sync,
+) -> FlexTensor {
+    let shape = with_width(&input, rows_and_width(&weight).1);
+    let [input, weight, bias] = [input, weight, bias].map(dense);
+    let mut output = product(flat(&input), flat(&weight));
+    let bias = bias.storage::<f32>();
+    let width = bias.len().max(1);
+    output
+        .par_chunks_mut(rows_per_piece(width) * width)
+        .for_each(|values| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for row in values.chunks_exact_mut(width) {
+                        for (value, &bias) in row.iter_mut().zip(bias) {
+                            *value = activation(*value + bias);
+                        }
+                    }
+                },
+            );
+        });
+    tensor(output, shape)
+}
+
+/// [`BertOps::project_input_backward`](crate::ops::BertOps::project_input_backward).
+pub(in crate::ops) fn input_backward(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    if !are_f32([&weight, &grad]) {
+        return Flex::linear_x_backward(weight, grad);
+    }
+    let [depth, _] = weight.shape().dims::<2>();
+    let shape = with_width(&grad, depth);
+    let [weight, grad] = [weight, grad].map(dense);
+    tensor(product(flat(&grad), flat(&weight).transposed()), shape)
+}
+
+/// [`BertOps::project_weight_backward`](crate::ops::BertOps::project_weight_backward).
+pub(in crate::ops) fn weight_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    if !are_f32([&input, &grad]) {
+        return Flex::linear_weight_backward(input, grad);
+    }
+    let shape = Shape::new([rows_and_width(&input).1, rows_and_width(&grad).1]);
+    let [input, grad] = [input, grad].map(dense);
+    tensor(product(flat(&input).transposed(), flat(&grad)), shape)
+}
+
+/// All rows of all batches.
+fn flat(tensor: &FlexTensor) -> Matrix<'_> {
+    let (rows, width) = rows_and_width(tensor);
+    Matrix::of_rows(tensor.storage::<f32>(), rows, width)
+}
+
+/// The shape of `tensor` with another last dimension.
+fn with_width(tensor: &FlexTensor, width: usize) -> Shape {
+    let mut shape = tensor.shape();
+    let last = shape.num_dims() - 1;
+    shape[last] = width;
+    shape
+}
