@@ -59,36 +59,17 @@ pub(super) fn composed_dropout<B: BertOps>(
     B::float_matmul(kept, value) // [batch, heads, seq_q, head_size]
 }
 
-/// What `true` means in the mask of a backend's fused attention.
-#[allow(
-    dead_code,
-    reason = "which variants are used depends on the backends compiled in"
-)]
-#[derive(Clone, Copy)]
-pub(super) enum Polarity {
-    /// Left out, as Burn documents `attention`.
-    Masked,
-    /// Takes part: `scaled_dot_product_attention` of LibTorch, to which burn-tch 0.22.1 hands the
-    /// mask unchanged. `tests/upstream.rs` tells when that is mended.
-    Attended,
-}
-
-/// Attention through the backend's fused kernel.
+/// Attention through the backend's fused kernel; the mask is true at what is left out, as Burn documents it.
 #[allow(dead_code, reason = "used by the backends that have one")]
 pub(super) fn fused<B: Backend>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,
     mask_pad: BoolTensor<B>,
-    polarity: Polarity,
 ) -> FloatTensor<B> {
     let [batch, heads, seq_q, _] = query.shape().dims::<4>();
     let [_, _, seq_k, _] = key.shape().dims::<4>();
-    let mask = match polarity {
-        Polarity::Masked => mask_pad,
-        Polarity::Attended => B::bool_not(mask_pad),
-    };
-    let mask = B::bool_expand(mask, Shape::new([batch, heads, seq_q, seq_k]));
+    let mask = B::bool_expand(mask_pad, Shape::new([batch, heads, seq_q, seq_k]));
     <B as ModuleOps<B>>::attention(
         query,
         key,

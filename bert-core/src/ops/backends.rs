@@ -3,30 +3,14 @@
 
 use burn::backend::AutodiffBackend;
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
-#[cfg(feature = "tch")]
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::tensor::Shape;
 
 #[cfg(feature = "flex")]
 use super::host;
+#[cfg(feature = "tch")]
+use super::libtorch;
 use super::{BertOps, cross_entropy, gelu, linear, norm, softmax};
-
-/// Attention through the backend's own fused kernel.
-#[allow(unused_macros, reason = "which backends are compiled in varies")]
-macro_rules! fused_attention {
-    ($polarity:ident) => {
-        fn attention(
-            query: FloatTensor<Self>,
-            key: FloatTensor<Self>,
-            value: FloatTensor<Self>,
-            mask_pad: BoolTensor<Self>,
-        ) -> FloatTensor<Self> {
-            use super::attention::{Polarity, fused};
-            fused::<Self>(query, key, value, mask_pad, Polarity::$polarity)
-        }
-    };
-}
 
 /// Gradient of GELU through the backend's own kernel, where that is the exact one.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
@@ -49,11 +33,11 @@ impl BertOps for burn::backend::Flex {
         value: FloatTensor<Self>,
         mask_pad: BoolTensor<Self>,
     ) -> FloatTensor<Self> {
-        use super::attention::{Polarity, composed, fused};
+        use super::attention::{composed, fused};
         if host::attention_fits(&query, &key) {
             composed::<Self>(query, key, value, mask_pad)
         } else {
-            fused::<Self>(query, key, value, mask_pad, Polarity::Masked)
+            fused::<Self>(query, key, value, mask_pad)
         }
     }
 
@@ -181,25 +165,52 @@ impl BertOps for burn::backend::NdArray {}
 
 #[cfg(feature = "tch")]
 impl BertOps for burn::backend::LibTorch {
-    fused_attention!(Attended);
     native_gelu_backward!();
+
+    fn attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+    ) -> FloatTensor<Self> {
+        libtorch::attention(query, key, value, mask_pad)
+    }
+
+    fn project(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        libtorch::project(input, weight, bias)
+    }
+
+    fn project_gelu(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        libtorch::project_gelu(input, weight, bias)
+    }
 
     fn softmax_backward(
         probabilities: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         scale: f64,
     ) -> FloatTensor<Self> {
-        let (grad, probabilities) = (grad.tensor, probabilities.tensor);
-        let kind = probabilities.kind();
-        let grad = tch::Tensor::internal_softmax_backward_data(&grad, &probabilities, -1, kind);
-        let grad = burn::backend::libtorch::TchTensor::new(grad);
-        Self::float_mul_scalar(grad, scale.into())
+        libtorch::softmax_backward(probabilities, grad, scale)
     }
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
 impl BertOps for burn::backend::Cube {
-    fused_attention!(Masked);
+    fn attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+    ) -> FloatTensor<Self> {
+        super::attention::fused::<Self>(query, key, value, mask_pad)
+    }
 }
 
 // Every default body is made of operations that the server knows.

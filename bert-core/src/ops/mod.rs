@@ -32,6 +32,8 @@ mod dropout;
 mod gelu;
 #[cfg(feature = "flex")]
 mod host;
+#[cfg(feature = "tch")]
+mod libtorch;
 mod linear;
 mod norm;
 mod softmax;
