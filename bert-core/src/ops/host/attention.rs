@@ -60,39 +60,44 @@ pub(in crate::ops) fn self_attention(
     let values = matrices(&value, &by_value, false);
 
     let mut output = zeros(query.shape());
-    output
-        .storage_mut::<f32>()
-        .par_chunks_mut(seq * width)
-        .enumerate()
-        .flat_map(|(row, to)| {
-            let pieces = to.par_chunks_mut(QUERIES * width).enumerate();
-            pieces.map(move |(piece, to)| (row, piece * QUERIES, to))
-        })
-        .for_each(|(row, first, to)| {
-            let length = lengths[row];
-            if length == 0 {
-                return;
-            }
-            let count = to.len() / width;
-            let queries = &queries[(row * seq + first) * width..];
-            let attended = &attended[row * seq..][..length];
-            let mut scores = vec![0.0; count * length];
-            for head in 0..heads {
-                let (matrix, offset) = (row * heads + head, head * size);
-                let from = (&queries[offset..], width);
-                by_key(row).multiply(count, from, keys.get(matrix), (&mut scores, length));
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for scores in scores.chunks_exact_mut(length) {
-                            softmax_row(scores, attended, scale);
-                        }
-                    },
-                );
-                let from = (&scores[..], length);
-                let to = (&mut to[offset..], width);
-                by_value(row).multiply(count, from, values.get(matrix), to);
-            }
-        });
+    let work = |row: usize, first: usize, to: &mut [f32]| {
+        let length = lengths[row];
+        if length == 0 {
+            return;
+        }
+        let count = to.len() / width;
+        let queries = &queries[(row * seq + first) * width..];
+        let attended = &attended[row * seq..][..length];
+        let mut scores = vec![0.0; count * length];
+        for head in 0..heads {
+            let (matrix, offset) = (row * heads + head, head * size);
+            let from = (&queries[offset..], width);
+            by_key(row).multiply(count, from, keys.get(matrix), (&mut scores, length));
+            vectorized(
+                #[inline(always)]
+                || {
+                    for scores in scores.chunks_exact_mut(length) {
+                        softmax_row(scores, attended, scale);
+                    }
+                },
+            );
+            let from = (&scores[..], length);
+            let to = (&mut to[offset..], width);
+            by_value(row).multiply(count, from, values.get(matrix), to);
+        }
+    };
+    let context = output.storage_mut::<f32>();
+    if batch == 1 && seq <= QUERIES {
+        work(0, 0, context);
+    } else {
+        context
+            .par_chunks_mut(seq * width)
+            .enumerate()
+            .flat_map(|(row, to)| {
+                let pieces = to.par_chunks_mut(QUERIES * width).enumerate();
+                pieces.map(move |(piece, to)| (row, piece * QUERIES, to))
+            })
+            .for_each(|(row, first, to)| work(row, first, to));
+    }
     output
 }

@@ -5,6 +5,7 @@
 //! number of threads nor on which of them was faster.
 
 use macerator::{AutoArch, Simd, WithSimd};
+use rayon::prelude::*;
 
 mod adam;
 mod attention;
@@ -38,6 +39,19 @@ const PIECE: usize = 16 * 1024;
 /// Rows of `width` elements in a piece, at least one.
 fn rows_per_piece(width: usize) -> usize {
     (PIECE / width.max(1)).max(1)
+}
+
+/// Calls `work` with the index and the elements of every piece of `length`, on all threads if there are several: waking them
+/// for one takes longer than a short sentence does.
+fn over_pieces(values: &mut [f32], length: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    if values.len() <= length {
+        work(0, values);
+    } else {
+        values
+            .par_chunks_mut(length)
+            .enumerate()
+            .for_each(|(at, piece)| work(at, piece));
+    }
 }
 
 /// Runs `kernel` compiled for the widest vectors of this processor (AVX-512, AVX2, NEON).

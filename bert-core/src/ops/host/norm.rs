@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::flex::{are_f32, dense, rows_and_width, zeros};
 use super::math::{sum, sum_pairs};
-use super::{rows_per_piece, vectorized};
+use super::{over_pieces, rows_per_piece, vectorized};
 use crate::ops::norm;
 
 /// [`BertOps::normalize`](crate::ops::BertOps::normalize).
@@ -26,27 +26,23 @@ pub(in crate::ops) fn normalize(
     let (gamma, beta) = (gamma.storage::<f32>(), beta.storage::<f32>());
     let mut output = zeros(input.shape());
     let piece = rows_per_piece(width) * width;
-    output
-        .storage_mut::<f32>()
-        .par_chunks_mut(piece)
-        .zip(input.storage::<f32>().par_chunks(piece))
-        .for_each(|(outputs, inputs)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    let rows = inputs.chunks_exact(width);
-                    for (output, input) in outputs.chunks_exact_mut(width).zip(rows) {
-                        let (mean, inverse) = moments(input, epsilon as f32);
-                        let parameters = gamma.iter().zip(beta);
-                        for ((to, &x), (&gamma, &beta)) in
-                            output.iter_mut().zip(input).zip(parameters)
-                        {
-                            *to = (x - mean) * inverse * gamma + beta;
-                        }
+    let inputs = input.storage::<f32>();
+    over_pieces(output.storage_mut(), piece, |at, outputs| {
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = inputs[at * piece..].chunks_exact(width);
+                for (output, input) in outputs.chunks_exact_mut(width).zip(rows) {
+                    let (mean, inverse) = moments(input, epsilon as f32);
+                    let parameters = gamma.iter().zip(beta);
+                    for ((to, &x), (&gamma, &beta)) in output.iter_mut().zip(input).zip(parameters)
+                    {
+                        *to = (x - mean) * inverse * gamma + beta;
                     }
-                },
-            );
-        });
+                }
+            },
+        );
+    });
     output
 }
 
@@ -65,29 +61,24 @@ pub(in crate::ops) fn add_normalize(
     let [mut input, residual, gamma, beta] = [input, residual, gamma, beta].map(dense);
     let (gamma, beta) = (gamma.storage::<f32>(), beta.storage::<f32>());
     let piece = rows_per_piece(width) * width;
-    input
-        .storage_mut::<f32>()
-        .par_chunks_mut(piece)
-        .zip(residual.storage::<f32>().par_chunks(piece))
-        .for_each(|(inputs, residuals)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    let rows = residuals.chunks_exact(width);
-                    for (values, residual) in inputs.chunks_exact_mut(width).zip(rows) {
-                        for (value, &residual) in values.iter_mut().zip(residual) {
-                            *value += residual;
-                        }
-                        let (mean, inverse) = moments(values, epsilon as f32);
-                        for (value, (&gamma, &beta)) in
-                            values.iter_mut().zip(gamma.iter().zip(beta))
-                        {
-                            *value = (*value - mean) * inverse * gamma + beta;
-                        }
+    let residuals = residual.storage::<f32>();
+    over_pieces(input.storage_mut(), piece, |at, inputs| {
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = residuals[at * piece..].chunks_exact(width);
+                for (values, residual) in inputs.chunks_exact_mut(width).zip(rows) {
+                    for (value, &residual) in values.iter_mut().zip(residual) {
+                        *value += residual;
                     }
-                },
-            );
-        });
+                    let (mean, inverse) = moments(values, epsilon as f32);
+                    for (value, (&gamma, &beta)) in values.iter_mut().zip(gamma.iter().zip(beta)) {
+                        *value = (*value - mean) * inverse * gamma + beta;
+                    }
+                }
+            },
+        );
+    });
     input
 }
 

@@ -7,10 +7,15 @@ use bytemuck::{Pod, Zeroable, bytes_of, cast_slice, cast_slice_mut, pod_read_una
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 use rayon::prelude::*;
 
+use super::PIECE;
+
 /// Rows of a tile; with the widest panel its sums fill 24 of the 32 registers of AVX-512, and 12 of the 16 of AVX2.
 const ROWS: usize = 6;
 /// Columns of the widest panel that any processor has.
 const WIDEST: usize = 64;
+
+/// Multiplications from which a product of few rows is worth spreading over threads.
+const WORTH_SPREADING: usize = 1 << 21;
 
 /// What a processor moves at a time: a vector that lies across two takes twice as long.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -29,10 +34,16 @@ impl Packed {
     pub(super) fn new(count: usize, size: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let each = size.div_ceil(16);
         let mut lines = vec![Line::zeroed(); count * each];
-        lines
-            .par_chunks_mut(each.max(1))
-            .enumerate()
-            .for_each(|(at, lines)| fill(at, cast_slice_mut(lines)));
+        if count * size <= PIECE {
+            for (at, lines) in lines.chunks_mut(each.max(1)).enumerate() {
+                fill(at, cast_slice_mut(lines));
+            }
+        } else {
+            lines
+                .par_chunks_mut(each.max(1))
+                .enumerate()
+                .for_each(|(at, lines)| fill(at, cast_slice_mut(lines)));
+        }
         Self { lines, each }
     }
 
@@ -119,10 +130,68 @@ impl Panels {
             left,
             left_stride,
             right,
+            panel_step: self.depth * self.width,
+            line_step: self.width,
             to,
             to_stride,
         });
     }
+}
+
+/// `left · right` for few rows of `left`: `right` is read where it lies, since packing it would take longer than the product.
+///
+/// None where `right` does not end with a panel.
+///
+/// # Shapes
+///
+/// - left: `[rows, depth]`
+/// - right: `[depth, columns]`
+/// - output: `[rows, columns]`
+pub(super) fn multiply_few(
+    rows: usize,
+    left: &[f32],
+    right: &[f32],
+    columns: usize,
+) -> Option<Vec<f32>> {
+    let depth = left.len() / rows.max(1);
+    let whole = Panels::new(depth, columns);
+    if rows * depth * columns == 0 || columns % whole.width != 0 {
+        return None;
+    }
+    let part = |first: usize, columns: usize| {
+        let mut to = vec![0.0; rows * columns];
+        AutoArch::new().dispatch(Product {
+            panels: Panels { columns, ..whole },
+            rows,
+            left,
+            left_stride: depth,
+            right: &right[first..],
+            panel_step: whole.width,
+            line_step: right.len() / depth,
+            to: &mut to,
+            to_stride: columns,
+        });
+        to
+    };
+    if rows * depth * columns < WORTH_SPREADING {
+        return Some(part(0, columns));
+    }
+    let share = (columns / whole.width).div_ceil(rayon::current_num_threads()) * whole.width;
+    let parts: Vec<Vec<f32>> = (0..columns.div_ceil(share))
+        .into_par_iter()
+        .map(|at| part(at * share, share.min(columns - at * share)))
+        .collect();
+    let mut output = vec![0.0; rows * columns];
+    for (at, part) in parts.iter().enumerate() {
+        let width = part.len() / rows;
+        for (to, from) in output
+            .chunks_exact_mut(columns)
+            .zip(part.chunks_exact(width))
+        {
+            to[at * share..][..width].copy_from_slice(from);
+        }
+    }
+    Some(output)
 }
 
 /// Floats in a vector of this processor.
@@ -143,6 +212,10 @@ struct Product<'a> {
     left: &'a [f32],
     left_stride: usize,
     right: &'a [f32],
+    /// From where a panel begins to where the next does.
+    panel_step: usize,
+    /// From a row of a panel to the next.
+    line_step: usize,
     to: &'a mut [f32],
     to_stride: usize,
 }
@@ -169,22 +242,25 @@ impl Product<'_> {
             width,
         } = self.panels;
         let mut sums = [0.0; ROWS * WIDEST];
-        let panels = self.right[..self.panels.size()].chunks_exact(depth * width);
-        for (panel, right) in panels.enumerate() {
+        for panel in 0..columns.div_ceil(width) {
             let first = panel * width;
             let columns = width.min(columns - first);
+            let lines = Lines {
+                values: &self.right[panel * self.panel_step..],
+                step: self.line_step,
+            };
             for row in (0..self.rows).step_by(ROWS) {
                 let at = |offset: usize| &self.left[(row + offset) * self.left_stride..][..depth];
                 let rows = ROWS.min(self.rows - row);
                 match rows {
-                    1 => tile::<S, 1, V>([at(0)], right, &mut sums),
-                    2 => tile::<S, 2, V>([at(0), at(1)], right, &mut sums),
-                    3 => tile::<S, 3, V>([at(0), at(1), at(2)], right, &mut sums),
-                    4 => tile::<S, 4, V>([at(0), at(1), at(2), at(3)], right, &mut sums),
-                    5 => tile::<S, 5, V>([at(0), at(1), at(2), at(3), at(4)], right, &mut sums),
+                    1 => tile::<S, 1, V>([at(0)], lines, &mut sums),
+                    2 => tile::<S, 2, V>([at(0), at(1)], lines, &mut sums),
+                    3 => tile::<S, 3, V>([at(0), at(1), at(2)], lines, &mut sums),
+                    4 => tile::<S, 4, V>([at(0), at(1), at(2), at(3)], lines, &mut sums),
+                    5 => tile::<S, 5, V>([at(0), at(1), at(2), at(3), at(4)], lines, &mut sums),
                     _ => {
                         let left = [at(0), at(1), at(2), at(3), at(4), at(5)];
-                        tile::<S, ROWS, V>(left, right, &mut sums);
+                        tile::<S, ROWS, V>(left, lines, &mut sums);
                     }
                 }
                 for (offset, sums) in sums.chunks_exact(width).take(rows).enumerate() {
@@ -196,19 +272,33 @@ impl Product<'_> {
     }
 }
 
+/// The rows of a panel, which begin `step` apart.
+#[derive(Clone, Copy)]
+struct Lines<'a> {
+    values: &'a [f32],
+    step: usize,
+}
+
 /// The products of `R` rows with a panel of `V` vectors, a row after another in `to`.
 #[inline(always)]
-fn tile<S: Simd, const R: usize, const V: usize>(left: [&[f32]; R], right: &[f32], to: &mut [f32]) {
+fn tile<S: Simd, const R: usize, const V: usize>(
+    left: [&[f32]; R],
+    right: Lines<'_>,
+    to: &mut [f32],
+) {
     let width = V * S::lanes32();
-    let depth = right.len() / width;
+    let depth = left[0].len();
     for row in left {
         // Known to the compiler from here on, which leaves the check out of the loop.
         assert_eq!(row.len(), depth);
     }
     let mut sums = [[0.0_f32.splat::<S>(); V]; R];
-    for (at, right) in (0..depth).zip(right.chunks_exact(width)) {
+    for (at, from) in (0..depth).zip(right.values.chunks(right.step)) {
         let mut line = [0.0_f32.splat::<S>(); V];
-        for (vector, from) in line.iter_mut().zip(right.chunks_exact(S::lanes32())) {
+        for (vector, from) in line
+            .iter_mut()
+            .zip(from[..width].chunks_exact(S::lanes32()))
+        {
             *vector = load::<S>(from);
         }
         for (sums, row) in sums.iter_mut().zip(left) {
@@ -232,6 +322,24 @@ fn load<S: Simd>(from: &[f32]) -> Vector<S, f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn products_of_few_rows_equal_the_sums_of_their_definition() {
+        // The last is spread over threads, unevenly if there are two or four.
+        for (rows, depth, columns) in [(1, 3, 64), (7, 5, 128), (20, 600, 192)] {
+            let left: Vec<f32> = (0..rows * depth).map(|i| (i * 37 % 11) as f32).collect();
+            let right: Vec<f32> = (0..depth * columns).map(|i| (i * 53 % 7) as f32).collect();
+            let expected: Vec<f32> = (0..rows * columns)
+                .map(|i| {
+                    (0..depth)
+                        .map(|k| left[i / columns * depth + k] * right[k * columns + i % columns])
+                        .sum()
+                })
+                .collect();
+            assert_eq!(multiply_few(rows, &left, &right, columns), Some(expected));
+        }
+        assert_eq!(multiply_few(2, &[1.0; 6], &[1.0; 201], 67), None);
+    }
 
     #[test]
     fn products_of_odd_sizes_equal_the_sums_of_their_definition() {

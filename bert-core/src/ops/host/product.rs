@@ -5,6 +5,11 @@
 
 use gemm::Parallelism;
 
+use super::panels::multiply_few;
+
+/// Rows up to which packing the right matrix is not worth it.
+const FEW_ROWS: usize = 48;
+
 /// Multiplications from which a product is worth spreading over threads.
 const WORTH_SPREADING: usize = 192 * 192 * 192;
 
@@ -56,6 +61,13 @@ pub(super) fn product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     let size = rows * columns;
     if size == 0 || depth == 0 {
         return vec![0.0; size];
+    }
+    let by_rows = [left, right].iter().all(|matrix| matrix.column_stride == 1);
+    if rows <= FEW_ROWS
+        && by_rows
+        && let Some(output) = multiply_few(rows, left.values, right.values, columns)
+    {
+        return output;
     }
     let parallelism = if size.saturating_mul(depth) >= WORTH_SPREADING {
         Parallelism::Rayon(0) // all threads

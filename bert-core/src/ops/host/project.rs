@@ -4,12 +4,11 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::ops::ModuleOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
-use rayon::prelude::*;
 
 use super::flex::{are_f32, dense, rows_and_width, tensor};
 use super::gelu::{exact, gelu};
 use super::product::{Matrix, product};
-use super::{rows_per_piece, vectorized};
+use super::{over_pieces, rows_per_piece, vectorized};
 
 /// [`BertOps::project`](crate::ops::BertOps::project).
 pub(in crate::ops) fn project(
@@ -53,20 +52,18 @@ fn affine(
     let mut output = product(flat(&input), flat(&weight));
     let bias = bias.storage::<f32>();
     let width = bias.len().max(1);
-    output
-        .par_chunks_mut(rows_per_piece(width) * width)
-        .for_each(|values| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for row in values.chunks_exact_mut(width) {
-                        for (value, &bias) in row.iter_mut().zip(bias) {
-                            *value = activation(*value + bias);
-                        }
+    over_pieces(&mut output, rows_per_piece(width) * width, |_, values| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in values.chunks_exact_mut(width) {
+                    for (value, &bias) in row.iter_mut().zip(bias) {
+                        *value = activation(*value + bias);
                     }
-                },
-            );
-        });
+                }
+            },
+        );
+    });
     tensor(output, shape)
 }
 
