@@ -139,6 +139,12 @@ def prepare(name, data, work):
     return files
 
 
+def environment_of(threads):
+    """The environment of programs that compute on `threads` threads."""
+    names = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "MKL_NUM_THREADS")
+    return os.environ | {name: str(threads) for name in names}
+
+
 def run(command, environment):
     """What the command prints, and the seconds of processor time that it takes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -216,8 +222,7 @@ def main():
     if unknown := {*names, *args.model_of} - {*TASKS}:
         parser.error(f"no such task: {', '.join(unknown)}; there are {', '.join(TASKS)}")
     args.work.mkdir(parents=True, exist_ok=True)
-    threads = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "MKL_NUM_THREADS")
-    environment = os.environ | {name: str(args.threads) for name in threads}
+    environment = environment_of(args.threads)
     results = args.work / "results.jsonl"
     done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
