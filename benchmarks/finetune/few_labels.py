@@ -58,25 +58,25 @@ def learn(args, way, few, more, seed, out, environment):
     return seconds + run(command, environment)[1]
 
 
-def accuracies(done, way):
-    return [100 * row["accuracy"] for row in done if row["way"] == way]
+def accuracies(done):
+    """Of the ways that have run for more than one seed, in percent."""
+    found = {way: [100 * row["accuracy"] for row in done if row["way"] == way] for way in WAYS}
+    return {way: values for way, values in found.items() if len(values) > 1}
 
 
 def print_table(done):
     print(f"| learnt from {LABELLED} labelled sentences | seeds | accuracy on dev | best seed | worst seed |")
     print("| --- | --- | --- | --- | --- |")
-    for way, name in WAYS.items():
-        values = accuracies(done, way)
-        if len(values) > 1:
-            mean, spread = statistics.mean(values), statistics.stdev(values)
-            print(f"| {name} | {len(values)} | {mean:.1f} ± {spread:.1f} | {max(values):.1f} | {min(values):.1f} |")
+    for way, values in accuracies(done).items():
+        mean, spread = statistics.mean(values), statistics.stdev(values)
+        print(f"| {WAYS[way]} | {len(values)} | {mean:.1f} ± {spread:.1f} | {max(values):.1f} | {min(values):.1f} |")
 
 
 def plot(done):
     """A dot for each seed and a line at each mean, in SVG that reads on light and on dark pages."""
     left, top, width, row = 330, 24, 420, 44
-    ways = [way for way in WAYS if accuracies(done, way)]
-    height = row * len(ways)
+    found = accuracies(done)
+    height = row * len(found)
     low, high = 45, 95
     x = lambda value: left + width * (value - low) / (high - low)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 30} {top + height + 46}" '
@@ -85,16 +85,15 @@ def plot(done):
     for value in range(50, high + 1, 10):
         parts.append(f'<line x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{top}" y2="{top + height}" stroke="#80808060"/>'
                      f'<text x="{x(value):.1f}" y="{top + height + 18}" text-anchor="middle">{value}</text>')
-    for number, way in enumerate(ways):
-        values, y = accuracies(done, way), top + row * (number + 0.5)
-        mean = statistics.mean(values)
+    for number, (way, values) in enumerate(found.items()):
+        y, mean = top + row * (number + 0.5), statistics.mean(values)
         parts.append(f'<text x="{left - 12}" y="{y + 5:.1f}" text-anchor="end">{WAYS[way]}</text>')
         parts += [f'<circle cx="{x(value):.1f}" cy="{y:.1f}" r="5" fill="#2b7bba" fill-opacity="0.55"/>'
                   for value in values]
         parts.append(f'<line x1="{x(mean):.1f}" x2="{x(mean):.1f}" y1="{y - 13:.1f}" y2="{y + 13:.1f}" '
                      'stroke="#d1495b" stroke-width="3"/>')
     parts.append(f'<text x="{left + width / 2}" y="{top + height + 38}" text-anchor="middle">'
-                 f'accuracy in %, a dot for each seed, a line at their mean</text></svg>')
+                 'accuracy in %, a dot for each seed, a line at their mean</text></svg>')
     return "\n".join(parts) + "\n"
 
 
