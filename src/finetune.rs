@@ -26,9 +26,9 @@ use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to learn: a class per text, a class per pair of texts, a number per text or pair, a label
-    /// per word, the answer to a question in a context, the right one of several choices, or vectors
-    /// of texts by which they are compared
+    /// What to learn: a class per text, a class per pair of texts, whether one text follows the other
+    /// (labels next and random), a number per text or pair, a label per word, the answer to a question
+    /// in a context, the right one of several choices, or vectors of texts by which they are compared
     #[arg(long, value_enum)]
     task: TaskName,
     /// Model to begin with: directory or hub id
@@ -157,6 +157,7 @@ pub(crate) struct Args {
 enum TaskName {
     Classify,
     Pair,
+    NextSentence,
     Regress,
     Tokens,
     Qa,
@@ -272,6 +273,7 @@ impl Args {
         Ok(match (self.task, self.multi_label) {
             (TaskName::Classify | TaskName::Pair, false) => Task::Classify,
             (TaskName::Classify | TaskName::Pair, true) => Task::MultiLabel,
+            (TaskName::NextSentence, false) => Task::NextSentence,
             (TaskName::Regress, false) => Task::Regress,
             (TaskName::Tokens, false) => Task::Tokens,
             (TaskName::Qa, false) => Task::Qa,
@@ -319,7 +321,8 @@ impl Args {
         let own = own
             .map(|names| Labels::new(names.iter().copied()))
             .transpose()?;
-        if own.is_some() && !self.labels.is_empty() {
+        let renames = task == Task::NextSentence;
+        if own.is_some() && !self.labels.is_empty() && !renames {
             bail!("--labels: the outputs of --task {task} have no names");
         }
         if let (Task::Qa, Some(labels)) = (task, &own) {
@@ -365,10 +368,14 @@ impl Args {
             let name = named(train.examples.len());
             return Ok((TrainingData::Tokens { train, validation }, labels, name));
         }
-        let known = given.as_ref().filter(|_| task != Task::Regress);
+        let stated = match renames {
+            true => given.or(own),
+            false => own.or(given),
+        };
+        let known = stated.as_ref().filter(|_| task != Task::Regress);
         let train = self.format.texts(&train_file, Part::Train, task, known)?;
         self.check_pairs(&train)?;
-        let labels = match own.or(given) {
+        let labels = match stated {
             Some(labels) => labels,
             None => discover_labels(&train.examples)?,
         };
@@ -384,15 +391,19 @@ impl Args {
 
     fn check_pairs(&self, data: &Dataset<TextExample>) -> Result<()> {
         let single = data.examples.iter().find(|example| example.pair.is_none());
-        match single.filter(|_| self.task == TaskName::Pair) {
-            None => Ok(()),
-            Some(example) => bail!(
-                "{}, line {}: it has one text, but --task pair needs two: name the columns with \
+        let task = match self.task {
+            TaskName::Pair => "pair",
+            TaskName::NextSentence => "next-sentence",
+            _ => return Ok(()),
+        };
+        single.map_or(Ok(()), |example| {
+            bail!(
+                "{}, line {}: it has one text, but --task {task} needs two: name the columns with \
                  --text-column and --pair-column, or use --task classify",
                 data.path.display(),
                 example.line
-            ),
-        }
+            )
+        })
     }
 
     fn settings(

@@ -16,6 +16,7 @@ mod fill_mask;
 mod finetune;
 mod input;
 mod inspect;
+mod interrupt;
 mod output;
 mod pairs;
 mod predict;
@@ -123,7 +124,7 @@ fn main() -> ExitCode {
         Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<training::Interrupted>() || error.is::<demo::Stopped>() => {
             output::note(error);
-            ExitCode::from(130)
+            ExitCode::from(interrupt::EXIT_CODE)
         }
         Err(error) => {
             output::note(format_args!("error: {error:#}"));

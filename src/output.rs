@@ -8,6 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bert_core::files::AtomicFile;
 
+use crate::interrupt::Unfinished;
+
 /// Writes a line to standard error; nobody is left to hear of it if that fails.
 pub(crate) fn note(message: impl Display) {
     let _ = writeln!(io::stderr(), "{message}");
@@ -25,7 +27,7 @@ enum Sink {
     Stream(Box<dyn Write>),
     /// A file that appears under its name when it is complete, with the permissions of the one it
     /// replaces.
-    File(BufWriter<AtomicFile>, Option<Permissions>),
+    File(BufWriter<AtomicFile>, Option<Permissions>, Unfinished),
 }
 
 /// What can be written at more than its end.
@@ -66,10 +68,12 @@ impl Output {
                 let file = File::options().write(true).open(&path);
                 Sink::Stream(Box::new(BufWriter::new(file.with_context(cannot_write)?)))
             }
-            metadata => Sink::File(
-                BufWriter::new(AtomicFile::create(path)?),
-                metadata.map(|metadata| metadata.permissions()),
-            ),
+            metadata => {
+                let file = AtomicFile::create(path)?;
+                let unfinished = Unfinished::new(file.temporary_path().to_owned())?;
+                let permissions = metadata.map(|metadata| metadata.permissions());
+                Sink::File(BufWriter::new(file), permissions, unfinished)
+            }
         };
         Ok(Self { sink, name })
     }
@@ -82,7 +86,7 @@ impl Output {
     ) -> Result<T> {
         let cannot_write = self.cannot_write();
         match &mut self.sink {
-            Sink::File(file, _) => write(file),
+            Sink::File(file, ..) => write(file),
             Sink::Stream(stream) => {
                 let file = tempfile::tempfile().context("cannot make a temporary file")?;
                 let mut file = BufWriter::new(file);
@@ -100,7 +104,7 @@ impl Output {
         let cannot_write = self.cannot_write();
         match self.sink {
             Sink::Stream(mut stream) => stream.flush().context(cannot_write),
-            Sink::File(file, permissions) => {
+            Sink::File(file, permissions, _unfinished) => {
                 let file = file.into_inner().map_err(io::IntoInnerError::into_error);
                 let file = file.with_context(|| cannot_write.clone())?;
                 let path = file.path().to_owned();
@@ -133,7 +137,7 @@ impl Output {
     fn writer(&mut self) -> &mut dyn Write {
         match &mut self.sink {
             Sink::Stream(stream) => stream,
-            Sink::File(file, _) => file,
+            Sink::File(file, ..) => file,
         }
     }
 

@@ -1,18 +1,18 @@
 //! What the commands that train share: devices, following the run, stopping it, the report.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use bert_core::device::{Device, DeviceSpec, Precision};
 use bert_core::files::write_atomically;
 use bert_core::training::{
     CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo, Section,
-    StopFlag, TrainerOptions, curves_svg, follow, restore_terminal, write_report as write_html,
+    StopFlag, TrainerOptions, curves_svg, follow, write_report as write_html,
 };
 use burn::tensor::FloatDType;
 use serde::Serialize;
 
+use crate::interrupt::stop_on_ctrl_c;
 use crate::output::{Output, note};
 
 /// How often a run reports, measures and saves.
@@ -144,26 +144,6 @@ pub(crate) fn conclude(
     stdout.json(summary)?;
     stdout.finish()?;
     interrupted.map_or(Ok(()), |interrupted| Err(interrupted.into()))
-}
-
-/// A flag that Ctrl-C sets: the run then stops after the step it is at, with a checkpoint. A second Ctrl-C ends the
-/// process at once. Nothing is written here, where a dashboard may be on the screen; the run itself says that it stops.
-pub(crate) fn stop_on_ctrl_c() -> Result<StopFlag> {
-    // A process has one handler, whose flag all its runs share.
-    static FLAG: OnceLock<StopFlag> = OnceLock::new();
-    if let Some(flag) = FLAG.get() {
-        return Ok(flag.clone());
-    }
-    let flag = FLAG.get_or_init(StopFlag::new).clone();
-    let handler = flag.clone();
-    ctrlc::set_handler(move || {
-        if handler.set() {
-            restore_terminal();
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen to Ctrl-C")?;
-    Ok(flag)
 }
 
 /// The run was stopped before its end, with a checkpoint to go on from: exit code 130, as shells report Ctrl-C.

@@ -1,13 +1,14 @@
 """Fine-tunes the same checkpoint on the same examples with `bert finetune` and with transformers' Trainer.
 
     python compare.py --data DATA --model DIR --work DIR [--bert target/release/bert] [--device libtorch]
-                      [--tasks mrpc,rte,…] [--seeds 3] [--threads 2]
+                      [--tasks mrpc,rte,…] [--model-of resume-ner=DIR …] [--seeds 3] [--threads 2] [--table]
 
 DATA holds the published data sets, a directory each (glue, conll2003, resume-ner, squadshifts, squad-dev).
 Every task is first written in a neutral form into WORK, which both sides read; both keep the model of their last step,
 and `bert evaluate` scores both.
+The first seed of every task comes first, the long tasks last.
 A finished run is a line of WORK/results.jsonl; when the script is started again it goes on with what is missing.
-The table is printed as Markdown.
+The table is printed as Markdown, with --table that of what there is so far; its seconds are processor time.
 """
 
 import argparse
@@ -16,17 +17,17 @@ import gzip
 import json
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
 #       name: (task, metric, hyper-parameters)
-SMALL = dict(epochs=3, batch_size=32, lr=5e-5, max_length=128)
+SMALL = dict(epochs=2, batch_size=32, lr=5e-5, max_length=128)
 TASKS = {
     "mrpc": ("pair", "f1", SMALL),
     "rte": ("pair", "accuracy", SMALL),
@@ -38,6 +39,7 @@ TASKS = {
     "squad": ("qa", "f1", dict(epochs=2, batch_size=16, lr=5e-5, max_length=256)),
 }
 SEVERAL_SEEDS = ("mrpc", "rte", "cola", "stsb")
+LAST = ("squad", "resume-ner")
 SST2_ROWS, QUESTIONS, DEV_QUESTIONS = 10_000, 3_000, 1_000
 
 
@@ -137,66 +139,53 @@ def prepare(name, data, work):
     return files
 
 
+def environment_of(threads):
+    """The environment of programs that compute on `threads` threads."""
+    names = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "MKL_NUM_THREADS")
+    return os.environ | {name: str(threads) for name in names}
+
+
 def run(command, environment):
-    begun = time.perf_counter()
+    """What the command prints, and the seconds of processor time that it takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stderr[-3000:]}")
-    return done.stdout, time.perf_counter() - begun
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def fine_tune(args, side, name, train, seed, out, environment):
+    """Writes the model into `out`, and gives the seconds of processor time."""
     task, _, numbers = TASKS[name]
     options = [word for key, value in numbers.items() for word in (f"--{key.replace('_', '-')}", value)]
-    options += ["--model", args.model, "--train", train, "--out", out, "--task", task, "--seed", seed,
+    options += ["--model", args.model_of.get(name, args.model), "--train", train, "--out", out, "--task", task, "--seed", seed,
                 "--warmup-share", 0.1]
     if side == "bert":
         if task in ("classify", "pair"):  # sorted, as in trainer.py: the last is the one that F1 is of
             rows = map(json.loads, train.read_text(encoding="utf-8").splitlines())
             options += ["--labels", ",".join(sorted({row["label"] for row in rows}))]
-        run([args.bert, "finetune", *options, "--recipe", "hf", "--device", args.device, "--no-dashboard"], environment)
-        return
-    run([sys.executable, HERE / "trainer.py", *options, "--threads", args.threads], environment)
+        command = [args.bert, "finetune", *options, *columns(train), "--recipe", "hf", "--device", args.device,
+                   "--no-dashboard"]
+    else:
+        command = [sys.executable, HERE / "trainer.py", *options, "--threads", args.threads]
+    return run(command, environment)[1]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--bert", type=Path, default=Path("target/release/bert"))
-    parser.add_argument("--device", default="libtorch")
-    parser.add_argument("--tasks", default="mrpc,rte,cola,stsb,sst2,conll2003,squad")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"OMP_NUM_THREADS": str(args.threads), "RAYON_NUM_THREADS": str(args.threads),
-                                "MKL_NUM_THREADS": str(args.threads)}
-    results = args.work / "results.jsonl"
-    done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+def columns(file):
+    """How `bert` is told which columns pairs of texts are in."""
+    with open(file, encoding="utf-8") as lines:
+        pairs = file.suffix == ".jsonl" and "pair" in json.loads(next(lines))
+    return ["--text-column", "text", "--pair-column", "pair", "--label-column", "label"] if pairs else []
 
-    names = args.tasks.split(",")
-    for name in names:
-        train, dev = prepare(name, args.data, args.work)
-        for seed in range(1, 1 + (args.seeds if name in SEVERAL_SEEDS else 1)):
-            for side in ("bert", "transformers"):
-                if any((row["task"], row["seed"], row["side"]) == (name, seed, side) for row in done):
-                    continue
-                out = args.work / "model"
-                shutil.rmtree(out, ignore_errors=True)
-                begun = time.perf_counter()
-                fine_tune(args, side, name, train, seed, out, environment)
-                seconds = time.perf_counter() - begun
-                scores, _ = run([args.bert, "evaluate", "--model", out, "--data", dev, "--device", args.device,
-                                 "--json", *(["--task", "qa"] if name == "squad" else [])], environment)
-                row = dict(task=name, seed=seed, side=side, seconds=round(seconds, 1),
-                           scores=json.loads(scores.splitlines()[-1]))
-                done.append(row)
-                with open(results, "a") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(json.dumps(row), file=sys.stderr)
 
+def evaluate(args, model, dev, environment):
+    scores, _ = run([args.bert, "evaluate", "--model", model, "--data", dev, *columns(dev), "--device", args.device,
+                     "--json"], environment)
+    return json.loads(scores.splitlines()[-1])
+
+
+def print_table(names, done):
     print("| task | metric | seeds | bert | transformers | seconds of bert | of transformers |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in names:
@@ -207,10 +196,53 @@ def main():
             values = [100 * row["scores"][metric] if row["scores"][metric] <= 1 else row["scores"][metric]
                       for row in rows]
             spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            cells[side] = (f"{statistics.mean(values):.2f}{spread}",
-                           f"{statistics.mean(row['seconds'] for row in rows):.0f}", len(values))
+            cells[side] = (f"{statistics.mean(values):.2f}{spread}" if values else "",
+                           f"{statistics.mean(row['seconds'] for row in rows):.0f}" if values else "", len(values))
         ours, theirs = cells["bert"], cells["transformers"]
-        print(f"| {name} | {metric} | {ours[2]} | {ours[0]} | {theirs[0]} | {ours[1]} | {theirs[1]} |")
+        seeds = ours[2] if ours[2] == theirs[2] else f"{ours[2]}, {theirs[2]}"
+        print(f"| {name} | {metric} | {seeds} | {ours[0]} | {theirs[0]} | {ours[1]} | {theirs[1]} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model-of", metavar="TASK=DIR", action="append", default=[],
+                        help="another checkpoint for a task; may be repeated")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--bert", type=Path, default=Path("target/release/bert"))
+    parser.add_argument("--device", default="libtorch")
+    parser.add_argument("--tasks", default="mrpc,rte,cola,stsb,sst2,conll2003,squad")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--table", action="store_true", help="run nothing, print the table of what there is")
+    args = parser.parse_args()
+    names = args.tasks.split(",")
+    args.model_of = dict(item.split("=", 1) for item in args.model_of)
+    if unknown := {*names, *args.model_of} - {*TASKS}:
+        parser.error(f"no such task: {', '.join(unknown)}; there are {', '.join(TASKS)}")
+    args.work.mkdir(parents=True, exist_ok=True)
+    environment = environment_of(args.threads)
+    results = args.work / "results.jsonl"
+    done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+    runs = [(name, seed) for seed in range(1, args.seeds + 1) for name in names
+            if seed == 1 or name in SEVERAL_SEEDS]
+    for name, seed in [] if args.table else sorted(runs, key=lambda one: one[0] in LAST):
+        train, dev = prepare(name, args.data, args.work)
+        for side in ("bert", "transformers"):
+            if any((row["task"], row["seed"], row["side"]) == (name, seed, side) for row in done):
+                continue
+            out = args.work / "model"
+            shutil.rmtree(out, ignore_errors=True)
+            seconds = fine_tune(args, side, name, train, seed, out, environment)
+            row = dict(task=name, seed=seed, side=side, seconds=round(seconds, 1),
+                       scores=evaluate(args, out, dev, environment))
+            done.append(row)
+            with open(results, "a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), file=sys.stderr)
+    print_table(names, done)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from transformers import (
     TrainingArguments,
 )
 
+# Tokens from the start of a window to the next, as BERT's run_squad.py and `bert` have it; the `stride` of
+# transformers' tokenizers is what two windows share.
 DOC_STRIDE = 128
 
 
@@ -83,8 +85,10 @@ def questions(args, tokenizer):
     encoded = []
     for paragraph in (paragraph for article in data for paragraph in article["paragraphs"]):
         for question in paragraph["qas"]:
-            windows = tokenizer(question["question"].strip(), paragraph["context"], truncation="only_second",
-                                max_length=args.max_length, stride=DOC_STRIDE, return_overflowing_tokens=True,
+            asked = question["question"].strip()
+            room = args.max_length - len(tokenizer(asked)["input_ids"]) - 1  # for the context, [SEP] left out
+            windows = tokenizer(asked, paragraph["context"], truncation="only_second", max_length=args.max_length,
+                                stride=max(room - DOC_STRIDE, 0), return_overflowing_tokens=True,
                                 return_offsets_mapping=True)
             answer = question["answers"][0] if question["answers"] else None
             for number in range(len(windows["input_ids"])):

@@ -45,6 +45,11 @@ impl AtomicFile {
         &self.path
     }
 
+    /// Where it lies in the meantime: a handler of signals that ends the process can remove it.
+    pub fn temporary_path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// Flushes to disk and moves the file to its place, over what may be there.
     ///
     /// # Errors

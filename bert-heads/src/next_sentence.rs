@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bert_core::batch::BertInput;
-use bert_core::checkpoint::{Checkpoint, LoadReport};
+use bert_core::checkpoint::{Checkpoint, LoadReport, Loading};
 use bert_core::config::BertConfig;
 use bert_core::init::BertInit;
 use bert_core::model::BertModel;
@@ -25,6 +25,8 @@ const HEAD: TaskHead = TaskHead {
 pub const IS_NEXT: i64 = 0;
 /// The label of a second text that is a random one; also its column in the logits.
 pub const IS_RANDOM: i64 = 1;
+/// What the labels are called, in the order of their numbers.
+pub const NEXT_SENTENCE_LABELS: [&str; 2] = ["next", "random"];
 
 /// The encoder with the next-sentence head; `BertForNextSentencePrediction` in transformers.
 ///
@@ -72,13 +74,18 @@ impl BertForNextSentencePrediction {
         HEAD.load(checkpoint, fresh)
     }
 
-    /// A model for fine-tuning: the encoder of any checkpoint and a fresh head, on the device of
-    /// `init`. What is fresh stands in the report as missing: show it.
+    /// A model for fine-tuning: the encoder of any checkpoint and the head that pretraining left
+    /// there, or a fresh one, on the device of `init`. What is fresh stands in the report as missing:
+    /// show it.
     ///
     /// # Errors
     ///
-    /// Those of [`Checkpoint::load_into`] for the encoder; only its pooler may be absent.
+    /// Those of [`Checkpoint::load_into`]; only the head may be absent, and without it the pooler.
     pub fn from_encoder(checkpoint: &Checkpoint, init: &BertInit) -> Result<(Self, LoadReport)> {
+        if HEAD.tensors.iter().all(|name| checkpoint.contains(name)) {
+            let fresh = Self::new(checkpoint.config(), init);
+            return Ok(checkpoint.load_into(fresh, Loading::Strict)?);
+        }
         let (bert, report) = HEAD.load_encoder(checkpoint, init)?;
         let model = Self::with_encoder(bert, checkpoint.config(), init);
         Ok((model, report))

@@ -26,7 +26,8 @@ impl Args {
     /// Trains with pseudo-labels, each round in a directory of its own.
     pub(super) fn train_in_rounds(&self, task: Task) -> Result<()> {
         let (data, labels, data_name) = self.data(task)?;
-        let (Some(path), TrainingData::Texts { train, validation }) = (&self.unlabelled, data)
+        let (Task::Classify, Some(path), TrainingData::Texts { train, validation }) =
+            (task, &self.unlabelled, data)
         else {
             bail!("--unlabelled is for --task classify or pair");
         };

@@ -1,6 +1,7 @@
 //! `bert finetune`, `bert predict` and `bert evaluate` as people run them.
 
 mod choices;
+mod ends;
 mod more_data;
 mod next_sentence;
 mod questions;

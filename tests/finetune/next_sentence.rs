@@ -1,4 +1,4 @@
-//! What a pretrained model knows without fine-tuning: whether one text follows the other.
+//! Whether one text follows the other: what a pretrained model knows, and what it learns.
 
 use super::*;
 
@@ -29,4 +29,39 @@ fn pairs_are_told_apart_by_the_next_sentence_head() {
         text.contains("`hello`") && text.contains("bert finetune"),
         "{text}"
     );
+}
+
+#[test]
+fn what_follows_is_learnt_from_labelled_pairs() {
+    let workshop = Workshop::new();
+    // The pairs of the workshop, read as if a feline came next.
+    let mut train = workshop.finetune("next-sentence", "pairs.tsv", "out", "60");
+    let trained = succeed(train.args(["--labels", "feline,canine"]));
+    assert_eq!(json_lines(&trained)[0]["evaluation"]["accuracy"], 1.0);
+    let (out, pairs) = (workshop.text("out"), workshop.text("pairs.tsv"));
+    let found = json_lines(&succeed(&mut bert(&["predict", "--model", &out, &pairs])));
+    let labels: Vec<&str> = found
+        .iter()
+        .filter_map(|row| row["label"].as_str())
+        .collect();
+    assert_eq!(labels, ["next", "random"].repeat(4));
+    let mut evaluate = bert(&["evaluate", "--model", &out, "--data", &pairs, "--json"]);
+    let scored = succeed(evaluate.args(["--labels", "feline,canine"]));
+    assert_eq!(json_lines(&scored)[0]["accuracy"], 1.0);
+
+    let refused = |data: &str, needle: &str| {
+        let output = workshop
+            .finetune("next-sentence", data, "none", "2")
+            .output()
+            .unwrap();
+        let text = message(&output);
+        assert!(!output.status.success() && text.contains(needle), "{text}");
+    };
+    refused(
+        "pairs.tsv",
+        "pairs.tsv, line 2: label `feline` is not known",
+    );
+    let single = "text\tlabel\nhello\tnext\n";
+    fs::write(workshop.path("single.tsv"), single).unwrap();
+    refused("single.tsv", "--task next-sentence needs two");
 }

@@ -12,6 +12,7 @@ use crate::datasets::{Place, RowFault, Target, TextExample, TokenExample};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::losses::IGNORED_LABEL;
+use crate::next_sentence::NEXT_SENTENCE_LABELS;
 use crate::predict::Row;
 use crate::sequence_classification::ProblemType;
 
@@ -21,6 +22,8 @@ use crate::sequence_classification::ProblemType;
 pub enum Task {
     /// One class per text or pair of texts.
     Classify,
+    /// Whether the second of two texts follows the first.
+    NextSentence,
     /// Any number of labels per text or pair of texts.
     MultiLabel,
     /// A number per text or pair of texts.
@@ -49,9 +52,12 @@ impl Task {
     /// or labels for the tasks that have no such classifier.
     pub const fn problem_type(self) -> ProblemType {
         match self {
-            Self::Classify | Self::Tokens | Self::Qa | Self::Choice | Self::Similarity => {
-                ProblemType::SingleLabel
-            }
+            Self::Classify
+            | Self::NextSentence
+            | Self::Tokens
+            | Self::Qa
+            | Self::Choice
+            | Self::Similarity => ProblemType::SingleLabel,
             Self::MultiLabel => ProblemType::MultiLabel,
             Self::Regress => ProblemType::Regression,
         }
@@ -69,6 +75,7 @@ impl Task {
     const fn name(self) -> &'static str {
         match self {
             Self::Classify => "classify",
+            Self::NextSentence => "next-sentence",
             Self::MultiLabel => "multi-label",
             Self::Regress => "regress",
             Self::Tokens => "tokens",
@@ -78,15 +85,11 @@ impl Task {
         }
     }
 
-    /// Whether it is about texts or pairs of texts with a target.
-    pub(super) const fn is_on_texts(self) -> bool {
-        matches!(self, Self::Classify | Self::MultiLabel | Self::Regress)
-    }
-
     /// The names of the outputs of tasks in which data have no say in them.
     pub const fn own_labels(self) -> Option<&'static [&'static str]> {
         match self {
             Self::Classify | Self::MultiLabel | Self::Tokens => None,
+            Self::NextSentence => Some(&NEXT_SENTENCE_LABELS),
             Self::Regress => Some(&["LABEL_0"]),
             Self::Qa => Some(&["start", "end"]),
             Self::Choice => Some(&["score"]),
@@ -114,7 +117,9 @@ impl Task {
             found: kind(target).to_owned(),
         };
         match (self, target) {
-            (Self::Classify, Target::Label(label)) => Ok(RowTarget::Class(id(label)?)),
+            (Self::Classify | Self::NextSentence, Target::Label(label)) => {
+                Ok(RowTarget::Class(id(label)?))
+            }
             (Self::MultiLabel, Target::Label(label)) => {
                 let chosen = id(label)?;
                 let flags = (0..labels.count()).map(|label| label == chosen);
@@ -135,7 +140,7 @@ impl Task {
                     text: label.clone(),
                 }),
             },
-            (Self::Classify, _) => Err(wrong("one class")),
+            (Self::Classify | Self::NextSentence, _) => Err(wrong("one class")),
             (Self::MultiLabel, _) => Err(wrong("labels")),
             (Self::Regress, _) => Err(wrong("a number")),
             (Self::Tokens, _) => Err(wrong("a tag for every word")),
@@ -165,8 +170,9 @@ impl FromStr for Task {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        const ALL: [Task; 7] = [
+        const ALL: [Task; 8] = [
             Task::Classify,
+            Task::NextSentence,
             Task::MultiLabel,
             Task::Regress,
             Task::Tokens,

@@ -1,5 +1,5 @@
-//! From a pretrained encoder to a model of a task (BERT §4): text classification, regression, word
-//! tags, answers in a context, multiple choice and vectors of texts.
+//! From a pretrained encoder to a model of a task (BERT §4): text classification, next
+//! sentences, regression, word tags, answers in a context, multiple choice and vectors of texts.
 //!
 //! [`FineTuning`] is a run: labelled [examples](Dataset) become [rows](LabelledRow), rows become
 //! [updates](Updates) of similar length, and `bert-core`'s trainer does the rest. [`Settings`] decide

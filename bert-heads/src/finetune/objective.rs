@@ -19,6 +19,7 @@ use crate::losses::{
     mean_squared_error, ranking_logits,
 };
 use crate::multiple_choice::BertForMultipleChoice;
+use crate::next_sentence::BertForNextSentencePrediction;
 use crate::predict::RowModel;
 use crate::question_answering::{
     BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss,
@@ -316,6 +317,12 @@ trainable!(
 );
 trainable!(
     BertForMultipleChoice,
+    outputs: (),
+    |self, dir, config, _labels, _problem_type| self.save(dir, config)
+);
+
+trainable!(
+    BertForNextSentencePrediction,
     outputs: (),
     |self, dir, config, _labels, _problem_type| self.save(dir, config)
 );

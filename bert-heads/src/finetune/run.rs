@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
 use crate::multiple_choice::BertForMultipleChoice;
+use crate::next_sentence::BertForNextSentencePrediction;
 use crate::predict::{
     ChoiceRows, QuestionEvaluation, QuestionMaker, QuestionSettings, Row, RowMaker,
     best_null_threshold, choice_logits, gold_tags, row_similarities, score_choices,
@@ -171,23 +172,33 @@ impl FineTuning<'_> {
                 self.train(&labels, rows, Some(&mut evaluate))
             }
             (TrainingData::Similar { .. }, Task::Similarity) => self.similarity(&labels, maker),
-            (TrainingData::Texts { train, validation }, task) if task.is_on_texts() => {
-                let (rows, cut) = text_rows(train, task, &labels, tokenizer, length)?;
-                let rows = TrainingRows::new(rows, cut);
-                let Some(validation) = validation else {
-                    return self.train::<BertForSequenceClassification>(&labels, rows, None);
-                };
-                let made = maker.texts(validation.inputs())?;
-                let gold = validation.targets(task, &labels)?;
-                let names = labels.clone();
-                let mut evaluate = move |model: &BertForSequenceClassification| {
-                    let logits = text_logits(model, &maker, &made)?;
-                    score_texts(task, &names, glue, &gold, &logits)
-                };
-                self.train(&labels, rows, Some(&mut evaluate))
+            (TrainingData::Texts { .. }, Task::NextSentence) => {
+                self.texts::<BertForNextSentencePrediction>(&labels, maker)
+            }
+            (TrainingData::Texts { .. }, Task::Classify | Task::MultiLabel | Task::Regress) => {
+                self.texts::<BertForSequenceClassification>(&labels, maker)
             }
             (_, task) => Err(misfit(task)),
         }
+    }
+
+    fn texts<M: TaskModel>(self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
+        let (task, glue, length) = (self.settings.task, self.glue, self.settings.max_length);
+        let TrainingData::Texts { train, validation } = &self.data else {
+            return Err(misfit(task));
+        };
+        let (rows, cut) = text_rows(train, task, labels, &self.tokenizer, length)?;
+        let rows = TrainingRows::new(rows, cut);
+        let Some(validation) = validation else {
+            return self.train::<M>(labels, rows, None);
+        };
+        let made = maker.texts(validation.inputs())?;
+        let gold = validation.targets(task, labels)?;
+        let mut evaluate = move |model: &M| {
+            let logits = text_logits(model, &maker, &made)?;
+            score_texts(task, labels, glue, &gold, &logits)
+        };
+        self.train(labels, rows, Some(&mut evaluate))
     }
 
     /// The threshold for "no answer" is searched in every evaluation and kept with the weights.
@@ -226,7 +237,11 @@ impl FineTuning<'_> {
                 threshold.set(Some(best_null_threshold(questions, &answers)?));
             }
             let scores = score_questions(questions, &answers, threshold.get())?;
-            Ok(scores.with_value("loss", loss))
+            // As version 1 calls it, so that one name chooses the best model for both versions.
+            let exact = scores.get("exact_match").or(scores.get("exact"));
+            Ok(scores
+                .with_value("exact_match", exact)
+                .with_value("loss", loss))
         };
         self.train(labels, rows, Some(&mut evaluate))
     }

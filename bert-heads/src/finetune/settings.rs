@@ -213,7 +213,10 @@ impl Settings {
             return Ok(labels);
         };
         let shown = || format!("{weights:?}");
-        if !matches!(self.task, Task::Classify | Task::Tokens) {
+        if !matches!(
+            self.task,
+            Task::Classify | Task::NextSentence | Task::Tokens
+        ) {
             return refuse(
                 "class weights",
                 shown(),
@@ -290,9 +293,10 @@ pub(super) fn smaller_is_better(name: &str) -> bool {
 fn of_nothing(task: Task, labels: &Labels, glue: Option<GlueTask>) -> Result<Scores> {
     match task {
         Task::Tokens => score_tokens(labels, None, &[], &[]),
-        // The names that both versions of SQuAD have.
+        // The names that an evaluation has for both versions of SQuAD.
         Task::Qa => Ok(Scores::new("f1")
             .with_value("f1", None)
+            .with_value("exact_match", None)
             .with_value("loss", None)),
         Task::Choice => Ok(score_choices(&[], &[])),
         Task::Similarity => Ok(score_similarity(&[], &[])),
@@ -310,6 +314,7 @@ mod tests {
         for (task, glue, primary) in [
             (Task::Classify, None, "accuracy"),
             (Task::Classify, Some(GlueTask::Cola), "matthews_correlation"),
+            (Task::NextSentence, None, "accuracy"),
             (Task::Regress, None, "spearmanr"),
             (Task::Regress, Some(GlueTask::Stsb), "combined_score"),
             (Task::MultiLabel, None, "micro_f1"),

@@ -14,7 +14,7 @@ use super::PredictOptions;
 use super::rows::{RowMaker, RowModel, TextRows, run_rows};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::next_sentence::BertForNextSentencePrediction;
+use crate::next_sentence::{BertForNextSentencePrediction, NEXT_SENTENCE_LABELS};
 use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
 
 /// A fine-tuned sequence classifier with all that it takes to ask it; or the next-sentence head of a
@@ -31,9 +31,6 @@ pub(super) enum TextModel {
     Classifier(BertForSequenceClassification),
     NextSentence(BertForNextSentencePrediction),
 }
-
-/// What the outputs of the next-sentence head are called, in their order.
-const NEXT_SENTENCE_LABELS: [&str; 2] = ["next", "random"];
 
 /// The outputs for one text.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,7 +220,7 @@ impl RowModel for TextModel {
     fn row_logits(&self, input: BertInput) -> Tensor<3> {
         match self {
             Self::Classifier(model) => model.row_logits(input),
-            Self::NextSentence(model) => model.forward(input).unsqueeze_dim(1), // [rows, 1, 2]
+            Self::NextSentence(model) => model.row_logits(input),
         }
     }
 
@@ -239,6 +236,16 @@ impl RowModel for BertForSequenceClassification {
 
     fn device(&self) -> Device {
         self.classifier.weight.val().device()
+    }
+}
+
+impl RowModel for BertForNextSentencePrediction {
+    fn row_logits(&self, input: BertInput) -> Tensor<3> {
+        self.forward(input).unsqueeze_dim(1) // [rows, 1, 2]
+    }
+
+    fn device(&self) -> Device {
+        self.cls.seq_relationship.weight.val().device()
     }
 }
 

@@ -104,9 +104,12 @@ pub(crate) fn score_texts(
 /// What logits say of a text.
 fn predicted(task: Task, logits: &[f32]) -> RowTarget {
     match task {
-        Task::Classify | Task::Tokens | Task::Qa | Task::Choice | Task::Similarity => {
-            RowTarget::Class(argmax(logits))
-        }
+        Task::Classify
+        | Task::NextSentence
+        | Task::Tokens
+        | Task::Qa
+        | Task::Choice
+        | Task::Similarity => RowTarget::Class(argmax(logits)),
         Task::MultiLabel => RowTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
         Task::Regress => RowTarget::Number(logits[0]),
     }
@@ -148,7 +151,15 @@ pub(crate) fn text_metrics(
             let (gold, predicted) = numbers();
             glue.score_values(&gold, &predicted)?
         }
-        (Task::Classify | Task::Tokens | Task::Qa | Task::Choice | Task::Similarity, _) => {
+        (
+            Task::Classify
+            | Task::NextSentence
+            | Task::Tokens
+            | Task::Qa
+            | Task::Choice
+            | Task::Similarity,
+            _,
+        ) => {
             let (gold, predicted) = classes();
             let mut matrix = ConfusionMatrix::new(labels.count());
             matrix.add_all(&gold, &predicted)?;

@@ -28,7 +28,7 @@ pub fn score_text_file(
     path: &Path,
 ) -> Result<Scores> {
     let kind = match task {
-        Task::Classify => PredictedKind::Label,
+        Task::Classify | Task::NextSentence => PredictedKind::Label,
         Task::MultiLabel => PredictedKind::Labels,
         Task::Regress => PredictedKind::Number,
         Task::Tokens | Task::Qa | Task::Choice | Task::Similarity => {

@@ -1,6 +1,7 @@
 //! Fine-tuning as a whole, on a task that a tiny encoder can learn in seconds.
 
 mod choices;
+mod next_sentence;
 mod pseudo_labels;
 mod questions;
 mod similarity;

@@ -67,6 +67,7 @@ fn answers_are_learnt_and_found_in_long_contexts() {
             device,
             ..trial(false, 80)
         };
+        assert_eq!(trial.settings.metric, "f1");
         let (summary, course) = trial.run(false).unwrap();
         assert!(
             mean(&course.losses[70..]) < 0.5 * mean(&course.losses[..5]),
@@ -102,9 +103,13 @@ fn answers_are_learnt_and_found_in_long_contexts() {
 
 #[test]
 fn questions_without_an_answer_are_told_by_a_threshold_that_is_kept() {
-    let trial = trial(true, 80);
+    let mut trial = trial(true, 80);
+    trial.settings.metric = "exact_match".to_owned();
     let (summary, _) = trial.run(false).unwrap();
     assert_eq!(summary.evaluation["f1"], 100.0, "{:?}", summary.evaluation);
+    assert_eq!(summary.evaluation["exact"], 100.0);
+    let best = summary.best.unwrap();
+    assert_eq!((best.metric.as_str(), best.value), ("exact_match", 100.0));
     assert_eq!(summary.evaluation["NoAns_total"], 3);
 
     let asked = places(true).examples;
@@ -145,6 +150,20 @@ fn a_run_on_questions_goes_on_where_it_stopped() {
     let (_, second) = parts.run(true).unwrap();
     assert_eq!([first.losses, second.losses].concat(), course.losses);
     assert_eq!(parts.weights(), whole.weights());
+}
+
+#[test]
+fn exact_answers_may_choose_the_best_model() {
+    let mut trial = trial(false, 20);
+    trial.settings.metric = "exact_match".to_owned();
+    let (summary, course) = trial.run(false).unwrap();
+    let found = course.evaluations.iter();
+    let found: Vec<f64> = found
+        .map(|evaluation| evaluation.value("exact_match").unwrap())
+        .collect();
+    let best = summary.best.unwrap();
+    assert_eq!(best.metric, "exact_match");
+    assert_eq!(best.value, found.iter().copied().fold(f64::MIN, f64::max));
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! Ctrl-C: what trains stops after the step at hand, everything else ends at once and leaves nothing
+//! half-written.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use anyhow::{Context, Result};
+use bert_core::training::{StopFlag, restore_terminal};
+
+/// What shells report of a command that Ctrl-C ended.
+pub(crate) const EXIT_CODE: u8 = 130;
+
+// A process has one handler, which knows its runs and files from here.
+static STOP: OnceLock<StopFlag> = OnceLock::new();
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// A flag that Ctrl-C sets: the run then stops after the step it is at, with a checkpoint. A second
+/// Ctrl-C ends the process at once. Nothing is written here, where a dashboard may be on the screen;
+/// the run itself says that it stops.
+pub(crate) fn stop_on_ctrl_c() -> Result<StopFlag> {
+    listen()?;
+    Ok(STOP.get_or_init(StopFlag::new).clone())
+}
+
+/// A file under a temporary name, which goes if Ctrl-C ends the process while this lives.
+pub(crate) struct Unfinished(PathBuf);
+
+impl Unfinished {
+    pub(crate) fn new(path: PathBuf) -> Result<Self> {
+        listen()?;
+        unfinished().push(path.clone());
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        unfinished().retain(|path| *path != self.0);
+    }
+}
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    // A list of paths is whole whatever panicked meanwhile.
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listen() -> Result<()> {
+    static LISTENS: Mutex<bool> = Mutex::new(false);
+    let mut listens = LISTENS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*listens {
+        ctrlc::set_handler(interrupted).context("cannot listen to Ctrl-C")?;
+        *listens = true;
+    }
+    Ok(())
+}
+
+/// Runs in a thread of its own.
+fn interrupted() {
+    if STOP.get().is_some_and(|flag| !flag.set()) {
+        return;
+    }
+    restore_terminal();
+    for path in unfinished().iter() {
+        // What cannot be removed is left to the next process that writes there.
+        let _ = std::fs::remove_file(path);
+    }
+    std::process::exit(EXIT_CODE.into());
+}

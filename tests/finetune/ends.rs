@@ -1,0 +1,129 @@
+//! How commands end that nobody waits for any more.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdin};
+use std::thread::{JoinHandle, sleep};
+use std::time::Duration;
+
+use super::*;
+
+/// Three models that answer lines, trained for a moment, and what each is asked.
+fn models(workshop: &Workshop) -> [(String, String); 3] {
+    let squad = r#"{"id": "q", "question": "where ?", "context": "the cat sat", "answers": [{"text": "cat", "answer_start": 4}]}"#;
+    fs::write(workshop.path("asked.jsonl"), squad).unwrap();
+    let row = r#"{"question": "where ?", "context": "the cat sat on the mat"}"#;
+    [
+        (
+            "pair",
+            "pairs.tsv",
+            r#"{"text1": "hello", "text2": "who ?"}"#,
+        ),
+        ("tokens", "tags.conll", "the cat in Paris"),
+        ("qa", "asked.jsonl", row),
+    ]
+    .map(|(task, data, asked)| {
+        let mut train = workshop.finetune(task, data, task, "1");
+        succeed(match task {
+            "qa" => train.args(["--max-length", "40", "--doc-stride", "9"]),
+            _ => &mut train,
+        });
+        (workshop.text(task), asked.to_owned())
+    })
+}
+
+fn predict(model: &str, asked: &str) -> Command {
+    let mut command = bert(&["predict", "--model", model]);
+    if asked.starts_with('{') {
+        command.args(["--format", "jsonl"]);
+    }
+    command.stdin(Stdio::piped());
+    command
+}
+
+/// Writes `line` again and again until nobody reads any more.
+fn feed(mut stdin: ChildStdin, line: &str) -> JoinHandle<()> {
+    let lines = format!("{line}\n").repeat(1000);
+    std::thread::spawn(move || while stdin.write_all(lines.as_bytes()).is_ok() {})
+}
+
+#[test]
+fn predictions_end_quietly_when_their_reader_is_gone() {
+    let workshop = Workshop::new();
+    for (model, asked) in models(&workshop) {
+        let mut child = predict(&model, &asked).spawn().unwrap();
+        let writer = feed(child.stdin.take().unwrap(), &asked);
+        let mut first = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut first).unwrap();
+        drop(stdout);
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        assert!(first.starts_with("{\"index\":0,"), "{first}");
+        assert!(output.status.success(), "{}", message(&output));
+        assert!(!message(&output).contains("error"), "{}", message(&output));
+    }
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_no_half_written_predictions() {
+    let workshop = Workshop::new();
+    let (model, asked) = models(&workshop).into_iter().next().unwrap();
+    let found = tempfile::tempdir().unwrap();
+    let file = found.path().join("found.jsonl");
+    let mut child = predict(&model, &asked)
+        .arg("--output")
+        .arg(&file)
+        .spawn()
+        .unwrap();
+    // It says so once the file is begun, and then waits for texts.
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut String::new()).unwrap();
+    assert_eq!(fs::read_dir(found.path()).unwrap().count(), 1);
+    interrupt(&child);
+    let stdin = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(fs::read_dir(found.path()).unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_fine_tuning_that_goes_on() {
+    let workshop = Workshop::new();
+    let train = || {
+        let mut command = workshop.finetune("pair", "pairs.tsv", "run", "100000");
+        command.args(["--log-every", "1"]);
+        command
+    };
+    let metrics = workshop.path("run").join("metrics.jsonl");
+    let mut steps = Vec::new();
+    for resume in [false, true] {
+        let mut command = train();
+        if resume {
+            command.arg("--resume");
+        }
+        let before = fs::metadata(&metrics).map_or(0, |file| file.len());
+        let child = command.spawn().unwrap();
+        while fs::metadata(&metrics).map_or(0, |file| file.len()) <= before {
+            sleep(Duration::from_millis(20));
+        }
+        interrupt(&child);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", message(&output));
+        assert!(message(&output).contains("--resume"));
+        let summary = json_lines(&output).remove(0);
+        assert_eq!(summary["finished"], false);
+        let step = summary["step"].as_u64().unwrap();
+        let checkpoint = format!("run/checkpoints/step-{step:08}");
+        assert!(workshop.path(&checkpoint).is_dir(), "{checkpoint}");
+        steps.push(step);
+    }
+    assert!(steps[1] > steps[0], "{steps:?}");
+}
