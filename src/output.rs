@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, IsTerminal, LineWriter, Seek, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bert_core::files::AtomicFile;
 
 /// Writes a line to standard error; nobody is left to hear of it if that fails.
@@ -18,6 +18,14 @@ pub(crate) struct Output {
     sink: Sink,
     /// For messages.
     name: String,
+}
+
+/// Makes a directory for what a command writes, those above it included.
+pub(crate) fn create_dir(path: &Path) -> Result<()> {
+    if path.is_file() {
+        bail!("{} is a file: name another directory", path.display());
+    }
+    fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
 }
 
 enum Sink {
