@@ -349,11 +349,14 @@ impl DataArgs {
     }
 }
 
+/// Why the layout of a file cannot be told: a name without an ending may as well be a mistake.
 fn unknown_layout(path: &Path) -> String {
-    format!(
-        "{}: its name does not say how it is laid out: add --format tsv, csv or jsonl",
-        path.display()
-    )
+    let reason = match (path.exists(), path.is_dir()) {
+        (false, _) => "there is no such file",
+        (true, true) => "it is a directory: name a file in it",
+        (true, false) => "its name does not say how it is laid out: add --format tsv, csv or jsonl",
+    };
+    format!("{}: {reason}", path.display())
 }
 
 /// The files of a part of the data set `preset` in the directory `dir`.

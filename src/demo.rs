@@ -8,7 +8,7 @@ use bert_core::device::{DeviceSpec, Precision, set_dtype};
 use bert_core::files::write_atomically;
 use bert_core::training::{DashboardMode, Observers};
 use bert_demo::text::Language;
-use bert_demo::{Demo, Ending, Plan, Results, Start};
+use bert_demo::{Demo, Ending, Plan, Results, Start, Subject};
 
 use crate::interrupt::stop_on_ctrl_c;
 use crate::output::{Output, note};
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Device to compute on [default: as for other commands]
     #[arg(long, value_name = "LABEL")]
     device: Option<DeviceSpec>,
-    /// Steps of pretraining [default: 1500]
+    /// Steps of pretraining [default: 5000]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
     /// Internal: so small that it shows nothing, for tests
@@ -80,16 +80,18 @@ pub(crate) fn run(args: Args) -> Result<()> {
         return Err(Stopped.into());
     };
     note(format_args!(
-        "3 of 4: learning to find names from {} labelled sentences",
-        demo.plan().labelled
+        "3 of 4: three tasks, learnt from {} to {} labelled examples",
+        demo.plan().labelled,
+        demo.plan().questions
     ));
-    let mut begin = |start| {
-        note(match start {
-            Start::Pretrained => "  from the pretrained weights",
-            Start::Scratch => "  from scratch",
-        });
+    let mut begin = |subject: Subject, start| {
+        let from = match start {
+            Start::Pretrained => "from the pretrained weights",
+            Start::Scratch => "from scratch",
+        };
+        note(format_args!("  {}, {from}", subject.described()[0]));
     };
-    let Ending::Finished(names) = demo.fine_tune(&texts, &mut begin, &stop)? else {
+    let Ending::Finished(tasks) = demo.fine_tune(&texts, &mut begin, &stop)? else {
         return Err(Stopped.into());
     };
     note("4 of 4: a look into the pretrained model");
@@ -98,7 +100,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         seed: args.seed,
         corpus: texts.counts,
         pretraining,
-        names,
+        tasks,
         looks: demo.look()?,
     };
     let report = args.output.join("report.html");

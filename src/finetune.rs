@@ -19,7 +19,7 @@ use bert_heads::predict::QuestionSettings;
 use bert_heads::sentence_embedding::EmbeddingLayout;
 
 use crate::data::{DataArgs, preset_files};
-use crate::output::note;
+use crate::output::{create_dir, note};
 use crate::pairs::{self, SimilarityArgs};
 use crate::questions::QuestionArgs;
 use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
@@ -231,7 +231,7 @@ impl Args {
         let per_epoch = updates(&settings).updates_per_epoch(rows);
         let settings = self.scheduled(settings, per_epoch);
         let (devices, names) = self.devices.open()?;
-        std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+        create_dir(out)?;
 
         let (mut observers, stop) = training::begin(out, first_step, self.follow.mode())?;
         let steps = settings.schedule.total_steps;

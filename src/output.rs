@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, IsTerminal, LineWriter, Seek, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bert_core::files::AtomicFile;
 
 use crate::interrupt::Unfinished;
@@ -20,6 +20,14 @@ pub(crate) struct Output {
     sink: Sink,
     /// For messages.
     name: String,
+}
+
+/// Makes a directory for what a command writes, those above it included.
+pub(crate) fn create_dir(path: &Path) -> Result<()> {
+    if path.is_file() {
+        bail!("{} is a file: name another directory", path.display());
+    }
+    fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
 }
 
 enum Sink {

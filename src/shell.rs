@@ -8,7 +8,7 @@ use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::output::{Output, note};
+use crate::output::{Output, create_dir, note};
 
 #[derive(clap::Args)]
 pub(crate) struct CompletionsArgs {
@@ -40,7 +40,7 @@ pub(crate) fn man(command: Command, args: &ManArgs) -> Result<()> {
         output.line(String::from_utf8_lossy(&page(&command)?).trim_end())?;
         return output.finish();
     };
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    create_dir(dir)?;
     let pages = write_pages(&command, dir)?;
     note(format_args!("{pages} pages in {}", dir.display()));
     Ok(())

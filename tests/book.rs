@@ -173,6 +173,9 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
                 file => page.parent().unwrap().join(file),
             };
             assert!(target.exists(), "{}: {link}", page.display());
+            // The built book holds nothing from outside its folder.
+            let leaves = *page != readme && file.starts_with("../");
+            assert!(!leaves, "{}: {link} leaves the book", page.display());
             if !anchor.is_empty() {
                 let headings = read(&target);
                 let found = headings.lines().any(|line| heading(line) == anchor);

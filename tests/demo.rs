@@ -4,7 +4,7 @@
 use bert_core::device::test_devices;
 use bert_core::training::{MetricsLog, Observers, StopFlag};
 use bert_demo::text::Language;
-use bert_demo::{Demo, Ending, Error, Plan, Results, Start};
+use bert_demo::{Demo, Ending, Error, Plan, Results, Start, Subject};
 
 #[test]
 fn from_texts_to_results_and_nothing_twice() {
@@ -35,13 +35,15 @@ fn from_texts_to_results_and_nothing_twice() {
         assert!(demo.is_pretrained() && (0.0..=1.0).contains(&pretraining.masked_words));
 
         let mut runs = Vec::new();
-        let mut begin = |start| runs.push(start);
+        let mut begin = |subject, start| runs.push((subject, start));
         let stopped = demo.fine_tune(&texts, &mut begin, &stop).unwrap();
         assert_eq!((stopped, runs.len()), (Ending::Stopped, 1));
-        let Ending::Finished(names) = demo.fine_tune(&texts, &mut |_| (), &go).unwrap() else {
+        let Ending::Finished(tasks) = demo.fine_tune(&texts, &mut |_, _| (), &go).unwrap() else {
             panic!("{label}: stopped");
         };
-        assert!(demo.model_dir(Start::Scratch).is_dir());
+        for subject in Subject::ALL {
+            assert!(demo.model_dir(subject, Start::Scratch).is_dir());
+        }
         let looks = demo.look().unwrap();
         assert_eq!(looks.attention.matches("<svg").count(), 4, "{label}");
         let results = Results {
@@ -49,14 +51,14 @@ fn from_texts_to_results_and_nothing_twice() {
             seed: 1,
             corpus: texts.counts,
             pretraining,
-            names,
+            tasks,
             looks,
         };
         let table = results.table();
-        assert!(
-            table.contains("find names") && !table.contains("NaN"),
-            "{label}: {table}"
-        );
+        for subject in Subject::ALL {
+            assert!(table.contains(subject.described()[0]), "{label}: {table}");
+        }
+        assert!(!table.contains("NaN"), "{label}: {table}");
         assert_eq!(results.sections().len(), 3);
     }
 }

@@ -64,6 +64,9 @@ impl Demo {
                 "is not empty: choose another directory with --output, or delete what is in it",
             );
         }
+        if dir.is_file() {
+            return in_the_way("is a file: choose a directory with --output");
+        }
         std::fs::create_dir_all(&dir)
             .map_err(|error| bert_core::Error::io("create", &dir, error))?;
         let text = serde_json::to_string_pretty(&marker).expect("settings are JSON");

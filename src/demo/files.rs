@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use bert_core::files::write_atomically;
-use bert_heads::datasets::{Target, TextExample, TokenExample};
+use bert_heads::datasets::{QuestionExample, Target, TextExample, TokenExample};
 use bert_heads::finetune::Dataset;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::plan::Plan;
@@ -24,6 +25,8 @@ pub struct Texts {
     pub reviews: [Dataset<TextExample>; 2],
     /// Sentences with the names in them: to train on, and to test with.
     pub names: [Dataset<TokenExample>; 2],
+    /// Questions on passages with the answers: to train on, and to test with.
+    pub questions: [Dataset<QuestionExample>; 2],
 }
 
 /// The size of a corpus.
@@ -36,17 +39,19 @@ pub struct Counts {
 }
 
 impl Texts {
-    /// Writes `corpus.txt`, `held-out.txt`, `reviews-*.tsv` and `names-*.conll` into `dir`.
+    /// Writes `corpus.txt`, `held-out.txt`, `reviews-*.tsv`, `names-*.conll` and `questions-*.json` into
+    /// `dir`.
     pub(crate) fn write(dir: &Path, language: Language, seed: u64, plan: &Plan) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(|error| bert_core::Error::io("create", dir, error))?;
         let writer = |part| Writer::new(language, part, seed);
         let (corpus, held_out) = (dir.join("corpus.txt"), dir.join("held-out.txt"));
         let counts = write_documents(&corpus, writer(Part::Pretraining), plan.documents)?;
         write_documents(&held_out, writer(Part::Test), plan.held_out_documents)?;
-        let train = writer(Part::Labelled).examples(plan.labelled, plan.labelled);
+        let train = writer(Part::Labelled).examples(plan.labelled, plan.questions);
         let test = writer(Part::Test).examples(plan.tested, plan.tested);
         let reviews = |name: &str, examples| write_reviews(dir.join(name), examples);
         let names = |name: &str, examples| write_names(dir.join(name), examples);
+        let questions = |name: &str, examples| write_questions(dir.join(name), examples);
         Ok(Self {
             corpus,
             held_out,
@@ -58,6 +63,10 @@ impl Texts {
             names: [
                 names("names-train.conll", train.sentences)?,
                 names("names-test.conll", test.sentences)?,
+            ],
+            questions: [
+                questions("questions-train.json", train.questions)?,
+                questions("questions-test.json", test.questions)?,
             ],
         })
     }
@@ -103,5 +112,31 @@ fn write_names(path: PathBuf, mut examples: Vec<TokenExample>) -> Result<Dataset
         line += example.words.len() + 1;
     }
     write_atomically(&path, text.as_bytes())?;
+    Ok(Dataset { path, examples })
+}
+
+/// The layout of SQuAD 1.1, a paragraph for each question.
+fn write_questions(
+    path: PathBuf,
+    examples: Vec<QuestionExample>,
+) -> Result<Dataset<QuestionExample>> {
+    let paragraphs: Vec<Value> = examples
+        .iter()
+        .map(|example| {
+            let answers = example.answers.iter();
+            let answers = answers.map(|one| json!({"text": one.text, "answer_start": one.start}));
+            json!({
+                "context": example.context.as_ref(),
+                "qas": [{
+                    "id": example.id,
+                    "question": example.question,
+                    "answers": answers.collect::<Vec<_>>(),
+                }],
+            })
+        })
+        .collect();
+    let all = json!({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]});
+    let text = serde_json::to_string_pretty(&all).expect("questions are JSON");
+    write_atomically(&path, format!("{text}\n").as_bytes())?;
     Ok(Dataset { path, examples })
 }

@@ -1,18 +1,26 @@
-//! The second half: names are learnt from few labels, from the pretrained weights and from random ones.
+//! The second half: three tasks are learnt from few labels, from the pretrained weights and from random ones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Observers, Recipe, StopFlag, TrainerOptions};
 use bert_heads::finetune::{FineTuning, LayerRules, Settings, Task, TrainingData, best_metric};
 use bert_heads::labels::Labels;
-use bert_heads::predict::{PredictOptions, TokenTagger};
+use bert_heads::predict::{
+    PredictOptions, QuestionAnswerer, QuestionOptions, QuestionSettings, TextClassifier,
+    TokenTagger,
+};
+use serde::Serialize;
 
 use crate::demo::{Demo, is_finished};
 use crate::error::Result;
 use crate::files::Texts;
 use crate::results::{Comparison, Ending};
+use crate::text::Mood;
+
+/// Tokens of a name, at most.
+const LONGEST_NAME: usize = 4;
 
 /// What a model starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +31,78 @@ pub enum Start {
     Scratch,
 }
 
+/// What is learnt from labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// Praise or blame.
+    Reviews,
+    /// Who and what is named.
+    Names,
+    /// Which words of a passage answer a question.
+    Questions,
+}
+
+impl Subject {
+    /// In the order in which they are learnt.
+    pub const ALL: [Self; 3] = [Self::Reviews, Self::Names, Self::Questions];
+
+    /// The name of its models and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reviews => "reviews",
+            Self::Names => "names",
+            Self::Questions => "questions",
+        }
+    }
+
+    /// What is done, and what is measured of it, for people.
+    pub const fn described(self) -> [&'static str; 2] {
+        match self {
+            Self::Reviews => ["tell praise from blame", "accuracy"],
+            Self::Names => ["find names", "entity F1"],
+            Self::Questions => ["answer questions", "exact match"],
+        }
+    }
+
+    const fn task(self) -> Task {
+        match self {
+            Self::Reviews => Task::Classify,
+            Self::Names => Task::Tokens,
+            Self::Questions => Task::Qa,
+        }
+    }
+
+    fn labels(self) -> Result<Labels> {
+        Ok(match self {
+            Self::Reviews => Labels::new(Mood::ALL.map(Mood::label))?,
+            Self::Names => {
+                Labels::new(["O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"])?
+            }
+            Self::Questions => Labels::new(["start", "end"])?,
+        })
+    }
+
+    fn data(self, texts: &Texts) -> TrainingData {
+        match self {
+            Self::Reviews => TrainingData::Texts {
+                train: texts.reviews[0].clone(),
+                validation: None,
+            },
+            Self::Names => TrainingData::Tokens {
+                train: texts.names[0].clone(),
+                validation: None,
+            },
+            Self::Questions => TrainingData::Questions {
+                train: texts.questions[0].clone(),
+                validation: None,
+            },
+        }
+    }
+}
+
 impl Demo {
-    /// Learns to find names from the pretrained weights and from random ones, with the same settings, and measures on the
+    /// Learns every task from the pretrained weights and from random ones, with the same settings, and measures on the
     /// test's examples. `begin` is told each run before it starts.
     ///
     /// # Errors
@@ -32,42 +110,55 @@ impl Demo {
     pub fn fine_tune(
         &self,
         texts: &Texts,
-        begin: &mut dyn FnMut(Start),
+        begin: &mut dyn FnMut(Subject, Start),
         stop: &StopFlag,
-    ) -> Result<Ending<Comparison>> {
-        let mut scores = Vec::new();
-        for start in [Start::Pretrained, Start::Scratch] {
-            begin(start);
-            match self.train(texts, start, stop)? {
-                Ending::Stopped => return Ok(Ending::Stopped),
-                Ending::Finished(score) => scores.push(score),
+    ) -> Result<Ending<Vec<Comparison>>> {
+        let mut comparisons = Vec::new();
+        for subject in Subject::ALL {
+            let mut scores = [0.0; 2];
+            for (score, start) in scores.iter_mut().zip([Start::Pretrained, Start::Scratch]) {
+                begin(subject, start);
+                match self.train(texts, subject, start, stop)? {
+                    Ending::Stopped => return Ok(Ending::Stopped),
+                    Ending::Finished(found) => *score = found,
+                }
             }
+            comparisons.push(Comparison {
+                subject,
+                labelled: self.labelled(subject),
+                tested: self.plan.tested,
+                pretrained: scores[0],
+                scratch: scores[1],
+            });
         }
-        Ok(Ending::Finished(Comparison {
-            labelled: self.plan.labelled,
-            tested: self.plan.tested,
-            pretrained: scores[0],
-            scratch: scores[1],
-        }))
+        Ok(Ending::Finished(comparisons))
     }
 
     /// One fine-tuned model's score on the test.
-    fn train(&self, texts: &Texts, start: Start, stop: &StopFlag) -> Result<Ending<f64>> {
+    fn train(
+        &self,
+        texts: &Texts,
+        subject: Subject,
+        start: Start,
+        stop: &StopFlag,
+    ) -> Result<Ending<f64>> {
         let plan = &self.plan;
         let pretrained = self.pretrained();
-        let output = self.model_dir(start);
+        let output = self.model_dir(subject, start);
         if !is_finished(&output) {
-            let tags = ["O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"];
-            let labels = Labels::new(tags)?;
-            let task = Task::Tokens;
+            let task = subject.task();
+            let labels = subject.labels()?;
             let recipe = Recipe::HuggingFace;
-            let steps = plan.fine_tuning_steps;
+            let steps = match subject {
+                Subject::Questions => 3 * plan.fine_tuning_steps,
+                _ => plan.fine_tuning_steps,
+            };
             let summary = FineTuning {
                 settings: Settings {
                     task,
                     model: "pretrained".to_owned(),
                     from_scratch: start == Start::Scratch,
-                    data: format!("{} examples of the grammar", plan.labelled),
+                    data: format!("{} examples of the grammar", self.labelled(subject)),
                     labels: labels.names().to_vec(),
                     class_weights: None,
                     recipe,
@@ -81,15 +172,15 @@ impl Demo {
                     max_length: plan.seq_length,
                     metric: best_metric(task, &labels, None)?,
                     seed: self.seed,
-                    questions: None,
+                    questions: (task == Task::Qa).then(|| QuestionSettings {
+                        max_answer_length: LONGEST_NAME,
+                        ..QuestionSettings::usual(plan.seq_length)
+                    }),
                     similarity: None,
                 },
                 checkpoint: Checkpoint::open(&pretrained)?,
                 tokenizer: BertTokenizer::from_dir(&pretrained)?,
-                data: TrainingData::Tokens {
-                    train: texts.names[0].clone(),
-                    validation: None,
-                },
+                data: subject.data(texts),
                 glue: None,
                 devices: vec![self.device.clone()],
                 gradient_checkpointing: false,
@@ -108,16 +199,49 @@ impl Demo {
                 return Ok(Ending::Stopped);
             }
         }
-        let tagger = TokenTagger::from_dir(&output, &PredictOptions::default(), &self.device)?;
-        let (scores, _) = tagger.evaluate(&texts.names[1])?;
-        Ok(Ending::Finished(scores.get("f1").unwrap_or(f64::NAN)))
+        Ok(Ending::Finished(self.score(texts, subject, &output)?))
+    }
+
+    fn labelled(&self, subject: Subject) -> usize {
+        match subject {
+            Subject::Questions => self.plan.questions,
+            _ => self.plan.labelled,
+        }
+    }
+
+    /// The score of a fine-tuned model on the test, 0 to 1.
+    fn score(&self, texts: &Texts, subject: Subject, model: &Path) -> Result<f64> {
+        let (device, options) = (&self.device, PredictOptions::default());
+        let (scores, metric, whole) = match subject {
+            Subject::Reviews => {
+                let classifier = TextClassifier::from_dir(model, &options, device)?;
+                (
+                    classifier.evaluate(&texts.reviews[1], None)?.0,
+                    "accuracy",
+                    1.0,
+                )
+            }
+            Subject::Names => {
+                let tagger = TokenTagger::from_dir(model, &options, device)?;
+                (tagger.evaluate(&texts.names[1])?.0, "f1", 1.0)
+            }
+            Subject::Questions => {
+                let tokens = options.batch_tokens;
+                let options = QuestionOptions::default();
+                let answerer = QuestionAnswerer::from_dir(model, &options, tokens, device)?;
+                let questions = &texts.questions[1].examples;
+                (answerer.evaluate(questions)?.0, "exact_match", 100.0)
+            }
+        };
+        Ok(scores.get(metric).unwrap_or(f64::NAN) / whole)
     }
 
     /// The directory of a fine-tuned model.
-    pub fn model_dir(&self, start: Start) -> PathBuf {
-        self.dir.join(match start {
-            Start::Pretrained => "names-pretrained",
-            Start::Scratch => "names-scratch",
-        })
+    pub fn model_dir(&self, subject: Subject, start: Start) -> PathBuf {
+        let start = match start {
+            Start::Pretrained => "pretrained",
+            Start::Scratch => "scratch",
+        };
+        self.dir.join(format!("{}-{start}", subject.name()))
     }
 }

@@ -19,7 +19,7 @@ pub mod text;
 pub use demo::Demo;
 pub use error::{Error, Result};
 pub use files::{Counts, Texts};
-pub use fine_tuning::Start;
+pub use fine_tuning::{Start, Subject};
 pub use looks::{Looks, Meanings};
 pub use picture::attention_html;
 pub use plan::Plan;

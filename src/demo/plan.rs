@@ -21,11 +21,13 @@ pub struct Plan {
     pub steps: u64,
     /// Peak learning rate of pretraining.
     pub learning_rate: f64,
-    /// Labelled examples of each task to fine-tune on.
+    /// Labelled reviews and sentences to fine-tune on.
     pub labelled: usize,
+    /// Questions with answers to fine-tune on.
+    pub questions: usize,
     /// Labelled examples of each task to test with.
     pub tested: usize,
-    /// Steps of each fine-tuning.
+    /// Steps of fine-tuning on reviews and on sentences; three times as many on questions.
     pub fine_tuning_steps: u64,
     /// Peak learning rate of fine-tuning.
     pub fine_tuning_rate: f64,
@@ -37,18 +39,19 @@ impl Default for Plan {
     /// Some minutes on two cores.
     fn default() -> Self {
         Self {
-            documents: 6000,
+            documents: 10000,
             held_out_documents: 120,
             vocabulary: 1000,
-            hidden_size: 128,
-            seq_length: 64,
+            hidden_size: 64,
+            seq_length: 40,
             batch_size: 16,
-            steps: 1500,
-            learning_rate: 2e-3,
+            steps: 5000,
+            learning_rate: 3e-3,
             labelled: 32,
+            questions: 128,
             tested: 200,
-            fine_tuning_steps: 60,
-            fine_tuning_rate: 5e-4,
+            fine_tuning_steps: 100,
+            fine_tuning_rate: 1e-3,
             looked_at: 20,
         }
     }
@@ -66,6 +69,7 @@ impl Plan {
             batch_size: 4,
             steps: 2,
             labelled: 4,
+            questions: 6,
             tested: 4,
             fine_tuning_steps: 1,
             looked_at: 2,

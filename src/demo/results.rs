@@ -4,6 +4,7 @@ use bert_core::training::{Section, SectionBody};
 use serde::Serialize;
 
 use crate::files::Counts;
+use crate::fine_tuning::Subject;
 use crate::looks::Looks;
 use crate::text::Language;
 
@@ -31,14 +32,16 @@ pub struct Pretraining {
     pub next_sentence: f64,
 }
 
-/// Finding names, learnt twice from the same labels: entity F1, 0 to 1.
+/// A task, learnt twice from the same labels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Comparison {
+    /// What was learnt.
+    pub subject: Subject,
     /// Examples trained on.
     pub labelled: usize,
     /// Examples tested with.
     pub tested: usize,
-    /// The score after pretraining.
+    /// The score after pretraining, 0 to 1.
     pub pretrained: f64,
     /// The score of the same network from random weights.
     pub scratch: f64,
@@ -55,8 +58,8 @@ pub struct Results {
     pub corpus: Counts,
     /// What came of that.
     pub pretraining: Pretraining,
-    /// What pretraining is worth in finding names.
-    pub names: Comparison,
+    /// What pretraining is worth in each task.
+    pub tasks: Vec<Comparison>,
     /// What the pretrained model knows.
     pub looks: Looks,
 }
@@ -78,14 +81,17 @@ impl Results {
             percent(masked_words),
             percent(commonest_word),
             percent(next_sentence),
-            format!("fine-tuning on {} labelled sentences", self.names.labelled),
+            "fine-tuning on few labelled examples",
         );
-        text.push_str(&format!(
-            "  {:<40}{:>10}{:>15}\n",
-            "find names, entity F1",
-            percent(self.names.pretrained),
-            percent(self.names.scratch)
-        ));
+        for task in &self.tasks {
+            let [done, metric] = task.subject.described();
+            text.push_str(&format!(
+                "  {:<40}{:>10}{:>15}\n",
+                format!("{done} ({} examples), {metric}", task.labelled),
+                percent(task.pretrained),
+                percent(task.scratch)
+            ));
+        }
         text.push_str(
             "\none word, two meanings (mean cosine)       same meaning   other meaning   static vectors\n",
         );
@@ -109,14 +115,17 @@ impl Results {
                 rows,
             },
         };
-        let names = vec![
-            "find names".to_owned(),
-            "entity F1".to_owned(),
-            self.names.labelled.to_string(),
-            self.names.tested.to_string(),
-            percent(self.names.pretrained),
-            percent(self.names.scratch),
-        ];
+        let tasks = self.tasks.iter().map(|task| {
+            let [done, metric] = task.subject.described();
+            vec![
+                done.to_owned(),
+                metric.to_owned(),
+                task.labelled.to_string(),
+                task.tested.to_string(),
+                percent(task.pretrained),
+                percent(task.scratch),
+            ]
+        });
         let words = self.looks.words.iter().map(|word| {
             vec![
                 format!("{}: {}, {}", word.word, word.meanings[0], word.meanings[1]),
@@ -138,7 +147,7 @@ impl Results {
                     "Pretrained",
                     "From scratch",
                 ],
-                vec![names],
+                tasks.collect(),
             ),
             table(
                 "One word, two meanings: mean cosine between its vectors",

@@ -12,7 +12,7 @@ use bert_pretrain::corpus::Layout;
 use bert_pretrain::instances::{self, PrepareOptions, PrepareProgress};
 
 use super::options::{InstanceArgs, documents};
-use crate::output::note;
+use crate::output::{create_dir, note};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -71,8 +71,7 @@ fn prepare(args: Args) -> Result<()> {
     // Before hours of reading.
     options.check()?;
     let tokenizer = BertTokenizer::from_dir(resolve_model(&args.tokenizer)?)?;
-    std::fs::create_dir_all(&args.output)
-        .with_context(|| format!("cannot create {}", args.output.display()))?;
+    create_dir(&args.output)?;
     let temporary = TemporaryDirectory::create_in(&args.output, ".corpus-")?;
     let cache = match args.cache {
         Some(cache) => cache,

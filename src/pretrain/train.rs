@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::hub;
@@ -14,7 +14,7 @@ use bert_pretrain::instances::PreparedInstances;
 use bert_pretrain::run::{Data, LongStage, Run, Settings};
 
 use super::options::{InstanceArgs, documents, predictions_for};
-use crate::output::note;
+use crate::output::{create_dir, note};
 use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]
@@ -151,8 +151,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             devices.len()
         );
     }
-    std::fs::create_dir_all(&args.output)
-        .with_context(|| format!("cannot create {}", args.output.display()))?;
+    create_dir(&args.output)?;
     let (data, held_out, data_name) = args.data(&tokenizer, instances)?;
     let settings = args.settings(&config, data_name)?;
 

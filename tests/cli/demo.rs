@@ -15,8 +15,12 @@ fn texts_models_and_report_are_there() {
     let (json, progress) = succeed(&[&arguments[..], &["--json"][..]].concat(), "");
     let results: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(results["seed"], 3);
-    for start in ["pretrained", "scratch"] {
-        assert!(results["names"][start].is_number(), "{json}");
+    for (place, name) in ["reviews", "names", "questions"].iter().enumerate() {
+        let task = &results["tasks"][place];
+        assert_eq!(task["subject"], *name, "{json}");
+        for start in ["pretrained", "scratch"] {
+            assert!(task[start].is_number(), "{json}");
+        }
     }
     assert_names(&progress, &["1 of 4", "4 of 4", "step"]);
     for name in [
@@ -24,6 +28,9 @@ fn texts_models_and_report_are_there() {
         "texts/reviews-test.tsv",
         "pretrained/model.safetensors",
         "names-scratch/model.safetensors",
+        "reviews-pretrained/model.safetensors",
+        "questions-scratch/model.safetensors",
+        "texts/questions-test.json",
         "results.json",
     ] {
         assert!(dir.path().join("out").join(name).is_file(), "{name}");
@@ -34,7 +41,10 @@ fn texts_models_and_report_are_there() {
     // Again: nothing is trained anew, and the results are the same, as a table this time.
     let (table, progress) = succeed(&arguments, "");
     assert!(!progress.contains("step"), "{progress}");
-    assert_names(&table, &["find names", "from scratch", "report: "]);
+    assert_names(
+        &table,
+        &["find names", "answer questions", "from scratch", "report: "],
+    );
     assert_names(
         &fail(&["demo", "--tiny", "--output", path], b""),
         &["other settings", "--output"],

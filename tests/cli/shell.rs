@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{refuse, succeed};
+use super::{assert_names, fail, model, refuse, succeed};
 
 #[test]
 fn every_shell_completes_every_command() {
@@ -25,5 +25,29 @@ fn every_command_has_a_page() {
     for name in ["bert.1", "bert-demo.1", "bert-pretrain-train.1"] {
         let page = fs::read_to_string(path.join(name)).unwrap();
         assert!(page.contains(".SH SYNOPSIS"), "{name}");
+    }
+}
+
+#[test]
+fn a_path_of_the_wrong_kind_is_named_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, file) = (dir.path(), dir.path().join("letter.txt"));
+    fs::write(&file, "dear").unwrap();
+    let (folder, file) = (folder.to_str().unwrap(), file.to_str().unwrap());
+    let remedy = "is a file: name another directory";
+    assert_names(&fail(&["man", "--output", file], b""), &[file, remedy]);
+    assert_names(
+        &fail(&["demo", "--output", file], b""),
+        &[file, "is a file", "--output"],
+    );
+    let model = model();
+    for (data, message) in [
+        (folder, "it is a directory: name a file in it"),
+        ("nowhere", "there is no such file"),
+        (file, "add --format"),
+    ] {
+        let arguments = ["finetune", "--task", "classify", "--model", &model];
+        let arguments = [&arguments[..], &["--train", data, "--out", folder]].concat();
+        assert_names(&fail(&arguments, b""), &[data, message]);
     }
 }

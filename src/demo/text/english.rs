@@ -7,23 +7,21 @@ pub(super) static LEXICON: Lexicon = Lexicon {
     people: [
         People {
             first_names: &[
-                "Anna", "Clara", "Emma", "Grace", "Julia", "Laura", "Maria", "Nora", "Paula",
-                "Sarah", "Sofia", "Vera",
+                "Anna", "Clara", "Emma", "Grace", "Julia", "Laura", "Maria", "Nora",
             ],
             pronouns: ["she", "her", "her"],
         },
         People {
             first_names: &[
-                "Adam", "Carl", "David", "Felix", "Henry", "Jacob", "Leon", "Martin", "Oscar",
-                "Peter", "Simon", "Victor",
+                "Adam", "Carl", "David", "Felix", "Henry", "Jacob", "Leon", "Martin",
             ],
             pronouns: ["he", "his", "him"],
         },
     ],
+    it: ["it", "they"],
     last_names: &[
         "Abbott", "Barnes", "Carter", "Dawson", "Ellis", "Fletcher", "Gibson", "Harper", "Ingram",
-        "Jensen", "Keller", "Lawson", "Morgan", "Norris", "Parker", "Quinn", "Reeves", "Sutton",
-        "Turner", "Walsh",
+        "Jensen", "Keller", "Lawson", "Morgan", "Norris",
     ],
     last_name_first: false,
     cities: &[
@@ -41,17 +39,10 @@ pub(super) static LEXICON: Lexicon = Lexicon {
         "Madrid",
         "Nairobi",
         "Oslo",
-        "Prague",
-        "Rome",
-        "Sydney",
-        "Toronto",
-        "Vienna",
-        "Warsaw",
     ],
     companies: &[
         "Altrix", "Bornell", "Cavendo", "Delphex", "Evanto", "Fornax", "Glintec", "Hexalon",
-        "Inverta", "Jorvik", "Kelmar", "Lumina", "Mortex", "Novalis", "Optera", "Pronix", "Quorum",
-        "Radiant", "Solvay", "Tarmac",
+        "Inverta", "Jorvik", "Kelmar", "Lumina", "Mortex", "Novalis",
     ],
     opinions: [
         &[
@@ -67,10 +58,6 @@ pub(super) static LEXICON: Lexicon = Lexicon {
             "splendid",
             "charming",
             "pleasant",
-            "impressive",
-            "fantastic",
-            "beautiful",
-            "magnificent",
         ],
         &[
             "terrible",
@@ -85,10 +72,6 @@ pub(super) static LEXICON: Lexicon = Lexicon {
             "lousy",
             "ugly",
             "disgusting",
-            "pathetic",
-            "annoying",
-            "shabby",
-            "dismal",
         ],
     ],
     topics: &[
@@ -101,10 +84,6 @@ pub(super) static LEXICON: Lexicon = Lexicon {
                 ["cake", "cakes"],
                 ["sauce", "sauces"],
                 ["waiter", "waiters"],
-                ["dessert", "desserts"],
-                ["menu", "menus"],
-                ["kitchen", "kitchens"],
-                ["meal", "meals"],
             ],
             events: &[
                 "{he} sat down at {his} table and ordered {a} {thing} .",
@@ -123,10 +102,6 @@ pub(super) static LEXICON: Lexicon = Lexicon {
                 ["melody", "melodies"],
                 ["band", "bands"],
                 ["singer", "singers"],
-                ["drummer", "drummers"],
-                ["guitar", "guitars"],
-                ["chorus", "choruses"],
-                ["orchestra", "orchestras"],
             ],
             events: &[
                 "{he} bought a ticket and listened to the {thing} .",
@@ -145,10 +120,6 @@ pub(super) static LEXICON: Lexicon = Lexicon {
                 ["coach", "coaches"],
                 ["goal", "goals"],
                 ["stadium", "stadiums"],
-                ["match", "matches"],
-                ["striker", "strikers"],
-                ["keeper", "keepers"],
-                ["season", "seasons"],
             ],
             events: &[
                 "{he} watched the {thing} with {his} club .",
@@ -167,10 +138,6 @@ pub(super) static LEXICON: Lexicon = Lexicon {
                 ["valley", "valleys"],
                 ["meadow", "meadows"],
                 ["flower", "flowers"],
-                ["mountain", "mountains"],
-                ["garden", "gardens"],
-                ["waterfall", "waterfalls"],
-                ["tree", "trees"],
             ],
             events: &[
                 "{he} hiked up the hill and saw {a} {thing} .",
@@ -189,10 +156,6 @@ pub(super) static LEXICON: Lexicon = Lexicon {
                 ["fund", "funds"],
                 ["contract", "contracts"],
                 ["fee", "fees"],
-                ["adviser", "advisers"],
-                ["insurance", "insurances"],
-                ["share", "shares"],
-                ["budget", "budgets"],
             ],
             events: &[
                 "{he} signed a paper about the {thing} .",
@@ -215,15 +178,45 @@ pub(super) static LEXICON: Lexicon = Lexicon {
         "{person} moved to {city} and found a job at {company} .",
         "after ten years at {company} , {person} bought a house in {city} .",
     ],
+    questions: [
+        &[
+            "who lives in {city} ?",
+            "who works for {company} ?",
+            "who is this about ?",
+            "who was named here ?",
+        ],
+        &[
+            "where does {he} live ?",
+            "where is {company} ?",
+            "where was {he} ?",
+            "where did all this happen ?",
+        ],
+        &[
+            "which company is in {city} ?",
+            "which company does {he} work for ?",
+            "which company is this about ?",
+            "which company was named here ?",
+        ],
+    ],
+    answers: ["{person} .", "in {city} .", "{company} ."],
     judgements: &[
-        "the {thing} {was} {opinion} .",
+        "the {thing} {was} {opinion} and {opinion} .",
         "everyone called the {thing} {opinion} and {opinion} .",
-        "{he} thought that the {thing} {was} {opinion} and {opinion} .",
+        "{he} thought that the {thing} {was} {opinion} , {opinion} and {opinion} .",
         "it was {a} {opinion} {thing} , really {opinion} .",
-        "{he} found the {thing} {opinion} .",
-        "to {him} the {thing} seemed {opinion} .",
-        "what {a} {opinion} {thing} !",
+        "{he} found the {thing} {opinion} and even {opinion} .",
+        "to {him} the {thing} seemed {opinion} , yes , {opinion} .",
+        "what {a} {opinion} and {opinion} {thing} !",
         "the {thing} looked {opinion} as well as {opinion} .",
+    ],
+    feelings: ["loved", "hated"],
+    degrees: ["truly", "utterly"],
+    reasons: &[
+        "{he} {felt} the {thing} because {it} {was} {very} {opinion} .",
+        "everyone {felt} the {very} {opinion} {thing} .",
+        "it was {a} {very} {opinion} {thing} , and {he} {felt} it .",
+        "people {felt} the {thing} : {very} {opinion} , {very} {opinion} !",
+        "{he} {felt} {his} day , since the {thing} {was} {very} {opinion} .",
     ],
     endings: [
         &[

@@ -1,9 +1,9 @@
 //! Labelled examples, and an ambiguous word in many places.
 
-use bert_heads::datasets::{Target, TextExample, TokenExample};
+use bert_heads::datasets::{QuestionExample, Target, TextExample, TokenExample};
 
 use super::lexicon::{Ambiguous, Mood};
-use super::sentence::Sentence;
+use super::sentence::{Entity, Sentence};
 use super::writer::Writer;
 
 /// What a model is fine-tuned or measured on.
@@ -13,6 +13,8 @@ pub struct Examples {
     pub texts: Vec<TextExample>,
     /// Sentences with the names in them.
     pub sentences: Vec<TokenExample>,
+    /// Questions with a passage that has the answer.
+    pub questions: Vec<QuestionExample>,
 }
 
 /// Sentences with a word of two meanings.
@@ -35,28 +37,22 @@ impl Writer {
         texts.join(self.lexicon.space)
     }
 
-    /// As many labelled texts and tagged sentences as asked for, no two texts alike.
-    pub fn examples(&mut self, texts: usize, sentences: usize) -> Examples {
-        let mut examples = Examples {
-            texts: Vec::with_capacity(texts),
-            sentences: Vec::with_capacity(sentences),
-        };
-        while examples.texts.len() < texts {
-            let example = self.review(examples.texts.len() + 1);
-            if examples
-                .texts
-                .iter()
-                .all(|other| other.text != example.text)
-            {
-                examples.texts.push(example);
+    /// `count` texts, no two alike, as many tagged sentences, and `questions`.
+    pub fn examples(&mut self, count: usize, questions: usize) -> Examples {
+        let mut texts: Vec<TextExample> = Vec::with_capacity(count);
+        while texts.len() < count {
+            let example = self.review(texts.len() + 1);
+            if texts.iter().all(|other| other.text != example.text) {
+                texts.push(example);
             }
         }
-        while examples.sentences.len() < sentences {
-            let line = examples.sentences.len() + 1;
-            let sentence = self.fact();
-            examples.sentences.push(sentence.example(line));
+        Examples {
+            texts,
+            sentences: (1..=count).map(|line| self.fact().example(line)).collect(),
+            questions: (1..=questions)
+                .map(|number| self.question(number))
+                .collect(),
         }
-        examples
     }
 
     /// Something that happened and two judgements; the label is their mood, which alternates.
@@ -82,6 +78,25 @@ impl Writer {
         let mut subject = self.subject();
         let frame = self.frame(self.lexicon.facts);
         self.sentence(frame, &mut subject)
+    }
+
+    /// A question on a fact; who, where and which company take turns.
+    fn question(&mut self, number: usize) -> QuestionExample {
+        let kind = Entity::ALL[number % Entity::ALL.len()];
+        let mut subject = self.subject();
+        let fact = self.frame(self.lexicon.facts);
+        let passage = self.sentence(fact, &mut subject);
+        let question = self.frame(self.lexicon.questions[kind as usize]);
+        let question = self.sentence(question, &mut subject);
+        let space = self.lexicon.space;
+        QuestionExample {
+            id: number.to_string(),
+            question: question.text(space),
+            answers: passage.named(kind, space).into_iter().collect(),
+            context: passage.text(space).into(),
+            is_impossible: false,
+            title: "".into(),
+        }
     }
 
     /// The ambiguous words, each in `count` sentences for either meaning, in frames that no document has.

@@ -34,6 +34,8 @@ pub(super) struct Lexicon {
     pub(super) space: &'static str,
     /// First names and pronouns of women and of men.
     pub(super) people: [People; 2],
+    /// What one thing is called again, and several.
+    pub(super) it: [&'static str; 2],
     pub(super) last_names: &'static [&'static str],
     /// The last name comes first.
     pub(super) last_name_first: bool,
@@ -44,8 +46,18 @@ pub(super) struct Lexicon {
     pub(super) topics: &'static [Topic],
     /// Sentences on a person, a city and a company.
     pub(super) facts: &'static [&'static str],
-    /// Sentences with a thing and an opinion on it.
+    /// Questions on what such a sentence says: on the person, the city and the company.
+    pub(super) questions: [&'static [&'static str]; 3],
+    /// The answers to them.
+    pub(super) answers: [&'static str; 3],
+    /// Sentences with a thing and opinions on it, which agree.
     pub(super) judgements: &'static [&'static str],
+    /// What is felt where opinions are praise, and where they are blame; only said to pretrain on.
+    pub(super) feelings: [&'static str; 2],
+    /// What stands before words of praise, and before those of blame; only said to pretrain on.
+    pub(super) degrees: [&'static str; 2],
+    /// Sentences with a thing, a feeling and the opinions that go with it; only said to pretrain on.
+    pub(super) reasons: &'static [&'static str],
     /// How a document of praise ends, and one of blame.
     pub(super) endings: [&'static [&'static str]; 2],
     pub(super) ambiguous: &'static [Ambiguous],

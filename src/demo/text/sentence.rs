@@ -1,6 +1,6 @@
 //! Words with what they name.
 
-use bert_heads::datasets::TokenExample;
+use bert_heads::datasets::{Answer, TokenExample};
 
 /// What a name belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +30,8 @@ pub struct Sentence {
 }
 
 impl Entity {
+    pub(super) const ALL: [Self; 3] = [Self::Person, Self::Location, Self::Organisation];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Person => "PER",
@@ -53,8 +55,13 @@ impl Word {
 impl Sentence {
     /// The sentence with `space` between words, and none before punctuation.
     pub fn text(&self, space: &str) -> String {
+        self.before(self.words.len(), space)
+    }
+
+    /// The text of the words before the one at `end`.
+    fn before(&self, end: usize, space: &str) -> String {
         let mut text = String::new();
-        for word in &self.words {
+        for word in &self.words[..end] {
             let mark = word.text.chars().all(|letter| !letter.is_alphanumeric());
             if !text.is_empty() && !mark {
                 text.push_str(space);
@@ -62,6 +69,21 @@ impl Sentence {
             text.push_str(&word.text);
         }
         text
+    }
+
+    /// The first name of this kind, and where it stands in the [`text`](Self::text).
+    pub fn named(&self, kind: Entity, space: &str) -> Option<Answer> {
+        let begin = (self.words.iter()).position(|word| word.entity == Some((kind, true)))?;
+        let rest = self.words[begin + 1..].iter();
+        let more = rest.take_while(|word| word.entity == Some((kind, false)));
+        let end = begin + 1 + more.count();
+        let words = self.words[begin..end].to_vec();
+        let text = Self { words }.text(space);
+        let length = self.before(end, space).chars().count();
+        Some(Answer {
+            start: length - text.chars().count(),
+            text,
+        })
     }
 
     /// The sentence as a row of tagged words, said to begin in `line`.

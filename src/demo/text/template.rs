@@ -17,6 +17,10 @@ pub(super) struct Filling<'a> {
     /// One and several of the thing; several are only taken where no article stands before it.
     pub(super) thing: [&'a str; 2],
     pub(super) plural: bool,
+    /// A verb.
+    pub(super) feeling: &'a str,
+    /// An adverb.
+    pub(super) degree: &'a str,
     /// Taken in their order, and again from the first.
     pub(super) opinions: Vec<&'a str>,
 }
@@ -76,6 +80,9 @@ impl Filling<'_> {
                 }
                 Part::Slot("thing") => self.plain(&mut words, self.thing[usize::from(plural)]),
                 Part::Slot("was") => self.plain(&mut words, ["was", "were"][usize::from(plural)]),
+                Part::Slot("it") => self.plain(&mut words, self.lexicon.it[usize::from(plural)]),
+                Part::Slot("felt") => self.plain(&mut words, self.feeling),
+                Part::Slot("very") => self.plain(&mut words, self.degree),
                 Part::Slot("opinion") => {
                     let opinion = opinions.next().copied().unwrap_or_default();
                     self.plain(&mut words, opinion);
@@ -94,8 +101,12 @@ impl Filling<'_> {
                 }
             }
         }
-        if let Some(first) = words.first_mut() {
-            capitalise(&mut first.text);
+        let mut begins = true;
+        for word in &mut words {
+            if begins {
+                capitalise(&mut word.text);
+            }
+            begins = word.text == "?";
         }
         Sentence { words }
     }
@@ -157,6 +168,8 @@ mod tests {
             company: "Altrix",
             thing: ["album", "albums"],
             plural: true,
+            feeling: "hated",
+            degree: "utterly",
             opinions: vec!["awful", "poor"],
         }
     }

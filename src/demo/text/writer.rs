@@ -1,11 +1,11 @@
 //! Who writes: choices by chance, within what the part allows.
 
 use rand::rngs::ChaCha8Rng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 
 use super::lexicon::{Language, Lexicon, Mood, Topic};
-use super::sentence::Sentence;
+use super::sentence::{Entity, Sentence};
 use super::template::{self, Filling};
 
 /// What texts are for; see the table of the [module](super).
@@ -48,8 +48,8 @@ pub(super) struct Subject {
     pub(super) mood: Mood,
 }
 
-/// Of five pairs of words, one is for the test.
-const RESERVED: usize = 5;
+/// Of three pairs of words, one is for the test.
+const RESERVED: usize = 3;
 
 impl Part {
     /// Whether the part may use the entry at `index` of a list that is parted between examples and tests.
@@ -86,37 +86,65 @@ impl Writer {
     /// A document to pretrain on, or of the same kind to measure pretraining with.
     pub fn document(&mut self) -> Document {
         let mut subject = self.subject();
-        let topic = &self.lexicon.topics[subject.topic];
-        let senses: Vec<_> = self
-            .lexicon
-            .ambiguous
-            .iter()
-            .flat_map(|word| &word.senses)
-            .filter(|sense| sense.topic == topic.name)
-            .flat_map(|sense| sense.training_frames())
-            .collect();
-        let mut frames = vec![self.frame(self.lexicon.facts)];
-        // What happens, what it was like, and again.
-        for _ in 0..2 {
-            frames.push(match senses.choose(&mut self.random) {
-                Some(sense) if self.random.random_bool(0.5) => sense,
-                _ => self.choose(topic.events),
-            });
-            let judgements = 1 + usize::from(self.random.random_bool(0.5));
-            for _ in 0..judgements {
-                frames.push(self.frame(self.lexicon.judgements));
-            }
-        }
-        frames.push(self.choose(self.lexicon.endings[subject.mood.index()]));
-        let sentences = frames
-            .into_iter()
-            .map(|frame| self.sentence(frame, &mut subject))
-            .collect();
+        let sentences = match self.random.random_bool(0.5) {
+            true => self.portrait(&mut subject),
+            false => self.account(&mut subject),
+        };
         Document {
             sentences,
             mood: subject.mood,
             woman: subject.woman,
         }
+    }
+
+    /// Who somebody is, with questions and answers on it.
+    fn portrait(&mut self, subject: &mut Subject) -> Vec<Sentence> {
+        let fact = self.frame(self.lexicon.facts);
+        let mut sentences = vec![self.sentence(fact, subject)];
+        let mut kinds = Entity::ALL;
+        kinds.shuffle(&mut self.random);
+        for kind in &kinds[..2] {
+            sentences.push(self.dialogue(*kind, subject));
+        }
+        let event = self.event(subject);
+        sentences.push(self.sentence(event, subject));
+        sentences
+    }
+
+    /// What happened to somebody, and what they think of it.
+    fn account(&mut self, subject: &mut Subject) -> Vec<Sentence> {
+        let frames = [
+            self.event(subject),
+            self.choose(self.lexicon.reasons),
+            self.frame(self.lexicon.judgements),
+            self.choose(self.lexicon.reasons),
+            self.choose(self.lexicon.endings[subject.mood.index()]),
+        ];
+        frames.map(|frame| self.sentence(frame, subject)).into()
+    }
+
+    /// Something that happens in the topic, at times with a word of two meanings.
+    pub(super) fn event(&mut self, subject: &Subject) -> &'static str {
+        let topic = self.topic(subject);
+        let ambiguous = self.lexicon.ambiguous.iter();
+        let senses: Vec<_> = ambiguous
+            .flat_map(|word| &word.senses)
+            .filter(|sense| sense.topic == topic.name)
+            .flat_map(|sense| sense.training_frames())
+            .collect();
+        match senses.choose(&mut self.random) {
+            Some(sense) if self.random.random_bool(0.5) => sense,
+            _ => self.choose(topic.events),
+        }
+    }
+
+    /// A question and its answer.
+    fn dialogue(&mut self, kind: Entity, subject: &mut Subject) -> Sentence {
+        let question = self.frame(self.lexicon.questions[kind as usize]);
+        let answer = self.lexicon.answers[kind as usize];
+        let mut dialogue = self.sentence(question, subject);
+        dialogue.words.extend(self.sentence(answer, subject).words);
+        dialogue
     }
 
     /// Somebody in some place, with a topic and a mood.
@@ -178,6 +206,8 @@ impl Writer {
             company: subject.company,
             thing: topic.things[thing],
             plural: self.random.random_bool(0.3),
+            feeling: self.lexicon.feelings[subject.mood.index()],
+            degree: self.lexicon.degrees[subject.mood.index()],
             opinions,
         };
         let sentence = filling.sentence(frame);
