@@ -155,7 +155,7 @@ pub(super) fn multiply_few(
 ) -> Option<Vec<f32>> {
     let depth = left.len() / rows.max(1);
     let whole = Panels::new(depth, columns);
-    if rows * depth * columns == 0 || columns % whole.width != 0 {
+    if rows * depth * columns == 0 || !columns.is_multiple_of(whole.width) {
         return None;
     }
     let part = |first: usize, columns: usize| {
