@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Measure how time grows with sizes, batches and lengths instead.
     #[arg(long)]
     scaling: bool,
+    /// A `bert` that is built already and has the devices, instead of one built now.
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Show the tables only, and leave docs/benchmarks.md as it is.
     #[arg(long)]
     dry_run: bool,
@@ -62,7 +65,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             options.devices.join(", ")
         );
     }
-    let program = build(options)?;
+    let program = match &options.program {
+        Some(program) => std::path::absolute(program)
+            .with_context(|| format!("could not find `{}`", program.display()))?,
+        None => build(options)?,
+    };
     let out = python::work().join("bench");
     fs::create_dir_all(&out).with_context(|| format!("could not make `{}`", out.display()))?;
     let mut text = String::new();
@@ -73,7 +80,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bench.current_dir(shell::root()).args(&part.arguments);
         bench.arg("--json").arg(file("json"));
         bench.arg("--report").arg(file("html"));
-        bench.env("BERT_PEERS_DIR", peers::directory());
+        if std::env::var_os("BERT_PEERS_DIR").is_none() {
+            bench.env("BERT_PEERS_DIR", peers::directory());
+        }
         options.libtorch.apply(&mut bench)?;
         let output = bench.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         let output = output.with_context(|| format!("could not start `{}`", program.display()))?;
@@ -261,6 +270,7 @@ mod tests {
             peers: vec!["candle".to_owned()],
             checkpoint: checkpoint.map(PathBuf::from),
             scaling: false,
+            program: None,
             dry_run: true,
             libtorch: parity::LibTorch::default(),
         }

@@ -11,6 +11,7 @@ mod adam;
 mod attention;
 mod cross_entropy;
 mod dropout;
+mod few_rows;
 mod flex;
 mod gelu;
 mod math;
@@ -19,6 +20,7 @@ mod panels;
 mod product;
 mod project;
 mod softmax;
+mod tile;
 
 pub(super) use adam::adam_direction;
 pub(super) use attention::self_attention;

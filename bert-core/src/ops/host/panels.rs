@@ -1,21 +1,13 @@
-//! Products of small matrices on one thread, from registers: what attention is made of.
+//! Products of small matrices on one thread: what attention is made of.
 //!
 //! The right matrix is packed into panels, each as wide as a few vectors and holding its rows one after another, zeros where
-//! the matrix ends. A tile of rows and one panel is summed in registers over the whole depth.
+//! the matrix ends.
 
-use bytemuck::{Pod, Zeroable, bytes_of, cast_slice, cast_slice_mut, pod_read_unaligned};
-use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::PIECE;
-
-/// Rows of a tile; with the widest panel its sums fill 24 of the 32 registers of AVX-512, and 12 of the 16 of AVX2.
-const ROWS: usize = 6;
-/// Columns of the widest panel that any processor has.
-const WIDEST: usize = 64;
-
-/// Multiplications from which a product of few rows is worth spreading over threads.
-const WORTH_SPREADING: usize = 1 << 21;
+use super::tile::{Product, lanes};
 
 /// What a processor moves at a time: a vector that lies across two takes twice as long.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -64,7 +56,7 @@ pub(super) struct Panels {
 impl Panels {
     /// Panels for a matrix of `depth` rows and `columns` columns.
     pub(super) fn new(depth: usize, columns: usize) -> Self {
-        let lanes = AutoArch::new().dispatch(Lanes);
+        let lanes = lanes();
         let most = if lanes == 16 { 4 } else { 2 };
         let vectors = columns.div_ceil(lanes).next_power_of_two().clamp(1, most);
         Self {
@@ -72,6 +64,11 @@ impl Panels {
             columns,
             width: lanes * vectors,
         }
+    }
+
+    /// Columns of a panel.
+    pub(super) fn width(&self) -> usize {
+        self.width
     }
 
     /// Floats that the packed matrix takes.
@@ -124,9 +121,11 @@ impl Panels {
         right: &[f32],
         (to, to_stride): (&mut [f32], usize),
     ) {
-        AutoArch::new().dispatch(Product {
-            panels: *self,
+        Product {
             rows,
+            depth: self.depth,
+            columns: self.columns,
+            width: self.width,
             left,
             left_stride,
             right,
@@ -134,212 +133,14 @@ impl Panels {
             line_step: self.width,
             to,
             to_stride,
-        });
-    }
-}
-
-/// `left · right` for few rows of `left`: `right` is read where it lies, since packing it would take longer than the product.
-///
-/// None where `right` does not end with a panel.
-///
-/// # Shapes
-///
-/// - left: `[rows, depth]`
-/// - right: `[depth, columns]`
-/// - output: `[rows, columns]`
-pub(super) fn multiply_few(
-    rows: usize,
-    left: &[f32],
-    right: &[f32],
-    columns: usize,
-) -> Option<Vec<f32>> {
-    let depth = left.len() / rows.max(1);
-    let whole = Panels::new(depth, columns);
-    if rows * depth * columns == 0 || !columns.is_multiple_of(whole.width) {
-        return None;
-    }
-    let part = |first: usize, columns: usize| {
-        let mut to = vec![0.0; rows * columns];
-        AutoArch::new().dispatch(Product {
-            panels: Panels { columns, ..whole },
-            rows,
-            left,
-            left_stride: depth,
-            right: &right[first..],
-            panel_step: whole.width,
-            line_step: right.len() / depth,
-            to: &mut to,
-            to_stride: columns,
-        });
-        to
-    };
-    if rows * depth * columns < WORTH_SPREADING {
-        return Some(part(0, columns));
-    }
-    let share = (columns / whole.width).div_ceil(rayon::current_num_threads()) * whole.width;
-    let parts: Vec<Vec<f32>> = (0..columns.div_ceil(share))
-        .into_par_iter()
-        .map(|at| part(at * share, share.min(columns - at * share)))
-        .collect();
-    let mut output = vec![0.0; rows * columns];
-    for (at, part) in parts.iter().enumerate() {
-        let width = part.len() / rows;
-        for (to, from) in output
-            .chunks_exact_mut(columns)
-            .zip(part.chunks_exact(width))
-        {
-            to[at * share..][..width].copy_from_slice(from);
         }
+        .compute();
     }
-    Some(output)
-}
-
-/// Floats in a vector of this processor.
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) -> usize {
-        S::lanes32()
-    }
-}
-
-struct Product<'a> {
-    panels: Panels,
-    rows: usize,
-    left: &'a [f32],
-    left_stride: usize,
-    right: &'a [f32],
-    /// From where a panel begins to where the next does.
-    panel_step: usize,
-    /// From a row of a panel to the next.
-    line_step: usize,
-    to: &'a mut [f32],
-    to_stride: usize,
-}
-
-impl WithSimd for Product<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) {
-        match self.panels.width / S::lanes32() {
-            1 => self.run::<S, 1>(),
-            2 => self.run::<S, 2>(),
-            _ => self.run::<S, 4>(),
-        }
-    }
-}
-
-impl Product<'_> {
-    #[inline(always)]
-    fn run<S: Simd, const V: usize>(self) {
-        let Panels {
-            depth,
-            columns,
-            width,
-        } = self.panels;
-        let mut sums = [0.0; ROWS * WIDEST];
-        for panel in 0..columns.div_ceil(width) {
-            let first = panel * width;
-            let columns = width.min(columns - first);
-            let lines = Lines {
-                values: &self.right[panel * self.panel_step..],
-                step: self.line_step,
-            };
-            for row in (0..self.rows).step_by(ROWS) {
-                let at = |offset: usize| &self.left[(row + offset) * self.left_stride..][..depth];
-                let rows = ROWS.min(self.rows - row);
-                match rows {
-                    1 => tile::<S, 1, V>([at(0)], lines, &mut sums),
-                    2 => tile::<S, 2, V>([at(0), at(1)], lines, &mut sums),
-                    3 => tile::<S, 3, V>([at(0), at(1), at(2)], lines, &mut sums),
-                    4 => tile::<S, 4, V>([at(0), at(1), at(2), at(3)], lines, &mut sums),
-                    5 => tile::<S, 5, V>([at(0), at(1), at(2), at(3), at(4)], lines, &mut sums),
-                    _ => {
-                        let left = [at(0), at(1), at(2), at(3), at(4), at(5)];
-                        tile::<S, ROWS, V>(left, lines, &mut sums);
-                    }
-                }
-                for (offset, sums) in sums.chunks_exact(width).take(rows).enumerate() {
-                    self.to[(row + offset) * self.to_stride + first..][..columns]
-                        .copy_from_slice(&sums[..columns]);
-                }
-            }
-        }
-    }
-}
-
-/// The rows of a panel, which begin `step` apart.
-#[derive(Clone, Copy)]
-struct Lines<'a> {
-    values: &'a [f32],
-    step: usize,
-}
-
-/// The products of `R` rows with a panel of `V` vectors, a row after another in `to`.
-#[inline(always)]
-fn tile<S: Simd, const R: usize, const V: usize>(
-    left: [&[f32]; R],
-    right: Lines<'_>,
-    to: &mut [f32],
-) {
-    let width = V * S::lanes32();
-    let depth = left[0].len();
-    for row in left {
-        // Known to the compiler from here on, which leaves the check out of the loop.
-        assert_eq!(row.len(), depth);
-    }
-    let mut sums = [[0.0_f32.splat::<S>(); V]; R];
-    for (at, from) in (0..depth).zip(right.values.chunks(right.step)) {
-        let mut line = [0.0_f32.splat::<S>(); V];
-        for (vector, from) in line
-            .iter_mut()
-            .zip(from[..width].chunks_exact(S::lanes32()))
-        {
-            *vector = load::<S>(from);
-        }
-        for (sums, row) in sums.iter_mut().zip(left) {
-            let value = row[at].splat::<S>();
-            for (sum, &vector) in sums.iter_mut().zip(&line) {
-                *sum = value.mul_add(vector, *sum);
-            }
-        }
-    }
-    let vectors = sums.as_flattened();
-    for (to, vector) in to.chunks_exact_mut(S::lanes32()).zip(vectors) {
-        to.copy_from_slice(cast_slice(bytes_of(vector)));
-    }
-}
-
-#[inline(always)]
-fn load<S: Simd>(from: &[f32]) -> Vector<S, f32> {
-    pod_read_unaligned(cast_slice(from))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn products_of_few_rows_equal_the_sums_of_their_definition() {
-        // The last is spread over threads, unevenly if there are two or four.
-        for (rows, depth, columns) in [(1, 3, 64), (7, 5, 128), (20, 600, 192)] {
-            let left: Vec<f32> = (0..rows * depth).map(|i| (i * 37 % 11) as f32).collect();
-            let right: Vec<f32> = (0..depth * columns).map(|i| (i * 53 % 7) as f32).collect();
-            let expected: Vec<f32> = (0..rows * columns)
-                .map(|i| {
-                    (0..depth)
-                        .map(|k| left[i / columns * depth + k] * right[k * columns + i % columns])
-                        .sum()
-                })
-                .collect();
-            assert_eq!(multiply_few(rows, &left, &right, columns), Some(expected));
-        }
-        assert_eq!(multiply_few(2, &[1.0; 6], &[1.0; 201], 67), None);
-    }
 
     #[test]
     fn products_of_odd_sizes_equal_the_sums_of_their_definition() {

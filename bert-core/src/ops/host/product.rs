@@ -5,7 +5,7 @@
 
 use gemm::Parallelism;
 
-use super::panels::multiply_few;
+use super::few_rows::multiply_few;
 
 /// Rows up to which packing the right matrix is not worth it.
 const FEW_ROWS: usize = 48;

@@ -1,0 +1,91 @@
+//! Products of few rows with a large matrix, as a short sentence has them.
+
+use rayon::prelude::*;
+
+use super::panels::Panels;
+use super::tile::Product;
+
+/// Multiplications from which such a product is worth spreading over threads.
+const WORTH_SPREADING: usize = 1 << 21;
+
+/// `left · right` for few rows of `left`: `right` is read where it lies, since packing it would take longer than the product.
+///
+/// None where `right` does not end with a panel.
+///
+/// # Shapes
+///
+/// - left: `[rows, depth]`
+/// - right: `[depth, columns]`
+/// - output: `[rows, columns]`
+pub(super) fn multiply_few(
+    rows: usize,
+    left: &[f32],
+    right: &[f32],
+    columns: usize,
+) -> Option<Vec<f32>> {
+    let depth = left.len() / rows.max(1);
+    let panel = Panels::new(depth, columns).width();
+    if rows * depth * columns == 0 || !columns.is_multiple_of(panel) {
+        return None;
+    }
+    let part = |first: usize, columns: usize| {
+        let mut to = vec![0.0; rows * columns];
+        Product {
+            rows,
+            depth,
+            columns,
+            width: panel,
+            left,
+            left_stride: depth,
+            right: &right[first..],
+            panel_step: panel,
+            line_step: right.len() / depth,
+            to: &mut to,
+            to_stride: columns,
+        }
+        .compute();
+        to
+    };
+    if rows * depth * columns < WORTH_SPREADING {
+        return Some(part(0, columns));
+    }
+    let share = (columns / panel).div_ceil(rayon::current_num_threads()) * panel;
+    let parts: Vec<Vec<f32>> = (0..columns.div_ceil(share))
+        .into_par_iter()
+        .map(|at| part(at * share, share.min(columns - at * share)))
+        .collect();
+    let mut output = vec![0.0; rows * columns];
+    for (at, part) in parts.iter().enumerate() {
+        let width = part.len() / rows;
+        for (to, from) in output
+            .chunks_exact_mut(columns)
+            .zip(part.chunks_exact(width))
+        {
+            to[at * share..][..width].copy_from_slice(from);
+        }
+    }
+    Some(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_few_rows_equal_the_sums_of_their_definition() {
+        // The last is spread over threads, unevenly if there are two or four.
+        for (rows, depth, columns) in [(1, 3, 64), (7, 5, 128), (20, 600, 192)] {
+            let left: Vec<f32> = (0..rows * depth).map(|i| (i * 37 % 11) as f32).collect();
+            let right: Vec<f32> = (0..depth * columns).map(|i| (i * 53 % 7) as f32).collect();
+            let expected: Vec<f32> = (0..rows * columns)
+                .map(|i| {
+                    (0..depth)
+                        .map(|k| left[i / columns * depth + k] * right[k * columns + i % columns])
+                        .sum()
+                })
+                .collect();
+            assert_eq!(multiply_few(rows, &left, &right, columns), Some(expected));
+        }
+        assert_eq!(multiply_few(2, &[1.0; 6], &[1.0; 201], 67), None);
+    }
+}
