@@ -1,6 +1,8 @@
 //! Operations that LibTorch has as one, where Burn's backend composes them.
 
+use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
+use burn::backend::ops::ActivationOps;
 use tch::Tensor;
 
 /// [`BertOps::attention`](super::BertOps::attention).
@@ -47,6 +49,11 @@ pub(super) fn softmax_backward(probabilities: TchTensor, grad: TchTensor, scale:
     let kind = probabilities.kind();
     let mut grad = Tensor::internal_softmax_backward_data(&grad, &probabilities, -1, kind);
     TchTensor::new(grad.g_mul_scalar_(scale))
+}
+
+/// [`BertOps::gelu_erf_backward`](super::BertOps::gelu_erf_backward): LibTorch's own is the exact one.
+pub(super) fn gelu_erf_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
+    LibTorch::gelu_backward(input, grad)
 }
 
 /// `input · weight + bias` over all leading dimensions.

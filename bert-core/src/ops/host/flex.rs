@@ -69,12 +69,3 @@ pub(super) fn map(input: FlexTensor, function: impl Fn(f32) -> f32 + Sync) -> Fl
         });
     output
 }
-
-/// Whether the scores of a whole batch may be held at once, `[batch, heads, seq, seq]`: 64 MiB.
-///
-/// Beyond it Burn's own kernel, which holds those of one head, is slower but bounded.
-pub(in crate::ops) fn attention_fits(query: &FlexTensor, key: &FlexTensor) -> bool {
-    let [batch, heads, seq_q, _] = query.shape().dims::<4>();
-    let [_, _, seq_k, _] = key.shape().dims::<4>();
-    are_f32([query, key]) && batch * heads * seq_q * seq_k <= 16 << 20
-}

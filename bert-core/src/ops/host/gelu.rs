@@ -12,7 +12,7 @@ use super::math::{erf, exp};
 use super::{PIECE, vectorized};
 
 /// [`BertOps::gelu_erf`](crate::ops::BertOps::gelu_erf).
-pub(in crate::ops) fn gelu(input: FlexTensor) -> FlexTensor {
+pub(in crate::ops) fn gelu_erf(input: FlexTensor) -> FlexTensor {
     if !are_f32([&input]) {
         return Flex::gelu(input);
     }
@@ -26,7 +26,7 @@ pub(super) fn exact(x: f32) -> f32 {
 }
 
 /// [`BertOps::gelu_erf_backward`](crate::ops::BertOps::gelu_erf_backward).
-pub(in crate::ops) fn gelu_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
+pub(in crate::ops) fn gelu_erf_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
     if !are_f32([&input, &grad]) {
         return Flex::gelu_backward(input, grad);
     }

@@ -26,13 +26,9 @@ pub(super) use adam::adam_direction;
 pub(super) use attention::self_attention;
 pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;
-pub(super) use flex::attention_fits;
-pub(super) use gelu::{gelu, gelu_backward};
+pub(super) use gelu::{gelu_erf, gelu_erf_backward};
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
-pub(super) use project::{
-    input_backward as project_input_backward, project, project_gelu,
-    weight_backward as project_weight_backward,
-};
+pub(super) use project::{project, project_gelu, project_input_backward, project_weight_backward};
 pub(super) use softmax::{masked_softmax, softmax_backward};
 
 /// Elements that a thread works on at a time: enough to make up for handing them over, few enough for its cache.

@@ -33,12 +33,8 @@ pub(in crate::ops) fn normalize(
             || {
                 let rows = inputs[at * piece..].chunks_exact(width);
                 for (output, input) in outputs.chunks_exact_mut(width).zip(rows) {
-                    let (mean, inverse) = moments(input, epsilon as f32);
-                    let parameters = gamma.iter().zip(beta);
-                    for ((to, &x), (&gamma, &beta)) in output.iter_mut().zip(input).zip(parameters)
-                    {
-                        *to = (x - mean) * inverse * gamma + beta;
-                    }
+                    output.copy_from_slice(input);
+                    normalize_row(output, gamma, beta, epsilon);
                 }
             },
         );
@@ -71,10 +67,7 @@ pub(in crate::ops) fn add_normalize(
                     for (value, &residual) in values.iter_mut().zip(residual) {
                         *value += residual;
                     }
-                    let (mean, inverse) = moments(values, epsilon as f32);
-                    for (value, (&gamma, &beta)) in values.iter_mut().zip(gamma.iter().zip(beta)) {
-                        *value = (*value - mean) * inverse * gamma + beta;
-                    }
+                    normalize_row(values, gamma, beta, epsilon);
                 }
             },
         );
@@ -122,6 +115,14 @@ pub(in crate::ops) fn normalize_backward(
         add(of_beta.storage_mut(), beta);
     }
     (grad, of_gamma, of_beta)
+}
+
+#[inline(always)]
+fn normalize_row(row: &mut [f32], gamma: &[f32], beta: &[f32], epsilon: f64) {
+    let (mean, inverse) = moments(row, epsilon as f32);
+    for (value, (&gamma, &beta)) in row.iter_mut().zip(gamma.iter().zip(beta)) {
+        *value = (*value - mean) * inverse * gamma + beta;
+    }
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
 
 use super::flex::{are_f32, dense, rows_and_width, tensor};
-use super::gelu::{exact, gelu};
+use super::gelu::{exact, gelu_erf};
 use super::product::{Matrix, product};
 use super::{over_pieces, rows_per_piece, vectorized};
 
@@ -35,7 +35,7 @@ pub(in crate::ops) fn project_gelu(
     bias: FlexTensor,
 ) -> FlexTensor {
     if !are_f32([&input, &weight, &bias]) {
-        return gelu(Flex::linear(input, weight, Some(bias)));
+        return gelu_erf(Flex::linear(input, weight, Some(bias)));
     }
     affine(input, weight, bias, exact)
 }
@@ -68,7 +68,7 @@ fn affine(
 }
 
 /// [`BertOps::project_input_backward`](crate::ops::BertOps::project_input_backward).
-pub(in crate::ops) fn input_backward(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
+pub(in crate::ops) fn project_input_backward(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
     if !are_f32([&weight, &grad]) {
         return Flex::linear_x_backward(weight, grad);
     }
@@ -79,7 +79,7 @@ pub(in crate::ops) fn input_backward(weight: FlexTensor, grad: FlexTensor) -> Fl
 }
 
 /// [`BertOps::project_weight_backward`](crate::ops::BertOps::project_weight_backward).
-pub(in crate::ops) fn weight_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
+pub(in crate::ops) fn project_weight_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
     if !are_f32([&input, &grad]) {
         return Flex::linear_weight_backward(input, grad);
     }
