@@ -11,7 +11,7 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Recipe, Schedule, TrainerOptions};
 use bert_heads::datasets::{Part, TextExample, discover_labels};
 use bert_heads::finetune::{
-    CrfSettings, Dataset, FineTuning, LayerRules, Settings, Summary, Task, TrainingData,
+    CrfSettings, Dataset, FineTuning, LayerRules, Settings, Splits, Summary, Task, TrainingData,
     UpdatesOptions, best_metric,
 };
 use bert_heads::labels::Labels;
@@ -219,7 +219,7 @@ impl Args {
         let tokenizer = BertTokenizer::from_dir(&dir)?;
         let glue = self.format.glue()?;
         let mut settings = self.settings(task, &checkpoint, labels, data_name)?;
-        if let TrainingData::Similar { train, .. } = &data {
+        if let TrainingData::Similar(Splits { train, .. }) = &data {
             let layout = EmbeddingLayout::read(&dir)?;
             settings.similarity = Some(self.similarity.settings(layout, &train.examples)?);
             if self.max_length.is_none() {
@@ -330,7 +330,7 @@ impl Args {
             let read = |file: &Path| self.format.questions(file, Part::Validation);
             let validation = validation_file.as_deref().map(read).transpose()?;
             let name = named(train.examples.len());
-            let data = TrainingData::Questions { train, validation };
+            let data = TrainingData::Questions(Splits { train, validation });
             return Ok((data, labels.clone(), name));
         }
         if let (Task::Similarity, Some(labels)) = (task, &own) {
@@ -344,7 +344,7 @@ impl Args {
             };
             let validation = validation_file.as_deref().map(read).transpose()?;
             let name = named(train.examples.len());
-            let data = TrainingData::Similar { train, validation };
+            let data = TrainingData::Similar(Splits { train, validation });
             return Ok((data, labels.clone(), name));
         }
         if let (Task::Choice, Some(labels)) = (task, &own) {
@@ -352,7 +352,7 @@ impl Args {
             let read = |file: &Path| self.format.choices(file, Part::Validation);
             let validation = validation_file.as_deref().map(read).transpose()?;
             let name = named(train.examples.len());
-            let data = TrainingData::Choices { train, validation };
+            let data = TrainingData::Choices(Splits { train, validation });
             return Ok((data, labels.clone(), name));
         }
         if task == Task::Tokens {
@@ -366,7 +366,11 @@ impl Args {
             let read = |file: &Path| self.format.tokens(file, Part::Validation, Some(&labels));
             let validation = validation_file.as_deref().map(read).transpose()?;
             let name = named(train.examples.len());
-            return Ok((TrainingData::Tokens { train, validation }, labels, name));
+            return Ok((
+                TrainingData::Tokens(Splits { train, validation }),
+                labels,
+                name,
+            ));
         }
         let stated = match renames {
             true => given.or(own),
@@ -386,7 +390,11 @@ impl Args {
             self.check_pairs(validation)?;
         }
         let name = named(train.examples.len());
-        Ok((TrainingData::Texts { train, validation }, labels, name))
+        Ok((
+            TrainingData::Texts(Splits { train, validation }),
+            labels,
+            name,
+        ))
     }
 
     fn check_pairs(&self, data: &Dataset<TextExample>) -> Result<()> {

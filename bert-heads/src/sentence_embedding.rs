@@ -13,6 +13,7 @@
 //! ```
 
 mod encoder;
+mod fields;
 mod files;
 mod layout;
 mod long_texts;

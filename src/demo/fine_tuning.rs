@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Observers, Recipe, StopFlag, TrainerOptions};
-use bert_heads::finetune::{FineTuning, LayerRules, Settings, Task, TrainingData, best_metric};
+use bert_heads::finetune::{
+    FineTuning, LayerRules, Settings, Splits, Task, TrainingData, best_metric,
+};
 use bert_heads::labels::Labels;
 use bert_heads::predict::{
     PredictOptions, QuestionAnswerer, QuestionOptions, QuestionSettings, TextClassifier,
@@ -85,18 +87,11 @@ impl Subject {
 
     fn data(self, texts: &Texts) -> TrainingData {
         match self {
-            Self::Reviews => TrainingData::Texts {
-                train: texts.reviews[0].clone(),
-                validation: None,
-            },
-            Self::Names => TrainingData::Tokens {
-                train: texts.names[0].clone(),
-                validation: None,
-            },
-            Self::Questions => TrainingData::Questions {
-                train: texts.questions[0].clone(),
-                validation: None,
-            },
+            Self::Reviews => TrainingData::Texts(Splits::of_train(texts.reviews[0].clone())),
+            Self::Names => TrainingData::Tokens(Splits::of_train(texts.names[0].clone())),
+            Self::Questions => {
+                TrainingData::Questions(Splits::of_train(texts.questions[0].clone()))
+            }
         }
     }
 }

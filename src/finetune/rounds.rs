@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::TextExample;
-use bert_heads::finetune::{Dataset, Round, SelfTraining, Summary, Task, TrainingData};
+use bert_heads::finetune::{Dataset, Round, SelfTraining, Splits, Summary, Task, TrainingData};
 use bert_heads::predict::{PredictOptions, TextClassifier};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,7 +26,7 @@ impl Args {
     /// Trains with pseudo-labels, each round in a directory of its own.
     pub(super) fn train_in_rounds(&self, task: Task) -> Result<()> {
         let (data, labels, data_name) = self.data(task)?;
-        let (Task::Classify, Some(path), TrainingData::Texts { train, validation }) =
+        let (Task::Classify, Some(path), TrainingData::Texts(Splits { train, validation })) =
             (task, &self.unlabelled, data)
         else {
             bail!("--unlabelled is for --task classify or pair");

@@ -1,11 +1,12 @@
 //! How commands end that nobody waits for any more.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdin};
-use std::thread::{JoinHandle, sleep};
+use std::process::Child;
+use std::thread::sleep;
 use std::time::Duration;
 
 use super::*;
+use crate::closed_pipe::assert_ends_quietly;
 
 /// Three models that answer lines, trained for a moment, and what each is asked.
 fn models(workshop: &Workshop) -> [(String, String); 3] {
@@ -40,27 +41,11 @@ fn predict(model: &str, asked: &str) -> Command {
     command
 }
 
-/// Writes `line` again and again until nobody reads any more.
-fn feed(mut stdin: ChildStdin, line: &str) -> JoinHandle<()> {
-    let lines = format!("{line}\n").repeat(1000);
-    std::thread::spawn(move || while stdin.write_all(lines.as_bytes()).is_ok() {})
-}
-
 #[test]
 fn predictions_end_quietly_when_their_reader_is_gone() {
     let workshop = Workshop::new();
     for (model, asked) in models(&workshop) {
-        let mut child = predict(&model, &asked).spawn().unwrap();
-        let writer = feed(child.stdin.take().unwrap(), &asked);
-        let mut first = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut first).unwrap();
-        drop(stdout);
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap();
-        assert!(first.starts_with("{\"index\":0,"), "{first}");
-        assert!(output.status.success(), "{}", message(&output));
-        assert!(!message(&output).contains("error"), "{}", message(&output));
+        assert_ends_quietly(&mut predict(&model, &asked), &asked);
     }
 }
 

@@ -1,6 +1,8 @@
 //! `bert finetune`, `bert predict` and `bert evaluate` as people run them.
 
 mod choices;
+#[path = "../common/closed_pipe.rs"]
+mod closed_pipe;
 mod ends;
 mod more_data;
 mod next_sentence;

@@ -27,5 +27,5 @@ pub use run::{FineTuning, Summary};
 pub use settings::{
     CrfSettings, Settings, SimilarityLoss, SimilaritySettings, best_metric, metric_names,
 };
-pub use training_data::TrainingData;
+pub use training_data::{Splits, TrainingData};
 pub use updates::{Cursor, Updates, UpdatesOptions};

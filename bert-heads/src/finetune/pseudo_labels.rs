@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::dataset::{Dataset, Task};
 use super::run::copy_files;
-use super::training_data::TrainingData;
+use super::training_data::{Splits, TrainingData};
 use crate::datasets::{Target, TextExample};
 use crate::error::{Error, Result};
 use crate::predict::{Answer, TextClassifier};
@@ -90,10 +90,10 @@ impl SelfTraining {
                 unlabelled: self.unlabelled.examples.len(),
                 taken_by_label: by_label,
             };
-            let data = TrainingData::Texts {
+            let data = TrainingData::Texts(Splits {
                 train: train_set,
                 validation: self.validation.clone(),
-            };
+            });
             train(&told, &dir, data)?;
             last = dir;
         }

@@ -21,7 +21,7 @@ use super::dataset::{Task, text_rows, token_rows};
 use super::objective::TaskModel;
 use super::rows::{choice_rows, question_rows, similarity_rows};
 use super::settings::{Settings, metric_names, smaller_is_better};
-use super::training_data::TrainingData;
+use super::training_data::{Splits, TrainingData};
 use super::updates::{Cursor, Updates};
 use crate::crf::Crf;
 use crate::error::{Error, Result};
@@ -134,7 +134,7 @@ impl FineTuning<'_> {
         let maker = self.settings.row_maker(&self.tokenizer, config)?;
         let (tokenizer, length) = (&self.tokenizer, self.settings.max_length);
         match (&self.data, task) {
-            (TrainingData::Tokens { train, validation }, Task::Tokens) => {
+            (TrainingData::Tokens(Splits { train, validation }), Task::Tokens) => {
                 let (rows, cut) = token_rows(train, &labels, tokenizer, length)?;
                 let rows = TrainingRows::new(rows, cut);
                 let Some(validation) = validation else {
@@ -157,8 +157,8 @@ impl FineTuning<'_> {
                 };
                 self.train(&labels, rows, Some(&mut evaluate))
             }
-            (TrainingData::Questions { .. }, Task::Qa) => self.questions(&labels, maker),
-            (TrainingData::Choices { train, validation }, Task::Choice) => {
+            (TrainingData::Questions(_), Task::Qa) => self.questions(&labels, maker),
+            (TrainingData::Choices(Splits { train, validation }), Task::Choice) => {
                 let (rows, cut) = choice_rows(train, tokenizer, length)?;
                 let rows = TrainingRows::new(rows, cut);
                 let Some(validation) = validation else {
@@ -171,11 +171,11 @@ impl FineTuning<'_> {
                 };
                 self.train(&labels, rows, Some(&mut evaluate))
             }
-            (TrainingData::Similar { .. }, Task::Similarity) => self.similarity(&labels, maker),
-            (TrainingData::Texts { .. }, Task::NextSentence) => {
+            (TrainingData::Similar(_), Task::Similarity) => self.similarity(&labels, maker),
+            (TrainingData::Texts(_), Task::NextSentence) => {
                 self.texts::<BertForNextSentencePrediction>(&labels, maker)
             }
-            (TrainingData::Texts { .. }, Task::Classify | Task::MultiLabel | Task::Regress) => {
+            (TrainingData::Texts(_), Task::Classify | Task::MultiLabel | Task::Regress) => {
                 self.texts::<BertForSequenceClassification>(&labels, maker)
             }
             (_, task) => Err(misfit(task)),
@@ -184,7 +184,7 @@ impl FineTuning<'_> {
 
     fn texts<M: TaskModel>(self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
         let (task, glue, length) = (self.settings.task, self.glue, self.settings.max_length);
-        let TrainingData::Texts { train, validation } = &self.data else {
+        let TrainingData::Texts(Splits { train, validation }) = &self.data else {
             return Err(misfit(task));
         };
         let (rows, cut) = text_rows(train, task, labels, &self.tokenizer, length)?;
@@ -204,7 +204,7 @@ impl FineTuning<'_> {
     /// The threshold for "no answer" is searched in every evaluation and kept with the weights.
     fn questions(mut self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
         let maker = question_maker(&self.settings, maker)?;
-        let TrainingData::Questions { train, validation } = &mut self.data else {
+        let TrainingData::Questions(Splits { train, validation }) = &mut self.data else {
             return Err(misfit(self.settings.task));
         };
         let silence = train.examples.iter().any(|example| example.is_impossible);
@@ -250,7 +250,7 @@ impl FineTuning<'_> {
     fn similarity(mut self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
         let length = self.settings.max_length;
         let settings = *self.settings.similarity.get_or_insert_default();
-        let TrainingData::Similar { train, validation } = &self.data else {
+        let TrainingData::Similar(Splits { train, validation }) = &self.data else {
             return Err(misfit(self.settings.task));
         };
         let (rows, cut) = similarity_rows(train, &settings, &self.tokenizer, length)?;

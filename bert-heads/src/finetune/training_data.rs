@@ -9,55 +9,49 @@ use super::settings::Settings;
 use crate::datasets::{ChoiceExample, QuestionExample, SimilarExample, TextExample, TokenExample};
 use crate::error::Result;
 
+/// Examples of a task, to train on and to choose the best weights by.
+#[derive(Clone, Debug)]
+pub struct Splits<T, V = T> {
+    /// To train on.
+    pub train: Dataset<T>,
+    /// To choose by.
+    pub validation: Option<Dataset<V>>,
+}
+
+impl<T, V> Splits<T, V> {
+    /// Examples to train on alone.
+    pub fn of_train(train: Dataset<T>) -> Self {
+        Self {
+            train,
+            validation: None,
+        }
+    }
+}
+
 /// What is trained and evaluated on.
 #[derive(Clone, Debug)]
 pub enum TrainingData {
     /// Texts or pairs of texts.
-    Texts {
-        /// To train on.
-        train: Dataset<TextExample>,
-        /// To choose by.
-        validation: Option<Dataset<TextExample>>,
-    },
+    Texts(Splits<TextExample>),
     /// Tagged words.
-    Tokens {
-        /// To train on.
-        train: Dataset<TokenExample>,
-        /// To choose by.
-        validation: Option<Dataset<TokenExample>>,
-    },
+    Tokens(Splits<TokenExample>),
     /// Questions on contexts.
-    Questions {
-        /// To train on.
-        train: Dataset<QuestionExample>,
-        /// To choose by.
-        validation: Option<Dataset<QuestionExample>>,
-    },
+    Questions(Splits<QuestionExample>),
     /// Texts to be compared; to choose by, pairs with a score.
-    Similar {
-        /// To train on.
-        train: Dataset<SimilarExample>,
-        /// To choose by.
-        validation: Option<Dataset<TextExample>>,
-    },
+    Similar(Splits<SimilarExample, TextExample>),
     /// Questions with choices.
-    Choices {
-        /// To train on.
-        train: Dataset<ChoiceExample>,
-        /// To choose by.
-        validation: Option<Dataset<ChoiceExample>>,
-    },
+    Choices(Splits<ChoiceExample>),
 }
 
 impl TrainingData {
     /// How many examples there are to train on.
     pub fn train_examples(&self) -> usize {
         match self {
-            Self::Texts { train, .. } => train.examples.len(),
-            Self::Tokens { train, .. } => train.examples.len(),
-            Self::Questions { train, .. } => train.examples.len(),
-            Self::Choices { train, .. } => train.examples.len(),
-            Self::Similar { train, .. } => train.examples.len(),
+            Self::Texts(split) => split.train.examples.len(),
+            Self::Tokens(split) => split.train.examples.len(),
+            Self::Questions(split) => split.train.examples.len(),
+            Self::Similar(split) => split.train.examples.len(),
+            Self::Choices(split) => split.train.examples.len(),
         }
     }
 
@@ -73,7 +67,7 @@ impl TrainingData {
         tokenizer: &BertTokenizer,
         config: &BertConfig,
     ) -> Result<usize> {
-        let Self::Questions { train, .. } = self else {
+        let Self::Questions(Splits { train, .. }) = self else {
             return Ok(self.train_examples());
         };
         let maker = question_maker(settings, settings.row_maker(tokenizer, config)?)?;

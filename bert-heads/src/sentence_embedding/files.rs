@@ -3,9 +3,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Pooling;
+use super::fields::{Fields, as_size, read_json};
 use crate::error::{Error, Result};
 
 pub(super) const MODULES: &str = "modules.json";
@@ -137,7 +138,7 @@ impl SentenceTransformersFiles {
         self.excludes_prompt = include_prompt == Some(false);
         self.dimension = dimension.map(|dimension| (path.to_owned(), dimension));
         if !is_chosen {
-            self.pooling = fields.pooling()?;
+            self.pooling = pooling(&fields)?;
         }
         Ok(())
     }
@@ -237,98 +238,38 @@ fn refuse_token_normalization(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The object in a small JSON file.
-struct Fields {
-    path: PathBuf,
-    object: Map<String, Value>,
-}
-
-impl Fields {
-    /// `None` if there is no such file.
-    fn read(path: PathBuf) -> Result<Option<Self>> {
-        if !path.is_file() {
-            return Ok(None);
-        }
-        match read_json(&path)? {
-            Value::Object(object) => Ok(Some(Self { path, object })),
-            _ => Err(Error::Core(bert_core::Error::malformed(
-                path,
-                "JSON settings",
-                "it is not an object",
-            ))),
-        }
-    }
-
-    /// A field that may be absent or null, but not of another type.
-    fn get<T>(
-        &self,
-        name: &str,
-        what: &str,
-        convert: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>> {
-        match self.object.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match convert(value) {
-                Some(value) => Ok(Some(value)),
-                None => Err(self.unsupported(name, value, &format!("it must be {what}"))),
-            },
-        }
-    }
-
-    /// The one pooling the file asks for.
-    fn pooling(&self) -> Result<Pooling> {
-        const FIELD: &str = "pooling_mode";
-        let asked: Vec<&str> = match self.object.get(FIELD) {
-            Some(Value::String(mode)) => vec![mode],
-            Some(Value::Array(modes)) => modes.iter().map(|m| m.as_str().unwrap_or("?")).collect(),
-            _ => POOLING_FLAGS
+/// The one pooling that a file asks for.
+fn pooling(fields: &Fields) -> Result<Pooling> {
+    const FIELD: &str = "pooling_mode";
+    let asked: Vec<&str> = match fields.object.get(FIELD) {
+        Some(Value::String(mode)) => vec![mode],
+        Some(Value::Array(modes)) => modes.iter().map(|m| m.as_str().unwrap_or("?")).collect(),
+        _ => POOLING_FLAGS
+            .into_iter()
+            .filter(|(flag, _)| fields.object.get(*flag) == Some(&Value::Bool(true)))
+            .map(|(_, mode)| mode)
+            .collect(),
+    };
+    match asked.as_slice() {
+        [] | ["mean"] => Ok(Pooling::Mean),
+        ["cls"] => Ok(Pooling::Cls),
+        ["max"] => Ok(Pooling::Max),
+        ["mean_sqrt_len_tokens"] => Ok(Pooling::MeanSqrtLen),
+        modes => {
+            let flag = POOLING_FLAGS
                 .into_iter()
-                .filter(|(flag, _)| self.object.get(*flag) == Some(&Value::Bool(true)))
-                .map(|(_, mode)| mode)
-                .collect(),
-        };
-        match asked.as_slice() {
-            [] | ["mean"] => Ok(Pooling::Mean),
-            ["cls"] => Ok(Pooling::Cls),
-            ["max"] => Ok(Pooling::Max),
-            ["mean_sqrt_len_tokens"] => Ok(Pooling::MeanSqrtLen),
-            modes => {
-                let flag = POOLING_FLAGS
-                    .into_iter()
-                    .find(|(flag, mode)| self.object.contains_key(*flag) && modes.contains(mode));
-                let field = match flag {
-                    Some((flag, _)) if !self.object.contains_key(FIELD) && modes.len() == 1 => flag,
-                    _ => FIELD,
-                };
-                Err(self.unsupported(
-                    field,
-                    &Value::String(modes.join(" + ")),
-                    "only cls, mean, mean_sqrt_len_tokens or max alone is implemented: choose one explicitly",
-                ))
-            }
+                .find(|(flag, mode)| fields.object.contains_key(*flag) && modes.contains(mode));
+            let field = match flag {
+                Some((flag, _)) if !fields.object.contains_key(FIELD) && modes.len() == 1 => flag,
+                _ => FIELD,
+            };
+            Err(fields.unsupported(
+                field,
+                &Value::String(modes.join(" + ")),
+                "only cls, mean, mean_sqrt_len_tokens or max alone is implemented: choose one explicitly",
+            ))
         }
     }
-
-    fn unsupported(&self, field: &str, found: &Value, supported: &str) -> Error {
-        Error::Unsupported {
-            path: self.path.clone(),
-            field: field.to_owned(),
-            found: found.to_string(),
-            supported: supported.to_owned(),
-        }
-    }
-}
-
-fn read_json(path: &Path) -> Result<Value> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| bert_core::Error::io("read", path, error))?;
-    let value = serde_json::from_str(&text)
-        .map_err(|error| bert_core::Error::malformed(path, "JSON", error))?;
-    Ok(value)
-}
-
-fn as_size(value: &Value) -> Option<usize> {
-    usize::try_from(value.as_u64()?).ok()
 }
 
 #[cfg(test)]

@@ -31,10 +31,10 @@ fn animals() -> Dataset<ChoiceExample> {
 #[test]
 fn choices_are_learnt_and_made() {
     for (label, device) in test_devices() {
-        let data = TrainingData::Choices {
+        let data = TrainingData::Choices(Splits {
             train: animals(),
             validation: Some(animals()),
-        };
+        });
         let trial = Trial {
             device,
             ..Trial::new(Task::Choice, &["score"], data, 50)
@@ -72,10 +72,7 @@ fn choices_are_learnt_and_made() {
 fn a_question_whose_right_choice_is_unknown_is_named() {
     let mut train = animals();
     train.examples[5].label = None;
-    let data = TrainingData::Choices {
-        train,
-        validation: None,
-    };
+    let data = TrainingData::Choices(Splits::of_train(train));
     let trial = Trial::new(Task::Choice, &["score"], data, 3);
     let error = trial.run(false).map(|(summary, _)| summary).unwrap_err();
     assert!(error.to_string().contains("animals.csv, line 7"), "{error}");

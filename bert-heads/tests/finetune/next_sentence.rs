@@ -15,10 +15,10 @@ fn pairs(labels: [&str; 2]) -> Dataset<TextExample> {
 }
 
 fn trial(labels: [&str; 2], steps: u64) -> Trial {
-    let data = TrainingData::Texts {
+    let data = TrainingData::Texts(Splits {
         train: pairs(labels),
         validation: Some(pairs(labels)),
-    };
+    });
     Trial::new(Task::NextSentence, &labels, data, steps)
 }
 

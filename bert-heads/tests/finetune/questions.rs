@@ -46,10 +46,10 @@ fn places(impossible: bool) -> Dataset<QuestionExample> {
 }
 
 fn trial(impossible: bool, steps: u64) -> Trial {
-    let data = TrainingData::Questions {
+    let data = TrainingData::Questions(Splits {
         train: places(impossible),
         validation: Some(places(impossible)),
-    };
+    });
     let mut trial = Trial::new(Task::Qa, &["start", "end"], data, steps);
     trial.settings.batch_size = 8;
     trial.settings.questions = Some(QuestionSettings {

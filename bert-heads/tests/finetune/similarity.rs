@@ -45,13 +45,13 @@ fn scored() -> Dataset<TextExample> {
 }
 
 fn trial(settings: SimilaritySettings, train: Vec<SimilarExample>, steps: u64) -> Trial {
-    let data = TrainingData::Similar {
+    let data = TrainingData::Similar(Splits {
         train: Dataset {
             path: "pairs.tsv".into(),
             examples: train,
         },
         validation: Some(scored()),
-    };
+    });
     let mut trial = Trial::new(Task::Similarity, &["similarity"], data, steps);
     trial.settings.similarity = Some(settings);
     trial
@@ -162,7 +162,7 @@ fn pairs_and_settings_that_make_no_run_are_named() {
     refused(&settings(|s| s.pooling = Pooling::Pooler), "mean-sqrt-len");
     refused(
         &|trial| {
-            if let TrainingData::Similar { train, .. } = &mut trial.data {
+            if let TrainingData::Similar(Splits { train, .. }) = &mut trial.data {
                 train.examples[3].score = None;
             }
         },

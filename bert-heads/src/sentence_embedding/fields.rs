@@ -1,0 +1,69 @@
+//! Fields of small JSON files, which may be absent but not of another type.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+/// The object in a small JSON file.
+///
+/// Errors name the file and the field.
+pub(super) struct Fields {
+    pub(super) path: PathBuf,
+    pub(super) object: Map<String, Value>,
+}
+
+impl Fields {
+    /// `None` if there is no such file.
+    pub(super) fn read(path: PathBuf) -> Result<Option<Self>> {
+        if !path.is_file() {
+            return Ok(None);
+        }
+        match read_json(&path)? {
+            Value::Object(object) => Ok(Some(Self { path, object })),
+            _ => Err(Error::Core(bert_core::Error::malformed(
+                path,
+                "JSON settings",
+                "it is not an object",
+            ))),
+        }
+    }
+
+    /// A field that may be absent or null, but not of another type.
+    pub(super) fn get<T>(
+        &self,
+        name: &str,
+        what: &str,
+        convert: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        match self.object.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match convert(value) {
+                Some(value) => Ok(Some(value)),
+                None => Err(self.unsupported(name, value, &format!("it must be {what}"))),
+            },
+        }
+    }
+
+    pub(super) fn unsupported(&self, field: &str, found: &Value, supported: &str) -> Error {
+        Error::Unsupported {
+            path: self.path.clone(),
+            field: field.to_owned(),
+            found: found.to_string(),
+            supported: supported.to_owned(),
+        }
+    }
+}
+
+pub(super) fn read_json(path: &Path) -> Result<Value> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| bert_core::Error::io("read", path, error))?;
+    let value = serde_json::from_str(&text)
+        .map_err(|error| bert_core::Error::malformed(path, "JSON", error))?;
+    Ok(value)
+}
+
+pub(super) fn as_size(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_u64()?).ok()
+}
