@@ -1,6 +1,7 @@
 //! `bert embed`.
 
 use super::*;
+use crate::closed_pipe::assert_ends_quietly;
 
 #[test]
 fn embed_gives_json_lines_in_the_order_of_the_input() {
@@ -121,28 +122,8 @@ fn embed_reads_a_file_and_replaces_one_only_when_it_is_complete() {
 
 #[test]
 fn embed_ends_quietly_when_its_reader_is_gone() {
-    let mut child = command(&["embed", "--model", &model()])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || {
-        // More than the pipe holds; writing fails once the command has ended.
-        while stdin
-            .write_all("the old river bank\n".repeat(1000).as_bytes())
-            .is_ok()
-        {}
-    });
-    let mut first = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    stdout.read_line(&mut first).unwrap();
-    drop(stdout);
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(first.starts_with("{\"index\":0,"));
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{stderr}");
-    assert!(!stderr.contains("error"), "{stderr}");
+    let mut embed = command(&["embed", "--model", &model()]);
+    assert_ends_quietly(&mut embed, "the old river bank");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! exit codes that mean something.
 
 mod bench;
+#[path = "../common/closed_pipe.rs"]
+mod closed_pipe;
 mod compare_texts;
 mod demo;
 mod devices;
@@ -11,7 +13,7 @@ mod shell;
 mod tokenize;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
