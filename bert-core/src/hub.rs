@@ -43,11 +43,11 @@ pub fn resolve_model_with(id_or_dir: &str, options: &HubOptions) -> Result<PathB
         return Ok(path.to_owned());
     }
     if path.is_file() {
-        return Err(Error::malformed(
-            path,
-            "model directory",
-            "it is a file: give the directory that holds config.json",
-        ));
+        return Err(Error::FileMissing {
+            dir: path.to_owned(),
+            looked_for: vec!["config.json".to_owned()],
+            remedy: "it is a file: give the directory that holds config.json".to_owned(),
+        });
     }
     let id = match parse(id_or_dir)? {
         Named::Id(id) => id,

@@ -92,6 +92,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let table = String::from_utf8(output.stdout).context("the table is not UTF-8")?;
         // The paths of this machine are of no use elsewhere.
         let table = without_files(&table, &file("json"), &file("html"));
+        let table = match &options.checkpoint {
+            Some(checkpoint) => with_model_name(&table, &absolute(checkpoint)),
+            None => table,
+        };
         text += &format!("\n### {}\n\n{table}", part.title);
     }
     print!("{text}");
@@ -192,10 +196,8 @@ fn standard(options: &Options) -> Vec<Part> {
         let embed =
             "--mode embed --batch-sizes 256 --seq-lengths 128 --lengths-of docs/pretraining.md";
         let mut embed = part("embed", "Texts to sentence vectors", &fast, embed);
-        let model = std::path::absolute(checkpoint).unwrap_or_else(|_| checkpoint.clone());
-        embed
-            .arguments
-            .extend(["--model".to_owned(), model.display().to_string()]);
+        let model = absolute(checkpoint).display().to_string();
+        embed.arguments.extend(["--model".to_owned(), model]);
         parts.push(embed);
     }
     for part in &mut parts {
@@ -243,6 +245,16 @@ fn without_files(table: &str, json: &Path, html: &Path) -> String {
         .fold(table.to_owned(), |table, (option, path)| {
             table.replace(&format!(" {option} {}", shell::quote(path.as_os_str())), "")
         })
+}
+
+/// The command line of a table with the name of the checkpoint in place of its directory.
+fn with_model_name(table: &str, checkpoint: &Path) -> String {
+    let path = shell::quote(checkpoint.as_os_str());
+    table.replace(&format!("--model {path}"), "--model all-MiniLM-L6-v2/")
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// `page` with `text` between the comments that begin and end `section`.
@@ -308,6 +320,8 @@ mod tests {
         let table = "`bert bench --mode train --json /x/a.json --report '/x y/a.html'`\n";
         let cleaned = without_files(table, Path::new("/x/a.json"), Path::new("/x y/a.html"));
         assert_eq!(cleaned, "`bert bench --mode train`\n");
+        let named = with_model_name("`bert bench --model '/x y/m'`", Path::new("/x y/m"));
+        assert_eq!(named, "`bert bench --model all-MiniLM-L6-v2/`");
     }
 
     #[test]
