@@ -55,6 +55,7 @@ impl<'a> Matrix<'a> {
 /// - left: `[rows, depth]`
 /// - right: `[depth, columns]`
 /// - output: `[rows, columns]`
+#[expect(unsafe_code, reason = "gemm takes pointers and strides")]
 pub(super) fn product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     let (rows, depth, columns) = (left.rows, left.columns, right.columns);
     assert_eq!(depth, right.rows, "the matrices fit together");
