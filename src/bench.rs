@@ -84,6 +84,9 @@ struct Options {
     /// Float type to compute in: f32, f16 or bf16
     #[arg(long, value_name = "TYPE", default_value_t)]
     dtype: Precision,
+    /// Measure flex a second time with the encoder's weights in 8 bits, in modes forward and embed
+    #[arg(long)]
+    int8: bool,
     /// Threads on the processor, for devices and peers alike [default: all]
     #[arg(long, value_name = "N", default_value_t = threads())]
     threads: usize,
@@ -218,6 +221,7 @@ fn plan(options: &Options) -> Result<Plan> {
     Ok(Plan {
         models,
         devices: devices(&options.devices, time_limit)?,
+        int8: options.int8,
         peers: options.peers.clone(),
         peers_dir: options.peers_dir.clone(),
         peer_device: options.peer_device.clone(),

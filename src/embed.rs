@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::Usage;
-use crate::device::DeviceArgs;
+use crate::device::{DeviceArgs, WeightArgs};
 use crate::input;
 use crate::output::{Output, note};
 use crate::progress::ProgressLine;
@@ -25,6 +25,8 @@ pub(crate) struct Args {
     model: String,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    weights: WeightArgs,
     /// How token vectors become one: cls, mean, max or pooler [default: as the model's
     /// 1_Pooling/config.json says, else mean]
     #[arg(long)]
@@ -95,6 +97,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         max_length: args.max_length,
         long_texts: args.long_texts,
         batch_tokens: Some(args.batch_tokens),
+        weights: args.weights.get(),
     };
     let embedder = SentenceEmbedder::from_dir(dir, &options, &device)?;
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::choices;
 use crate::data::{DataArgs, Untold};
-use crate::device::DeviceArgs;
+use crate::device::{DeviceArgs, WeightArgs};
 use crate::output::{Output, note};
 use crate::pairs;
 use crate::questions::{self, QuestionArgs};
@@ -55,6 +55,8 @@ pub(crate) struct ModelName {
 pub(crate) struct ModelArgs {
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    weights: WeightArgs,
     /// Names of the outputs in their order, in place of the model's
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     labels: Vec<String>,
@@ -94,6 +96,7 @@ impl ModelArgs {
             overlap: self.overlap,
             long_texts: self.long_texts,
             batch_tokens: self.batch_tokens,
+            weights: self.weights.get(),
         };
         let labels = match self.labels.as_slice() {
             [] => None,
@@ -112,13 +115,14 @@ impl ModelArgs {
             Class::Questions => Predictor::Questions(QuestionAnswerer::from_dir(
                 dir,
                 &self.questions.options(self.max_length),
-                self.batch_tokens,
+                &options,
                 &device,
             )?),
             Class::Sentences => {
                 let options = EmbedderOptions {
                     max_length: self.max_length,
                     batch_tokens: Some(self.batch_tokens),
+                    weights: self.weights.get(),
                     ..EmbedderOptions::default()
                 };
                 Predictor::Sentences(SentenceEmbedder::from_dir(dir, &options, &device)?)

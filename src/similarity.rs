@@ -5,7 +5,7 @@ use bert_core::hub::resolve_model;
 use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder, cosine_similarity};
 use serde_json::json;
 
-use crate::device::DeviceArgs;
+use crate::device::{DeviceArgs, WeightArgs};
 use crate::output::{Output, note};
 
 #[derive(clap::Args)]
@@ -15,6 +15,8 @@ pub(crate) struct Args {
     model: String,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    weights: WeightArgs,
     /// First text
     a: String,
     /// Second text
@@ -27,7 +29,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<()> {
     let dir = resolve_model(&args.model)?;
     let device = args.device.open()?;
-    let embedder = SentenceEmbedder::from_dir(dir, &EmbedderOptions::default(), &device)?;
+    let options = EmbedderOptions {
+        weights: args.weights.get(),
+        ..EmbedderOptions::default()
+    };
+    let embedder = SentenceEmbedder::from_dir(dir, &options, &device)?;
     let embeddings = embedder.embed(&[&args.a, &args.b])?;
     for (name, embedding) in ["first", "second"].iter().zip(&embeddings) {
         if embedding.truncated > 0 {

@@ -121,28 +121,34 @@ fn batching(bencher: Bencher) {
         });
 }
 
-/// Scaled dot-product attention of one layer, as inference runs it.
+/// Attention of one layer from projections to context, as inference runs it.
 #[divan::bench]
 fn attention(bencher: Bencher) {
     let (device, config) = (device(), config());
-    let shape = [BATCH, config.num_attention_heads, SEQ, config.head_size()];
+    let shape = [BATCH, SEQ, config.hidden_size];
     let [query, key, value] = [(); 3].map(|()| random(shape, &device));
     let mask_pad = Tensor::<2, Bool>::full([BATCH, SEQ], false, &device);
     time(bencher, &device, || {
         let (query, key, value) = (query.clone(), key.clone(), value.clone());
-        ops::attention(query, key, value, mask_pad.clone(), None)
+        ops::self_attention(
+            query,
+            key,
+            value,
+            mask_pad.clone(),
+            config.num_attention_heads,
+        )
     });
 }
 
-/// LayerNorm over the hidden vectors of a batch.
+/// LayerNorm of the hidden vectors of a batch and their residual.
 #[divan::bench]
 fn layer_norm(bencher: Bencher) {
     let (device, config) = (device(), config());
     let norm = BertInit::new(&config, 0, &device).layer_norm(config.hidden_size);
-    let hidden = random([BATCH, SEQ, config.hidden_size], &device);
+    let [hidden, residual] = [(); 2].map(|()| random([BATCH, SEQ, config.hidden_size], &device));
     let epsilon = config.layer_norm_eps;
     time(bencher, &device, || {
-        ops::layer_norm(hidden.clone(), &norm, epsilon)
+        ops::add_layer_norm(hidden.clone(), residual.clone(), &norm, epsilon)
     });
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// Largest difference in f32, as a share of the largest value: rounding over the depth of a large model.
 const BAR_32_BITS: f64 = 1e-3;
 
-/// The same for 16-bit types, of which bf16 has 8 bits of mantissa.
-const BAR_16_BITS: f64 = 0.1;
+/// The same for narrower types: bf16 has 8 bits of mantissa, as has an 8-bit number of its column's or row's range.
+const BAR_NARROW: f64 = 0.1;
 
 /// How far results are from those of the reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl Agreement {
         let bar = if dtype == "f32" {
             BAR_32_BITS
         } else {
-            BAR_16_BITS
+            BAR_NARROW
         };
         let difference = worst.relative();
         Some(Self {

@@ -62,6 +62,9 @@ impl FromStr for Mode {
     }
 }
 
+/// The [`dtype`](Job::dtype) that stands for 32-bit floats with the encoder's weights in 8 bits.
+pub const INT8: &str = "int8";
+
 /// One thing to measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -69,7 +72,7 @@ pub struct Job {
     pub mode: Mode,
     /// Model directory in the Hugging Face layout.
     pub model: PathBuf,
-    /// Float type to compute in: f32, f16 or bf16.
+    /// Float type to compute in: f32, f16 or bf16; or [`INT8`].
     pub dtype: String,
     /// Where a peer computes, `cpu` or `cuda`; a device of ours is named on the command line of its process.
     pub device: String,

@@ -7,6 +7,7 @@ use bert_core::agreement::without_dropout;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, DeviceSpec, Precision, libtorch_info, set_dtype};
+use bert_core::inference::{Weights, prepare};
 use bert_core::init::BertInit;
 use bert_core::model::BertModel;
 use bert_core::training::{
@@ -22,7 +23,7 @@ use burn::tensor::{Distribution, FloatDType, Tensor};
 use burn::train::TrainStep;
 
 use crate::contract::{
-    Adapter, COMPARED_GRADIENT, COMPARED_ROWS, Inputs, Job, Mode, Reply, Timing,
+    Adapter, COMPARED_GRADIENT, COMPARED_ROWS, INT8, Inputs, Job, Mode, Reply, Timing,
 };
 use crate::error::{Error, Result};
 use crate::sampling::sample;
@@ -39,7 +40,10 @@ type Values = BTreeMap<String, Vec<f64>>;
 /// If the device or the model does not open, and those of the device.
 pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
     fault::inject(job.inputs.shape[0]);
-    let precision: Precision = job.dtype.parse()?;
+    let precision = match job.dtype.as_str() {
+        INT8 => Precision::F32,
+        name => name.parse()?,
+    };
     let device = spec.open()?;
     // Training keeps its weights in 32 bits.
     if !matches!(job.mode, Mode::Train | Mode::Pretrain) {
@@ -117,6 +121,7 @@ fn encoder_output(model: &BertModel, inputs: &Inputs, device: &Device) -> Values
 
 fn forward(job: &Job, device: &Device) -> Result<(Values, Timing)> {
     let model = BertModel::from_dir(&job.model, device)?;
+    let model = prepare(model, weights(job))?;
     let values = encoder_output(&model, &job.inputs, device);
     let input = input(&job.inputs, device);
     let timing = timed(job, device, || Ok(model.forward(input.clone())))?;
@@ -223,8 +228,19 @@ where
     })
 }
 
+fn weights(job: &Job) -> Weights {
+    match job.dtype.as_str() {
+        INT8 => Weights::Int8,
+        _ => Weights::Float,
+    }
+}
+
 fn embed(job: &Job, device: &Device) -> Result<(Values, Timing)> {
-    let embedder = SentenceEmbedder::from_dir(&job.model, &EmbedderOptions::default(), device)?;
+    let options = EmbedderOptions {
+        weights: weights(job),
+        ..EmbedderOptions::default()
+    };
+    let embedder = SentenceEmbedder::from_dir(&job.model, &options, device)?;
     let texts: Vec<&str> = job.inputs.texts.iter().map(String::as_str).collect();
     let compared = embedder.embed(&texts[..texts.len().min(COMPARED_ROWS)])?;
     let vectors = compared.iter().flat_map(|embedding| &embedding.values);

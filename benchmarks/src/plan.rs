@@ -21,6 +21,8 @@ pub struct Plan {
     pub models: Vec<Model>,
     /// Devices, by label; the first that works is the reference of the comparison.
     pub devices: Vec<DeviceSpec>,
+    /// Whether Flex is measured a second time, with the encoder's weights in 8 bits, in the modes without gradients.
+    pub int8: bool,
     /// Other implementations.
     pub peers: Vec<Peer>,
     /// Where `cargo xtask peers` put what they need.

@@ -10,7 +10,7 @@ use bert_core::tokenizer::BertTokenizer;
 
 use crate::agreement::Agreement;
 use crate::child::{Outcome, supervise};
-use crate::contract::{Inputs, Job, Reply};
+use crate::contract::{INT8, Inputs, Job, Mode, Reply};
 use crate::error::{Error, Result};
 use crate::inputs::Words;
 use crate::model;
@@ -33,6 +33,8 @@ pub struct Runner<'a> {
 #[derive(Clone, Debug)]
 enum Contestant {
     Device(DeviceSpec),
+    /// Flex with weights in 8 bits.
+    Int8,
     Peer(Peer),
 }
 
@@ -128,8 +130,20 @@ pub fn run(plan: &Plan, runner: Runner<'_>) -> Result<Record> {
 }
 
 fn contestants(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Vec<Contestant> {
-    let devices = plan.devices.iter().cloned().map(Contestant::Device);
-    let mut contestants: Vec<_> = devices.collect();
+    let mut contestants = Vec::new();
+    for spec in &plan.devices {
+        contestants.push(Contestant::Device(spec.clone()));
+        if plan.int8 && *spec == DeviceSpec::Flex {
+            if matches!(plan.mode, Mode::Forward | Mode::Embed) {
+                contestants.push(Contestant::Int8);
+            } else {
+                progress(&format!(
+                    "weights in 8 bits have no gradients: nothing to measure in mode {}",
+                    plan.mode
+                ));
+            }
+        }
+    }
     for &peer in &plan.peers {
         if peer.measures(plan.mode) {
             contestants.push(Contestant::Peer(peer));
@@ -177,6 +191,7 @@ impl Contestant {
     fn label(&self) -> String {
         match self {
             Self::Device(spec) => spec.to_string(),
+            Self::Int8 => format!("{} {INT8}", DeviceSpec::Flex),
             Self::Peer(peer) => peer.to_string(),
         }
     }
@@ -202,14 +217,24 @@ impl<'a> Prepared<'a> {
             limits: plan.limits,
         };
         let job_file = scratch.join("job.json");
-        let text = serde_json::to_vec(&job).expect("jobs always serialise");
-        std::fs::write(&job_file, text).map_err(cannot)?;
+        write(&job, &job_file)?;
         Ok(Self {
             plan,
             job,
             job_file,
             peers,
         })
+    }
+
+    /// A file with the same job in another type.
+    fn write(&self, dtype: &str) -> Result<PathBuf> {
+        let file = self.job_file.with_file_name(format!("job-{dtype}.json"));
+        let job = Job {
+            dtype: dtype.to_owned(),
+            ..self.job.clone()
+        };
+        write(&job, &file)?;
+        Ok(file)
     }
 
     /// Lets a contestant do the job; the first that can becomes the reference.
@@ -221,6 +246,13 @@ impl<'a> Prepared<'a> {
     ) -> RowOutcome {
         let mut command = match contestant {
             Contestant::Device(spec) => device_command(spec, &self.job_file),
+            Contestant::Int8 => match self.write(INT8) {
+                Ok(file) => device_command(&DeviceSpec::Flex, &file),
+                Err(error) => {
+                    let reason = error.to_string();
+                    return RowOutcome::Failed { reason };
+                }
+            },
             Contestant::Peer(peer) => match self.peers.command(*peer, &self.job_file) {
                 Ok(command) => command,
                 Err(reason) => return RowOutcome::Failed { reason },
@@ -262,9 +294,13 @@ impl<'a> Prepared<'a> {
             }
         };
         let values = std::mem::take(&mut reply.values);
+        let dtype = match contestant {
+            Contestant::Int8 => INT8,
+            _ => &self.job.dtype,
+        };
         let agreement = reference
             .as_ref()
-            .and_then(|(label, expected)| Agreement::of(&values, label, expected, &self.job.dtype));
+            .and_then(|(label, expected)| Agreement::of(&values, label, expected, dtype));
         if reference.is_none() {
             *reference = Some((contestant.label(), values));
         }
@@ -274,4 +310,9 @@ impl<'a> Prepared<'a> {
             reply,
         }))
     }
+}
+
+fn write(job: &Job, file: &Path) -> Result<()> {
+    let text = serde_json::to_vec(job).expect("jobs always serialise");
+    std::fs::write(file, text).map_err(|source| Error::io("write the job of a measurement", source))
 }

@@ -16,6 +16,8 @@
 //! ```
 
 mod adapter;
+#[cfg(feature = "flex")]
+mod awake;
 mod choice;
 mod label;
 #[cfg(feature = "tch")]
@@ -70,4 +72,26 @@ pub fn threads() -> usize {
         .and_then(|value| value.parse().ok())
         .filter(|&threads| threads > 0)
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |threads| threads.get()))
+}
+
+/// Runs `work` with the threads awake that the kernels of `device` are spread over, if it is Flex without gradients.
+pub(crate) fn with_threads_awake<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
+    #[cfg(feature = "flex")]
+    if is_flex(device) {
+        return awake::with_threads_awake(work);
+    }
+    #[cfg(not(feature = "flex"))]
+    let _ = device;
+    work()
+}
+
+/// Whether it is Flex, without gradients.
+pub(crate) fn is_flex(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return *device == Device::flex();
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = device;
+        false
+    }
 }

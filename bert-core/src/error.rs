@@ -176,6 +176,22 @@ pub enum Error {
         /// What it does support.
         supported: String,
     },
+    /// Weights in 8 bits on a device without kernels for them.
+    #[error(
+        "device `{device}` does not compute with weights in 8 bits: only flex does, so leave them in 32 bits or use flex"
+    )]
+    Int8NotSupported {
+        /// The device.
+        device: String,
+    },
+    /// Weights that cannot be held in 8 bits.
+    #[error(
+        "`{name}` has weights that are not finite, which 8 bits cannot hold: the checkpoint is damaged"
+    )]
+    NotFinite {
+        /// The parameter.
+        name: String,
+    },
     /// An element type asked for after the device has settled on another.
     #[error(
         "device `{label}` computes in {settled} already, so {dtype} comes too late: choose it before anything is made on the device"

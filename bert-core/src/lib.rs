@@ -32,6 +32,7 @@ pub mod encoder;
 mod error;
 pub mod files;
 pub mod hub;
+pub mod inference;
 pub mod init;
 pub mod model;
 pub mod ops;

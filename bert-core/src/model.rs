@@ -5,6 +5,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::batch::BertInput;
 use crate::config::BertConfig;
+use crate::device::with_threads_awake;
 use crate::embeddings::BertEmbeddings;
 use crate::encoder::{BertEncoder, Keep};
 use crate::init::BertInit;
@@ -70,10 +71,13 @@ impl BertModel {
 
     /// [`forward`](Self::forward) that keeps hidden states or attention probabilities.
     pub fn forward_keeping(&self, input: BertInput, keep: Keep) -> BertOutput {
-        let embeddings = self
-            .embeddings
-            .forward(input.input_ids, input.token_type_ids);
-        self.encode(embeddings, input.mask_pad, keep)
+        let device = input.mask_pad.device();
+        with_threads_awake(&device, move || {
+            let embeddings = self
+                .embeddings
+                .forward(input.input_ids, input.token_type_ids);
+            self.encode(embeddings, input.mask_pad, keep)
+        })
     }
 
     /// [`forward_keeping`](Self::forward_keeping) from word vectors in place of token ids, so that

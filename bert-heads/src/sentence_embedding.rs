@@ -25,6 +25,7 @@ use std::path::Path;
 
 use bert_core::batch::{BertBatcher, plan_batches};
 use bert_core::checkpoint::{Checkpoint, Loading};
+use bert_core::inference::{Weights, prepare};
 use bert_core::init::BertInit;
 use bert_core::model::{BertModel, BertOutput};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
@@ -55,6 +56,8 @@ pub struct EmbedderOptions {
     pub long_texts: LongInputs,
     /// The most tokens of a batch, padding included; by default [`BATCH_TOKENS`].
     pub batch_tokens: Option<usize>,
+    /// How the weights of the encoder are held.
+    pub weights: Weights,
 }
 
 /// Tokens of a batch, padding included, unless told otherwise: enough to keep all cores busy. A
@@ -152,7 +155,7 @@ impl SentenceEmbedder {
         let fresh = BertModel::new(config, with_pooler, &init);
         let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
         Ok(Self {
-            model,
+            model: prepare(model, options.weights)?,
             batcher: BertBatcher::new(&tokenizer).with_max_length(positions),
             tokenizer,
             device: device.clone(),

@@ -221,9 +221,8 @@ impl Demo {
                 (tagger.evaluate(&texts.names[1])?.0, "f1", 1.0)
             }
             Subject::Questions => {
-                let tokens = options.batch_tokens;
-                let options = QuestionOptions::default();
-                let answerer = QuestionAnswerer::from_dir(model, &options, tokens, device)?;
+                let of_questions = QuestionOptions::default();
+                let answerer = QuestionAnswerer::from_dir(model, &of_questions, &options, device)?;
                 let questions = &texts.questions[1].examples;
                 (answerer.evaluate(questions)?.0, "exact_match", 100.0)
             }

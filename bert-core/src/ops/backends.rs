@@ -1,6 +1,9 @@
 //! Which backend runs which body of [`BertOps`]: all that adding a backend takes besides its label
 //! in [`device`](crate::device).
 
+#[cfg(feature = "flex")]
+use std::sync::Arc;
+
 use burn::backend::AutodiffBackend;
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 #[cfg(feature = "flex")]
@@ -10,11 +13,11 @@ use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::tensor::Shape;
 
-#[cfg(feature = "flex")]
-use super::host;
 #[cfg(feature = "tch")]
 use super::libtorch;
 use super::{BertOps, cross_entropy, gelu, linear, norm, softmax};
+#[cfg(feature = "flex")]
+use super::{held::HeldWeight, host};
 
 /// Operations that functions of one name in a module have: their tensors, then what else they take.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
@@ -59,6 +62,7 @@ impl BertOps for burn::backend::Flex {
         project_input_backward(weight, grad) -> FlexTensor;
         project_weight_backward(input, grad) -> FlexTensor;
         project_gelu(input, weight, bias) -> FlexTensor;
+        project_held(input, bias; weight: Arc<HeldWeight>, gelu: bool) -> FlexTensor;
         cross_entropy(logits, labels) -> FlexTensor;
         cross_entropy_backward(logits, labels, grad) -> FlexTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;

@@ -1,5 +1,7 @@
-//! A linear layer as one node of the autodiff graph, whose forward pass is [`BertOps::project`].
+//! A linear layer as one node of the autodiff graph, whose forward pass is [`BertOps::project`]; and the
+//! default for weights that are laid out for the kernels of another backend.
 
+use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -7,8 +9,25 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
+use burn::tensor::TensorData;
 
-use super::BertOps;
+use super::{BertOps, held::HeldWeight};
+
+/// The default body of [`BertOps::project_held`].
+pub(super) fn project_floats<B: BertOps>(
+    input: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    weight: &HeldWeight,
+    gelu: bool,
+) -> FloatTensor<B> {
+    let data = TensorData::new(weight.floats(), weight.shape()).convert_dtype(input.dtype());
+    let weight = B::float_from_data(data, &input.device());
+    if gelu {
+        B::project_gelu(input, weight, bias)
+    } else {
+        B::project(input, weight, bias)
+    }
+}
 
 /// [`BertOps::project`] as one node; of input and weight it keeps what the other's gradient needs.
 pub(super) fn project_autodiff<B: BertOps, C: CheckpointStrategy>(

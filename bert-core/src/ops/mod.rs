@@ -12,6 +12,8 @@
     )
 )]
 
+use std::sync::Arc;
+
 #[expect(
     unused_imports,
     reason = "named by the code that `backend_extension` generates"
@@ -30,6 +32,7 @@ mod backends;
 mod cross_entropy;
 mod dropout;
 mod gelu;
+mod held;
 #[cfg(feature = "flex")]
 mod host;
 #[cfg(feature = "tch")]
@@ -40,6 +43,9 @@ mod softmax;
 mod tensors;
 
 pub use adam::AdamStep;
+pub use held::HeldWeight;
+#[cfg(feature = "flex")]
+pub(crate) use host::int8_is_fast;
 pub(crate) use tensors::adam_direction;
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
@@ -248,6 +254,27 @@ pub trait BertOps: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         Self::gelu_erf(Self::project(input, weight, bias))
+    }
+
+    /// [`project`](BertOps::project) with a weight that is laid out for the backend's kernels, and exact GELU of it if asked
+    /// for; without a gradient.
+    ///
+    /// The default body multiplies with what the weight stands for. Where that is in 8 bits, an override holds `input` in
+    /// 8 bits too, each row with a scale of its own.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - bias: `[d_output]`
+    /// - weight: `[d_input, d_output]`
+    /// - output: `[..., any, d_output]`
+    fn project_held(
+        input: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight: Arc<HeldWeight>,
+        gelu: bool,
+    ) -> FloatTensor<Self> {
+        linear::project_floats::<Self>(input, bias, &weight, gelu)
     }
 
     /// Cross-entropy in nats of every row with its label.

@@ -1,10 +1,13 @@
 //! The operations of [`BertOps`] on [`Tensor`]s: what the model calls.
 
+use std::sync::Arc;
+
 use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 
-use super::{AdamStep, BertOps};
+use super::{AdamStep, BertOps, HeldWeight};
+use crate::inference;
 
 /// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1).
 ///
@@ -94,6 +97,9 @@ pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
     let Some(bias) = &layer.bias else {
         return layer.forward(input);
     };
+    if let Some(weight) = inference::weight_of(layer, &input) {
+        return linear_held(input, bias.val(), weight, false);
+    }
     Tensor::from_dispatch(<Dispatch as BertOps>::project(
         input.into_dispatch(),
         layer.weight.val().into_dispatch(),
@@ -111,10 +117,27 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
     let Some(bias) = &layer.bias else {
         return gelu_erf(layer.forward(input));
     };
+    if let Some(weight) = inference::weight_of(layer, &input) {
+        return linear_held(input, bias.val(), weight, true);
+    }
     Tensor::from_dispatch(<Dispatch as BertOps>::project_gelu(
         input.into_dispatch(),
         layer.weight.val().into_dispatch(),
         bias.val().into_dispatch(),
+    ))
+}
+
+fn linear_held<const D: usize>(
+    input: Tensor<D>,
+    bias: Tensor<1>,
+    weight: Arc<HeldWeight>,
+    gelu: bool,
+) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::project_held(
+        input.into_dispatch(),
+        bias.into_dispatch(),
+        weight,
+        gelu,
     ))
 }
 

@@ -63,7 +63,7 @@ impl ChoicePicker {
         let tokenizer = BertTokenizer::from_dir(dir)?;
         Ok(Self {
             rows: RowMaker::new(tokenizer, checkpoint.config(), options)?,
-            model: BertForMultipleChoice::from_checkpoint(&checkpoint, device)?,
+            model: options.hold(BertForMultipleChoice::from_checkpoint(&checkpoint, device)?)?,
         })
     }
 

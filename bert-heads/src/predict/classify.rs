@@ -92,7 +92,10 @@ impl TextClassifier {
         let rows = RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?;
         let is_pretrained = checkpoint.contains("cls.seq_relationship.weight");
         if is_pretrained && !checkpoint.contains("classifier.weight") {
-            let model = BertForNextSentencePrediction::from_checkpoint(&checkpoint, device)?;
+            let model = options.hold(BertForNextSentencePrediction::from_checkpoint(
+                &checkpoint,
+                device,
+            )?)?;
             return Ok(Self {
                 model: TextModel::NextSentence(model),
                 rows,
@@ -100,7 +103,10 @@ impl TextClassifier {
                 problem_type: ProblemType::SingleLabel,
             });
         }
-        let model = BertForSequenceClassification::from_checkpoint(&checkpoint, device)?;
+        let model = options.hold(BertForSequenceClassification::from_checkpoint(
+            &checkpoint,
+            device,
+        )?)?;
         Ok(Self {
             model: TextModel::Classifier(model),
             rows,

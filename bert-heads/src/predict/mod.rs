@@ -11,6 +11,11 @@
 //! the logits of a text are the mean of those of its windows, or the highest ([`LongTexts`]), and a
 //! word's are those of the window in which it has most context.
 
+use bert_core::inference::{Weights, prepare};
+use burn::module::Module;
+
+use crate::error::Result;
+
 mod choices;
 mod classify;
 mod evaluate;
@@ -52,6 +57,8 @@ pub struct PredictOptions {
     pub long_texts: LongTexts,
     /// Most tokens of a batch, padding included.
     pub batch_tokens: usize,
+    /// How the weights of the encoder are held.
+    pub weights: Weights,
 }
 
 impl Default for PredictOptions {
@@ -61,6 +68,14 @@ impl Default for PredictOptions {
             overlap: None,
             long_texts: LongTexts::default(),
             batch_tokens: crate::sentence_embedding::BATCH_TOKENS,
+            weights: Weights::default(),
         }
+    }
+}
+
+impl PredictOptions {
+    /// A loaded model as these options want its weights held.
+    fn hold<M: Module>(&self, model: M) -> Result<M> {
+        Ok(prepare(model, self.weights)?)
     }
 }

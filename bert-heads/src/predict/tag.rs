@@ -94,7 +94,10 @@ impl TokenTagger {
         let checkpoint = Checkpoint::open(&dir)?;
         let config = checkpoint.config();
         let labels = Labels::of(config)?;
-        let model = BertForTokenClassification::from_checkpoint(&checkpoint, device)?;
+        let model = options.hold(BertForTokenClassification::from_checkpoint(
+            &checkpoint,
+            device,
+        )?)?;
         Ok(Self {
             chain: model.crf.as_ref().map(Crf::chain).transpose()?,
             tags: are_tags(&labels),

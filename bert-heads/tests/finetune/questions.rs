@@ -1,7 +1,7 @@
 //! Questions on contexts, with and without an answer.
 
 use bert_heads::datasets::{Answer, QuestionExample};
-use bert_heads::predict::{QuestionAnswerer, QuestionOptions, QuestionSettings};
+use bert_heads::predict::{PredictOptions, QuestionAnswerer, QuestionOptions, QuestionSettings};
 
 use super::*;
 
@@ -60,6 +60,13 @@ fn trial(impossible: bool, steps: u64) -> Trial {
     trial
 }
 
+fn batches() -> PredictOptions {
+    PredictOptions {
+        batch_tokens: 512,
+        ..PredictOptions::default()
+    }
+}
+
 #[test]
 fn answers_are_learnt_and_found_in_long_contexts() {
     for (label, device) in test_devices() {
@@ -79,7 +86,8 @@ fn answers_are_learnt_and_found_in_long_contexts() {
 
         let options = QuestionOptions::default();
         let answerer =
-            QuestionAnswerer::from_dir(trial.out.path(), &options, 512, &trial.device).unwrap();
+            QuestionAnswerer::from_dir(trial.out.path(), &options, &batches(), &trial.device)
+                .unwrap();
         assert_eq!(answerer.settings().doc_stride, 9);
         assert_eq!(answerer.settings().null_threshold, None);
         let asked = places(false).examples;
@@ -115,7 +123,7 @@ fn questions_without_an_answer_are_told_by_a_threshold_that_is_kept() {
     let asked = places(true).examples;
     let options = QuestionOptions::default();
     let answerer =
-        QuestionAnswerer::from_dir(trial.out.path(), &options, 512, &trial.device).unwrap();
+        QuestionAnswerer::from_dir(trial.out.path(), &options, &batches(), &trial.device).unwrap();
     let threshold = answerer.settings().null_threshold.unwrap();
     let found = answerer.answer(&asked).unwrap();
     for (question, found) in asked.iter().zip(&found) {
@@ -132,7 +140,7 @@ fn questions_without_an_answer_are_told_by_a_threshold_that_is_kept() {
         ..options
     };
     let silent =
-        QuestionAnswerer::from_dir(trial.out.path(), &options, 512, &trial.device).unwrap();
+        QuestionAnswerer::from_dir(trial.out.path(), &options, &batches(), &trial.device).unwrap();
     let found = silent.answer(&asked).unwrap();
     assert!(found.iter().all(|found| found.answer.is_empty()));
     let config = fs::read_to_string(trial.out.path().join("config.json")).unwrap();

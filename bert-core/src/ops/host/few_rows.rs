@@ -1,8 +1,7 @@
 //! Products of few rows with a large matrix, as a short sentence has them.
 
-use rayon::prelude::*;
-
 use super::panels::Panels;
+use super::spread::by_columns;
 use super::tile::Product;
 
 /// Multiplications from which such a product is worth spreading over threads.
@@ -28,43 +27,28 @@ pub(super) fn multiply_few(
     if rows * depth * columns == 0 || !columns.is_multiple_of(panel) {
         return None;
     }
-    let part = |first: usize, columns: usize| {
-        let mut to = vec![0.0; rows * columns];
+    let part = |first: usize, width: usize, to: &mut [f32]| {
         Product {
             rows,
             depth,
-            columns,
+            columns: width,
             width: panel,
             left,
             left_stride: depth,
             right: &right[first..],
             panel_step: panel,
-            line_step: right.len() / depth,
-            to: &mut to,
-            to_stride: columns,
+            line_step: columns,
+            to,
+            to_stride: width,
         }
         .compute();
-        to
     };
     if rows * depth * columns < WORTH_SPREADING {
-        return Some(part(0, columns));
+        let mut output = vec![0.0; rows * columns];
+        part(0, columns, &mut output);
+        return Some(output);
     }
-    let share = (columns / panel).div_ceil(rayon::current_num_threads()) * panel;
-    let parts: Vec<Vec<f32>> = (0..columns.div_ceil(share))
-        .into_par_iter()
-        .map(|at| part(at * share, share.min(columns - at * share)))
-        .collect();
-    let mut output = vec![0.0; rows * columns];
-    for (at, part) in parts.iter().enumerate() {
-        let width = part.len() / rows;
-        for (to, from) in output
-            .chunks_exact_mut(columns)
-            .zip(part.chunks_exact(width))
-        {
-            to[at * share..][..width].copy_from_slice(from);
-        }
-    }
-    Some(output)
+    Some(by_columns(rows, columns, panel, part))
 }
 
 #[cfg(test)]

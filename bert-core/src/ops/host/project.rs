@@ -95,7 +95,7 @@ fn flat(tensor: &FlexTensor) -> Matrix<'_> {
 }
 
 /// The shape of `tensor` with another last dimension.
-fn with_width(tensor: &FlexTensor, width: usize) -> Shape {
+pub(super) fn with_width(tensor: &FlexTensor, width: usize) -> Shape {
     let mut shape = tensor.shape();
     let last = shape.num_dims() - 1;
     shape[last] = width;

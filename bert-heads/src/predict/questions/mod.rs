@@ -46,7 +46,7 @@ impl QuestionAnswerer {
     pub fn from_dir(
         dir: impl AsRef<Path>,
         options: &QuestionOptions,
-        batch_tokens: usize,
+        predict: &PredictOptions,
         device: &Device,
     ) -> Result<Self> {
         let checkpoint = Checkpoint::open(&dir)?;
@@ -61,13 +61,15 @@ impl QuestionAnswerer {
         let settings = settings.with(options);
         let row_options = PredictOptions {
             max_length: Some(settings.max_length),
-            batch_tokens,
-            ..PredictOptions::default()
+            ..*predict
         };
         let rows = RowMaker::new(BertTokenizer::from_dir(&dir)?, config, &row_options)?;
         Ok(Self {
             maker: QuestionMaker::new(rows, settings)?,
-            model: BertForQuestionAnswering::from_checkpoint(&checkpoint, device)?,
+            model: row_options.hold(BertForQuestionAnswering::from_checkpoint(
+                &checkpoint,
+                device,
+            )?)?,
         })
     }
 

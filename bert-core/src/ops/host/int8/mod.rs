@@ -1,0 +1,154 @@
+//! Linear layers with weights in 8 bits: rows are quantised as they come, multiplied in whole numbers and scaled back.
+//!
+//! Every row has a scale of its own, so that what a row becomes does not depend on the batch that it is in, and sums of whole
+//! numbers do not depend on their order.
+
+use super::spread::{by_columns, by_rows};
+use super::vectorized;
+use matrix::PANEL;
+use rows::Rows;
+use tile::{ROWS, tile};
+
+pub(in crate::ops) use matrix::Int8Matrix;
+pub(crate) use tile::is_fast;
+
+mod matrix;
+mod rows;
+mod tile;
+
+/// Multiplications from which a product is worth spreading over threads.
+const WORTH_SPREADING: usize = 1 << 20;
+
+/// Rows that a thread works on at a time, whole tiles of them, when there are many.
+const BLOCK: usize = 16 * ROWS;
+
+/// `activation(input · weight + bias)`, rows one after another.
+///
+/// # Shapes
+///
+/// - input: `[rows, depth]`
+/// - weight: `[depth, columns]`
+/// - bias: `[columns]`
+/// - output: `[rows, columns]`
+pub(super) fn product(
+    count: usize,
+    input: &[f32],
+    weight: &Int8Matrix,
+    bias: &[f32],
+    activation: impl Fn(f32) -> f32 + Sync,
+) -> Vec<f32> {
+    let [depth, columns] = weight.shape();
+    let rows = Rows::quantize(input, depth);
+    let work = |first_row: usize, panel: usize, to: &mut [f32], width: usize| {
+        block(
+            &rows,
+            first_row,
+            weight,
+            panel,
+            bias,
+            &activation,
+            (to, width),
+        );
+    };
+    if count * columns * depth < WORTH_SPREADING {
+        let mut output = vec![0.0; count * columns];
+        work(0, 0, &mut output, columns);
+        return output;
+    }
+    // Few rows have not enough tiles for all threads.
+    if count < 2 * ROWS * rayon::current_num_threads() {
+        return by_columns(count, columns, PANEL, |first, width, to| {
+            work(0, first / PANEL, to, width);
+        });
+    }
+    by_rows(count, columns, BLOCK, |first, to| {
+        work(first, 0, to, columns)
+    })
+}
+
+/// The rows of `to`, each `width` columns from a panel on.
+fn block(
+    rows: &Rows,
+    first_row: usize,
+    weight: &Int8Matrix,
+    first_panel: usize,
+    bias: &[f32],
+    activation: &(impl Fn(f32) -> f32 + Sync),
+    (to, width): (&mut [f32], usize),
+) {
+    let mut sums = [[0; PANEL]; ROWS];
+    for at in (0..width).step_by(PANEL) {
+        let columns = PANEL.min(width - at);
+        let panel = weight.panel(first_panel + at / PANEL);
+        let bias = &bias[first_panel * PANEL + at..][..columns];
+        for (tile_at, to) in to.chunks_mut(ROWS * width).enumerate() {
+            let first_row = first_row + tile_at * ROWS;
+            let count = to.len() / width;
+            tile(rows, first_row, count, &panel.groups, &mut sums);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (offset, (to, sums)) in to.chunks_exact_mut(width).zip(&sums).enumerate() {
+                        let (scale, zero) = rows.scale_and_zero(first_row + offset);
+                        let to = &mut to[at..][..columns];
+                        for (column, to) in to.iter_mut().enumerate() {
+                            let sum = sums[column] - zero * panel.sums[column];
+                            *to = activation(
+                                sum as f32 * (scale * panel.scales[column]) + bias[column],
+                            );
+                        }
+                    }
+                },
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, step: usize) -> Vec<f32> {
+        (0..count)
+            .map(|at| (at * step % 241) as f32 / 120.0 - 1.0)
+            .collect()
+    }
+
+    #[test]
+    fn products_equal_those_of_what_the_numbers_stand_for() {
+        // One tile, several with a last one that is not full, by columns on several threads, by rows on several threads.
+        for (count, depth, columns) in [(1, 5, 3), (13, 64, 130), (16, 400, 700), (300, 130, 128)] {
+            let input = numbers(count * depth, 7);
+            let weight = Int8Matrix::quantize(&numbers(depth * columns, 5), columns).unwrap();
+            let bias = numbers(columns, 3);
+            let found = product(count, &input, &weight, &bias, |x| 2.0 * x);
+            let (left, right) = (Rows::quantize(&input, depth).floats(), weight.floats());
+            for (at, found) in found.iter().enumerate() {
+                let (row, column) = (at / columns, at % columns);
+                let sum: f64 = (0..depth)
+                    .map(|k| {
+                        f64::from(left[row * depth + k]) * f64::from(right[k * columns + column])
+                    })
+                    .sum();
+                let expected = 2.0 * (sum + f64::from(bias[column]));
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-4,
+                    "{row} {column}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_others() {
+        let (depth, columns) = (96, 200);
+        let weight = Int8Matrix::quantize(&numbers(depth * columns, 5), columns).unwrap();
+        let input = numbers(20 * depth, 11);
+        let bias = vec![0.5; columns];
+        let all = product(20, &input, &weight, &bias, |x| x);
+        for (row, expected) in all.chunks_exact(columns).enumerate() {
+            let alone = &input[row * depth..][..depth];
+            assert_eq!(product(1, alone, &weight, &bias, |x| x), expected);
+        }
+    }
+}

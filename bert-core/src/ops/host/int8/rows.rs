@@ -1,0 +1,156 @@
+//! Rows of a product in 8 bits.
+
+use bytemuck::cast_slice_mut;
+use rayon::prelude::*;
+
+use super::matrix::GROUP;
+use crate::ops::host::{PIECE, vectorized};
+
+/// The largest number.
+const LARGEST: f32 = 255.0;
+
+/// Added to a float of moderate size, it leaves the nearest whole number, ties to even, in the low bits of the sum.
+const TO_WHOLE: f32 = 12_582_912.0; // 1.5 · 2²³
+
+/// Rows as `(number − zero) · scale`, numbers from 0 to 255; each row has a scale and a zero of its own.
+pub(super) struct Rows {
+    /// Numbers in groups of four, filled up with zeros at the end of a row.
+    groups: Vec<i32>,
+    /// Groups of a row.
+    each: usize,
+    scales: Vec<(f32, i32)>,
+    #[cfg(test)]
+    depth: usize,
+}
+
+impl Rows {
+    /// The nearest numbers to `values`, rows of `depth` one after another.
+    pub(super) fn quantize(values: &[f32], depth: usize) -> Self {
+        let count = values.len() / depth.max(1);
+        let each = depth.div_ceil(GROUP);
+        let mut groups = vec![0; count * each];
+        let mut scales = vec![(0.0, 0); count];
+        let one = |((groups, scale), values): ((&mut [i32], &mut (f32, i32)), &[f32])| {
+            *scale = quantize_row(values, cast_slice_mut(groups));
+        };
+        if values.len() <= PIECE {
+            groups
+                .chunks_mut(each.max(1))
+                .zip(&mut scales)
+                .zip(values.chunks(depth.max(1)))
+                .for_each(one);
+        } else {
+            let fewest = (PIECE / depth).max(1);
+            groups
+                .par_chunks_mut(each)
+                .zip(&mut scales)
+                .zip(values.par_chunks(depth))
+                .with_min_len(fewest)
+                .for_each(one);
+        }
+        Self {
+            groups,
+            each,
+            scales,
+            #[cfg(test)]
+            depth,
+        }
+    }
+
+    /// The groups of a row.
+    pub(super) fn row(&self, at: usize) -> &[i32] {
+        &self.groups[at * self.each..][..self.each]
+    }
+
+    /// What a number of a row stands for, and the number that stands for 0.
+    pub(super) fn scale_and_zero(&self, row: usize) -> (f32, i32) {
+        self.scales[row]
+    }
+
+    #[cfg(test)]
+    pub(super) fn floats(&self) -> Vec<f32> {
+        let one = |row: usize| {
+            let (scale, zero) = self.scales[row];
+            let numbers: &[u8] = bytemuck::cast_slice(self.row(row));
+            numbers[..self.depth]
+                .iter()
+                .map(move |&number| (i32::from(number) - zero) as f32 * scale)
+                .collect::<Vec<_>>()
+        };
+        (0..self.scales.len()).flat_map(one).collect()
+    }
+}
+
+/// Writes the numbers of a row, and gives its scale and zero. 0 has a number, so that it stays 0; a row with a value that is
+/// not finite becomes NaN, as it would in a product of floats.
+fn quantize_row(values: &[f32], to: &mut [u8]) -> (f32, i32) {
+    vectorized(
+        #[inline(always)]
+        || {
+            let (mut least, mut most, mut check) = ([0.0_f32; 16], [0.0_f32; 16], [0.0_f32; 16]);
+            let mut chunks = values.chunks_exact(16);
+            for chunk in &mut chunks {
+                for (at, &value) in chunk.iter().enumerate() {
+                    least[at] = if value < least[at] { value } else { least[at] };
+                    most[at] = if value > most[at] { value } else { most[at] };
+                    check[at] += 0.0 * value;
+                }
+            }
+            for (at, &value) in chunks.remainder().iter().enumerate() {
+                least[at] = least[at].min(value);
+                most[at] = most[at].max(value);
+                check[at] += 0.0 * value;
+            }
+            let least = least.into_iter().fold(0.0, f32::min);
+            let most = most.into_iter().fold(0.0, f32::max);
+            let check: f32 = check.into_iter().sum();
+            let range = most - least;
+            if range.is_nan() || range <= 0.0 || check != 0.0 {
+                return (check, 0);
+            }
+            let inverse = LARGEST / range;
+            let zero = (-least * inverse).round_ties_even();
+            for (to, &value) in to.iter_mut().zip(values) {
+                let number = (value * inverse + zero).clamp(0.0, LARGEST);
+                *to = (number + TO_WHOLE).to_bits() as u8;
+            }
+            (range / LARGEST, zero as i32)
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_within_half_a_step_and_zero_stays() {
+        let depth = 45;
+        let values: Vec<f32> = (0..4 * depth)
+            .map(|at| match at / depth {
+                0 => at as f32 * 0.37, // none is negative
+                1 => -(at as f32),     // none is positive
+                2 => 0.0,
+                _ => ((at * 53) % 97) as f32 / 7.0 - 3.0,
+            })
+            .collect();
+        let rows = Rows::quantize(&values, depth);
+        for (at, (found, value)) in rows.floats().iter().zip(&values).enumerate() {
+            let (scale, _) = rows.scale_and_zero(at / depth);
+            // The zero is rounded too.
+            assert!(
+                (found - value).abs() <= 1.001 * scale,
+                "{at}: {found} {value}"
+            );
+            assert!(*value != 0.0 || *found == 0.0, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_not_finite_becomes_nan() {
+        let rows = Rows::quantize(&[1.0, f32::NAN, 1.0, f32::INFINITY, 1.0, 2.0], 2);
+        assert!(rows.scale_and_zero(0).0.is_nan());
+        assert!(rows.scale_and_zero(1).0.is_nan());
+        assert!(rows.scale_and_zero(2).0.is_finite());
+    }
+}

@@ -1,0 +1,186 @@
+//! Sums of products of 8-bit numbers: a few rows by a panel, over the whole depth.
+
+use super::matrix::{GROUP, Group, PANEL};
+use super::rows::Rows;
+use crate::ops::host::vectorized;
+
+/// Rows of a tile: their sums with a panel fill 24 of the 32 registers of AVX-512.
+pub(super) const ROWS: usize = 6;
+
+/// The sums of `count` rows from `first` on, at most [`ROWS`] of them, with a panel.
+pub(super) fn tile(
+    rows: &Rows,
+    first: usize,
+    count: usize,
+    panel: &[Group],
+    sums: &mut [[i32; PANEL]; ROWS],
+) {
+    let row = |offset: usize| rows.row(first + offset);
+    match count {
+        1 => of([row(0)], panel, sums),
+        2 => of([row(0), row(1)], panel, sums),
+        3 => of([row(0), row(1), row(2)], panel, sums),
+        4 => of([row(0), row(1), row(2), row(3)], panel, sums),
+        5 => of([row(0), row(1), row(2), row(3), row(4)], panel, sums),
+        _ => of(
+            [row(0), row(1), row(2), row(3), row(4), row(5)],
+            panel,
+            sums,
+        ),
+    }
+}
+
+fn of<const R: usize>(rows: [&[i32]; R], panel: &[Group], sums: &mut [[i32; PANEL]; ROWS]) {
+    #[cfg(target_arch = "x86_64")]
+    if vnni::is_there() {
+        return vnni::sums(rows, panel, sums);
+    }
+    portable(rows, panel, sums);
+}
+
+/// Whether this processor multiplies 8-bit numbers faster than floats.
+pub(crate) fn is_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return vnni::is_there();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+fn portable<const R: usize>(rows: [&[i32]; R], panel: &[Group], sums: &mut [[i32; PANEL]; ROWS]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, sums) in rows.iter().zip(sums) {
+                *sums = [0; PANEL];
+                for (numbers, group) in row.iter().zip(panel) {
+                    let numbers = numbers.to_ne_bytes().map(i32::from);
+                    for (sum, weights) in sums.iter_mut().zip(&group.0) {
+                        for at in 0..GROUP {
+                            *sum += numbers[at] * i32::from(weights[at]);
+                        }
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// The instructions of AVX-512 VNNI, four products and their sum in each of sixteen columns at a time.
+#[cfg(target_arch = "x86_64")]
+mod vnni {
+    use core::arch::x86_64::{
+        __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
+        _mm512_storeu_si512,
+    };
+
+    use super::{Group, PANEL, ROWS};
+
+    /// Columns of a vector.
+    const LANES: usize = 16;
+    /// Vectors of a panel.
+    const VECTORS: usize = PANEL / LANES;
+
+    pub(super) fn is_there() -> bool {
+        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
+    }
+
+    /// Like [`portable`](super::portable), on a processor that [has them](is_there).
+    #[expect(unsafe_code, reason = "a function for some processors")]
+    pub(super) fn sums<const R: usize>(
+        rows: [&[i32]; R],
+        panel: &[Group],
+        sums: &mut [[i32; PANEL]; ROWS],
+    ) {
+        assert!(is_there(), "checked by the caller");
+        // SAFETY: the processor has the features that the function is compiled for, as has just been checked.
+        unsafe { sums_on_this_processor(rows, panel, sums) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn sums_on_this_processor<const R: usize>(
+        rows: [&[i32]; R],
+        panel: &[Group],
+        sums: &mut [[i32; PANEL]; ROWS],
+    ) {
+        for row in rows {
+            // Known to the compiler from here on, which leaves the check out of the loop.
+            assert_eq!(row.len(), panel.len());
+        }
+        let mut vectors = [[_mm512_setzero_si512(); VECTORS]; R];
+        for (at, group) in panel.iter().enumerate() {
+            let weights = load(group);
+            for (vectors, row) in vectors.iter_mut().zip(rows) {
+                let numbers = _mm512_set1_epi32(row[at]);
+                for (vector, &weights) in vectors.iter_mut().zip(&weights) {
+                    *vector = _mm512_dpbusd_epi32(*vector, numbers, weights);
+                }
+            }
+        }
+        for (sums, vectors) in sums.iter_mut().zip(vectors) {
+            store(sums, vectors);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    #[expect(unsafe_code, reason = "loads take pointers")]
+    fn load(group: &Group) -> [__m512i; VECTORS] {
+        let columns = group.0.as_chunks::<LANES>().0;
+        // SAFETY: sixteen columns of four bytes are the 64 bytes that a load reads.
+        core::array::from_fn(|at| unsafe { _mm512_loadu_si512(columns[at].as_ptr().cast()) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    #[expect(unsafe_code, reason = "stores take pointers")]
+    fn store(sums: &mut [i32; PANEL], vectors: [__m512i; VECTORS]) {
+        for (sums, vector) in sums.as_chunks_mut::<LANES>().0.iter_mut().zip(vectors) {
+            // SAFETY: sixteen sums of four bytes are the 64 bytes that a store writes.
+            unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), vector) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_of_the_processor_sum_what_plain_loops_sum() {
+        // The largest numbers of both signs too: nothing saturates.
+        let numbers = |at: usize| [255, 0, (at * 37 % 256) as u8, (at * 11 % 256) as u8];
+        let panel: Vec<Group> = (0..50)
+            .map(|at| {
+                Group(core::array::from_fn(|column| {
+                    [
+                        -127,
+                        127,
+                        (at * 5 + column * 3) as i8,
+                        if column % 2 == 0 { 127 } else { -127 },
+                    ]
+                }))
+            })
+            .collect();
+        let rows: Vec<Vec<i32>> = (0..3)
+            .map(|row| {
+                (0..50)
+                    .map(|at| i32::from_ne_bytes(numbers(at * 3 + row)))
+                    .collect()
+            })
+            .collect();
+        let rows = [&rows[0][..], &rows[1], &rows[2]];
+        let (mut plain, mut fast) = ([[7; PANEL]; ROWS], [[7; PANEL]; ROWS]);
+        portable(rows, &panel, &mut plain);
+        of(rows, &panel, &mut fast);
+        assert_eq!(fast, plain);
+        let by_hand: i32 = (0..50)
+            .map(|at| {
+                let weights = panel[at].0[9].map(i32::from);
+                let numbers = numbers(at * 3 + 1).map(i32::from);
+                weights.iter().zip(numbers).map(|(a, b)| a * b).sum::<i32>()
+            })
+            .sum();
+        assert_eq!(plain[1][9], by_hand);
+        assert_eq!(plain[3], [7; PANEL]); // beyond the rows given
+    }
+}

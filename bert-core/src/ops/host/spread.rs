@@ -1,0 +1,53 @@
+//! Products spread over threads.
+
+use rayon::prelude::*;
+
+/// A product made in blocks of rows: `work` fills the rows from an index on.
+pub(super) fn by_rows(
+    rows: usize,
+    columns: usize,
+    block: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let mut output = vec![0.0; rows * columns];
+    output
+        .par_chunks_mut((block * columns).max(1))
+        .enumerate()
+        .for_each(|(at, to)| work(at * block, to));
+    output
+}
+
+/// A product made in as many ranges of columns as there are threads, for few rows: `work` gets the first column and the number
+/// of columns, a multiple of `panel` but at the end, and fills rows of that many.
+pub(super) fn by_columns(
+    rows: usize,
+    columns: usize,
+    panel: usize,
+    work: impl Fn(usize, usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let share = columns
+        .div_ceil(panel)
+        .div_ceil(rayon::current_num_threads())
+        * panel;
+    let parts: Vec<Vec<f32>> = (0..columns.div_ceil(share))
+        .into_par_iter()
+        .map(|at| {
+            let first = at * share;
+            let width = share.min(columns - first);
+            let mut to = vec![0.0; rows * width];
+            work(first, width, &mut to);
+            to
+        })
+        .collect();
+    let mut output = vec![0.0; rows * columns];
+    for (at, part) in parts.iter().enumerate() {
+        let width = share.min(columns - at * share);
+        for (to, from) in output
+            .chunks_exact_mut(columns)
+            .zip(part.chunks_exact(width))
+        {
+            to[at * share..][..width].copy_from_slice(from);
+        }
+    }
+    output
+}

@@ -1,0 +1,195 @@
+//! Models whose weights are laid out for inference, in 32 and in 8 bits.
+
+use std::path::PathBuf;
+
+use bert_core::Error;
+use bert_core::agreement::{Difference, Golden};
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::{Checkpoint, Loading, save};
+use bert_core::config::BertConfig;
+use bert_core::device::{Device, test_devices};
+use bert_core::inference::{Weights, prepare};
+use bert_core::model::BertModel;
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+const FIXTURES: [&str; 4] = ["tiny-erf", "tiny-tanh", "tiny-relu", "tiny-pytorch-tanh"];
+
+fn golden(name: &str) -> Golden {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name);
+    Golden::open(dir).unwrap()
+}
+
+fn model(golden: &Golden, device: &Device) -> BertModel {
+    golden
+        .checkpoint()
+        .load_model(Loading::Strict, device)
+        .unwrap()
+        .0
+}
+
+fn differences(golden: &Golden, model: &BertModel, device: &Device) -> Vec<Difference> {
+    golden
+        .probe()
+        .forward(model, device)
+        .differences(golden.reference())
+}
+
+/// Devices that hold weights in 8 bits.
+fn int8_devices() -> impl Iterator<Item = (String, Device)> {
+    test_devices()
+        .into_iter()
+        .filter(|(label, _)| label == "flex")
+}
+
+/// A model of usual proportions: rows for every kernel, and no width that is a multiple of a panel.
+fn small(device: &Device) -> BertModel {
+    BertConfig::new(50, 96, 2, 4, 200).init(3, device)
+}
+
+fn input(rows: &[&[i64]], device: &Device) -> BertInput {
+    let seq = rows.iter().map(|row| row.len()).max().unwrap();
+    let (mut ids, mut mask) = (Vec::new(), Vec::new());
+    for row in rows {
+        ids.extend(
+            row.iter()
+                .copied()
+                .chain(std::iter::repeat_n(0, seq - row.len())),
+        );
+        mask.extend((0..seq).map(|at| i64::from(at < row.len())));
+    }
+    let segments = vec![0; ids.len()];
+    BertInput::from_attention_mask(ids, segments, mask, [rows.len(), seq], device)
+}
+
+fn pooled(model: &BertModel, rows: &[&[i64]], device: &Device) -> Vec<f32> {
+    let output = model.forward(input(rows, device)).pooled_output.unwrap();
+    output.into_data().iter::<f32>().collect()
+}
+
+#[test]
+fn floats_laid_out_agree_with_the_float64_reference() {
+    for (label, device) in test_devices() {
+        for name in FIXTURES {
+            let golden = golden(name);
+            let model = prepare(model(&golden, &device), Weights::Float).unwrap();
+            for difference in differences(&golden, &model, &device) {
+                assert!(
+                    difference.is_within_bars(),
+                    "{label} {name}: {difference:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_prepared_model_is_saved_and_trained_as_it_was() {
+    for (label, device) in test_devices() {
+        let golden = golden("tiny-erf");
+        let config = golden.checkpoint().config();
+        let prepared = prepare(model(&golden, &device), Weights::Float).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), &prepared, config, "BertModel").unwrap();
+        let (again, report) = Checkpoint::open(dir.path())
+            .unwrap()
+            .load_model(Loading::Strict, &device)
+            .unwrap();
+        assert!(report.is_exact(), "{label}: {report:?}");
+        let weights = |model: &BertModel| {
+            let dense = &model.encoder.layer[1].intermediate.dense;
+            dense.weight.val().into_data()
+        };
+        weights(&again).assert_eq(&weights(&model(&golden, &device)), true);
+
+        let prepared = prepare(model(&golden, &device), Weights::Float).unwrap();
+        let trained = golden
+            .probe()
+            .backward(prepared.train(), &device.clone().autodiff());
+        let differences = trained.differences(golden.reference());
+        for difference in differences.iter().filter(|d| d.is_gradient()) {
+            assert!(difference.is_within_bars(), "{label}: {difference:?}");
+        }
+    }
+}
+
+#[test]
+fn a_weight_that_was_changed_afterwards_counts() {
+    for (label, device) in test_devices() {
+        let rows: [&[i64]; 2] = [&[1, 2, 3, 4], &[9, 8]];
+        let mut plain = small(&device);
+        let mut prepared = prepare(plain.clone(), Weights::Float).unwrap();
+        for model in [&mut plain, &mut prepared] {
+            let dense = &mut model.encoder.layer[0].output.dense;
+            dense.weight = dense.weight.clone().map(|weight| weight * 3.0);
+        }
+        let found = pooled(&prepared, &rows, &device);
+        for (found, expected) in found.iter().zip(pooled(&plain, &rows, &device)) {
+            assert!((found - expected).abs() < 1e-5, "{label}");
+        }
+        assert_ne!(found, pooled(&small(&device), &rows, &device));
+    }
+}
+
+#[test]
+fn eight_bits_stay_near_the_floats() {
+    for (_, device) in int8_devices() {
+        let golden = golden("tiny-erf");
+        let model = prepare(model(&golden, &device), Weights::Int8).unwrap();
+        let found = differences(&golden, &model, &device);
+        // Near, and not the floats themselves.
+        for difference in &found {
+            assert!(
+                difference.mean_abs < 0.02 * difference.scale,
+                "{difference:?}"
+            );
+        }
+        assert!(found.iter().any(|difference| difference.relative() > 1e-4));
+
+        let rows: [&[i64]; 2] = [&[1, 2, 3, 4], &[9, 8]];
+        let plain = small(&device);
+        let expected = pooled(&plain, &rows, &device);
+        let found = pooled(&prepare(plain, Weights::Int8).unwrap(), &rows, &device);
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let norms = dot(&found, &found).sqrt() * dot(&expected, &expected).sqrt();
+        assert!(dot(&found, &expected) / norms > 0.999);
+    }
+}
+
+#[test]
+fn a_sentence_in_eight_bits_does_not_depend_on_its_batch() {
+    for (_, device) in int8_devices() {
+        let model = prepare(small(&device), Weights::Int8).unwrap();
+        let long: Vec<i64> = (0..40).collect();
+        let rows: [&[i64]; 3] = [&[7, 6, 5], &long, &[1, 2, 3, 4, 5, 6]];
+        let together = pooled(&model, &rows, &device);
+        for (row, together) in rows.iter().zip(together.chunks(together.len() / 3)) {
+            let alone = pooled(&model, &[row], &device);
+            for (alone, together) in alone.iter().zip(together) {
+                assert!((alone - together).abs() < 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_held_in_eight_bits_is_refused() {
+    for (label, device) in test_devices() {
+        let mut model = small(&device);
+        if label != "flex" {
+            let error = prepare(model, Weights::Int8).unwrap_err();
+            assert!(matches!(error, Error::Int8NotSupported { .. }), "{error}");
+            assert!(error.to_string().contains("use flex"), "{error}");
+            continue;
+        }
+        let query = &mut model.encoder.layer[1].attention.self_attention.query;
+        query.weight = query
+            .weight
+            .clone()
+            .map(|weight| weight / Tensor::zeros([1, 1], &device));
+        let error = prepare(model, Weights::Int8).unwrap_err().to_string();
+        assert!(error.contains("encoder.layer.1.attention"), "{error}");
+    }
+}
