@@ -104,7 +104,10 @@ struct Options {
     /// Where peers compute: cpu or cuda
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = ["cpu", "cuda"])]
     peer_device: String,
-    /// Seconds to collect samples for, of each contestant and case
+    /// How often every contestant of a case is measured, in turn and in a new process each time
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: usize,
+    /// Seconds to collect samples for, of each contestant and case, all rounds together
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
     seconds: f64,
     /// Seconds after which warming up ends even if times have not settled
@@ -231,6 +234,7 @@ fn plan(options: &Options) -> Result<Plan> {
         batch_sizes: options.batch_sizes.clone(),
         seq_lengths: options.seq_lengths.clone(),
         lengths,
+        rounds: options.rounds,
         limits: Limits {
             warmup_seconds: options.warmup_seconds,
             seconds: options.seconds,

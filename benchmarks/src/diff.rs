@@ -78,14 +78,17 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
 
 fn change(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
     let any = before.or(after)?;
-    let seconds = |row: Option<&Row>| Some(row?.measured()?.seconds);
-    let (a, b) = (seconds(before), seconds(after));
+    let measured = |row: Option<&Row>| {
+        let measured = row?.measured()?;
+        Some((measured.seconds.median, measured.noise()))
+    };
+    let (a, b) = (measured(before), measured(after));
     let verdict = match (before, after, a, b) {
         (None, ..) => Verdict::Added,
         (_, None, ..) => Verdict::Gone,
-        (_, _, Some(a), Some(b)) => {
-            let difference = b.median - a.median;
-            let noise = (a.notch() + b.notch()).max(LEAST * a.median);
+        (_, _, Some((a, noise_a)), Some((b, noise_b))) => {
+            let difference = b - a;
+            let noise = (noise_a + noise_b).max(LEAST * a);
             match difference.abs() > noise {
                 false => Verdict::Same,
                 true if difference < 0.0 => Verdict::Faster,
@@ -99,8 +102,8 @@ fn change(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
     Some(Change {
         contestant: any.contestant.clone(),
         case: any.case.clone(),
-        before: a.map(|summary| summary.median),
-        after: b.map(|summary| summary.median),
+        before: a.map(|(median, _)| median),
+        after: b.map(|(median, _)| median),
         verdict,
     })
 }
@@ -118,9 +121,9 @@ pub fn circumstances(before: &Record, after: &Record) -> Vec<String> {
     }
     for (which, record) in [("first", before), ("second", after)] {
         if record.machine.is_busy() {
-            let load = record.machine.load;
+            let busy = record.machine.busy * 100.0;
             notes.push(format!(
-                "the machine was busy during the {which} run (load {load:.1})"
+                "others kept {busy:.0} % of the machine busy when the {which} run began"
             ));
         }
     }

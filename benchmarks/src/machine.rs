@@ -2,7 +2,9 @@
 
 use bert_core::device;
 use serde::{Deserialize, Serialize};
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{
+    CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, RefreshKind, System,
+};
 
 /// The Burn release that the workspace pins.
 pub const BURN: &str = "0.22.1";
@@ -20,30 +22,34 @@ pub struct Machine {
     pub memory_available_bytes: u64,
     /// Name and release of the operating system.
     pub system: Option<String>,
-    /// Processes that wanted to run over the last minute, on average; 0 where it is not known.
-    pub load: f64,
+    /// Share of the processors' time that others take just now, from 0 to 1.
+    #[serde(default)]
+    pub busy: f64,
 }
 
 impl Machine {
-    /// As it is now.
+    /// As it is now; looking takes a fifth of a second.
     pub fn here() -> Self {
         let what = RefreshKind::nothing()
             .with_memory(MemoryRefreshKind::everything())
             .with_cpu(CpuRefreshKind::nothing());
-        let system = System::new_with_specifics(what);
+        let mut system = System::new_with_specifics(what);
+        system.refresh_cpu_usage();
+        std::thread::sleep(MINIMUM_CPU_UPDATE_INTERVAL);
+        system.refresh_cpu_usage();
         Self {
             processor: system.cpus().first().map(|cpu| cpu.brand().to_owned()),
             threads: device::threads(),
             memory_bytes: system.total_memory(),
             memory_available_bytes: system.available_memory(),
             system: System::long_os_version(),
-            load: System::load_average().one,
+            busy: f64::from(system.global_cpu_usage()) / 100.0,
         }
     }
 
     /// Whether others keep so much of the processor busy that times say little.
     pub fn is_busy(&self) -> bool {
-        self.load > 0.5 * self.threads as f64
+        self.busy > 0.2
     }
 
     /// "Xeon, 2 threads, 23.4 GiB of memory, Debian 12".

@@ -46,8 +46,8 @@ pub(crate) fn circumstances_of(record: &Record) -> Vec<String> {
     }
     if machine.is_busy() {
         lines.push(format!(
-            "the machine was busy (load {:.1}): these times say little",
-            machine.load
+            "others kept {:.0} % of the machine busy: these times say little",
+            machine.busy * 100.0
         ));
     }
     for row in &record.rows {

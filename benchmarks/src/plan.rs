@@ -41,7 +41,10 @@ pub struct Plan {
     pub seq_lengths: Vec<usize>,
     /// Lengths to draw rows from; without them all are as long as `seq_lengths` says.
     pub lengths: Option<Lengths>,
-    /// How long to measure.
+    /// How often every contestant of a case is measured, in turn, each time in a new process: what slows the machine down for
+    /// a while then falls on all of them, and shows in the spread.
+    pub rounds: usize,
+    /// How long to measure, all rounds together.
     pub limits: Limits,
     /// After this a process counts as hung.
     pub time_limit: Duration,
@@ -92,6 +95,9 @@ impl Plan {
         if self.threads == 0 {
             return refuse("--threads", "0".to_owned(), "1 or more");
         }
+        if self.rounds == 0 {
+            return refuse("--rounds", "0".to_owned(), "1 or more");
+        }
         if self.limits.min_samples == 0 || self.limits.max_samples < self.limits.min_samples {
             let value = self.limits.max_samples.to_string();
             return refuse(
@@ -109,6 +115,17 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// How long to measure in one round.
+    pub(crate) fn limits_of_a_round(&self) -> Limits {
+        let rounds = self.rounds;
+        Limits {
+            seconds: self.limits.seconds / rounds as f64,
+            min_samples: self.limits.min_samples.div_ceil(rounds),
+            max_samples: self.limits.max_samples.div_ceil(rounds),
+            ..self.limits
+        }
     }
 
     /// Refuses rows that are longer than `config` has positions.

@@ -97,10 +97,62 @@ pub struct Measured {
     /// Everything the process answered but the values, which were for the comparison.
     #[serde(flatten)]
     pub reply: Reply,
-    /// Of the samples, in seconds.
+    /// Of the samples of all rounds, in seconds.
     pub seconds: Summary,
+    /// The median of each round, in seconds.
+    #[serde(default)]
+    pub rounds: Vec<f64>,
     /// Whether it computed what the first contestant did; none for that one.
     pub agreement: Option<Agreement>,
+}
+
+impl Measured {
+    /// What a first round came to.
+    pub(crate) fn new(reply: Reply, agreement: Option<Agreement>) -> Self {
+        let seconds = Summary::of(&reply.timing.samples);
+        Self {
+            reply,
+            seconds,
+            rounds: vec![seconds.median],
+            agreement,
+        }
+    }
+
+    /// Adds another round; what is slow only once, and the versions, stay those of the first.
+    fn add(&mut self, other: Self) {
+        let (timing, more) = (&mut self.reply.timing, other.reply.timing);
+        timing.settled &= more.settled;
+        timing.warmup.extend(more.warmup);
+        timing.samples.extend(more.samples);
+        self.seconds = Summary::of(&timing.samples);
+        let rounds = self.rounds.len() as f64;
+        if let (Some(mean), Some(more)) = (&mut self.reply.peak_flops, other.reply.peak_flops) {
+            *mean += (more - *mean) / (rounds + 1.0);
+        }
+        self.rounds.extend(other.rounds);
+        self.reply.host_memory = self.reply.host_memory.max(other.reply.host_memory);
+        self.reply.device_memory = self.reply.device_memory.max(other.reply.device_memory);
+        if other.agreement.as_ref().is_some_and(|found| !found.agrees) {
+            self.agreement = other.agreement;
+        }
+    }
+
+    /// How far the median may move without anything having changed, in seconds: the notch of the samples, or half of the range
+    /// of the rounds' medians where that is more.
+    pub fn noise(&self) -> f64 {
+        let rounds = Summary::of(&self.rounds);
+        self.seconds.notch().max((rounds.max - rounds.min) / 2.0)
+    }
+}
+
+impl RowOutcome {
+    /// Adds what another round came to; one that fails fails the row.
+    pub(crate) fn add(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Ok(measured), Self::Ok(more)) => measured.add(*more),
+            (own, other) => *own = other,
+        }
+    }
 }
 
 impl Row {
@@ -247,6 +299,7 @@ pub(crate) mod tests {
                     ..Reply::default()
                 },
                 seconds: Summary::of(samples),
+                rounds: vec![Summary::of(samples).median],
                 agreement: None,
             })),
         }
@@ -297,6 +350,21 @@ pub(crate) mod tests {
         };
         newer.write(&path).unwrap();
         assert!(read().contains("its format is 9"), "{}", read());
+    }
+
+    #[test]
+    fn rounds_add_up_and_one_that_fails_fails_the_row() {
+        let mut first = row("flex", 8, &[1.0, 1.0, 1.2]);
+        first.outcome.add(row("flex", 8, &[2.0, 2.0, 2.2]).outcome);
+        let measured = first.measured().unwrap();
+        assert_eq!(measured.rounds, [1.0, 2.0]);
+        assert_eq!((measured.seconds.count, measured.seconds.median), (6, 1.6));
+        assert!(measured.noise() >= 0.5);
+        assert_eq!(measured.reply.peak_flops, Some(1e11));
+        first.outcome.add(RowOutcome::Hung {
+            reason: "late".to_owned(),
+        });
+        assert_eq!(first.trouble().unwrap(), "hung: late");
     }
 
     #[test]

@@ -17,7 +17,6 @@ use crate::model;
 use crate::peers::{Peer, Peers};
 use crate::plan::{Model, ModelSource, Plan};
 use crate::record::{Case, Measured, Record, Row, RowOutcome};
-use crate::stats::Summary;
 
 /// What a run needs from the command.
 pub struct Runner<'a> {
@@ -64,8 +63,8 @@ pub fn run(plan: &Plan, runner: Runner<'_>) -> Result<Record> {
     let mut record = Record::new(command_line, plan.limits);
     if record.machine.is_busy() {
         progress(&format!(
-            "warning: the machine is busy (load {:.1}); these times will say little",
-            record.machine.load
+            "warning: others keep {:.0} % of the machine busy; these times will say little",
+            record.machine.busy * 100.0
         ));
     }
     let scratch =
@@ -103,18 +102,28 @@ pub fn run(plan: &Plan, runner: Runner<'_>) -> Result<Record> {
                 }
                 let prepared = Prepared::new(plan, &dir, inputs, scratch.path(), &peers)?;
                 let mut reference: Reference = None;
-                for contestant in &contestants {
-                    let outcome = prepared.measure(contestant, device_command, &mut reference);
-                    let row = Row {
-                        contestant: contestant.label(),
-                        is_peer: matches!(contestant, Contestant::Peer(_)),
-                        case: case.clone(),
-                        work,
-                        outcome,
-                    };
-                    progress(&format!("{:<22} {name}: {}", row.contestant, told(&row)));
-                    record.rows.push(row);
+                let mut rows: Vec<Row> = Vec::new();
+                for round in 0..plan.rounds {
+                    for (at, contestant) in contestants.iter().enumerate() {
+                        let outcome = match rows.get(at) {
+                            Some(row) if row.measured().is_none() => continue, // as in the round before
+                            _ => prepared.measure(contestant, device_command, &mut reference),
+                        };
+                        let row = Row {
+                            contestant: contestant.label(),
+                            is_peer: matches!(contestant, Contestant::Peer(_)),
+                            case: case.clone(),
+                            work,
+                            outcome,
+                        };
+                        progress(&format!("{:<22} {name}: {}", row.contestant, told(&row)));
+                        match round {
+                            0 => rows.push(row),
+                            _ => rows[at].outcome.add(row.outcome),
+                        }
+                    }
                 }
+                record.rows.append(&mut rows);
             }
         }
         if matches!(chosen.source, ModelSource::Fresh(_)) {
@@ -214,7 +223,7 @@ impl<'a> Prepared<'a> {
             threads: plan.threads,
             seed: plan.seed,
             inputs,
-            limits: plan.limits,
+            limits: plan.limits_of_a_round(),
         };
         let job_file = scratch.join("job.json");
         write(&job, &job_file)?;
@@ -304,11 +313,7 @@ impl<'a> Prepared<'a> {
         if reference.is_none() {
             *reference = Some((contestant.label(), values));
         }
-        RowOutcome::Ok(Box::new(Measured {
-            seconds: Summary::of(&reply.timing.samples),
-            agreement,
-            reply,
-        }))
+        RowOutcome::Ok(Box::new(Measured::new(reply, agreement)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::record::{Record, Row};
 use crate::scaling::CostModel;
+use crate::stats::Summary;
 
 /// Rows of text under headings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +147,7 @@ pub(crate) fn ratios(record: &Record) -> Option<Table> {
         .collect();
     let mut table = Table::new("Speed of the devices as a multiple of the peers'", &header);
     for row in record.rows.iter().filter(|row| !row.is_peer) {
-        let Some(ours) = row.sequences_per_second() else {
+        let Some(ours) = row.measured() else {
             continue;
         };
         let ratio = |peer: &&str| {
@@ -154,8 +155,15 @@ pub(crate) fn ratios(record: &Record) -> Option<Table> {
                 .rows
                 .iter()
                 .find(|other| other.contestant == *peer && other.case == row.case)
-                .and_then(Row::sequences_per_second)?;
-            Some(format!("{:.2}", ours / theirs))
+                .and_then(Row::measured)?;
+            // Of each round, as the machine was then.
+            let rounds = ours.rounds.iter().zip(&theirs.rounds);
+            let ratios: Vec<f64> = rounds.map(|(ours, theirs)| theirs / ours).collect();
+            let all = Summary::of(&ratios);
+            Some(match all.count {
+                1 => format!("{:.2}", all.median),
+                _ => format!("{:.2} ({:.2} to {:.2})", all.median, all.min, all.max),
+            })
         };
         let cells = [row.contestant.clone(), row.case.model.clone(), shape(row)];
         let ratios = peers.iter().map(|peer| ratio(peer).unwrap_or_default());
@@ -276,10 +284,21 @@ mod tests {
             peer(32, 0.5),
             row("flex", 64, &[1.0]),
         ];
-        let table = ratios(&record(rows)).unwrap();
+        let mut record = record(rows);
+        let table = ratios(&record).unwrap();
         let last: Vec<&str> = table.rows.iter().map(|row| row[3].as_str()).collect();
         assert_eq!(last, ["2.00", "0.50", ""]);
-        assert_eq!(ratios(&record(vec![row("flex", 8, &[0.5])])), None);
+        // The machine was half as fast in the second round, which the ratio does not show.
+        record.rows.truncate(2);
+        record.rows[0].outcome.add(row("flex", 8, &[0.8]).outcome);
+        record.rows[1].outcome.add(peer(8, 2.0).outcome);
+        let table = ratios(&record).unwrap();
+        assert_eq!(table.rows[0][3], "2.25 (2.00 to 2.50)");
+        let alone = Record {
+            rows: vec![row("flex", 8, &[0.5])],
+            ..record
+        };
+        assert_eq!(ratios(&alone), None);
     }
 
     #[test]

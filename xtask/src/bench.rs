@@ -175,7 +175,7 @@ fn part(name: &'static str, title: &'static str, devices: &[&str], arguments: &s
     }
 }
 
-/// About a quarter of an hour on two cores.
+/// About twenty minutes on two cores.
 fn standard(options: &Options) -> Vec<Part> {
     let labels = || options.devices.iter().map(String::as_str);
     let (slow, fast): (Vec<&str>, Vec<&str>) = labels().partition(|label| is_rasteriser(label));
@@ -186,7 +186,7 @@ fn standard(options: &Options) -> Vec<Part> {
             "forward",
             "Encoder, forward",
             &fast,
-            &format!("{shape} --mode forward"),
+            &format!("{shape} --mode forward --int8"),
         ));
         // Steps take seconds each.
         let train = format!("{shape} --mode train --seconds 10 --min-samples 3");
@@ -194,7 +194,7 @@ fn standard(options: &Options) -> Vec<Part> {
     }
     if let Some(checkpoint) = options.checkpoint.as_ref().filter(|_| !fast.is_empty()) {
         let embed =
-            "--mode embed --batch-sizes 256 --seq-lengths 128 --lengths-of docs/pretraining.md";
+            "--mode embed --int8 --batch-sizes 256 --seq-lengths 128 --lengths-of docs/pretraining.md";
         let mut embed = part("embed", "Texts to sentence vectors", &fast, embed);
         let model = absolute(checkpoint).display().to_string();
         embed.arguments.extend(["--model".to_owned(), model]);
@@ -228,7 +228,7 @@ fn scaling(options: &Options) -> Vec<Part> {
         return Vec::new();
     }
     let arguments = "--preset tiny,mini,small,medium,base --batch-sizes 1,8,64 --seq-lengths 32,128,512 \
-                     --mode forward --seconds 0.5 --warmup-seconds 1 --min-samples 3 --max-gflop 400";
+                     --mode forward --rounds 1 --seconds 0.5 --warmup-seconds 1 --min-samples 3 --max-gflop 400";
     vec![part(
         "scaling",
         "Scaling of the forward pass",
