@@ -190,22 +190,35 @@ impl BertBatcher {
     }
 }
 
+/// What starting another batch costs, as a share of the tokens of a full one.
+const BATCH_COST: usize = 32;
+
 /// Groups rows of similar length, so that little work is spent on padding.
 ///
 /// Returns the indices of `lengths` by rising length, equal ones in their order, cut into batches
-/// in which the number of rows times the longest of them stays within `max_tokens`. A row longer
-/// than that gets a batch of its own. Every index occurs exactly once.
+/// in which the number of rows times the longest of them stays within `max_tokens`, and padding
+/// within a 32nd of that: more costs more than another batch does. A row longer than `max_tokens`
+/// gets a batch of its own. Every index occurs exactly once.
 pub fn plan_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|index| lengths[*index]);
     let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut tokens = 0; // of the last batch, without padding
     for index in order {
         // Lengths rise, so the row to be added is the longest of its batch.
+        let length = lengths[index];
         match batches.last_mut() {
-            Some(batch) if (batch.len() + 1).saturating_mul(lengths[index]) <= max_tokens => {
+            Some(batch)
+                if (batch.len() + 1).saturating_mul(length) <= max_tokens
+                    && batch.len() * length - tokens <= max_tokens / BATCH_COST =>
+            {
                 batch.push(index);
+                tokens += length;
             }
-            _ => batches.push(vec![index]),
+            _ => {
+                batches.push(vec![index]);
+                tokens = length;
+            }
         }
     }
     batches
@@ -328,7 +341,12 @@ mod tests {
         let lengths = [5, 13, 7, 5, 32, 4, 7];
         assert_eq!(
             plan_batches(&lengths, 15),
-            [vec![5, 0, 3], vec![2, 6], vec![1], vec![4]]
+            [vec![5], vec![0, 3], vec![2, 6], vec![1], vec![4]]
+        );
+        // 31 tokens of padding are allowed, and 37 would be too many.
+        assert_eq!(
+            plan_batches(&lengths, 1000),
+            [vec![5, 0, 3, 2, 6], vec![1, 4]]
         );
         assert_eq!(plan_batches(&[], 15), Vec::<Vec<usize>>::new());
         for max_tokens in [0, 1, 8, 37, 1000] {
@@ -338,7 +356,10 @@ mod tests {
             assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
             for batch in batches {
                 let longest = batch.iter().map(|i| lengths[*i]).max().unwrap();
-                assert!(batch.len() == 1 || batch.len() * longest <= max_tokens);
+                let padded = batch.len() * longest;
+                let tokens: usize = batch.iter().map(|i| lengths[*i]).sum();
+                let is_within = padded <= max_tokens && padded - tokens <= max_tokens / 32;
+                assert!(batch.len() == 1 || is_within);
             }
         }
     }

@@ -48,7 +48,9 @@ fn a_crash_is_a_row_and_not_the_end() {
     assert_eq!(rows[0]["outcome"]["status"], "crashed");
     let measured = &rows[1]["outcome"];
     assert_eq!(measured["status"], "ok");
-    assert_eq!(measured["timing"]["samples"].as_array().unwrap().len(), 2);
+    // Two in all, and one at least of each of three rounds.
+    assert_eq!(measured["timing"]["samples"].as_array().unwrap().len(), 3);
+    assert_eq!(measured["rounds"].as_array().unwrap().len(), 3);
     assert!(measured["seconds"]["median"].as_f64().unwrap() > 0.0);
     assert!(measured["peak_flops"].as_f64().unwrap() > 0.0);
     assert_eq!(rows[1]["work"]["padded_tokens"], 7);
@@ -65,6 +67,19 @@ fn a_crash_is_a_row_and_not_the_end() {
     );
     let (lines, _) = succeed(&["bench", "diff", &json, &json, "--json"], "");
     assert_eq!(json_lines(&lines)[0][1]["verdict"], "same");
+}
+
+#[test]
+fn weights_in_eight_bits_are_a_contestant_of_their_own() {
+    if device() != "flex" {
+        return; // no other has them
+    }
+    let (success, table, progress) = texts(bench(&["--int8"]).output().unwrap());
+    assert!(success, "{progress}");
+    assert!(table.contains("\n| flex |") && table.contains("\n| flex int8 |"));
+    assert!(!table.contains("DISAGREES"), "{table}");
+    let (success, _, progress) = texts(bench(&["--int8", "--mode", "train"]).output().unwrap());
+    assert!(success && progress.contains("no gradients"), "{progress}");
 }
 
 #[test]

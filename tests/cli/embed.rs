@@ -33,6 +33,27 @@ fn embed_gives_json_lines_in_the_order_of_the_input() {
 }
 
 #[test]
+fn embed_in_eight_bits_gives_near_vectors_or_says_who_does() {
+    let model = model();
+    let arguments = ["embed", "--model", &model, "--normalize", "--int8"];
+    if device() != "flex" {
+        let error = fail(&arguments, b"The cat\n");
+        assert_names(&error, &["8 bits", "use flex"]);
+        return;
+    }
+    let reference = reference();
+    let (stdout, _) = succeed(&arguments, &reference_texts(&reference));
+    for (line, text) in json_lines(&stdout)
+        .iter()
+        .zip(reference["texts"].as_array().unwrap())
+    {
+        let (found, expected) = (floats(&line["embedding"]), floats(&text["mean_normalized"]));
+        let cosine: f64 = found.iter().zip(&expected).map(|(a, b)| a * b).sum();
+        assert!(cosine > 0.99 && found != expected, "{cosine}");
+    }
+}
+
+#[test]
 fn embed_gives_token_vectors() {
     let (stdout, _) = succeed(&["embed", "--model", &model(), "--tokens"], "The cat\n\n");
     let lines = json_lines(&stdout);

@@ -193,8 +193,7 @@ fn standard(options: &Options) -> Vec<Part> {
         parts.push(part("train", "A step of fine-tuning", &fast, &train));
     }
     if let Some(checkpoint) = options.checkpoint.as_ref().filter(|_| !fast.is_empty()) {
-        let embed =
-            "--mode embed --int8 --batch-sizes 256 --seq-lengths 128 --lengths-of docs/pretraining.md";
+        let embed = "--mode embed --int8 --batch-sizes 256 --seq-lengths 128 --lengths-of docs/pretraining.md";
         let mut embed = part("embed", "Texts to sentence vectors", &fast, embed);
         let model = absolute(checkpoint).display().to_string();
         embed.arguments.extend(["--model".to_owned(), model]);

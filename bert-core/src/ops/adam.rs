@@ -1,4 +1,4 @@
-//! Default body of Adam's direction.
+//! Default body of an update by Adam.
 
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
@@ -18,10 +18,13 @@ pub struct AdamStep {
     pub epsilon: f64,
     /// Decoupled weight decay.
     pub decay: f64,
+    /// The learning rate; without one the direction is asked for.
+    pub rate: Option<f64>,
 }
 
-/// `m / (√v + ε) + decay · value` after the means have taken in the gradient, then the means.
-pub(super) fn direction<B: Backend>(
+/// `value - rate · direction`, or without a rate the direction `m / (√v + ε) + decay · value`, after the means have taken in
+/// the gradient; then the means.
+pub(super) fn update<B: Backend>(
     value: FloatTensor<B>,
     gradient: FloatTensor<B>,
     first: FloatTensor<B>,
@@ -45,7 +48,84 @@ pub(super) fn direction<B: Backend>(
     let mean = B::float_div_scalar(first.clone(), step.correction1.into());
     let mut direction = B::float_div(mean, denominator);
     if step.decay != 0.0 {
-        direction = B::float_add(direction, B::float_mul_scalar(value, step.decay.into()));
+        let decay = B::float_mul_scalar(value.clone(), step.decay.into());
+        direction = B::float_add(direction, decay);
     }
-    (direction, first, second)
+    let output = match step.rate {
+        Some(rate) => B::float_sub(value, B::float_mul_scalar(direction, rate.into())),
+        None => direction,
+    };
+    (output, first, second)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+
+    use super::AdamStep;
+    use crate::device::test_devices;
+    use crate::ops;
+
+    const SIZE: usize = 37;
+
+    fn numbers(seed: usize) -> Vec<f64> {
+        let number = |at: usize| ((at * 37 + seed * 11) % 101) as f64 / 50.0 - 1.0;
+        (0..SIZE).map(number).collect()
+    }
+
+    fn tensor(values: &[f64], device: &Device) -> Tensor<1> {
+        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        Tensor::from_floats(values.as_slice(), device)
+    }
+
+    #[test]
+    fn an_update_is_that_of_the_paper_and_leaves_what_others_hold_alone() {
+        for (label, device) in test_devices() {
+            for (decay, rate) in [
+                (0.0, None),
+                (0.01, None),
+                (0.0, Some(0.3)),
+                (0.1, Some(0.3)),
+            ] {
+                let step = AdamStep {
+                    beta1: 0.9,
+                    beta2: 0.99,
+                    correction1: 0.19,
+                    correction2: 0.02,
+                    epsilon: 1e-6,
+                    decay,
+                    rate,
+                };
+                let [value, gradient, first] = [1, 2, 3].map(numbers);
+                let second: Vec<f64> = numbers(4).iter().map(|value| value * value).collect();
+                let tensors = || [&value, &gradient, &first, &second].map(|v| tensor(v, &device));
+                let held = tensors();
+                let [a, b, c, d] = held.clone();
+                let shared = ops::adam_update(a, b, c, d, step);
+                let [a, b, c, d] = tensors();
+                let alone = ops::adam_update(a, b, c, d, step);
+                for (held, before) in held.iter().zip(tensors()) {
+                    held.to_data().assert_eq(&before.into_data(), true);
+                }
+                for found in [shared, alone] {
+                    let found =
+                        found.map(|tensor| tensor.into_data().iter::<f64>().collect::<Vec<_>>());
+                    for at in 0..SIZE {
+                        let m = 0.9 * first[at] + 0.1 * gradient[at];
+                        let v = 0.99 * second[at] + 0.01 * gradient[at] * gradient[at];
+                        let direction =
+                            m / 0.19 / ((v / 0.02_f64).sqrt() + 1e-6) + decay * value[at];
+                        let output = rate.map_or(direction, |rate| value[at] - rate * direction);
+                        for (found, expected) in found.iter().zip([output, m, v]) {
+                            let difference = (found[at] - expected).abs();
+                            assert!(
+                                difference < 1e-5 * (1.0 + expected.abs()),
+                                "{label} {step:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

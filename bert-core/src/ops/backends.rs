@@ -66,7 +66,7 @@ impl BertOps for burn::backend::Flex {
         cross_entropy(logits, labels) -> FlexTensor;
         cross_entropy_backward(logits, labels, grad) -> FlexTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;
-        adam_direction(value, gradient, first, second; step: super::AdamStep)
+        adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (FlexTensor, FlexTensor, FlexTensor);
         gelu_erf(input) -> FlexTensor;
         gelu_erf_backward(input, grad) -> FlexTensor;
@@ -84,6 +84,8 @@ impl BertOps for burn::backend::LibTorch {
         project_gelu(input, weight, bias) -> TchTensor;
         softmax_backward(probabilities, grad; scale: f64) -> TchTensor;
         gelu_erf_backward(input, grad) -> TchTensor;
+        adam_update(value, gradient, first, second; step: super::AdamStep)
+            -> (TchTensor, TchTensor, TchTensor);
     }
 }
 

@@ -5,6 +5,8 @@ use burn::backend::libtorch::TchTensor;
 use burn::backend::ops::ActivationOps;
 use tch::Tensor;
 
+use super::AdamStep;
+
 /// [`BertOps::attention`](super::BertOps::attention).
 ///
 /// LibTorch's mask is true at what takes part; burn-tch 0.22.1 hands Burn's over unchanged, which means the opposite
@@ -54,6 +56,53 @@ pub(super) fn softmax_backward(probabilities: TchTensor, grad: TchTensor, scale:
 /// [`BertOps::gelu_erf_backward`](super::BertOps::gelu_erf_backward): LibTorch's own is the exact one.
 pub(super) fn gelu_erf_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
     LibTorch::gelu_backward(input, grad)
+}
+
+/// [`BertOps::adam_update`](super::BertOps::adam_update), in the buffers of gradient and moments where nobody else holds them:
+/// new ones of the size of a large parameter would be mapped page by page in every step.
+pub(super) fn adam_update(
+    value: TchTensor,
+    gradient: TchTensor,
+    first: TchTensor,
+    second: TchTensor,
+    step: AdamStep,
+) -> (TchTensor, TchTensor, TchTensor) {
+    let [mut gradient, mut first, mut second] = [gradient, first, second].map(writable);
+    let _ = first.lerp_(&gradient, 1.0 - step.beta1);
+    let _ = gradient.square_();
+    let _ = second.lerp_(&gradient, 1.0 - step.beta2);
+    // (√(v / c₂) + ε) · c₁, by which the mean is divided.
+    let mut output = second.sqrt_out(&gradient);
+    let _ = output.g_mul_scalar_(step.correction1 / step.correction2.sqrt());
+    let _ = output.g_add_scalar_(step.epsilon * step.correction1);
+    let mut output = first.div_out(&output, &output);
+    let of_value = match step.rate {
+        Some(rate) => {
+            let _ = output.g_mul_scalar_(-rate);
+            1.0 - rate * step.decay
+        }
+        None => step.decay,
+    };
+    if of_value != 0.0 {
+        let factor = Tensor::from(of_value)
+            .to_kind(output.kind())
+            .to_device(output.device());
+        let _ = output.addcmul_(&value.tensor, &factor);
+    }
+    (
+        TchTensor::new(output),
+        TchTensor::new(first),
+        TchTensor::new(second),
+    )
+}
+
+/// The tensor, or a copy if others hold its buffer.
+fn writable(tensor: TchTensor) -> Tensor {
+    if tensor.can_mut() {
+        tensor.tensor
+    } else {
+        tensor.tensor.copy()
+    }
 }
 
 /// `input · weight + bias` over all leading dimensions.

@@ -46,7 +46,7 @@ pub use adam::AdamStep;
 pub use held::HeldWeight;
 #[cfg(feature = "flex")]
 pub(crate) use host::int8_is_fast;
-pub(crate) use tensors::adam_direction;
+pub(crate) use tensors::adam_update;
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
     gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, self_attention,
@@ -303,16 +303,16 @@ pub trait BertOps: Backend {
         dropout::mask::<Self>(like, shape, probability)
     }
 
-    /// The direction of Adam's update, then the new means of the gradient and of its square; all
-    /// flat and of one size.
-    fn adam_direction(
+    /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its
+    /// square. All are flat and of one size.
+    fn adam_update(
         value: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
         step: AdamStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        adam::direction::<Self>(value, gradient, first, second, step)
+        adam::update::<Self>(value, gradient, first, second, step)
     }
 
     /// Exact GELU, `x · Φ(x)`.

@@ -228,26 +228,26 @@ pub fn dropout_mask<const L: usize, const D: usize>(
     })
 }
 
-/// The direction of Adam's update, then the new means of the gradient and of its square.
+/// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its square.
 ///
 /// # Shapes
 ///
 /// - all: `[size]`
-pub(crate) fn adam_direction(
+pub(crate) fn adam_update(
     value: Tensor<1>,
     gradient: Tensor<1>,
     first: Tensor<1>,
     second: Tensor<1>,
     step: AdamStep,
 ) -> [Tensor<1>; 3] {
-    let (direction, first, second) = <Dispatch as BertOps>::adam_direction(
+    let (output, first, second) = <Dispatch as BertOps>::adam_update(
         value.into_dispatch(),
         gradient.into_dispatch(),
         first.into_dispatch(),
         second.into_dispatch(),
         step,
     );
-    [direction, first, second].map(Tensor::from_dispatch)
+    [output, first, second].map(Tensor::from_dispatch)
 }
 
 /// Exact GELU with an exact gradient on every backend.

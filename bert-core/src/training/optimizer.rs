@@ -136,7 +136,11 @@ impl Optimizer {
             (1.0, 1.0)
         };
         let decay = if rule.decays { weight_decay } else { 0.0 };
+        let rate = learning_rate * rule.learning_rate_scale;
+        // Trust ratios only where there is decay, as in NVIDIA's FusedLAMB.
+        let with_trust_ratio = algorithm == Algorithm::Lamb && decay != 0.0;
         let step = AdamStep {
+            rate: (!with_trust_ratio).then_some(rate),
             beta1,
             beta2,
             correction1,
@@ -144,18 +148,15 @@ impl Optimizer {
             epsilon,
             decay,
         };
-        let [direction, first, second] =
-            ops::adam_direction(value.clone(), gradient, first, second, step);
+        let [output, first, second] =
+            ops::adam_update(value.clone(), gradient, first, second, step);
         self.moments
             .insert(name.to_owned(), Moments { first, second });
-        let rate = learning_rate * rule.learning_rate_scale;
-        match algorithm {
-            // Trust ratios only where there is decay, as in NVIDIA's FusedLAMB.
-            Algorithm::Lamb if decay != 0.0 => {
-                let ratio = trust_ratio(value.clone(), direction.clone());
-                value - direction * ratio * rate
-            }
-            _ => value - direction * rate,
+        if with_trust_ratio {
+            let ratio = trust_ratio(value.clone(), output.clone());
+            value - output * ratio * rate
+        } else {
+            output
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One pass of Adam over a parameter.
+//! An update by Adam in one pass over a parameter.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -8,9 +8,9 @@ use super::flex::{are_f32, dense};
 use super::{PIECE, vectorized};
 use crate::ops::adam::{self, AdamStep};
 
-/// [`BertOps::adam_direction`](crate::ops::BertOps::adam_direction): the direction takes the place of the gradient, the
+/// [`BertOps::adam_update`](crate::ops::BertOps::adam_update): the output takes the place of the gradient, the
 /// moments are changed where they are.
-pub(in crate::ops) fn adam_direction(
+pub(in crate::ops) fn adam_update(
     value: FlexTensor,
     gradient: FlexTensor,
     first: FlexTensor,
@@ -18,7 +18,7 @@ pub(in crate::ops) fn adam_direction(
     step: AdamStep,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     if !are_f32([&value, &gradient, &first, &second]) {
-        return adam::direction::<Flex>(value, gradient, first, second, step);
+        return adam::update::<Flex>(value, gradient, first, second, step);
     }
     let value = dense(value);
     let [mut gradient, mut first, mut second] = [gradient, first, second].map(dense);
@@ -26,6 +26,8 @@ pub(in crate::ops) fn adam_direction(
     let [rest1, rest2] = [step.beta1, step.beta2].map(|beta| (1.0 - beta) as f32);
     let (correction1, root2) = (step.correction1 as f32, step.correction2.sqrt() as f32);
     let (epsilon, decay) = (step.epsilon as f32, step.decay as f32);
+    // `value - rate · direction`, or the direction itself.
+    let (of_value, of_direction) = step.rate.map_or((0.0, 1.0), |rate| (1.0, -rate as f32));
     let values = value.storage::<f32>().par_chunks(PIECE);
     let moments = (first.storage_mut::<f32>().par_chunks_mut(PIECE))
         .zip(second.storage_mut::<f32>().par_chunks_mut(PIECE));
@@ -43,7 +45,8 @@ pub(in crate::ops) fn adam_direction(
                         *first = *first * beta1 + *gradient * rest1;
                         *second = *second * beta2 + *gradient * *gradient * rest2;
                         let denominator = second.sqrt() / root2 + epsilon;
-                        *gradient = *first / correction1 / denominator + value * decay;
+                        let direction = *first / correction1 / denominator + value * decay;
+                        *gradient = of_value * value + of_direction * direction;
                     }
                 },
             );

@@ -26,7 +26,7 @@ mod softmax;
 mod spread;
 mod tile;
 
-pub(super) use adam::adam_direction;
+pub(super) use adam::adam_update;
 pub(super) use attention::self_attention;
 pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;

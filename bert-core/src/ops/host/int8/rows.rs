@@ -4,7 +4,7 @@ use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
 
 use super::matrix::GROUP;
-use crate::ops::host::{PIECE, vectorized};
+use crate::ops::host::{PIECE, rows_per_piece, vectorized};
 
 /// The largest number.
 const LARGEST: f32 = 255.0;
@@ -12,13 +12,16 @@ const LARGEST: f32 = 255.0;
 /// Added to a float of moderate size, it leaves the nearest whole number, ties to even, in the low bits of the sum.
 const TO_WHOLE: f32 = 12_582_912.0; // 1.5 · 2²³
 
+/// What a number of a row stands for, and the number that stands for 0.
+type Scale = (f32, i32);
+
 /// Rows as `(number − zero) · scale`, numbers from 0 to 255; each row has a scale and a zero of its own.
 pub(super) struct Rows {
     /// Numbers in groups of four, filled up with zeros at the end of a row.
     groups: Vec<i32>,
     /// Groups of a row.
     each: usize,
-    scales: Vec<(f32, i32)>,
+    scales: Vec<Scale>,
     #[cfg(test)]
     depth: usize,
 }
@@ -30,22 +33,18 @@ impl Rows {
         let each = depth.div_ceil(GROUP);
         let mut groups = vec![0; count * each];
         let mut scales = vec![(0.0, 0); count];
-        let one = |((groups, scale), values): ((&mut [i32], &mut (f32, i32)), &[f32])| {
+        let one = |(groups, (scale, values)): (&mut [i32], (&mut Scale, &[f32]))| {
             *scale = quantize_row(values, cast_slice_mut(groups));
         };
         if values.len() <= PIECE {
-            groups
-                .chunks_mut(each.max(1))
-                .zip(&mut scales)
-                .zip(values.chunks(depth.max(1)))
-                .for_each(one);
+            let rows = scales.iter_mut().zip(values.chunks(depth.max(1)));
+            groups.chunks_mut(each.max(1)).zip(rows).for_each(one);
         } else {
-            let fewest = (PIECE / depth).max(1);
+            let rows = scales.par_iter_mut().zip(values.par_chunks(depth));
             groups
                 .par_chunks_mut(each)
-                .zip(&mut scales)
-                .zip(values.par_chunks(depth))
-                .with_min_len(fewest)
+                .zip(rows)
+                .with_min_len(rows_per_piece(depth))
                 .for_each(one);
         }
         Self {
@@ -62,8 +61,7 @@ impl Rows {
         &self.groups[at * self.each..][..self.each]
     }
 
-    /// What a number of a row stands for, and the number that stands for 0.
-    pub(super) fn scale_and_zero(&self, row: usize) -> (f32, i32) {
+    pub(super) fn scale_and_zero(&self, row: usize) -> Scale {
         self.scales[row]
     }
 
@@ -83,7 +81,7 @@ impl Rows {
 
 /// Writes the numbers of a row, and gives its scale and zero. 0 has a number, so that it stays 0; a row with a value that is
 /// not finite becomes NaN, as it would in a product of floats.
-fn quantize_row(values: &[f32], to: &mut [u8]) -> (f32, i32) {
+fn quantize_row(values: &[f32], to: &mut [u8]) -> Scale {
     vectorized(
         #[inline(always)]
         || {
