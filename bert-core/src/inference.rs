@@ -1,7 +1,7 @@
-//! Weights as inference reads them fastest, in 32 or in 8 bits.
+//! Models ready for inference, with weights in 32 or in 8 bits.
 //!
-//! [`prepare`] lays the weights of the encoder's linear layers, where nearly all the work is, out as the kernels of Flex read
-//! them; other backends keep theirs.
+//! [`prepare`] holds the weights of the encoder's linear layers, where nearly all the work is, in 8 bits if asked to, laid out
+//! as the kernels of Flex read them; weights in floats stay as they are.
 //!
 //! In 8 bits they take a quarter of the memory, and processors with AVX-512 VNNI compute products of whole numbers several
 //! times as fast as those of floats.
@@ -29,13 +29,13 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::nn::Linear;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
 use crate::device::is_flex;
 use crate::error::{Error, Result};
 use crate::ops::HeldWeight;
 
-/// Which parameters are laid out: the matrices of the encoder's layers.
+/// Which parameters are held so: the matrices of the encoder's layers.
 const LAYERS: &str = "encoder.layer.";
 
 /// How the weights of the encoder's linear layers are held.
@@ -50,18 +50,18 @@ pub enum Weights {
 
 /// The model, or any part with an encoder, ready for inference.
 ///
-/// The weights are held as the kernels read them and nowhere else: whoever asks a layer for its parameter (to save the model,
-/// to train it) gets a copy, of what the numbers stand for in the case of 8 bits, and from then on that layer computes with it.
+/// Weights in 8 bits are held as the kernels read them and nowhere else: whoever asks a layer for its parameter (to save the
+/// model, to train it) gets what the numbers stand for, and from then on that layer computes with it.
 ///
 /// # Errors
 ///
 /// With [`Weights::Int8`] [`Error::Int8NotSupported`] on another device than Flex, and [`Error::NotFinite`].
 pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
+    if weights == Weights::Float {
+        return Ok(model);
+    }
     let mut error = None;
-    let model = model.apply_reparameterization(Preparing {
-        weights,
-        error: &mut error,
-    });
+    let model = model.apply_reparameterization(Quantizer { error: &mut error });
     match error {
         Some(error) => Err(error),
         None => Ok(model),
@@ -91,12 +91,11 @@ impl Reparameterization for Held {
     }
 }
 
-struct Preparing<'a> {
-    weights: Weights,
+struct Quantizer<'a> {
     error: &'a mut Option<Error>,
 }
 
-impl Reparameterizer for Preparing<'_> {
+impl Reparameterizer for Quantizer<'_> {
     type Reparam = Held;
 
     fn reparameterize<const D: usize>(
@@ -107,12 +106,11 @@ impl Reparameterizer for Preparing<'_> {
         if D != 2 || !path.contains(LAYERS) || self.error.is_some() {
             return (param, None);
         }
-        match held(path, &param, self.weights) {
-            Ok(Some(weight)) => {
+        match quantize(path, &param) {
+            Ok(weight) => {
                 let weight = Arc::new(weight);
                 (on_demand(&param, weight.clone()), Some(Held { weight }))
             }
-            Ok(None) => (param, None),
             Err(error) => {
                 *self.error = Some(error);
                 (param, None)
@@ -121,44 +119,26 @@ impl Reparameterizer for Preparing<'_> {
     }
 }
 
-/// The weight as kernels read it; none where they read the tensor itself.
-fn held<const D: usize>(
-    path: &str,
-    param: &Param<Tensor<D>>,
-    weights: Weights,
-) -> Result<Option<HeldWeight>> {
+fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<HeldWeight> {
     let device = param.lazy_device();
     if !is_flex(&device) {
-        return match weights {
-            Weights::Float => Ok(None),
-            Weights::Int8 => Err(Error::Int8NotSupported {
-                device: format!("{device:?}"),
-            }),
-        };
+        return Err(Error::Int8NotSupported {
+            device: format!("{device:?}"),
+        });
     }
-    let data = param.val().into_data();
-    if weights == Weights::Float && data.dtype() != DType::F32 {
-        return Ok(None);
-    }
-    lay_out(data.convert::<f32>(), weights)
-        .map(Some)
-        .ok_or_else(|| Error::NotFinite {
-            name: path.to_owned(),
-        })
+    int8(param.val().into_data().convert::<f32>()).ok_or_else(|| Error::NotFinite {
+        name: path.to_owned(),
+    })
 }
 
 #[cfg(feature = "flex")]
-fn lay_out(data: TensorData, weights: Weights) -> Option<HeldWeight> {
+fn int8(data: TensorData) -> Option<HeldWeight> {
     let columns = *data.shape().last()?;
-    let values = data.as_slice::<f32>().ok()?;
-    match weights {
-        Weights::Float => Some(HeldWeight::float(values, columns)),
-        Weights::Int8 => HeldWeight::int8(values, columns),
-    }
+    HeldWeight::int8(data.as_slice::<f32>().ok()?, columns)
 }
 
 #[cfg(not(feature = "flex"))]
-fn lay_out(_: TensorData, _: Weights) -> Option<HeldWeight> {
+fn int8(_: TensorData) -> Option<HeldWeight> {
     None
 }
 

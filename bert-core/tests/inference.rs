@@ -1,4 +1,4 @@
-//! Models whose weights are laid out for inference, in 32 and in 8 bits.
+//! Models whose weights are held in 8 bits.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,6 @@ use bert_core::inference::{Weights, prepare};
 use bert_core::model::BertModel;
 use burn::module::Module;
 use burn::tensor::Tensor;
-
-const FIXTURES: [&str; 4] = ["tiny-erf", "tiny-tanh", "tiny-relu", "tiny-pytorch-tanh"];
 
 fn golden(name: &str) -> Golden {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -69,67 +67,64 @@ fn pooled(model: &BertModel, rows: &[&[i64]], device: &Device) -> Vec<f32> {
     output.into_data().iter::<f32>().collect()
 }
 
-#[test]
-fn floats_laid_out_agree_with_the_float64_reference() {
-    for (label, device) in test_devices() {
-        for name in FIXTURES {
-            let golden = golden(name);
-            let model = prepare(model(&golden, &device), Weights::Float).unwrap();
-            for difference in differences(&golden, &model, &device) {
-                assert!(
-                    difference.is_within_bars(),
-                    "{label} {name}: {difference:?}"
-                );
-            }
-        }
-    }
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).powi(2))
+        .sum::<f32>()
+        .sqrt()
 }
 
 #[test]
-fn a_prepared_model_is_saved_and_trained_as_it_was() {
-    for (label, device) in test_devices() {
+fn a_model_in_eight_bits_is_saved_and_trained_as_what_its_numbers_stand_for() {
+    for (_, device) in int8_devices() {
         let golden = golden("tiny-erf");
         let config = golden.checkpoint().config();
-        let prepared = prepare(model(&golden, &device), Weights::Float).unwrap();
+        let weight = |model: &BertModel| {
+            let dense = &model.encoder.layer[1].intermediate.dense;
+            dense.weight.val().into_data()
+        };
+        let prepared = prepare(model(&golden, &device), Weights::Int8).unwrap();
         let dir = tempfile::tempdir().unwrap();
         save(dir.path(), &prepared, config, "BertModel").unwrap();
         let (again, report) = Checkpoint::open(dir.path())
             .unwrap()
             .load_model(Loading::Strict, &device)
             .unwrap();
-        assert!(report.is_exact(), "{label}: {report:?}");
-        let weights = |model: &BertModel| {
-            let dense = &model.encoder.layer[1].intermediate.dense;
-            dense.weight.val().into_data()
-        };
-        weights(&again).assert_eq(&weights(&model(&golden, &device)), true);
+        assert!(report.is_exact(), "{report:?}");
+        weight(&again).assert_eq(&weight(&prepared), true);
 
-        let prepared = prepare(model(&golden, &device), Weights::Float).unwrap();
-        let trained = golden
+        // Numbers are their own quantisation.
+        let twice = prepare(again, Weights::Int8).unwrap();
+        weight(&twice).assert_eq(&weight(&prepared), true);
+
+        let prepared = prepare(model(&golden, &device), Weights::Int8).unwrap();
+        let gradients = golden
             .probe()
             .backward(prepared.train(), &device.clone().autodiff());
-        let differences = trained.differences(golden.reference());
-        for difference in differences.iter().filter(|d| d.is_gradient()) {
-            assert!(difference.is_within_bars(), "{label}: {difference:?}");
-        }
+        assert!(
+            gradients
+                .names()
+                .any(|name| name.contains("intermediate.dense.weight"))
+        );
     }
 }
 
 #[test]
 fn a_weight_that_was_changed_afterwards_counts() {
-    for (label, device) in test_devices() {
+    for (label, device) in int8_devices() {
         let rows: [&[i64]; 2] = [&[1, 2, 3, 4], &[9, 8]];
         let mut plain = small(&device);
-        let mut prepared = prepare(plain.clone(), Weights::Float).unwrap();
+        let mut prepared = prepare(plain.clone(), Weights::Int8).unwrap();
         for model in [&mut plain, &mut prepared] {
             let dense = &mut model.encoder.layer[0].output.dense;
             dense.weight = dense.weight.clone().map(|weight| weight * 3.0);
         }
         let found = pooled(&prepared, &rows, &device);
-        for (found, expected) in found.iter().zip(pooled(&plain, &rows, &device)) {
-            assert!((found - expected).abs() < 1e-5, "{label}");
-        }
-        assert_ne!(found, pooled(&small(&device), &rows, &device));
+        let unchanged = prepare(small(&device), Weights::Int8).unwrap();
+        let far = distance(&found, &pooled(&unchanged, &rows, &device));
+        let near = distance(&found, &pooled(&plain, &rows, &device));
+        assert!(near < 0.2 * far, "{label}: {near} {far}");
     }
 }
 

@@ -6,10 +6,9 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 
 use super::flex::{are_f32, dense, rows_and_width, tensor};
-use super::float_matrix::FloatMatrix;
 use super::gelu::exact;
+use super::int8;
 use super::project::with_width;
-use super::{int8, vectorized};
 use crate::ops::held::{HeldWeight, Kind};
 use crate::ops::linear::project_floats;
 
@@ -46,32 +45,7 @@ fn affine(
     let shape = with_width(&input, weight.shape()[1]);
     let (rows, _) = rows_and_width(&input);
     let [input, bias] = [input, bias].map(dense);
+    let Kind::Int8(matrix) = &weight.0;
     let (input, bias) = (input.storage::<f32>(), bias.storage::<f32>());
-    let output = match &weight.0 {
-        Kind::Float(matrix) => float_product(rows, input, matrix, bias, activation),
-        Kind::Int8(matrix) => int8::product(rows, input, matrix, bias, activation),
-    };
-    tensor(output, shape)
-}
-
-fn float_product(
-    rows: usize,
-    input: &[f32],
-    matrix: &FloatMatrix,
-    bias: &[f32],
-    activation: impl Fn(f32) -> f32 + Sync,
-) -> Vec<f32> {
-    matrix.product(rows, input, |to, first, width| {
-        let bias = &bias[first..][..width];
-        vectorized(
-            #[inline(always)]
-            || {
-                for row in to.chunks_exact_mut(width) {
-                    for (value, &bias) in row.iter_mut().zip(bias) {
-                        *value = activation(*value + bias);
-                    }
-                }
-            },
-        );
-    })
+    tensor(int8::product(rows, input, matrix, bias, activation), shape)
 }

@@ -66,11 +66,6 @@ impl Panels {
         }
     }
 
-    /// The same panels for a matrix of other columns.
-    pub(super) fn of_columns(self, columns: usize) -> Self {
-        Self { columns, ..self }
-    }
-
     /// Columns of a panel.
     pub(super) fn width(&self) -> usize {
         self.width

@@ -2,13 +2,17 @@
 
 use rayon::prelude::*;
 
-/// A product made in blocks of rows: `work` fills the rows from an index on.
+/// A product made in blocks of whole tiles of rows, at most `largest` of them and equally many for every thread: `work` fills
+/// the rows from an index on.
 pub(super) fn by_rows(
     rows: usize,
     columns: usize,
-    block: usize,
+    (tile, largest): (usize, usize),
     work: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
+    let threads = rayon::current_num_threads();
+    let blocks = rows.div_ceil(threads * tile * largest) * threads;
+    let block = rows.div_ceil(blocks).next_multiple_of(tile);
     let mut output = vec![0.0; rows * columns];
     output
         .par_chunks_mut((block * columns).max(1))

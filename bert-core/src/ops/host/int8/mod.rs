@@ -19,8 +19,8 @@ mod tile;
 /// Multiplications from which a product is worth spreading over threads.
 const WORTH_SPREADING: usize = 1 << 20;
 
-/// Rows that a thread works on at a time, whole tiles of them, when there are many.
-const BLOCK: usize = 16 * ROWS;
+/// Most tiles of rows that a thread works on at a time.
+const TILES: usize = 64;
 
 /// `activation(input · weight + bias)`, rows one after another.
 ///
@@ -61,7 +61,7 @@ pub(super) fn product(
             work(0, first / PANEL, to, width);
         });
     }
-    by_rows(count, columns, BLOCK, |first, to| {
+    by_rows(count, columns, (ROWS, TILES), |first, to| {
         work(first, 0, to, columns)
     })
 }
