@@ -74,14 +74,24 @@ pub fn threads() -> usize {
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |threads| threads.get()))
 }
 
-/// Runs `work` with the threads awake that the kernels of `device` are spread over, if it is Flex without gradients.
-pub(crate) fn with_threads_awake<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
+/// Tokens up to which the threads of Flex are kept awake: with more, kernels last long enough for waking not to matter, and
+/// looking for work in vain costs more than it gains.
+#[cfg(feature = "flex")]
+const FEW_TOKENS: usize = 128;
+
+/// Runs `work` on `tokens` tokens with the threads awake that the kernels of `device` are spread over, if it is Flex without
+/// gradients and they are few.
+pub(crate) fn with_threads_awake<R: Send>(
+    device: &Device,
+    tokens: usize,
+    work: impl FnOnce() -> R + Send,
+) -> R {
     #[cfg(feature = "flex")]
-    if is_flex(device) {
+    if tokens <= FEW_TOKENS && is_flex(device) {
         return awake::with_threads_awake(work);
     }
     #[cfg(not(feature = "flex"))]
-    let _ = device;
+    let _ = (device, tokens);
     work()
 }
 

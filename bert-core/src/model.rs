@@ -72,7 +72,8 @@ impl BertModel {
     /// [`forward`](Self::forward) that keeps hidden states or attention probabilities.
     pub fn forward_keeping(&self, input: BertInput, keep: Keep) -> BertOutput {
         let device = input.mask_pad.device();
-        with_threads_awake(&device, move || {
+        let tokens = input.input_ids.shape().num_elements();
+        with_threads_awake(&device, tokens, move || {
             let embeddings = self
                 .embeddings
                 .forward(input.input_ids, input.token_type_ids);
