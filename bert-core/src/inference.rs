@@ -33,7 +33,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::device::is_flex;
 use crate::error::{Error, Result};
-use crate::ops::HeldWeight;
+use crate::ops::Int8Weight;
 
 /// Which parameters are held so: the matrices of the encoder's layers.
 const LAYERS: &str = "encoder.layer.";
@@ -76,15 +76,15 @@ pub fn int8_is_fast() -> bool {
     false
 }
 
-/// What a weight is held as; it has no parameters of its own and changes nothing for those who read the weight.
+/// A weight in 8 bits; it has no parameters of its own and changes nothing for those who read the weight.
 #[derive(Module, Debug)]
-struct Held {
+struct Int8 {
     #[module(skip)]
-    weight: Arc<HeldWeight>,
+    weight: Arc<Int8Weight>,
 }
 
-impl Reparameterization for Held {
-    const NAME: &'static str = "held";
+impl Reparameterization for Int8 {
+    const NAME: &'static str = "int8";
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         base
@@ -96,20 +96,20 @@ struct Quantizer<'a> {
 }
 
 impl Reparameterizer for Quantizer<'_> {
-    type Reparam = Held;
+    type Reparam = Int8;
 
     fn reparameterize<const D: usize>(
         &mut self,
         path: &str,
         param: Param<Tensor<D>>,
-    ) -> (Param<Tensor<D>>, Option<Held>) {
+    ) -> (Param<Tensor<D>>, Option<Int8>) {
         if D != 2 || !path.contains(LAYERS) || self.error.is_some() {
             return (param, None);
         }
         match quantize(path, &param) {
             Ok(weight) => {
                 let weight = Arc::new(weight);
-                (on_demand(&param, weight.clone()), Some(Held { weight }))
+                (on_demand(&param, weight.clone()), Some(Int8 { weight }))
             }
             Err(error) => {
                 *self.error = Some(error);
@@ -119,34 +119,28 @@ impl Reparameterizer for Quantizer<'_> {
     }
 }
 
-fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<HeldWeight> {
+fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Int8Weight> {
     let device = param.lazy_device();
     if !is_flex(&device) {
         return Err(Error::Int8NotSupported {
             device: format!("{device:?}"),
         });
     }
-    int8(param.val().into_data().convert::<f32>()).ok_or_else(|| Error::NotFinite {
+    let data = param.val().into_data().convert::<f32>();
+    let columns = data.shape().last().copied().unwrap_or(1);
+    let values = data.as_slice::<f32>().ok();
+    let weight = values.and_then(|values| Int8Weight::quantize(values, columns));
+    weight.ok_or_else(|| Error::NotFinite {
         name: path.to_owned(),
     })
 }
 
-#[cfg(feature = "flex")]
-fn int8(data: TensorData) -> Option<HeldWeight> {
-    let columns = *data.shape().last()?;
-    HeldWeight::int8(data.as_slice::<f32>().ok()?, columns)
-}
-
-#[cfg(not(feature = "flex"))]
-fn int8(_: TensorData) -> Option<HeldWeight> {
-    None
-}
-
-/// The parameter with what `weight` stands for, which is computed when somebody reads it.
+/// The parameter with what `weight` stands for, which is computed when somebody reads it; frozen, if it was.
 fn on_demand<const D: usize>(
     param: &Param<Tensor<D>>,
-    weight: Arc<HeldWeight>,
+    weight: Arc<Int8Weight>,
 ) -> Param<Tensor<D>> {
+    let trainable = param.clone().train().is_require_grad();
     Param::uninitialized(
         param.id,
         move |device, require_grad| {
@@ -154,18 +148,18 @@ fn on_demand<const D: usize>(
             Tensor::from_data(data, device).set_require_grad(require_grad && device.is_autodiff())
         },
         param.lazy_device(),
-        true,
+        trainable,
         param.lazy_shape(),
     )
 }
 
-/// The weight of `layer` as it is held, if it is, if that is not out of date, and if `input` needs no gradient.
+/// The weight of `layer` in 8 bits, if it has one, if that is not out of date, and if `input` needs no gradient.
 pub(crate) fn weight_of<const D: usize>(
     layer: &Linear,
     input: &Tensor<D>,
-) -> Option<Arc<HeldWeight>> {
-    let held = layer.weight.reparameterization::<Held>()?;
+) -> Option<Arc<Int8Weight>> {
+    let int8 = layer.weight.reparameterization::<Int8>()?;
     // Once the parameter has a value, that may have been changed.
     let current = !layer.weight.is_initialized() && !input.device().is_autodiff();
-    current.then(|| held.weight.clone())
+    current.then(|| int8.weight.clone())
 }

@@ -107,6 +107,16 @@ fn a_model_in_eight_bits_is_saved_and_trained_as_what_its_numbers_stand_for() {
                 .names()
                 .any(|name| name.contains("intermediate.dense.weight"))
         );
+
+        // What was frozen stays so.
+        let mut model = model(&golden, &device);
+        model.encoder.layer[0] = model.encoder.layer[0].clone().no_grad();
+        let trained = prepare(model, Weights::Int8).unwrap().train();
+        let [frozen, free] = [0, 1].map(|layer| {
+            let dense = &trained.encoder.layer[layer].intermediate.dense;
+            dense.weight.val().is_require_grad()
+        });
+        assert!(!frozen && free);
     }
 }
 

@@ -16,6 +16,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The work was asked to stop before it was done.
+    #[error("interrupted")]
+    Interrupted,
     /// Loading, tokenizing or batching failed.
     #[error(transparent)]
     Core(#[from] bert_core::Error),

@@ -9,8 +9,9 @@ use bert_core::device::Device;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
-    CheckpointStore, Ending, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe, Schedule,
-    StopFlag, Trainer, TrainerOptions, TrainerState, Update, read_optimizer, training_devices,
+    Asked, CheckpointStore, Ending, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe,
+    Schedule, StopFlag, Trainer, TrainerOptions, TrainerState, Update, read_optimizer,
+    training_devices,
 };
 use burn::train::InferenceStep;
 use serde::{Deserialize, Serialize};
@@ -187,15 +188,17 @@ impl Run<'_> {
             Ok(tokenizer.save(dir)?)
         };
         let mut last_evaluation = Map::new();
-        let mut evaluate = |model: &BertForPreTraining| {
-            let mut values = evaluate(model, &held_out);
+        let mut evaluate = |model: &BertForPreTraining, asked: Asked<'_>| {
+            let Some(mut values) = evaluate_unless(asked, model, &held_out) else {
+                return Ok(None);
+            };
             // The same every time: no news in the course of a run.
             values.retain(|(name, _)| name != "predictions");
             last_evaluation = values
                 .iter()
                 .map(|(name, value)| (name.clone(), (*value).into()))
                 .collect();
-            Ok(values)
+            Ok(Some(values))
         };
         let trainer = Trainer {
             model,
@@ -390,8 +393,20 @@ pub fn held_out_batches(
 /// Masked-LM loss, perplexity and accuracy, next-sentence loss and accuracy over `batches`, and the accuracy of always
 /// predicting the most frequent token.
 pub fn evaluate(model: &BertForPreTraining, batches: &[PreTrainingBatch]) -> Vec<(String, f64)> {
+    evaluate_unless(&|| false, model, batches).unwrap_or_default()
+}
+
+/// [`evaluate`], or none if asked to stop before it is done.
+fn evaluate_unless(
+    asked: Asked<'_>,
+    model: &BertForPreTraining,
+    batches: &[PreTrainingBatch],
+) -> Option<Vec<(String, f64)>> {
     let mut sums: Vec<f64> = Vec::new();
     for batch in batches {
+        if asked() {
+            return None;
+        }
         let passed = InferenceStep::step(
             model,
             MicroBatch {
@@ -408,5 +423,5 @@ pub fn evaluate(model: &BertForPreTraining, batches: &[PreTrainingBatch]) -> Vec
     }
     let mut values = evaluation_values(&sums);
     values.push(("unigram_accuracy".to_owned(), unigram_accuracy(batches)));
-    values
+    Some(values)
 }

@@ -6,8 +6,8 @@ use bert_core::agreement::without_dropout;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::device::{Device, test_devices};
 use bert_core::training::{
-    CheckpointStore, Ending, Event, Observer, Optimizer, Recipe, RunInfo, StopFlag, Trainer,
-    TrainerOptions, TrainerState, read_optimizer, read_state,
+    Asked, CheckpointStore, Ending, Event, Observer, Optimizer, Recipe, RunInfo, Split, StopFlag,
+    Trainer, TrainerOptions, TrainerState, read_optimizer, read_state,
 };
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
@@ -17,9 +17,10 @@ use std::path::Path;
 
 const RECIPE: Recipe = Recipe::HuggingFace;
 
-/// Notes the losses and stops the run after `stop_after` of them.
+/// Notes the losses, and those of evaluations with their steps; asks the run to stop after `stop_after` of the former.
 struct Course {
     losses: Vec<f64>,
+    evaluations: Vec<(u64, f64)>,
     stop_after: usize,
 }
 
@@ -29,7 +30,11 @@ impl Observer for Course {
     }
 
     fn event(&mut self, event: &Event) -> bert_core::Result<()> {
-        self.losses.push(event.value("loss").unwrap());
+        let loss = event.value("loss").unwrap();
+        match event.split {
+            Split::Train => self.losses.push(loss),
+            Split::Evaluation => self.evaluations.push((event.step, loss)),
+        }
         Ok(())
     }
 
@@ -44,6 +49,17 @@ impl Observer for Course {
 
 /// Goes on with the run in `dir`, or begins it; stops after `stop_after` steps.
 fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, Ending) {
+    let (course, ending) = evaluated_session(dir, device, stop_after, None);
+    (course.losses, ending)
+}
+
+/// [`session`] with an evaluation every so many steps: of one weight, which is the best when it is smallest.
+fn evaluated_session(
+    dir: &Path,
+    device: &Device,
+    stop_after: usize,
+    evaluate_every: Option<u64>,
+) -> (Course, Ending) {
     let device = device.clone().autodiff();
     let config = RECIPE.optimizer();
     let store = CheckpointStore::open(dir, 2).unwrap();
@@ -70,7 +86,13 @@ fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, Ending)
         .clone();
     let mut course = Course {
         losses: Vec::new(),
+        evaluations: Vec::new(),
         stop_after,
+    };
+    let mut evaluate = |model: &BertForPreTraining, asked: Asked<'_>| {
+        let pooler = model.bert.pooler.as_ref().unwrap();
+        let value = pooler.dense.weight.val().mean().into_scalar::<f64>();
+        Ok((!asked()).then(|| vec![("loss".to_owned(), value)]))
     };
     let trainer = Trainer {
         model,
@@ -79,6 +101,7 @@ fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, Ending)
         devices: vec![device],
         options: TrainerOptions {
             log_every: 1,
+            evaluate_every: evaluate_every.unwrap_or(0),
             ..TrainerOptions::default()
         },
         state,
@@ -91,7 +114,10 @@ fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, Ending)
                 model.architecture(),
             )?)
         },
-        evaluate: None,
+        evaluate: match evaluate_every {
+            Some(_) => Some(&mut evaluate),
+            None => None,
+        },
         observer: &mut course,
         stop: StopFlag::new(),
     };
@@ -99,7 +125,7 @@ fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, Ending)
         .into_iter()
         .map(Ok::<_, Error>);
     let (_, _, ending) = trainer.run(data).unwrap();
-    (course.losses, ending)
+    (course, ending)
 }
 
 fn weights(dir: &Path) -> Vec<u8> {
@@ -130,6 +156,35 @@ fn resumed_equals_uninterrupted_bit_for_bit() {
             "{label}: weights differ"
         );
     }
+}
+
+#[test]
+fn an_evaluation_that_was_broken_off_is_repeated() {
+    let (_, device) = test_devices().swap_remove(0);
+    let (every, last) = (5, UPDATES);
+    let whole = tempfile::tempdir().unwrap();
+    let (expected, ending) = evaluated_session(whole.path(), &device, usize::MAX, Some(every));
+    assert_eq!(ending, Ending::Finished);
+    assert_eq!(expected.evaluations.len(), UPDATES.div_ceil(every as usize));
+
+    // In the first evaluation, between two, and in the last, after which no step is left.
+    let parts = tempfile::tempdir().unwrap();
+    let mut evaluations = Vec::new();
+    for steps in [5, 2, last - 7] {
+        let (course, ending) = evaluated_session(parts.path(), &device, steps, Some(every));
+        assert_eq!(ending, Ending::Interrupted);
+        evaluations.extend(course.evaluations);
+    }
+    let (course, ending) = evaluated_session(parts.path(), &device, usize::MAX, Some(every));
+    assert_eq!((course.losses.len(), ending), (0, Ending::Finished));
+    evaluations.extend(course.evaluations);
+    assert_eq!(evaluations, expected.evaluations);
+    let state = |dir: &Path| {
+        let store = CheckpointStore::open(dir, 2).unwrap();
+        read_state(&store.latest().unwrap().unwrap()).unwrap()
+    };
+    let [found, expected] = [&parts, &whole].map(|dir| state(dir.path()));
+    assert_eq!((found.best, found.evaluation_left), (expected.best, false));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use burn::tensor::Shape;
 use super::libtorch;
 use super::{BertOps, cross_entropy, gelu, linear, norm, softmax};
 #[cfg(feature = "flex")]
-use super::{held::HeldWeight, host};
+use super::{Int8Weight, host};
 
 /// Operations that functions of one name in a module have: their tensors, then what else they take.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
@@ -62,7 +62,7 @@ impl BertOps for burn::backend::Flex {
         project_input_backward(weight, grad) -> FlexTensor;
         project_weight_backward(input, grad) -> FlexTensor;
         project_gelu(input, weight, bias) -> FlexTensor;
-        project_held(input, bias; weight: Arc<HeldWeight>, gelu: bool) -> FlexTensor;
+        project_int8(input, bias; weight: Arc<Int8Weight>, gelu: bool) -> FlexTensor;
         cross_entropy(logits, labels) -> FlexTensor;
         cross_entropy_backward(logits, labels, grad) -> FlexTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;

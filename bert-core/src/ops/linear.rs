@@ -1,5 +1,5 @@
 //! A linear layer as one node of the autodiff graph, whose forward pass is [`BertOps::project`]; and the
-//! default for weights that are laid out for the kernels of another backend.
+//! default for weights in 8 bits.
 
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
@@ -11,13 +11,13 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::TensorData;
 
-use super::{BertOps, held::HeldWeight};
+use super::{BertOps, Int8Weight};
 
-/// The default body of [`BertOps::project_held`].
+/// The default body of [`BertOps::project_int8`].
 pub(super) fn project_floats<B: BertOps>(
     input: FloatTensor<B>,
     bias: FloatTensor<B>,
-    weight: &HeldWeight,
+    weight: &Int8Weight,
     gelu: bool,
 ) -> FloatTensor<B> {
     let data = TensorData::new(weight.floats(), weight.shape()).convert_dtype(input.dtype());

@@ -32,9 +32,9 @@ mod backends;
 mod cross_entropy;
 mod dropout;
 mod gelu;
-mod held;
 #[cfg(feature = "flex")]
 mod host;
+mod int8;
 #[cfg(feature = "tch")]
 mod libtorch;
 mod linear;
@@ -43,9 +43,9 @@ mod softmax;
 mod tensors;
 
 pub use adam::AdamStep;
-pub use held::HeldWeight;
 #[cfg(feature = "flex")]
 pub(crate) use host::int8_is_fast;
+pub use int8::Int8Weight;
 pub(crate) use tensors::adam_update;
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
@@ -256,11 +256,10 @@ pub trait BertOps: Backend {
         Self::gelu_erf(Self::project(input, weight, bias))
     }
 
-    /// [`project`](BertOps::project) with a weight that is laid out for the backend's kernels, and exact GELU of it if asked
-    /// for; without a gradient.
+    /// [`project`](BertOps::project) with a weight in 8 bits, and exact GELU of it if asked for; without a gradient.
     ///
-    /// The default body multiplies with what the weight stands for. Where that is in 8 bits, an override holds `input` in
-    /// 8 bits too, each row with a scale of its own.
+    /// The default body multiplies with what the weight stands for; an override holds `input` in 8 bits too, each row with
+    /// a scale of its own.
     ///
     /// # Shapes
     ///
@@ -268,10 +267,10 @@ pub trait BertOps: Backend {
     /// - bias: `[d_output]`
     /// - weight: `[d_input, d_output]`
     /// - output: `[..., any, d_output]`
-    fn project_held(
+    fn project_int8(
         input: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        weight: Arc<HeldWeight>,
+        weight: Arc<Int8Weight>,
         gelu: bool,
     ) -> FloatTensor<Self> {
         linear::project_floats::<Self>(input, bias, &weight, gelu)

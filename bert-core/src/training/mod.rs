@@ -34,4 +34,4 @@ pub use report::{Section, SectionBody, chart, curves_svg, document, write_report
 pub use schedule::{Decay, Schedule};
 pub use stop::StopFlag;
 pub use store::{Best, CheckpointStore, TrainerState, read_optimizer, read_state};
-pub use trainer::{Ending, Evaluate, Trainer, TrainerOptions};
+pub use trainer::{Asked, Ending, Evaluate, Trainer, TrainerOptions};

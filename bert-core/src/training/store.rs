@@ -37,6 +37,9 @@ pub struct TrainerState {
     pub best: Option<Best>,
     /// Evaluations since then.
     pub since_best: u64,
+    /// Whether the run was asked to stop within the evaluation after its last step, which is then repeated.
+    #[serde(default)]
+    pub evaluation_left: bool,
     /// The optimizer's numbers.
     pub optimizer: OptimizerConfig,
     /// The learning rates.
@@ -83,6 +86,7 @@ impl TrainerState {
             loss_scale: None,
             best: None,
             since_best: 0,
+            evaluation_left: false,
             optimizer,
             schedule,
             settings,

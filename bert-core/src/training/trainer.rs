@@ -18,8 +18,12 @@ use super::store::{Best, CheckpointStore, TrainerState};
 use crate::device::Precision;
 use crate::{Error, Result};
 
-/// Measures a model: named numbers.
-pub type Evaluate<'a, M, E> = dyn FnMut(&M) -> Result<Vec<(String, f64)>, E> + 'a;
+/// Whether whoever is at work has been asked to stop.
+pub type Asked<'a> = &'a dyn Fn() -> bool;
+
+/// Measures a model: named numbers, or none if asked to stop before it is done.
+pub type Evaluate<'a, M, E> =
+    dyn FnMut(&M, Asked<'_>) -> Result<Option<Vec<(String, f64)>>, E> + 'a;
 
 /// How long and how often.
 #[derive(Clone, Debug)]
@@ -75,11 +79,11 @@ pub struct Trainer<'a, M: TrainableModel, E> {
     pub store: Option<&'a CheckpointStore>,
     /// Writes the model as users load it: weights, configuration, tokenizer.
     pub write_model: &'a dyn Fn(&M, &Path) -> Result<(), E>,
-    /// Evaluates the model, which comes without autodiff: named numbers.
+    /// Evaluates the model, which comes without autodiff.
     pub evaluate: Option<&'a mut Evaluate<'a, M, E>>,
     /// Who follows.
     pub observer: &'a mut dyn Observer,
-    /// Set from elsewhere to stop between two steps.
+    /// Set from elsewhere to stop between two steps, or within an evaluation.
     pub stop: StopFlag,
 }
 
@@ -179,50 +183,79 @@ where
         let total = self.schedule.total_steps;
         let mut interval = Interval::new();
         let mut saved_at = None;
+        if self.state.evaluation_left
+            && let Some(ending) = self.after_step(&mut saved_at)?
+        {
+            return Ok(ending);
+        }
         while self.state.step < total {
             if self.stop.is_set() || self.observer.wants_to_stop() {
-                self.observer.message("stopping: asked to");
-                if saved_at != Some(self.state.step) {
-                    self.save()?;
-                }
-                return Ok(Ending::Interrupted);
+                return self.interrupted(saved_at);
             }
             self.step(replicas, updates, &mut interval)?;
-            let step = self.state.step;
-            let last = step == total;
-            let due = |every: u64| last || (every > 0 && step.is_multiple_of(every));
-
-            let evaluate = self.evaluate.is_some() && due(self.options.evaluate_every);
-            let checkpoint = self.store.is_some() && due(self.options.checkpoint_every);
-            if due(self.options.log_every) || evaluate || checkpoint {
+            if self.due(self.options.log_every) || self.evaluates() || self.saves() {
                 self.report(&mut interval, updates)?;
             }
-            if evaluate {
-                self.evaluate_now()?;
-                interval.start = Instant::now();
+            if let Some(ending) = self.after_step(&mut saved_at)? {
+                return Ok(ending);
             }
-            if checkpoint {
-                self.save()?;
-                saved_at = Some(step);
+            if self.evaluates() || self.saves() {
                 interval.start = Instant::now();
-            }
-            let since_best = self.state.since_best;
-            if self
-                .options
-                .patience
-                .is_some_and(|patience| since_best >= patience.max(1))
-            {
-                self.observer.message(&format!(
-                    "stopped early: {since_best} evaluations without a better {}",
-                    self.options.best_metric.0
-                ));
-                if saved_at != Some(step) {
-                    self.save()?;
-                }
-                return Ok(Ending::EarlyStop);
             }
         }
         Ok(Ending::Finished)
+    }
+
+    /// Whether what is done every so many steps, and after the last, is due.
+    fn due(&self, every: u64) -> bool {
+        let step = self.state.step;
+        step == self.schedule.total_steps || (every > 0 && step.is_multiple_of(every))
+    }
+
+    fn evaluates(&self) -> bool {
+        self.evaluate.is_some() && self.due(self.options.evaluate_every)
+    }
+
+    fn saves(&self) -> bool {
+        self.store.is_some() && self.due(self.options.checkpoint_every)
+    }
+
+    fn interrupted(&mut self, saved_at: Option<u64>) -> Result<Ending, E> {
+        self.observer.message("stopping: asked to");
+        if saved_at != Some(self.state.step) {
+            self.save()?;
+        }
+        Ok(Ending::Interrupted)
+    }
+
+    /// Evaluates and saves where that is due after a step; how the run ended, if it did.
+    fn after_step(&mut self, saved_at: &mut Option<u64>) -> Result<Option<Ending>, E> {
+        let left = std::mem::take(&mut self.state.evaluation_left);
+        if (left || self.evaluates()) && !self.evaluate_now()? {
+            self.state.evaluation_left = true;
+            return self.interrupted(None).map(Some);
+        }
+        let step = self.state.step;
+        if self.saves() {
+            self.save()?;
+            *saved_at = Some(step);
+        }
+        let since_best = self.state.since_best;
+        if self
+            .options
+            .patience
+            .is_some_and(|patience| since_best >= patience.max(1))
+        {
+            self.observer.message(&format!(
+                "stopped early: {since_best} evaluations without a better {}",
+                self.options.best_metric.0
+            ));
+            if *saved_at != Some(step) {
+                self.save()?;
+            }
+            return Ok(Some(Ending::EarlyStop));
+        }
+        Ok(None)
     }
 
     /// One optimizer step.
@@ -346,13 +379,17 @@ where
         Ok(())
     }
 
-    /// Evaluates, and saves the model if this is the best so far.
-    fn evaluate_now(&mut self) -> Result<(), E> {
+    /// Evaluates, and saves the model if this is the best so far; false if it was asked to stop meanwhile.
+    fn evaluate_now(&mut self) -> Result<bool, E> {
         let Some(evaluate) = &mut self.evaluate else {
-            return Ok(());
+            return Ok(true);
         };
         let model = self.model.valid();
-        let numbers = evaluate(&model)?;
+        let (stop, observer) = (&self.stop, &*self.observer);
+        let asked = || stop.is_set() || observer.wants_to_stop();
+        let Some(numbers) = evaluate(&model, &asked)? else {
+            return Ok(false);
+        };
         let (metric, smaller_is_better) = &self.options.best_metric;
         let value = numbers
             .iter()
@@ -391,7 +428,7 @@ where
                 store.save_best(|dir| (self.write_model)(&self.model, dir))?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn save(&mut self) -> Result<(), E> {

@@ -10,7 +10,7 @@ use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use bert_core::training::{
-    Best, CheckpointStore, Ending, Observer, Optimizer, StopFlag, Trainer, TrainerOptions,
+    Asked, Best, CheckpointStore, Ending, Observer, Optimizer, StopFlag, Trainer, TrainerOptions,
     TrainerState, read_optimizer, training_devices,
 };
 use serde::Serialize;
@@ -105,8 +105,8 @@ impl TrainingRows<'_> {
     }
 }
 
-/// Evaluates a model without autodiff.
-type Evaluate<'a, M> = &'a mut dyn FnMut(&M) -> Result<Scores>;
+/// Evaluates a model without autodiff; [`Error::Interrupted`] if asked to stop meanwhile.
+type Evaluate<'a, M> = &'a mut dyn FnMut(&M, Asked<'_>) -> Result<Scores>;
 
 impl FineTuning<'_> {
     /// Trains to the end, or until asked to stop.
@@ -149,8 +149,8 @@ impl FineTuning<'_> {
                 // Owned, so that the run can be taken apart meanwhile.
                 let gold: Vec<Vec<String>> = gold.into_iter().map(<[String]>::to_vec).collect();
                 let names = labels.clone();
-                let mut evaluate = move |model: &BertForTokenClassification| {
-                    let logits = word_logits(model, &maker, &made)?;
+                let mut evaluate = move |model: &BertForTokenClassification, asked: Asked<'_>| {
+                    let logits = word_logits(model, &maker, &made, asked)?;
                     let gold: Vec<&[String]> = gold.iter().map(Vec::as_slice).collect();
                     let chain = model.crf.as_ref().map(Crf::chain).transpose()?;
                     score_tokens(&names, chain.as_ref(), &gold, &logits)
@@ -166,8 +166,9 @@ impl FineTuning<'_> {
                 };
                 let made = ChoiceRows::new(&maker, &validation.examples)?;
                 let right = validation.right_choices()?;
-                let mut evaluate = move |model: &BertForMultipleChoice| {
-                    Ok(score_choices(&right, &choice_logits(model, &maker, &made)?))
+                let mut evaluate = move |model: &BertForMultipleChoice, asked: Asked<'_>| {
+                    let logits = choice_logits(model, &maker, &made, asked)?;
+                    Ok(score_choices(&right, &logits))
                 };
                 self.train(&labels, rows, Some(&mut evaluate))
             }
@@ -194,8 +195,8 @@ impl FineTuning<'_> {
         };
         let made = maker.texts(validation.inputs())?;
         let gold = validation.targets(task, labels)?;
-        let mut evaluate = move |model: &M| {
-            let logits = text_logits(model, &maker, &made)?;
+        let mut evaluate = move |model: &M, asked: Asked<'_>| {
+            let logits = text_logits(model, &maker, &made, asked)?;
             score_texts(task, labels, glue, &gold, &logits)
         };
         self.train(labels, rows, Some(&mut evaluate))
@@ -230,8 +231,8 @@ impl FineTuning<'_> {
         let Some(evaluation) = evaluation else {
             return self.train::<BertForQuestionAnswering>(labels, rows, None);
         };
-        let mut evaluate = |model: &BertForQuestionAnswering| {
-            let (answers, loss) = evaluation.ask(model, &maker)?;
+        let mut evaluate = |model: &BertForQuestionAnswering, asked: Asked<'_>| {
+            let (answers, loss) = evaluation.ask(model, &maker, asked)?;
             let questions = evaluation.questions();
             if silence {
                 threshold.set(Some(best_null_threshold(questions, &answers)?));
@@ -274,8 +275,8 @@ impl FineTuning<'_> {
         let options = EncodeOptions::truncated(length);
         let encodings = self.tokenizer.encode_batch(texts.flatten(), &options)?;
         let made: Vec<Row> = encodings.iter().map(Row::of).collect();
-        let mut evaluate = move |model: &SentenceEncoder| {
-            let cosines = row_similarities(model, &maker, &made)?;
+        let mut evaluate = move |model: &SentenceEncoder, asked: Asked<'_>| {
+            let cosines = row_similarities(model, &maker, &made, asked)?;
             Ok(score_similarity(&gold, &cosines))
         };
         self.train(labels, rows, Some(&mut evaluate))
@@ -372,13 +373,16 @@ impl FineTuning<'_> {
         };
         let mut evaluations: Vec<Map<String, Value>> = Vec::new();
         let mut evaluate = evaluate.map(|evaluate| {
-            |model: &M| -> Result<Vec<(String, f64)>> {
-                let scores = evaluate(model)?;
+            |model: &M, asked: Asked<'_>| -> Result<Option<Vec<(String, f64)>>> {
+                let scores = match evaluate(model, asked) {
+                    Err(Error::Interrupted) => return Ok(None),
+                    scores => scores?,
+                };
                 evaluations.push(scores.to_map());
                 let values = scores.values();
-                Ok(values
-                    .filter_map(|(name, score)| Some((name.to_owned(), score.as_f64()?)))
-                    .collect())
+                let numbers =
+                    values.filter_map(|(name, score)| Some((name.to_owned(), score.as_f64()?)));
+                Ok(Some(numbers.collect()))
             }
         });
         let trainer = Trainer {

@@ -5,6 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::{BertTokenizer, TextInput};
+use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
@@ -83,7 +84,7 @@ impl ChoicePicker {
         Ok(self.chosen(
             examples,
             &made,
-            &choice_logits(&self.model, &self.rows, &made)?,
+            &choice_logits(&self.model, &self.rows, &made, &|| false)?,
         ))
     }
 
@@ -96,7 +97,7 @@ impl ChoicePicker {
     pub fn evaluate(&self, data: &Dataset<ChoiceExample>) -> Result<(Scores, Vec<Choice>)> {
         let right = data.right_choices()?;
         let made = ChoiceRows::new(&self.rows, &data.examples)?;
-        let logits = choice_logits(&self.model, &self.rows, &made)?;
+        let logits = choice_logits(&self.model, &self.rows, &made, &|| false)?;
         let choices = self.chosen(&data.examples, &made, &logits);
         Ok((score_choices(&right, &logits), choices))
     }
@@ -175,8 +176,9 @@ pub(crate) fn choice_logits(
     model: &BertForMultipleChoice,
     maker: &RowMaker,
     made: &ChoiceRows,
+    asked: Asked<'_>,
 ) -> Result<Vec<Vec<f32>>> {
-    let logits = text_logits(model, maker, &made.texts)?;
+    let logits = text_logits(model, maker, &made.texts, asked)?;
     let mut logits = logits.into_iter().flatten();
     let of_question = |&count: &usize| logits.by_ref().take(count).collect();
     Ok(made.counts.iter().map(of_question).collect())

@@ -5,6 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::{BertTokenizer, TextInput};
+use bert_core::training::Asked;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
@@ -157,7 +158,7 @@ impl TextClassifier {
         texts: impl IntoIterator<Item = TextInput<'a>>,
     ) -> Result<Vec<TextPrediction>> {
         let made = self.rows.texts(texts)?;
-        let logits = text_logits(&self.model, &self.rows, &made)?;
+        let logits = text_logits(&self.model, &self.rows, &made, &|| false)?;
         let windows = made.of_text.iter().map(|rows| rows.len());
         Ok(logits
             .into_iter()
@@ -260,9 +261,10 @@ pub(crate) fn text_logits(
     model: &impl RowModel,
     maker: &RowMaker,
     texts: &TextRows,
+    asked: Asked<'_>,
 ) -> Result<Vec<Vec<f32>>> {
     let mut of_row: Vec<Vec<f32>> = vec![Vec::new(); texts.rows.len()];
-    run_rows(model, maker, &texts.rows, |row, values| {
+    run_rows(model, maker, &texts.rows, asked, |row, values| {
         of_row[row] = values.to_vec();
         Ok(())
     })?;

@@ -46,7 +46,7 @@ impl TokenTagger {
         let gold = gold_tags(data, self.labels())?;
         let words = data.examples.iter().map(|example| example.words.as_slice());
         let made: WordRows = self.row_maker().words(words)?;
-        let logits = word_logits(self.model(), self.row_maker(), &made)?;
+        let logits = word_logits(self.model(), self.row_maker(), &made, &|| false)?;
         let scores = score_tokens(self.labels(), self.chain(), &gold, &logits)?;
         Ok((scores, self.tags_of(logits)))
     }

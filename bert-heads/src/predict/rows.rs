@@ -5,6 +5,7 @@ use std::ops::Range;
 use bert_core::batch::{BertBatcher, BertInput, plan_batches};
 use bert_core::config::BertConfig;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
+use bert_core::training::Asked;
 use burn::tensor::{Device, FloatDType, Tensor};
 
 use super::{LongTexts, PredictOptions};
@@ -286,11 +287,15 @@ pub(crate) fn run_rows(
     model: &impl RowModel,
     maker: &RowMaker,
     rows: &[Row],
+    asked: Asked<'_>,
     mut take: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {
     let device = model.device();
     let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
     for batch in plan_batches(&lengths, maker.batch_tokens) {
+        if asked() {
+            return Err(Error::Interrupted);
+        }
         let chosen: Vec<_> = batch
             .iter()
             .map(|&row| (rows[row].ids.as_slice(), rows[row].type_ids.as_slice()))

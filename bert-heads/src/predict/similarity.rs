@@ -1,6 +1,7 @@
 //! How alike texts are: the cosine of their vectors.
 
 use bert_core::batch::BertInput;
+use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 
 use super::rows::{Row, RowMaker, RowModel, run_rows};
@@ -83,9 +84,10 @@ pub(crate) fn row_similarities(
     model: &SentenceEncoder,
     maker: &RowMaker,
     rows: &[Row],
+    asked: Asked<'_>,
 ) -> Result<Vec<f64>> {
     let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); rows.len()];
-    run_rows(model, maker, rows, |row, values| {
+    run_rows(model, maker, rows, asked, |row, values| {
         if values.iter().any(|value| !value.is_finite()) {
             return Err(Error::NotFinite { index: row });
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
+use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
@@ -185,7 +186,7 @@ impl TokenTagger {
     }
 
     fn tags(&self, made: &WordRows) -> Result<Vec<Vec<WordTag>>> {
-        Ok(self.tags_of(word_logits(&self.model, &self.rows, made)?))
+        Ok(self.tags_of(word_logits(&self.model, &self.rows, made, &|| false)?))
     }
 
     pub(super) fn tags_of(&self, logits: Vec<Vec<Option<Vec<f32>>>>) -> Vec<Vec<WordTag>> {
@@ -347,6 +348,7 @@ pub(crate) fn word_logits(
     model: &BertForTokenClassification,
     maker: &RowMaker,
     sentences: &WordRows,
+    asked: Asked<'_>,
 ) -> Result<Vec<Vec<Option<Vec<f32>>>>> {
     let [_, outputs] = model.classifier.weight.val().dims();
     // By row, the places to read from it: sentence, word, position.
@@ -360,7 +362,7 @@ pub(crate) fn word_logits(
             }
         }
     }
-    run_rows(model, maker, &sentences.rows, |row, values| {
+    run_rows(model, maker, &sentences.rows, asked, |row, values| {
         for &(sentence, word, position) in &wanted[row] {
             let logits = &values[position * outputs..][..outputs];
             if logits.iter().any(|value| !value.is_finite()) {

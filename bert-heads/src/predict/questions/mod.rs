@@ -10,6 +10,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::BertTokenizer;
+use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 
 use super::PredictOptions;
@@ -86,7 +87,14 @@ impl QuestionAnswerer {
     /// numbers.
     pub fn answer(&self, questions: &[QuestionExample]) -> Result<Vec<FoundAnswer>> {
         let made = self.maker.questions(questions)?;
-        answer_rows(&self.model, &self.maker, questions, &made, |_, _| {})
+        answer_rows(
+            &self.model,
+            &self.maker,
+            questions,
+            &made,
+            &|| false,
+            |_, _| {},
+        )
     }
 }
 
@@ -116,6 +124,7 @@ pub(crate) fn answer_rows(
     maker: &QuestionMaker,
     questions: &[QuestionExample],
     made: &QuestionRows,
+    asked: Asked<'_>,
     mut watch: impl FnMut(usize, &[f32]),
 ) -> Result<Vec<FoundAnswer>> {
     let mut question_of_row = vec![0; made.rows.len()];
@@ -123,7 +132,7 @@ pub(crate) fn answer_rows(
         question_of_row[rows.clone()].fill(question);
     }
     let mut gathered = vec![Gathered::default(); questions.len()];
-    run_rows(model, maker.rows(), &made.rows, |row, logits| {
+    run_rows(model, maker.rows(), &made.rows, asked, |row, logits| {
         let question = question_of_row[row];
         let logits = &logits[..2 * made.rows[row].ids.len()];
         if logits.iter().any(|logit| !logit.is_finite()) {

@@ -7,6 +7,7 @@ use crate::metrics::Scores;
 use crate::metrics::squad::{Prediction, V1Scorer, V2Scorer};
 use crate::predict::evaluate::{cross_entropy, mean};
 use crate::question_answering::BertForQuestionAnswering;
+use bert_core::training::Asked;
 
 /// Questions with known answers, ready to be asked again and again.
 pub(crate) struct QuestionEvaluation {
@@ -25,7 +26,7 @@ impl QuestionAnswerer {
     /// [`answer`](Self::answer).
     pub fn evaluate(&self, questions: &[QuestionExample]) -> Result<(Scores, Vec<FoundAnswer>)> {
         let evaluation = QuestionEvaluation::new(&self.maker, questions.to_vec())?;
-        let (answers, loss) = evaluation.ask(&self.model, &self.maker)?;
+        let (answers, loss) = evaluation.ask(&self.model, &self.maker, &|| false)?;
         let scores = score_questions(questions, &answers, self.settings().null_threshold)?;
         Ok((scores.with_value("loss", loss), answers))
     }
@@ -50,15 +51,23 @@ impl QuestionEvaluation {
         &self,
         model: &BertForQuestionAnswering,
         maker: &QuestionMaker,
+        asked: Asked<'_>,
     ) -> Result<(Vec<FoundAnswer>, f64)> {
         let mut losses = vec![0.0; self.made.rows.len()];
-        let answers = answer_rows(model, maker, &self.questions, &self.made, |row, logits| {
-            let (start, end) = self.targets[row];
-            let ends = |which: usize| -> Vec<f32> {
-                logits.iter().skip(which).step_by(2).copied().collect()
-            };
-            losses[row] = (cross_entropy(start, &ends(0)) + cross_entropy(end, &ends(1))) / 2.0;
-        })?;
+        let answers = answer_rows(
+            model,
+            maker,
+            &self.questions,
+            &self.made,
+            asked,
+            |row, logits| {
+                let (start, end) = self.targets[row];
+                let ends = |which: usize| -> Vec<f32> {
+                    logits.iter().skip(which).step_by(2).copied().collect()
+                };
+                losses[row] = (cross_entropy(start, &ends(0)) + cross_entropy(end, &ends(1))) / 2.0;
+            },
+        )?;
         Ok((answers, mean(losses)))
     }
 }

@@ -5,16 +5,18 @@
 
 use super::spread::{by_columns, by_rows};
 use super::vectorized;
-use matrix::PANEL;
 use rows::Rows;
 use tile::{ROWS, tile};
+use weight::PANEL;
 
-pub(in crate::ops) use matrix::Int8Matrix;
+pub(in crate::ops) use project::project_int8;
 pub(crate) use tile::is_fast;
+pub use weight::Int8Weight;
 
-mod matrix;
+mod project;
 mod rows;
 mod tile;
+mod weight;
 
 /// Multiplications from which a product is worth spreading over threads.
 const WORTH_SPREADING: usize = 1 << 20;
@@ -33,7 +35,7 @@ const TILES: usize = 64;
 pub(super) fn product(
     count: usize,
     input: &[f32],
-    weight: &Int8Matrix,
+    weight: &Int8Weight,
     bias: &[f32],
     activation: impl Fn(f32) -> f32 + Sync,
 ) -> Vec<f32> {
@@ -70,7 +72,7 @@ pub(super) fn product(
 fn block(
     rows: &Rows,
     first_row: usize,
-    weight: &Int8Matrix,
+    weight: &Int8Weight,
     first_panel: usize,
     bias: &[f32],
     activation: &(impl Fn(f32) -> f32 + Sync),
@@ -119,7 +121,7 @@ mod tests {
         // One tile, several with a last one that is not full, by columns on several threads, by rows on several threads.
         for (count, depth, columns) in [(1, 5, 3), (13, 64, 130), (16, 400, 700), (300, 130, 128)] {
             let input = numbers(count * depth, 7);
-            let weight = Int8Matrix::quantize(&numbers(depth * columns, 5), columns).unwrap();
+            let weight = Int8Weight::quantize(&numbers(depth * columns, 5), columns).unwrap();
             let bias = numbers(columns, 3);
             let found = product(count, &input, &weight, &bias, |x| 2.0 * x);
             let (left, right) = (Rows::quantize(&input, depth).floats(), weight.floats());
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn a_row_does_not_depend_on_the_others() {
         let (depth, columns) = (96, 200);
-        let weight = Int8Matrix::quantize(&numbers(depth * columns, 5), columns).unwrap();
+        let weight = Int8Weight::quantize(&numbers(depth * columns, 5), columns).unwrap();
         let input = numbers(20 * depth, 11);
         let bias = vec![0.5; columns];
         let all = product(20, &input, &weight, &bias, |x| x);

@@ -3,7 +3,7 @@
 use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
 
-use super::matrix::GROUP;
+use super::weight::GROUP;
 use crate::ops::host::{PIECE, rows_per_piece, vectorized};
 
 /// The largest number.

@@ -1,7 +1,7 @@
 //! Sums of products of 8-bit numbers: a few rows by a panel, over the whole depth.
 
-use super::matrix::{GROUP, Group, PANEL};
 use super::rows::Rows;
+use super::weight::{GROUP, Group, PANEL};
 use crate::ops::host::vectorized;
 
 /// Rows of a tile: their sums with a panel fill 24 of the 32 registers of AVX-512.

@@ -1,22 +1,21 @@
-//! Linear layers whose weights are laid out for these kernels.
+//! The operation over tensors.
 
 use std::sync::Arc;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 
-use super::flex::{are_f32, dense, rows_and_width, tensor};
-use super::gelu::exact;
-use super::int8;
-use super::project::with_width;
-use crate::ops::held::{HeldWeight, Kind};
+use super::super::flex::{are_f32, dense, rows_and_width, tensor};
+use super::super::gelu::exact;
+use super::super::project::with_width;
+use super::{Int8Weight, product};
 use crate::ops::linear::project_floats;
 
-/// [`BertOps::project_held`](crate::ops::BertOps::project_held).
-pub(in crate::ops) fn project_held(
+/// [`BertOps::project_int8`](crate::ops::BertOps::project_int8).
+pub(in crate::ops) fn project_int8(
     input: FlexTensor,
     bias: FlexTensor,
-    weight: Arc<HeldWeight>,
+    weight: Arc<Int8Weight>,
     gelu: bool,
 ) -> FlexTensor {
     if !are_f32([&input, &bias]) {
@@ -39,13 +38,12 @@ pub(in crate::ops) fn project_held(
 fn affine(
     input: FlexTensor,
     bias: FlexTensor,
-    weight: &HeldWeight,
+    weight: &Int8Weight,
     activation: impl Fn(f32) -> f32 + Sync,
 ) -> FlexTensor {
     let shape = with_width(&input, weight.shape()[1]);
     let (rows, _) = rows_and_width(&input);
     let [input, bias] = [input, bias].map(dense);
-    let Kind::Int8(matrix) = &weight.0;
     let (input, bias) = (input.storage::<f32>(), bias.storage::<f32>());
-    tensor(int8::product(rows, input, matrix, bias, activation), shape)
+    tensor(product(rows, input, weight, bias, activation), shape)
 }

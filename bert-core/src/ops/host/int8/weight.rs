@@ -1,5 +1,7 @@
 //! Weights in 8 bits, laid out for the kernel that multiplies with them.
 
+use std::fmt::{self, Debug, Formatter};
+
 use rayon::prelude::*;
 
 use crate::ops::host::vectorized;
@@ -16,8 +18,8 @@ const LARGEST: f32 = 127.0;
 #[repr(C, align(64))]
 pub(super) struct Group(pub(super) [[i8; GROUP]; PANEL]);
 
-/// A matrix `[depth, columns]` as `number · scale`, with a scale for each column.
-pub(in crate::ops) struct Int8Matrix {
+/// The weight `[d_input, d_output]` of a linear layer as `number · scale`, with a scale for each column.
+pub struct Int8Weight {
     depth: usize,
     columns: usize,
     panels: Vec<Panel>,
@@ -32,9 +34,9 @@ pub(super) struct Panel {
     pub(super) sums: [i32; PANEL],
 }
 
-impl Int8Matrix {
+impl Int8Weight {
     /// The nearest numbers to `values`, rows of `columns` one after another; none if a value is not finite.
-    pub(in crate::ops) fn quantize(values: &[f32], columns: usize) -> Option<Self> {
+    pub(crate) fn quantize(values: &[f32], columns: usize) -> Option<Self> {
         let panels: Option<Vec<_>> = (0..columns)
             .into_par_iter()
             .step_by(PANEL)
@@ -48,7 +50,7 @@ impl Int8Matrix {
     }
 
     /// What the numbers stand for, rows of `columns` one after another.
-    pub(in crate::ops) fn floats(&self) -> Vec<f32> {
+    pub(crate) fn floats(&self) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.depth * self.columns);
         for row in 0..self.depth {
             values.extend((0..self.columns).map(|column| {
@@ -60,12 +62,18 @@ impl Int8Matrix {
         values
     }
 
-    pub(in crate::ops) fn shape(&self) -> [usize; 2] {
+    pub(crate) fn shape(&self) -> [usize; 2] {
         [self.depth, self.columns]
     }
 
     pub(super) fn panel(&self, at: usize) -> &Panel {
         &self.panels[at]
+    }
+}
+
+impl Debug for Int8Weight {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "Int8Weight {:?}", self.shape())
     }
 }
 
@@ -135,21 +143,21 @@ mod tests {
         for row in values.chunks_exact_mut(columns) {
             row[3] = 0.0; // a column of zeros has no scale
         }
-        let matrix = Int8Matrix::quantize(&values, columns).unwrap();
-        assert_eq!(matrix.shape(), [depth, columns]);
-        for (at, (found, value)) in matrix.floats().iter().zip(&values).enumerate() {
+        let weight = Int8Weight::quantize(&values, columns).unwrap();
+        assert_eq!(weight.shape(), [depth, columns]);
+        for (at, (found, value)) in weight.floats().iter().zip(&values).enumerate() {
             let largest = values.iter().skip(at % columns).step_by(columns);
             let largest = largest.fold(0.0_f32, |most, value| most.max(value.abs()));
             assert!((found - value).abs() <= 0.5001 * largest / LARGEST, "{at}");
         }
         // Numbers are their own quantisation.
-        let again = Int8Matrix::quantize(&matrix.floats(), columns).unwrap();
-        assert_eq!(again.floats(), matrix.floats());
+        let again = Int8Weight::quantize(&weight.floats(), columns).unwrap();
+        assert_eq!(again.floats(), weight.floats());
     }
 
     #[test]
     fn what_is_not_finite_has_no_numbers() {
-        assert!(Int8Matrix::quantize(&[1.0, f32::NAN], 2).is_none());
-        assert!(Int8Matrix::quantize(&[1.0, f32::INFINITY], 1).is_none());
+        assert!(Int8Weight::quantize(&[1.0, f32::NAN], 2).is_none());
+        assert!(Int8Weight::quantize(&[1.0, f32::INFINITY], 1).is_none());
     }
 }
