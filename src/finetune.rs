@@ -12,7 +12,7 @@ use bert_core::training::{Recipe, Schedule, TrainerOptions};
 use bert_heads::datasets::{Part, TextExample, discover_labels};
 use bert_heads::finetune::{
     CrfSettings, Dataset, FineTuning, LayerRules, Settings, Splits, Summary, Task, TrainingData,
-    UpdatesOptions, best_metric,
+    best_metric,
 };
 use bert_heads::labels::Labels;
 use bert_heads::predict::QuestionSettings;
@@ -96,8 +96,9 @@ pub(crate) struct Args {
     /// 384 for questions, or what the model has]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// Updates whose texts are sorted by length to save padding; 1 leaves the order to chance
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    /// Updates whose texts are sorted by length and parted anew, which saves padding but makes updates of one length;
+    /// 1 leaves updates to chance
+    #[arg(long, value_name = "N", default_value_t = 1)]
     bucket: usize,
     /// Hold the embeddings and the first N blocks fast
     #[arg(long, value_name = "N")]
@@ -193,16 +194,6 @@ fn shown(labels: &Labels) -> String {
     text
 }
 
-fn updates(settings: &Settings) -> UpdatesOptions {
-    UpdatesOptions {
-        batch_size: settings.batch_size,
-        accumulate: settings.accumulate,
-        bucket: settings.bucket,
-        pad_id: 0,
-        seed: settings.seed,
-    }
-}
-
 impl Args {
     /// Trains from the encoder on `data`, into the directory `out`.
     fn train(
@@ -228,7 +219,7 @@ impl Args {
             }
         }
         let rows = data.train_rows(&settings, &tokenizer, checkpoint.config())?;
-        let per_epoch = updates(&settings).updates_per_epoch(rows);
+        let per_epoch = settings.updates_per_epoch(rows);
         let settings = self.scheduled(settings, per_epoch);
         let (devices, names) = self.devices.open()?;
         create_dir(out)?;

@@ -1,7 +1,8 @@
 """Fine-tunes the same checkpoint on the same examples with `bert finetune` and with transformers' Trainer.
 
     python compare.py --data DATA --model DIR --work DIR [--bert target/release/bert] [--device libtorch]
-                      [--tasks mrpc,rte,…] [--model-of resume-ner=DIR …] [--seeds 3] [--threads 2] [--table]
+                      [--tasks mrpc,rte,…] [--model-of resume-ner=DIR …] [--seeds 3] [--threads 2]
+                      [--sides bert,transformers] [--table]
 
 DATA holds the published data sets, a directory each (glue, conll2003, resume-ner, squadshifts, squad-dev).
 Every task is first written in a neutral form into WORK, which both sides read; both keep the model of their last step,
@@ -215,6 +216,7 @@ def main():
     parser.add_argument("--tasks", default="mrpc,rte,cola,stsb,sst2,conll2003,squad")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--sides", default="bert,transformers", help="run only one of them")
     parser.add_argument("--table", action="store_true", help="run nothing, print the table of what there is")
     args = parser.parse_args()
     names = args.tasks.split(",")
@@ -230,7 +232,7 @@ def main():
             if seed == 1 or name in SEVERAL_SEEDS]
     for name, seed in [] if args.table else sorted(runs, key=lambda one: one[0] in LAST):
         train, dev = prepare(name, args.data, args.work)
-        for side in ("bert", "transformers"):
+        for side in args.sides.split(","):
             if any((row["task"], row["seed"], row["side"]) == (name, seed, side) for row in done):
                 continue
             out = args.work / "model"

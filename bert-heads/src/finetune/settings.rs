@@ -248,11 +248,17 @@ impl Settings {
         RowMaker::new(tokenizer.clone(), config, &options)
     }
 
-    pub(super) fn updates(&self, pad_id: u32) -> UpdatesOptions {
+    /// Updates of a pass over `rows` examples.
+    pub fn updates_per_epoch(&self, rows: usize) -> u64 {
+        self.updates(0, None).updates_per_epoch(rows)
+    }
+
+    pub(super) fn updates(&self, pad_id: u32, pass_cost: Option<usize>) -> UpdatesOptions {
         UpdatesOptions {
             batch_size: self.batch_size,
             accumulate: self.accumulate,
             bucket: self.bucket,
+            pass_cost,
             pad_id,
             seed: self.seed,
         }
