@@ -42,6 +42,9 @@ pub(crate) struct Args {
 const TOLERATED: f64 = 0.05;
 
 pub(crate) fn run(args: Args) -> Result<()> {
+    if args.text.trim().is_empty() {
+        anyhow::bail!("the text is empty: give one with words to explain");
+    }
     let dir = resolve_model(&args.model)?;
     let device = args.device.open()?;
     let explainer = Explainer::from_dir(dir, &args.model, &device)?;

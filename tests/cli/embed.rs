@@ -136,6 +136,7 @@ fn embed_reads_a_file_and_replaces_one_only_when_it_is_complete() {
     let nowhere = path("no/such/directory.jsonl");
     let message = fail(&["embed", "--model", &model, "--output", &nowhere], b"");
     assert_names(&message, &["cannot create", &nowhere]);
+    assert!(!message.contains(".writing-"), "{message}");
     let directory = dir.path().display().to_string();
     let message = fail(&["embed", "--model", &model, "--output", &directory], b"");
     assert_names(&message, &["cannot write", &directory]);

@@ -255,6 +255,9 @@ fn pairs_from_training_to_predictions() {
     assert_eq!(found["attribution"]["label"], "canine");
     assert!(found["attribution"]["relative_error"].as_f64().unwrap() < 0.01);
     assert_eq!(found["attentions"][0][0].as_array().unwrap().len(), 6);
+    let mut empty = bert(&["explain", "--model", &out, " ", "--json"]);
+    let refused = empty.output().unwrap();
+    assert!(!refused.status.success() && message(&refused).contains("the text is empty"));
 
     // The same run again is refused, and nothing of it is lost.
     let again = workshop

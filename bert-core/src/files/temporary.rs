@@ -66,6 +66,8 @@ pub(super) fn file_in(dir: &Path, prefix: &str) -> std::io::Result<NamedTempFile
     // Temporary files are private by default; this one is to stay.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    // That there is no such directory is said without a name that nobody asked for.
+    fs::metadata(dir)?;
     let file = builder.tempfile_in(dir)?;
     let _ = file.as_file().try_lock();
     Ok(file)

@@ -261,7 +261,9 @@ mod tests {
 
     /// The path of the series; a `d` that begins at the plot's left edge is an axis.
     fn path(svg: &str) -> &str {
-        let (_, rest) = svg.rsplit_once("<path class=\"line c1\" d=\"").unwrap();
+        let (_, rest) = svg
+            .rsplit_once("<path class=\"line dashed c1\" d=\"")
+            .unwrap();
         rest.split('"').next().unwrap()
     }
 

@@ -27,7 +27,7 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// How it is drawn.
     pub look: Look,
-    /// Which of the six colours it has; they repeat.
+    /// Which of the six colours it has; after the sixth they repeat in dashed lines.
     pub colour: usize,
 }
 
@@ -37,9 +37,11 @@ impl Series {
     }
 
     pub(super) fn class(&self) -> &'static str {
-        match self.look {
-            Look::Line | Look::Marks => "line",
-            Look::Faint => "line faint",
+        match (self.look, self.colour < COLOURS) {
+            (Look::Line | Look::Marks, true) => "line",
+            (Look::Line | Look::Marks, false) => "line dashed",
+            (Look::Faint, true) => "line faint",
+            (Look::Faint, false) => "line faint dashed",
         }
     }
 
