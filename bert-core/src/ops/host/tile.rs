@@ -1,4 +1,4 @@
-//! Products summed in registers: tiles of a few rows by a panel of a few vectors, over the whole depth.
+//! Products summed in registers: tiles of a few rows by a panel of a few vectors, over a stretch of the depth.
 
 use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
@@ -28,6 +28,8 @@ impl WithSimd for Lanes {
 pub(super) struct Product<'a> {
     pub(super) rows: usize,
     pub(super) depth: usize,
+    /// Depth after which the sums are put down and the next panel has its turn; at least 1.
+    pub(super) stretch: usize,
     pub(super) columns: usize,
     /// Columns of a panel: one, two or four vectors.
     pub(super) width: usize,
@@ -64,32 +66,51 @@ impl Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self) {
-        let (depth, width) = (self.depth, self.width);
-        let mut sums = [0.0; ROWS * WIDEST];
-        for panel in 0..self.columns.div_ceil(width) {
-            let first = panel * width;
-            let columns = width.min(self.columns - first);
-            let lines = Lines {
-                values: &self.right[panel * self.panel_step..],
-                step: self.line_step,
-            };
-            for row in (0..self.rows).step_by(ROWS) {
-                let at = |offset: usize| &self.left[(row + offset) * self.left_stride..][..depth];
-                let rows = ROWS.min(self.rows - row);
-                match rows {
-                    1 => tile::<S, 1, V>([at(0)], lines, &mut sums),
-                    2 => tile::<S, 2, V>([at(0), at(1)], lines, &mut sums),
-                    3 => tile::<S, 3, V>([at(0), at(1), at(2)], lines, &mut sums),
-                    4 => tile::<S, 4, V>([at(0), at(1), at(2), at(3)], lines, &mut sums),
-                    5 => tile::<S, 5, V>([at(0), at(1), at(2), at(3), at(4)], lines, &mut sums),
-                    _ => {
-                        let left = [at(0), at(1), at(2), at(3), at(4), at(5)];
-                        tile::<S, ROWS, V>(left, lines, &mut sums);
+        for start in (0..self.depth).step_by(self.stretch) {
+            let depth = self.stretch.min(self.depth - start);
+            for panel in 0..self.columns.div_ceil(self.width) {
+                let lines = Lines {
+                    values: &self.right[panel * self.panel_step + start * self.line_step..],
+                    step: self.line_step,
+                };
+                let first = panel * self.width;
+                let columns = self.width.min(self.columns - first);
+                for row in (0..self.rows).step_by(ROWS) {
+                    let rows = ROWS.min(self.rows - row);
+                    let left = &self.left[row * self.left_stride + start..];
+                    let left = |offset: usize| &left[offset * self.left_stride..][..depth];
+                    let to = &mut self.to[row * self.to_stride + first..];
+                    let sums = Sums {
+                        values: to,
+                        step: self.to_stride,
+                        begun: start > 0,
+                    };
+                    if columns == self.width {
+                        tiles::<S, V>(rows, left, lines, sums);
+                        continue;
                     }
-                }
-                for (offset, sums) in sums.chunks_exact(width).take(rows).enumerate() {
-                    self.to[(row + offset) * self.to_stride + first..][..columns]
-                        .copy_from_slice(&sums[..columns]);
+                    // What would be beyond the last column of the panel has a place here.
+                    let mut whole = [0.0; ROWS * WIDEST];
+                    for (whole, to) in whole
+                        .chunks_exact_mut(self.width)
+                        .zip(sums.values.chunks(self.to_stride))
+                        .take(rows)
+                    {
+                        whole[..columns].copy_from_slice(&to[..columns]);
+                    }
+                    let padded = Sums {
+                        values: &mut whole,
+                        step: self.width,
+                        begun: sums.begun,
+                    };
+                    tiles::<S, V>(rows, left, lines, padded);
+                    for (whole, to) in whole
+                        .chunks_exact(self.width)
+                        .zip(sums.values.chunks_mut(self.to_stride))
+                        .take(rows)
+                    {
+                        to[..columns].copy_from_slice(&whole[..columns]);
+                    }
                 }
             }
         }
@@ -103,12 +124,42 @@ struct Lines<'a> {
     step: usize,
 }
 
-/// The products of `R` rows with a panel of `V` vectors, a row after another in `to`.
+/// Where sums are put, in rows that begin `step` apart.
+struct Sums<'a> {
+    values: &'a mut [f32],
+    step: usize,
+    /// Whether they go on from what is there.
+    begun: bool,
+}
+
+/// [`tile`] of one to six rows, each a `left` of its number.
 #[inline(always)]
+fn tiles<'a, S: Simd, const V: usize>(
+    rows: usize,
+    left: impl Fn(usize) -> &'a [f32],
+    right: Lines<'_>,
+    to: Sums<'_>,
+) {
+    match rows {
+        1 => tile::<S, 1, V>([0].map(left), right, to),
+        2 => tile::<S, 2, V>([0, 1].map(left), right, to),
+        3 => tile::<S, 3, V>([0, 1, 2].map(left), right, to),
+        4 => tile::<S, 4, V>([0, 1, 2, 3].map(left), right, to),
+        5 => tile::<S, 5, V>([0, 1, 2, 3, 4].map(left), right, to),
+        _ => tile::<S, ROWS, V>([0, 1, 2, 3, 4, 5].map(left), right, to),
+    }
+}
+
+/// The products of `R` rows with a panel of `V` vectors.
+#[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "with iterators in their place, sums that are carried over are stored in every step, which halves the speed"
+)]
 fn tile<S: Simd, const R: usize, const V: usize>(
     left: [&[f32]; R],
     right: Lines<'_>,
-    to: &mut [f32],
+    to: Sums<'_>,
 ) {
     let width = V * S::lanes32();
     let depth = left[0].len();
@@ -117,6 +168,14 @@ fn tile<S: Simd, const R: usize, const V: usize>(
         assert_eq!(row.len(), depth);
     }
     let mut sums = [[0.0_f32.splat::<S>(); V]; R];
+    if to.begun {
+        for row in 0..R {
+            let from = &to.values[row * to.step..][..width];
+            for vector in 0..V {
+                sums[row][vector] = load::<S>(&from[vector * S::lanes32()..][..S::lanes32()]);
+            }
+        }
+    }
     for (at, from) in (0..depth).zip(right.values.chunks(right.step)) {
         let mut line = [0.0_f32.splat::<S>(); V];
         for (vector, from) in line
@@ -125,16 +184,18 @@ fn tile<S: Simd, const R: usize, const V: usize>(
         {
             *vector = load::<S>(from);
         }
-        for (sums, row) in sums.iter_mut().zip(left) {
-            let value = row[at].splat::<S>();
-            for (sum, &vector) in sums.iter_mut().zip(&line) {
-                *sum = value.mul_add(vector, *sum);
+        for row in 0..R {
+            let value = left[row][at].splat::<S>();
+            for vector in 0..V {
+                sums[row][vector] = value.mul_add(line[vector], sums[row][vector]);
             }
         }
     }
-    let vectors = sums.as_flattened();
-    for (to, vector) in to.chunks_exact_mut(S::lanes32()).zip(vectors) {
-        to.copy_from_slice(cast_slice(bytes_of(vector)));
+    for (row, sums) in sums.iter().enumerate() {
+        let to = &mut to.values[row * to.step..][..width];
+        for (to, sum) in to.chunks_exact_mut(S::lanes32()).zip(sums) {
+            to.copy_from_slice(cast_slice(bytes_of(sum)));
+        }
     }
 }
 
