@@ -12,7 +12,7 @@ use bert_core::training::{Recipe, Schedule, TrainerOptions};
 use bert_heads::datasets::{Part, TextExample, discover_labels};
 use bert_heads::finetune::{
     CrfSettings, Dataset, FineTuning, LayerRules, Settings, Splits, Summary, Task, TrainingData,
-    best_metric,
+    best_metric, stored_labels,
 };
 use bert_heads::labels::Labels;
 use bert_heads::predict::QuestionSettings;
@@ -352,7 +352,7 @@ impl Args {
                 .tokens(&train_file, Part::Train, given.as_ref())?;
             let labels = match given {
                 Some(labels) => labels,
-                None => discover_labels(&train.examples)?,
+                None => self.as_stored(task, discover_labels(&train.examples)?)?,
             };
             let read = |file: &Path| self.format.tokens(file, Part::Validation, Some(&labels));
             let validation = validation_file.as_deref().map(read).transpose()?;
@@ -372,7 +372,7 @@ impl Args {
         self.check_pairs(&train)?;
         let labels = match stated {
             Some(labels) => labels,
-            None => discover_labels(&train.examples)?,
+            None => self.as_stored(task, discover_labels(&train.examples)?)?,
         };
         let known = Some(&labels).filter(|_| task != Task::Regress);
         let read = |file: &Path| self.format.texts(file, Part::Validation, task, known);
@@ -386,6 +386,17 @@ impl Args {
             labels,
             name,
         ))
+    }
+
+    /// The labels that the data has, as the head of the model has them where it has them all.
+    fn as_stored(&self, task: Task, labels: Labels) -> Result<Labels> {
+        if self.from_scratch {
+            return Ok(labels);
+        }
+        let checkpoint = Checkpoint::open(hub::resolve_model(&self.model)?)?;
+        let stored = stored_labels(&checkpoint, task)?;
+        let all = |stored: &Labels| labels.names().iter().all(|name| stored.id(name).is_some());
+        Ok(stored.filter(all).unwrap_or(labels))
     }
 
     fn check_pairs(&self, data: &Dataset<TextExample>) -> Result<()> {

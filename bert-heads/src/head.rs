@@ -51,10 +51,7 @@ impl TaskHead {
                 missing,
             });
         }
-        if let Some(class) = classifier_class(checkpoint.config())
-            && CLASSIFIERS.contains(&self.class)
-            && class != self.class
-        {
+        if let Some(class) = self.other_class(checkpoint.config()) {
             return Err(Error::WrongHead {
                 dir: dir.to_owned(),
                 class: self.class,
@@ -63,6 +60,19 @@ impl TaskHead {
         }
         let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
         Ok(model)
+    }
+
+    /// Whether [`load`](Self::load) would find the head in a checkpoint.
+    pub(crate) fn is_in(&self, checkpoint: &Checkpoint) -> bool {
+        self.tensors.iter().all(|name| checkpoint.contains(name))
+            && self.other_class(checkpoint.config()).is_none()
+    }
+
+    /// The class that the configuration states, where its head has the same tensors, but is not this
+    /// one.
+    fn other_class<'a>(&self, config: &'a BertConfig) -> Option<&'a str> {
+        let class = classifier_class(config)?;
+        (CLASSIFIERS.contains(&self.class) && class != self.class).then_some(class)
     }
 
     /// The encoder of any checkpoint, loaded strictly but for a pooler that it may lack, which then

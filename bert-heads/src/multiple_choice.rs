@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::head::TaskHead;
 use crate::labels::remove_labels;
 
-const HEAD: TaskHead = TaskHead {
+pub(crate) const HEAD: TaskHead = TaskHead {
     class: "BertForMultipleChoice",
     tensors: ["classifier.weight", "classifier.bias"],
     pooler: true,

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::head::TaskHead;
 use crate::labels::remove_labels;
 
-const HEAD: TaskHead = TaskHead {
+pub(crate) const HEAD: TaskHead = TaskHead {
     class: "BertForNextSentencePrediction",
     tensors: ["cls.seq_relationship.weight", "cls.seq_relationship.bias"],
     pooler: true,
@@ -82,7 +82,7 @@ impl BertForNextSentencePrediction {
     ///
     /// Those of [`Checkpoint::load_into`]; only the head may be absent, and without it the pooler.
     pub fn from_encoder(checkpoint: &Checkpoint, init: &BertInit) -> Result<(Self, LoadReport)> {
-        if HEAD.tensors.iter().all(|name| checkpoint.contains(name)) {
+        if HEAD.is_in(checkpoint) {
             let fresh = Self::new(checkpoint.config(), init);
             return Ok(checkpoint.load_into(fresh, Loading::Strict)?);
         }

@@ -16,7 +16,7 @@ use crate::head::TaskHead;
 use crate::labels::remove_labels;
 use crate::losses::{IGNORED_LABEL, Loss, cross_entropy};
 
-const HEAD: TaskHead = TaskHead {
+pub(crate) const HEAD: TaskHead = TaskHead {
     class: "BertForQuestionAnswering",
     tensors: ["qa_outputs.weight", "qa_outputs.bias"],
     pooler: false,

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::head::TaskHead;
 use crate::labels::{Labels, refuse, stated};
 
-const HEAD: TaskHead = TaskHead {
+pub(crate) const HEAD: TaskHead = TaskHead {
     class: "BertForSequenceClassification",
     tensors: ["classifier.weight", "classifier.bias"],
     pooler: true,

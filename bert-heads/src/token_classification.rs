@@ -18,7 +18,7 @@ use crate::head::TaskHead;
 use crate::labels::{Labels, refuse, stated};
 use crate::losses::{self, Loss};
 
-const HEAD: TaskHead = TaskHead {
+pub(crate) const HEAD: TaskHead = TaskHead {
     class: "BertForTokenClassification",
     tensors: ["classifier.weight", "classifier.bias"],
     pooler: false,
@@ -144,7 +144,7 @@ impl BertForTokenClassification {
 }
 
 /// Whether a checkpoint has a [`Crf`]: as its configuration says, else if the tensors are there.
-fn has_crf(checkpoint: &Checkpoint) -> Result<bool> {
+pub(crate) fn has_crf(checkpoint: &Checkpoint) -> Result<bool> {
     let stated = match stated(checkpoint.config(), CRF_FIELD) {
         None => return Ok(CRF_TENSORS.iter().any(|name| checkpoint.contains(name))),
         Some(Value::Bool(stated)) => *stated,

@@ -144,6 +144,40 @@ impl Workshop {
 }
 
 #[test]
+fn a_classifier_goes_on_with_its_own_labels() {
+    let workshop = Workshop::new();
+    // Not the order in which the data alone would put them.
+    succeed(
+        workshop
+            .finetune("pair", "pairs.tsv", "first", "60")
+            .args(["--labels", "feline,canine"]),
+    );
+    let again = |out: &str, labels: &[&str]| {
+        let data = workshop.text("pairs.tsv");
+        let mut command = bert(&["finetune", "--task", "pair", "--train", &data]);
+        command
+            .args([
+                "--model",
+                &workshop.text("first"),
+                "--out",
+                &workshop.text(out),
+            ])
+            .args(["--steps", "1", "--no-dashboard"])
+            .args(labels);
+        let said = message(&succeed(&mut command));
+        let config = fs::read_to_string(workshop.path(out).join("config.json")).unwrap();
+        let config: Value = serde_json::from_str(&config).unwrap();
+        (said, config["id2label"]["0"].as_str().unwrap().to_owned())
+    };
+    let (said, first_label) = again("second", &[]);
+    assert!(said.contains("going on with the head of"), "{said}");
+    assert_eq!(first_label, "feline");
+    let (said, first_label) = again("third", &["--labels", "canine,feline"]);
+    assert!(said.contains("random values: classifier.bias"), "{said}");
+    assert_eq!(first_label, "canine");
+}
+
+#[test]
 fn pairs_from_training_to_predictions() {
     let workshop = Workshop::new();
     let trained = succeed(&mut workshop.finetune("pair", "pairs.tsv", "out", "60"));

@@ -15,6 +15,7 @@ mod rows;
 mod rules;
 mod run;
 mod settings;
+mod stored;
 mod training_data;
 mod updates;
 
@@ -27,5 +28,6 @@ pub use run::{FineTuning, Summary};
 pub use settings::{
     CrfSettings, Settings, SimilarityLoss, SimilaritySettings, best_metric, metric_names,
 };
+pub use stored::stored_labels;
 pub use training_data::{Splits, TrainingData};
 pub use updates::{Cursor, Updates, UpdatesOptions};

@@ -50,7 +50,8 @@ pub(super) trait TaskModel: TrainableModel<Data = LabelledBatch> + RowModel {
 
     fn bert_mut(&mut self) -> &mut BertModel;
 
-    /// The same with a fresh [`Crf`](crate::crf::Crf), where the model's task has a use for one.
+    /// The same with a fresh [`Crf`](crate::crf::Crf), where the model's task has a use for one and
+    /// it has none yet.
     fn with_crf(self, _init: &BertInit) -> Self {
         self
     }
@@ -307,7 +308,10 @@ trainable!(
     outputs: (outputs),
     |self, dir, config, labels, _problem_type| self.save(dir, config, labels);
     fn with_crf(self, init: &BertInit) -> Self {
-        Self::with_crf(self, init)
+        match self.crf {
+            Some(_) => self,
+            None => Self::with_crf(self, init),
+        }
     }
 );
 trainable!(

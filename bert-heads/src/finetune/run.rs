@@ -21,6 +21,7 @@ use super::dataset::{Task, text_rows, token_rows};
 use super::objective::TaskModel;
 use super::rows::{choice_rows, question_rows, similarity_rows};
 use super::settings::{Settings, metric_names, smaller_is_better};
+use super::stored::goes_on;
 use super::training_data::{Splits, TrainingData};
 use super::updates::{Cursor, Updates};
 use crate::crf::Crf;
@@ -330,20 +331,25 @@ impl FineTuning<'_> {
             }
             None => {
                 let init = BertInit::new(&config, settings.seed, device);
-                let model = match settings.from_scratch {
-                    true => M::fresh(&config, labels.count(), &init),
-                    false => {
-                        let (model, report) =
-                            M::from_encoder(&self.checkpoint, labels.count(), &init)?;
-                        if !report.missing.is_empty() {
-                            self.observer.message(&format!(
-                                "not in {}, so that they start from random values: {}",
-                                self.checkpoint.dir().display(),
-                                report.missing.join(", ")
-                            ));
-                        }
-                        model
+                let model = if settings.from_scratch {
+                    M::fresh(&config, labels.count(), &init)
+                } else if goes_on(&self.checkpoint, &settings, labels)? {
+                    let dir = self.checkpoint.dir().display();
+                    self.observer.message(&format!(
+                        "going on with the head of {dir}: its outputs are these"
+                    ));
+                    M::from_checkpoint(&self.checkpoint, device)?
+                } else {
+                    let (model, report) = M::from_encoder(&self.checkpoint, labels.count(), &init)?;
+                    if !report.missing.is_empty() {
+                        self.observer.message(&format!(
+                            "not in {} for this task and these labels, so that they start from random \
+                             values: {}",
+                            self.checkpoint.dir().display(),
+                            report.missing.join(", ")
+                        ));
                     }
+                    model
                 };
                 let model = match settings.crf {
                     Some(_) => model.with_crf(&init),

@@ -235,6 +235,86 @@ fn a_run_that_gets_no_better_stops_early() {
 }
 
 #[test]
+fn a_model_of_the_same_labels_goes_on_with_its_head() {
+    let first = Trial::classify(60);
+    first.run(false).unwrap();
+    let begun_with_first = |labels: &[&str]| {
+        let mut second = Trial::classify(1);
+        second.settings.labels = labels.iter().map(|&name| name.to_owned()).collect();
+        second.settings.schedule = Recipe::HuggingFace.schedule(1e-9, 0, 1);
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(
+                first.out.path().join(file),
+                second.encoder.path().join(file),
+            )
+            .unwrap();
+        }
+        let (_, course) = second.run(false).unwrap();
+        (course.losses[0], course.messages[0].clone())
+    };
+    let (loss, message) = begun_with_first(&["cat", "dog"]);
+    assert!(message.starts_with("going on with the head"), "{message}");
+    assert!(loss < 0.1, "{loss}");
+
+    // In another order they are other outputs.
+    let (loss, message) = begun_with_first(&["dog", "cat"]);
+    assert!(message.contains("classifier.weight"), "{message}");
+    assert!(loss > 0.3, "{loss}");
+}
+
+#[test]
+fn tags_chosen_together_go_on_only_together() {
+    let tags = ["B-LOC", "I-LOC", "O"];
+    let together = |steps| {
+        let data = TrainingData::Tokens(Splits {
+            train: sentences(),
+            validation: None,
+        });
+        let mut trial = Trial::new(Task::Tokens, &tags, data, steps);
+        trial.settings.crf = Some(CrfSettings::default());
+        trial
+    };
+    let first = together(20);
+    first.run(false).unwrap();
+    let begun_with_first = |crf: Option<CrfSettings>| {
+        let mut second = together(1);
+        second.settings.crf = crf;
+        second.settings.schedule = Recipe::HuggingFace.schedule(1e-9, 0, 1);
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(
+                first.out.path().join(file),
+                second.encoder.path().join(file),
+            )
+            .unwrap();
+        }
+        let (_, course) = second.run(false).unwrap();
+        let bytes = second.weights();
+        let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let transitions = weights.tensor("crf.transitions").ok();
+        (
+            course.messages[0].clone(),
+            transitions.map(|tensor| tensor.data().to_vec()),
+        )
+    };
+    let (message, transitions) = begun_with_first(Some(CrfSettings::default()));
+    assert!(message.starts_with("going on with the head"), "{message}");
+    let bytes = first.weights();
+    let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let learnt = weights.tensor("crf.transitions").unwrap().data().to_vec();
+    let floats = |bytes: &[u8]| -> Vec<f32> {
+        let float = |four: &[u8]| f32::from_le_bytes(four.try_into().unwrap());
+        bytes.chunks_exact(4).map(float).collect()
+    };
+    for (kept, learnt) in floats(&transitions.unwrap()).iter().zip(floats(&learnt)) {
+        assert!((kept - learnt).abs() < 1e-6, "{kept} {learnt}");
+    }
+
+    let (message, transitions) = begun_with_first(None);
+    assert!(message.contains("classifier.weight"), "{message}");
+    assert!(transitions.is_none());
+}
+
+#[test]
 fn from_scratch_forgets_the_encoder() {
     let mut trial = Trial::classify(1);
     trial.settings.from_scratch = true;

@@ -4,10 +4,6 @@ use super::panels::Panels;
 use super::spread::by_columns;
 use super::tile::Product;
 
-/// Rows of the right matrix that are gone through from end to end at a time: few streams, which the processor foresees.
-/// Down a whole panel, every line is in another page than the one before.
-const STRETCH: usize = 64;
-
 /// Multiplications from which such a product is worth spreading over threads.
 const WORTH_SPREADING: usize = 1 << 21;
 
@@ -35,7 +31,6 @@ pub(super) fn multiply_few(
         Product {
             rows,
             depth,
-            stretch: STRETCH,
             columns: width,
             width: panel,
             left,

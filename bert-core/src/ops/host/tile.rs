@@ -8,6 +8,11 @@ const ROWS: usize = 6;
 /// Columns of the widest panel that any processor has.
 const WIDEST: usize = 64;
 
+/// Rows of the right matrix after which sums are put down and the next panel has its turn. What a panel has in them stays
+/// in the first cache for all rows of the left matrix; and a matrix that is read where it lies is gone through from end to
+/// end, in few streams, which the processor foresees: down a whole panel, every line is in another page than the one before.
+const STRETCH: usize = 64;
+
 /// Floats in a vector of this processor.
 pub(super) fn lanes() -> usize {
     AutoArch::new().dispatch(Lanes)
@@ -28,8 +33,6 @@ impl WithSimd for Lanes {
 pub(super) struct Product<'a> {
     pub(super) rows: usize,
     pub(super) depth: usize,
-    /// Depth after which the sums are put down and the next panel has its turn; at least 1.
-    pub(super) stretch: usize,
     pub(super) columns: usize,
     /// Columns of a panel: one, two or four vectors.
     pub(super) width: usize,
@@ -66,8 +69,8 @@ impl Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self) {
-        for start in (0..self.depth).step_by(self.stretch) {
-            let depth = self.stretch.min(self.depth - start);
+        for start in (0..self.depth).step_by(STRETCH) {
+            let depth = STRETCH.min(self.depth - start);
             for panel in 0..self.columns.div_ceil(self.width) {
                 let lines = Lines {
                     values: &self.right[panel * self.panel_step + start * self.line_step..],
