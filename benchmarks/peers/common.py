@@ -7,6 +7,7 @@ import sys
 import time
 
 COMPARED_ROWS = 8
+EMBED_BATCH = 32  # as sentence-transformers has it
 WINDOW, SETTLED_WITHIN = 3, 0.1
 SIZES, REPEATS, LONG_ENOUGH = (256, 512, 1024, 2048, 4096, 8192), 4, 0.03
 
@@ -122,6 +123,56 @@ def torch_reply(job, timing, values, software):
     software = {"python": sys.version.split()[0], "torch": torch.__version__, **software}
     reply = {"timing": timing, "values": values, "peak_flops": peak, "software": software, "adapter": adapter}
     return {**reply, **memory}
+
+
+def embedder(job, tokens_of, by_length):
+    """What turns texts into sentence vectors with a plain encoder, as people write it around one.
+
+    `tokens_of` takes a padded batch of numpy arrays and gives the vectors of its tokens, [batch, seq, hidden]. Texts go
+    in their own order, padded to the longest of each batch, or with `by_length` sorted by their number of tokens.
+    """
+    import numpy
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(job["model"])
+    _, seq = job["inputs"]["shape"]
+    unit = sentence_vectors_have_length_one(job["model"])
+
+    def embed(texts):
+        encoded = tokenizer(texts, truncation=True, max_length=seq)
+        order = list(range(len(texts)))
+        if by_length:
+            order.sort(key=lambda index: len(encoded["input_ids"][index]), reverse=True)
+        vectors = [None] * len(texts)
+        for first in range(0, len(order), EMBED_BATCH):
+            chosen = order[first : first + EMBED_BATCH]
+            rows = {name: [values[index] for index in chosen] for name, values in encoded.items()}
+            batch = dict(tokenizer.pad(rows, return_tensors="np"))
+            counts = batch["attention_mask"][:, :, None]
+            pooled = (tokens_of(batch) * counts).sum(1) / counts.sum(1)
+            if unit:
+                pooled /= numpy.linalg.norm(pooled, axis=1, keepdims=True)
+            for index, vector in zip(chosen, pooled):
+                vectors[index] = vector
+        return numpy.stack(vectors)
+
+    return embed
+
+
+def sentence_vectors_have_length_one(directory):
+    """Whether a directory of sentence-transformers ends with their normalisation; other pooling than the mean is refused."""
+    modules = os.path.join(directory, "modules.json")
+    if not os.path.isfile(modules):
+        return False
+    with open(modules, encoding="utf-8") as file:
+        modules = json.load(file)
+    for module in modules:
+        if module["type"].endswith("Pooling"):
+            with open(os.path.join(directory, module["path"], "config.json"), encoding="utf-8") as file:
+                pooling = json.load(file)
+            if not pooling.get("pooling_mode_mean_tokens", pooling.get("pooling_mode") == "mean"):
+                sys.exit("this peer makes sentence vectors by the mean of the tokens only")
+    return any(module["type"].endswith("Normalize") for module in modules)
 
 
 def answer(reply):

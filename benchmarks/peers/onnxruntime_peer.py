@@ -1,4 +1,6 @@
-"""The forward pass by ONNX Runtime, exported from transformers, for `bert bench --peers onnxruntime`.
+"""ONNX Runtime with a graph exported from transformers, for `bert bench --peers onnxruntime`.
+
+The forward pass, and texts to sentence vectors, sorted by length, 32 at a time.
 
     python onnxruntime_peer.py JOB.json
 """
@@ -37,26 +39,40 @@ def session(job, arrays):
     with tempfile.TemporaryDirectory() as directory, torch.no_grad():
         path = os.path.join(directory, "model.onnx")
         inputs = tuple(torch.from_numpy(arrays[name]) for name in NAMES)
+        shapes = None
+        if job["mode"] == "embed":
+            any_size = {0: torch.export.Dim("batch"), 1: torch.export.Dim("seq", max=arrays[NAMES[0]].shape[1])}
+            shapes = {name: any_size for name in NAMES}
         # The exporter talks on standard output, which is for the reply.
         with contextlib.redirect_stdout(sys.stderr):
-            torch.onnx.export(Encoder(job["model"]), inputs, path, input_names=list(NAMES), dynamo=True)
+            torch.onnx.export(
+                Encoder(job["model"]), inputs, path, input_names=list(NAMES), dynamic_shapes=shapes, dynamo=True
+            )
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def main():
     job = common.read_job()
-    common.refuse(job, ("forward",))
+    common.refuse(job, ("forward", "embed"))
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     torch.set_num_threads(job["threads"])
     inputs = job["inputs"]
     arrays = {name: numpy.array(inputs[name], dtype=numpy.int64).reshape(inputs["shape"]) for name in NAMES}
-    runtime = session(job, arrays)
+    embeds = job["mode"] == "embed"
+    # What is exported with a shape of its own need not be large.
+    runtime = session(job, {name: values[:4] for name, values in arrays.items()} if embeds else arrays)
     # The exporter drops inputs that the graph does not read.
-    feed = {wanted.name: arrays[wanted.name] for wanted in runtime.get_inputs()}
-    sequence = runtime.run(None, feed)[0]
-    values = {"output": sequence[: common.COMPARED_ROWS, 0].astype("float64").flatten().tolist()}
-    timing = common.sample(job, lambda: runtime.run(None, feed))
+    wanted = [wanted.name for wanted in runtime.get_inputs()]
+    tokens_of = lambda batch: runtime.run(None, {name: batch[name] for name in wanted})[0]
+    if embeds:
+        embed, texts = common.embedder(job, tokens_of, by_length=True), inputs["texts"]
+        output = embed(texts[: common.COMPARED_ROWS])
+        timing = common.sample(job, lambda: embed(texts))
+    else:
+        output = tokens_of(arrays)[: common.COMPARED_ROWS, 0]
+        timing = common.sample(job, lambda: tokens_of(arrays))
+    values = {"output": output.astype("float64").flatten().tolist()}
     # The export needs more memory than the runtime does, so that a peak would say nothing.
     software = {"python": sys.version.split()[0], "torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
     common.answer({"timing": timing, "values": values, "software": software})

@@ -2,7 +2,8 @@
 
 Training steps have what ours have: dropout as configured, gradients clipped to norm 1, AdamW with decay for all but
 biases and LayerNorm. Pretraining gathers the masked positions before the vocabulary projection, as ours does and
-unlike transformers' own BertForPreTraining, which projects every token.
+unlike transformers' own BertForPreTraining, which projects every token. Sentence vectors are made of texts in the order
+they come in, 32 at a time, padded to the longest.
 
     python transformers_peer.py JOB.json
 """
@@ -15,7 +16,7 @@ import torch
 import transformers
 from transformers import BertForPreTraining, BertForSequenceClassification, BertModel
 
-MODES = ("forward", "backward", "train", "pretrain")
+MODES = ("forward", "backward", "train", "pretrain", "embed")
 
 
 def optimizer_of(model):
@@ -60,18 +61,33 @@ def main():
     kind = {"train": BertForSequenceClassification, "pretrain": BertForPreTraining}.get(mode, BertModel)
     more = {"num_labels": 2} if mode == "train" else {}
     model = kind.from_pretrained(job["model"], **more).to(device).eval()
-    encoder = model if mode in ("forward", "backward") else model.bert
-    if mode in ("forward", "backward"):
+    encoder = model.bert if mode in ("train", "pretrain") else model
+    if encoder is model:
         model = model.to(common.torch_dtype(job))
-    with torch.no_grad():
-        first_tokens = encoder(**batch).last_hidden_state[: common.COMPARED_ROWS, 0]
-    values = {"output": first_tokens.float().flatten().tolist()}
+    if mode == "embed":
+
+        def tokens_of(batch):
+            with torch.inference_mode():
+                batch = {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
+                return model(**batch).last_hidden_state.float().cpu().numpy()
+
+        embed = common.embedder(job, tokens_of, by_length=False)
+        values = {"output": embed(inputs["texts"][: common.COMPARED_ROWS]).flatten().tolist()}
+    else:
+        with torch.no_grad():
+            first_tokens = encoder(**batch).last_hidden_state[: common.COMPARED_ROWS, 0]
+        values = {"output": first_tokens.float().flatten().tolist()}
 
     if mode == "forward":
 
         def run():
             with torch.inference_mode():
                 model(**batch)
+
+    elif mode == "embed":
+
+        def run():
+            embed(inputs["texts"])
 
     elif mode == "backward":
 

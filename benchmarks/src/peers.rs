@@ -53,9 +53,10 @@ impl Peer {
     /// Whether the peer has something to measure in `mode`.
     pub fn measures(self, mode: Mode) -> bool {
         match self {
-            Self::Transformers => mode != Mode::Embed,
+            Self::Transformers => true,
             Self::SentenceTransformers => mode == Mode::Embed,
-            Self::OnnxRuntime | Self::Candle => mode == Mode::Forward,
+            Self::OnnxRuntime => matches!(mode, Mode::Forward | Mode::Embed),
+            Self::Candle => mode == Mode::Forward,
         }
     }
 
