@@ -53,7 +53,7 @@ def ours(args, begin, train):
         [args.bert, "finetune", "--task", "pair", "--model", begin, "--train", train, "--out", out, "--epochs",
          str(args.steps), "--batch-size", str(ROWS), "--lr", str(args.rate), "--warmup-share", "0.1", "--max-length",
          "128", "--recipe", "hf", "--seed", str(args.seed), "--log-every", "1", "--device", args.device,
-         "--no-dashboard"],
+         "--text-column", "text", "--pair-column", "pair", "--label-column", "label", "--no-dashboard"],
         check=True, stdout=subprocess.DEVNULL,
     )
     with open(out / "metrics.jsonl", encoding="utf-8") as file:
