@@ -241,15 +241,7 @@ fn a_model_of_the_same_labels_goes_on_with_its_head() {
     let begun_with_first = |labels: &[&str]| {
         let mut second = Trial::classify(1);
         second.settings.labels = labels.iter().map(|&name| name.to_owned()).collect();
-        second.settings.schedule = Recipe::HuggingFace.schedule(1e-9, 0, 1);
-        for file in ["config.json", "model.safetensors"] {
-            fs::copy(
-                first.out.path().join(file),
-                second.encoder.path().join(file),
-            )
-            .unwrap();
-        }
-        let (_, course) = second.run(false).unwrap();
+        let course = second.one_step_after(&first);
         (course.losses[0], course.messages[0].clone())
     };
     let (loss, message) = begun_with_first(&["cat", "dog"]);
@@ -279,15 +271,7 @@ fn tags_chosen_together_go_on_only_together() {
     let begun_with_first = |crf: Option<CrfSettings>| {
         let mut second = together(1);
         second.settings.crf = crf;
-        second.settings.schedule = Recipe::HuggingFace.schedule(1e-9, 0, 1);
-        for file in ["config.json", "model.safetensors"] {
-            fs::copy(
-                first.out.path().join(file),
-                second.encoder.path().join(file),
-            )
-            .unwrap();
-        }
-        let (_, course) = second.run(false).unwrap();
+        let course = second.one_step_after(&first);
         let bytes = second.weights();
         let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let transitions = weights.tensor("crf.transitions").ok();
