@@ -136,6 +136,7 @@ fn attention(bencher: Bencher) {
             value,
             mask_pad.clone(),
             config.num_attention_heads,
+            0.0,
         )
     });
 }

@@ -2,11 +2,12 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 
 use crate::config::BertConfig;
 use crate::init::BertInit;
 use crate::ops;
+use crate::packing::TokenLayout;
 
 /// Self-attention followed by projection, dropout, residual and LayerNorm.
 #[derive(Module, Debug)]
@@ -27,22 +28,21 @@ impl BertAttention {
     }
 
     /// Attends and normalises; with `with_probabilities` also returns the attention probabilities
-    /// before dropout.
+    /// before dropout, of padded tokens.
     ///
     /// # Shapes
     ///
-    /// - hidden: `[batch, seq, hidden]`
-    /// - mask_pad: `[batch, seq]`, true at padding
-    /// - output: `[batch, seq, hidden]` and `[batch, heads, seq, seq]`
+    /// - hidden: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
+    /// - output: that of `hidden` and `[batch, heads, seq, seq]`
     pub fn forward(
         &self,
         hidden: Tensor<3>,
-        mask_pad: Tensor<2, Bool>,
+        layout: &TokenLayout,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let (context, probabilities) =
             self.self_attention
-                .forward(hidden.clone(), mask_pad, with_probabilities);
+                .forward(hidden.clone(), layout, with_probabilities);
         (self.output.forward(context, hidden), probabilities)
     }
 }
@@ -77,30 +77,39 @@ impl BertSelfAttention {
     pub fn forward(
         &self,
         hidden: Tensor<3>,
-        mask_pad: Tensor<2, Bool>,
+        layout: &TokenLayout,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let [batch, seq, width] = hidden.dims();
         let query = ops::linear(hidden.clone(), &self.query);
         let key = ops::linear(hidden.clone(), &self.key);
         let value = ops::linear(hidden, &self.value);
-        let shape = [batch, self.num_heads, seq, seq];
-        let keep = ops::dropout_mask(&query, shape, &self.dropout);
-        if keep.is_none() && !with_probabilities {
-            let context = ops::self_attention(query, key, value, mask_pad, self.num_heads);
-            return (context, None);
+        let (heads, dropout) = (
+            self.num_heads,
+            ops::dropout_probability(&query, &self.dropout),
+        );
+        match layout {
+            TokenLayout::Packed(sequences) => {
+                let context = ops::packed_attention(query, key, value, sequences, heads, dropout);
+                (context, None)
+            }
+            TokenLayout::Padded(mask_pad) if !with_probabilities => {
+                let mask_pad = mask_pad.clone();
+                let context = ops::self_attention(query, key, value, mask_pad, heads, dropout);
+                (context, None)
+            }
+            TokenLayout::Padded(mask_pad) => {
+                let shape = [batch, heads, seq, seq];
+                let keep = (dropout > 0.0).then(|| ops::dropout_mask(&query, shape, dropout));
+                let [query, key, value] =
+                    [query, key, value].map(|tensor| self.split_heads(tensor));
+                let mask_pad = mask_pad.clone();
+                let (context, probabilities) =
+                    ops::attention_with_probabilities(query, key, value, mask_pad, keep);
+                let context = context.swap_dims(1, 2).reshape([batch, seq, width]); // [batch, seq, hidden]
+                (context, Some(probabilities))
+            }
         }
-
-        let [query, key, value] = [query, key, value].map(|tensor| self.split_heads(tensor));
-        let (context, probabilities) = if with_probabilities {
-            let (context, probabilities) =
-                ops::attention_with_probabilities(query, key, value, mask_pad, keep);
-            (context, Some(probabilities))
-        } else {
-            (ops::attention(query, key, value, mask_pad, keep), None)
-        };
-        let context = context.swap_dims(1, 2).reshape([batch, seq, width]); // [batch, seq, hidden]
-        (context, probabilities)
     }
 
     /// `[batch, seq, hidden]` to `[batch, heads, seq, head_size]`.

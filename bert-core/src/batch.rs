@@ -3,6 +3,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
+use crate::packing::Packing;
 use crate::tokenizer::{BertTokenizer, Encoding};
 use crate::{Error, Result};
 
@@ -17,11 +18,16 @@ pub struct BertInput {
     ///
     /// This is Burn's polarity. Hugging Face's `attention_mask` is 1 where a token counts.
     pub mask_pad: Tensor<2, Bool>,
+    /// Where the tokens are, if the blocks of an encoder are to leave out the padding; none lets them compute it.
+    ///
+    /// The results are the same but for rounding, and zero at padding.
+    pub packing: Option<Packing>,
 }
 
 impl BertInput {
     /// Takes rows in the layout of Hugging Face's tokenizers, one after the other, and turns the
-    /// polarity of the mask: `attention_mask` is 1 where a token counts, 0 where it is padding.
+    /// polarity of the mask: `attention_mask` is 1 where a token counts, 0 where it is padding. Batches with more than a
+    /// quarter of padding are packed.
     ///
     /// # Shapes
     /// - each list: `batch * seq` values for `shape` `[batch, seq]`
@@ -36,11 +42,21 @@ impl BertInput {
         device: &Device,
     ) -> Self {
         let mask_pad: Vec<bool> = attention_mask.into_iter().map(|value| value == 0).collect();
+        let packing = Packing::where_it_pays(&mask_pad, shape, device);
         // `from_data` converts to the integer type that is the device's default (i64 or i32).
         Self {
             input_ids: Tensor::from_data(TensorData::new(input_ids, shape), device),
             token_type_ids: Tensor::from_data(TensorData::new(token_type_ids, shape), device),
             mask_pad: Tensor::from_data(TensorData::new(mask_pad, shape), device),
+            packing,
+        }
+    }
+
+    /// The same input for blocks that compute its padding as well.
+    pub fn padded(self) -> Self {
+        Self {
+            packing: None,
+            ..self
         }
     }
 
@@ -70,13 +86,13 @@ impl BertInput {
 /// To what length the rows of a batch are filled up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
-    /// That of its longest row.
+    /// That of its longest row; where much of that is padding, the blocks of an encoder leave it out.
     #[default]
     Longest,
-    /// Always the same, so that every batch has one shape and kernels are compiled once.
+    /// Always the same, so that every batch has one shape and kernels are compiled once; nothing is packed.
     Fixed(usize),
     /// That of its longest row rounded up, which bounds the number of different shapes; 0 rounds
-    /// nothing.
+    /// nothing. Nothing is packed.
     MultipleOf(usize),
 }
 
@@ -158,11 +174,16 @@ impl BertBatcher {
             token_type_ids.resize(token_type_ids.len() + padding, 0);
             mask_pad.resize(mask_pad.len() + padding, true);
         }
+        let packing = match self.padding {
+            Padding::Longest => Packing::where_it_pays(&mask_pad, shape, device),
+            Padding::Fixed(_) | Padding::MultipleOf(_) => None,
+        };
         // `from_data` converts to the integer type that is the device's default (i64 or i32).
         Ok(BertInput {
             input_ids: Tensor::from_data(TensorData::new(input_ids, shape), device),
             token_type_ids: Tensor::from_data(TensorData::new(token_type_ids, shape), device),
             mask_pad: Tensor::from_data(TensorData::new(mask_pad, shape), device),
+            packing,
         })
     }
 

@@ -95,19 +95,6 @@ pub(crate) fn with_threads_awake<R: Send>(
     work()
 }
 
-/// Whether it computes on the processor, with gradients or without. What a server at another address has is not known here.
-pub fn is_cpu(device: &Device) -> bool {
-    let device = device.clone().inner();
-    let of_processors = [
-        DeviceSpec::Flex,
-        DeviceSpec::NdArray,
-        DeviceSpec::LibTorch(TorchDevice::Cpu),
-    ];
-    of_processors
-        .iter()
-        .any(|spec| spec.open().is_ok_and(|opened| opened == device))
-}
-
 /// Whether it is Flex, without gradients.
 pub(crate) fn is_flex(device: &Device) -> bool {
     #[cfg(feature = "flex")]

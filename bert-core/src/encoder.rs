@@ -2,12 +2,13 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 
 use crate::activation::HiddenAct;
 use crate::attention::{BertAttention, BertResidual};
 use crate::config::BertConfig;
 use crate::init::BertInit;
+use crate::packing::TokenLayout;
 
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]
@@ -52,12 +53,11 @@ impl BertEncoder {
     ///
     /// # Shapes
     ///
-    /// - embeddings: `[batch, seq, hidden]`
-    /// - mask_pad: `[batch, seq]`, true at padding
+    /// - embeddings: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed; so is what comes out
     pub fn forward(
         &self,
         embeddings: Tensor<3>,
-        mask_pad: Tensor<2, Bool>,
+        layout: &TokenLayout,
         keep: Keep,
     ) -> BertEncoderOutput {
         let mut hidden = embeddings;
@@ -67,7 +67,7 @@ impl BertEncoder {
             if keep.hidden_states {
                 hidden_states.push(hidden.clone());
             }
-            let (output, probabilities) = layer.forward(hidden, mask_pad.clone(), keep.attentions);
+            let (output, probabilities) = layer.forward(hidden, layout, keep.attentions);
             attentions.extend(probabilities);
             hidden = output;
         }
@@ -108,17 +108,15 @@ impl BertLayer {
     ///
     /// # Shapes
     ///
-    /// - hidden, output: `[batch, seq, hidden]`
-    /// - mask_pad: `[batch, seq]`, true at padding
-    /// - probabilities, if asked for: `[batch, heads, seq, seq]`
+    /// - hidden, output: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
+    /// - probabilities, if asked for and `layout` is padded: `[batch, heads, seq, seq]`
     pub fn forward(
         &self,
         hidden: Tensor<3>,
-        mask_pad: Tensor<2, Bool>,
+        layout: &TokenLayout,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
-        let (attended, probabilities) =
-            self.attention.forward(hidden, mask_pad, with_probabilities);
+        let (attended, probabilities) = self.attention.forward(hidden, layout, with_probabilities);
         let widened = self.intermediate.forward(attended.clone()); // [batch, seq, intermediate]
         (self.output.forward(widened, attended), probabilities)
     }

@@ -36,6 +36,7 @@ pub mod inference;
 pub mod init;
 pub mod model;
 pub mod ops;
+pub mod packing;
 pub mod pooler;
 pub mod tokenizer;
 pub mod training;

@@ -7,8 +7,9 @@ use crate::batch::BertInput;
 use crate::config::BertConfig;
 use crate::device::with_threads_awake;
 use crate::embeddings::BertEmbeddings;
-use crate::encoder::{BertEncoder, Keep};
+use crate::encoder::{BertEncoder, BertEncoderOutput, Keep};
 use crate::init::BertInit;
+use crate::packing::{Packing, TokenLayout};
 use crate::pooler::BertPooler;
 
 /// BERT without a task head (Devlin et al. 2019).
@@ -77,7 +78,12 @@ impl BertModel {
             let embeddings = self
                 .embeddings
                 .forward(input.input_ids, input.token_type_ids);
-            self.encode(embeddings, input.mask_pad, keep)
+            // Probabilities have the shape of the padded batch.
+            let packing = input.packing.filter(|_| !keep.attentions);
+            match packing {
+                Some(packing) => self.encode_packed(embeddings, &packing, keep),
+                None => self.encode(embeddings, input.mask_pad, keep),
+            }
         })
     }
 
@@ -100,7 +106,23 @@ impl BertModel {
     }
 
     fn encode(&self, embeddings: Tensor<3>, mask_pad: Tensor<2, Bool>, keep: Keep) -> BertOutput {
-        let encoded = self.encoder.forward(embeddings, mask_pad, keep);
+        let layout = TokenLayout::Padded(mask_pad);
+        self.output(self.encoder.forward(embeddings, &layout, keep), keep)
+    }
+
+    fn encode_packed(&self, embeddings: Tensor<3>, packing: &Packing, keep: Keep) -> BertOutput {
+        let packed = packing.pack(embeddings);
+        let encoded = self.encoder.forward(packed, &packing.layout(), keep);
+        let states = encoded.hidden_states.into_iter();
+        let encoded = BertEncoderOutput {
+            sequence_output: packing.unpack(encoded.sequence_output),
+            hidden_states: states.map(|state| packing.unpack(state)).collect(),
+            attentions: encoded.attentions,
+        };
+        self.output(encoded, keep)
+    }
+
+    fn output(&self, encoded: BertEncoderOutput, keep: Keep) -> BertOutput {
         let pooled_output = self
             .pooler
             .as_ref()

@@ -2,8 +2,8 @@
 
 use bert_core::Error;
 use bert_core::device::{
-    AdapterKind, DeviceSpec, Precision, adapters, compiled_backends, is_cpu, libtorch_info,
-    set_dtype, test_devices, threads,
+    AdapterKind, DeviceSpec, Precision, adapters, compiled_backends, libtorch_info, set_dtype,
+    test_devices, threads,
 };
 use burn::tensor::{DType, Tensor};
 
@@ -17,9 +17,6 @@ fn every_cpu_backend_computes() {
             .try_into_vec_as::<f32>()
             .unwrap();
         assert_eq!(y, [14.0, 32.0, 32.0, 77.0], "{label}");
-        let named = ["flex", "ndarray", "libtorch"].contains(&label.as_str());
-        assert_eq!(is_cpu(&device), named, "{label}");
-        assert_eq!(is_cpu(&device.autodiff()), named, "{label}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Overrides of `BertOps` against the default bodies, on every device.
 
 use bert_core::device::{Device, test_devices};
-use bert_core::ops;
+use bert_core::ops::{self, PackedSequences};
 use burn::module::Param;
 use burn::nn::{DropoutConfig, LayerNormConfig, Linear};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
@@ -47,14 +47,6 @@ fn inputs(device: &Device) -> Inputs {
     }
 }
 
-/// Attention from Burn's own differentiable operations.
-fn reference(inputs: Inputs) -> Tensor<4> {
-    let shape = [BATCH, HEADS, SEQ, SEQ];
-    let mask = inputs.mask_pad.reshape([BATCH, 1, 1, SEQ]).expand(shape);
-    let scores = inputs.query.matmul(inputs.key.transpose()) / (HEAD_SIZE as f64).sqrt();
-    activation::softmax(scores.mask_fill(mask, -1e9), 3).matmul(inputs.value)
-}
-
 fn assert_close(label: &str, found: &[f32], expected: &[f32], bar: f32) {
     assert_eq!(found.len(), expected.len(), "{label}");
     for (found, expected) in found.iter().zip(expected) {
@@ -74,13 +66,7 @@ fn fused_attention_equals_the_default_body() {
             value,
             mask_pad,
         } = inputs(&device);
-        let fused = ops::attention(
-            query.clone(),
-            key.clone(),
-            value.clone(),
-            mask_pad.clone(),
-            None,
-        );
+        let fused = ops::attention(query.clone(), key.clone(), value.clone(), mask_pad.clone());
         let (composed, probabilities) =
             ops::attention_with_probabilities(query, key, value, mask_pad, None);
         assert_close(&label, &values(fused), &values(composed), 2e-6);
@@ -126,60 +112,138 @@ fn attention_from_projections_equals_that_of_the_heads() {
                 None,
             );
             let expected = expected.swap_dims(1, 2).reshape([BATCH, seq, width]);
-            let found = ops::self_attention(query, key, value, mask_pad, HEADS);
+            let found = ops::self_attention(query, key, value, mask_pad, HEADS, 0.0);
             assert_close(&label, &values(found), &values(expected), 2e-6);
         }
     }
 }
 
+/// The context and the gradients of its weighted sum with respect to query, key and value.
+fn with_gradients(
+    shape: [usize; 3],
+    device: &Device,
+    attention: impl Fn([Tensor<3>; 3]) -> Tensor<3>,
+) -> [Vec<f32>; 4] {
+    let leaves = [1, 2, 3].map(|seed| numbers(shape, seed, device).require_grad());
+    let context = attention(leaves.clone());
+    let weights = numbers(shape, 5, device);
+    let gradients = (context.clone() * weights).sum().backward();
+    let [query, key, value] = leaves.map(|leaf| values(leaf.grad(&gradients).unwrap()));
+    [values(context), query, key, value]
+}
+
+/// `[batch, seq, width]` to `[batch, HEADS, seq, head_size]`.
+fn split(tensor: Tensor<3>) -> Tensor<4> {
+    let [batch, seq, width] = tensor.dims();
+    tensor
+        .reshape([batch, seq, HEADS, width / HEADS])
+        .swap_dims(1, 2)
+}
+
+/// Attention of projections from Burn's own differentiable operations, with what dropout multiplies the probabilities by.
+fn composed(
+    inputs: [Tensor<3>; 3],
+    mask_pad: Option<Tensor<2, Bool>>,
+    keep: Option<Tensor<4>>,
+) -> Tensor<3> {
+    let shape = inputs[0].dims();
+    let [query, key, value] = inputs.map(split);
+    let [batch, heads, seq, head_size] = query.dims();
+    let mut scores = query.matmul(key.transpose()) / (head_size as f64).sqrt();
+    if let Some(mask_pad) = mask_pad {
+        let mask = mask_pad.reshape([batch, 1, 1, seq]);
+        scores = scores.mask_fill(mask.expand([batch, heads, seq, seq]), -1e9);
+    }
+    let mut probabilities = activation::softmax(scores, 3);
+    if let Some(keep) = keep {
+        probabilities = probabilities * keep;
+    }
+    probabilities.matmul(value).swap_dims(1, 2).reshape(shape)
+}
+
 #[test]
-fn dropout_multiplies_the_probabilities_after_the_softmax() {
+fn gradients_of_attention_with_dropout_equal_the_composed_ones() {
+    const SHAPE: [usize; 3] = [BATCH, SEQ, HEADS * HEAD_SIZE];
     for (label, device) in test_devices() {
-        let Inputs {
-            query,
-            key,
-            value,
-            mask_pad,
-        } = inputs(&device);
-        let keep = numbers([BATCH, HEADS, SEQ, SEQ], 4, &device)
-            .greater_elem(-0.5)
-            .float()
-            * (1.0 / 0.75);
-        let (_, probabilities) = ops::attention_with_probabilities(
-            query.clone(),
-            key.clone(),
-            value.clone(),
-            mask_pad.clone(),
-            None,
-        );
-        let expected = values((probabilities * keep.clone()).matmul(value.clone()));
-        let found = ops::attention(query, key, value, mask_pad, Some(keep));
-        assert_close(&label, &values(found), &expected, 2e-6);
+        let mask_pad = inputs(&device).mask_pad;
+        let device = device.autodiff();
+        for dropout in [0.0, 0.25] {
+            let found = with_gradients(SHAPE, &device, |[query, key, value]| {
+                device.seed(7);
+                let mask_pad = mask_pad.clone();
+                ops::self_attention(query, key, value, mask_pad, HEADS, dropout)
+            });
+            let expected = with_gradients(SHAPE, &device, |inputs| {
+                device.seed(7);
+                let shape = [BATCH, HEADS, SEQ, SEQ];
+                let keep = (dropout > 0.0).then(|| ops::dropout_mask(&inputs[0], shape, dropout));
+                composed(inputs, Some(mask_pad.clone()), keep)
+            });
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_close(&label, found, expected, 5e-6);
+                assert!(expected.iter().any(|value| value.abs() > 1e-3));
+            }
+        }
     }
 }
 
 #[test]
-fn gradients_of_attention_equal_those_of_the_default_body() {
+fn packed_sequences_attend_to_themselves_alone() {
+    // Of several groups, an empty one among them, and more queries than a thread takes at a time.
+    const LENGTHS: [usize; 7] = [3, 130, 0, 4, 61, 3, 1];
+    let tokens = LENGTHS.iter().sum();
+    let shape = [1, tokens, HEADS * HEAD_SIZE];
     for (label, device) in test_devices() {
-        let device = device.autodiff();
-        let gradients = |attention: fn(Inputs) -> Tensor<4>| {
-            let mut inputs = inputs(&device);
-            inputs.query = inputs.query.require_grad();
-            inputs.key = inputs.key.require_grad();
-            inputs.value = inputs.value.require_grad();
-            let leaves = [&inputs.query, &inputs.key, &inputs.value].map(Tensor::clone);
-            let weights = numbers([BATCH, HEADS, SEQ, HEAD_SIZE], 5, &device);
-            let gradients = (attention(inputs) * weights).sum().backward();
-            leaves.map(|leaf| values(leaf.grad(&gradients).unwrap()))
+        let one_by_one = |inputs: [Tensor<3>; 3]| {
+            let mut first = 0;
+            let mut contexts = Vec::new();
+            for length in LENGTHS.into_iter().filter(|&length| length > 0) {
+                let rows = inputs
+                    .each_ref()
+                    .map(|tensor| tensor.clone().narrow(1, first, length));
+                contexts.push(composed(rows, None, None));
+                first += length;
+            }
+            Tensor::cat(contexts, 1)
         };
-        let found = gradients(|inputs| {
-            let (query, key, value) = (inputs.query, inputs.key, inputs.value);
-            ops::attention(query, key, value, inputs.mask_pad, None)
-        });
-        let expected = gradients(reference);
+        let packed = |sequences: &PackedSequences, [query, key, value]: [Tensor<3>; 3]| {
+            ops::packed_attention(query, key, value, sequences, HEADS, 0.0)
+        };
+        let plain = [1, 2, 3].map(|seed| numbers(shape, seed, &device));
+        let found = packed(&PackedSequences::new(&LENGTHS, &device), plain.clone());
+        assert_close(&label, &values(found), &values(one_by_one(plain)), 2e-6);
+
+        let device = device.autodiff();
+        let sequences = PackedSequences::new(&LENGTHS, &device);
+        let found = with_gradients(shape, &device, |inputs| packed(&sequences, inputs));
+        let expected = with_gradients(shape, &device, one_by_one);
         for (found, expected) in found.iter().zip(&expected) {
             assert_close(&label, found, expected, 5e-6);
-            assert!(expected.iter().any(|gradient| gradient.abs() > 1e-3));
+            assert!(expected.iter().any(|value| value.abs() > 1e-3));
+        }
+    }
+}
+
+#[test]
+fn dropout_of_packed_sequences_is_that_of_padded_rows() {
+    // Sequences of one length are a group in their order, and draw what the rows of a batch would.
+    const LENGTH: usize = 11;
+    let width = HEADS * HEAD_SIZE;
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let found = with_gradients([1, BATCH * LENGTH, width], &device, |inputs| {
+            device.seed(7);
+            let sequences = PackedSequences::new(&[LENGTH; BATCH], &device);
+            let [query, key, value] = inputs;
+            ops::packed_attention(query, key, value, &sequences, HEADS, 0.25)
+        });
+        let expected = with_gradients([BATCH, LENGTH, width], &device, |inputs| {
+            device.seed(7);
+            let keep = ops::dropout_mask(&inputs[0], [BATCH, HEADS, LENGTH, LENGTH], 0.25);
+            composed(inputs, None, Some(keep))
+        });
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_close(&label, found, expected, 5e-6);
         }
     }
 }
@@ -203,7 +267,7 @@ fn a_row_without_keys_is_zero_and_not_nan() {
         );
         let zeros = vec![0.0; BATCH * HEADS * SEQ * HEAD_SIZE];
         assert_close(&label, &values(context), &zeros, 0.0);
-        let fused = values(ops::attention(query, key, value, nothing, None));
+        let fused = values(ops::attention(query, key, value, nothing));
         assert_close(&label, &fused, &zeros, 0.0);
     }
 }

@@ -23,7 +23,7 @@ fn masked_keys_are_left_out_on_every_device() {
     for (label, device) in test_devices() {
         let (query, key, value) = masked_attention(&device);
         let mask = Tensor::<2, Bool>::from_bool([[false, true]], &device);
-        let context = ops::attention(query, key, value, mask, None);
+        let context = ops::attention(query, key, value, mask);
         assert_eq!(values(context), [1.0, 2.0, 1.0, 2.0], "{label}");
     }
 }

@@ -104,9 +104,10 @@ impl BertForQuestionAnswering {
     /// # Shapes
     ///
     /// - input: `[batch, seq]` ids, segments and padding
-    /// - output: `[batch, seq]` logits, twice
+    /// - output: `[batch, seq]` logits, twice; those of padding count in the softmax of the loss, as in transformers,
+    ///   so that they are computed whatever the input's packing
     pub fn forward(&self, input: BertInput) -> SpanLogits {
-        let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
+        let sequence = self.bert.forward(input.padded()).sequence_output; // [batch, seq, hidden]
         let logits = self.qa_outputs.forward(sequence); // [batch, seq, 2]
         let column = |index| logits.clone().narrow(2, index, 1).squeeze_dim::<2>(2);
         SpanLogits {

@@ -66,7 +66,7 @@ impl Reference {
         let (ids, shape) = self.integers("input_ids");
         let (types, _) = self.integers("token_type_ids");
         let (mask, _) = self.integers("attention_mask");
-        BertInput::from_attention_mask(ids, types, mask, [shape[0], shape[1]], device)
+        BertInput::from_attention_mask(ids, types, mask, [shape[0], shape[1]], device).padded()
     }
 
     /// The labelled positions of the flattened batch and their labels.

@@ -64,14 +64,14 @@ impl Probe {
     }
 
     /// Runs `model`, which must not be on an autodiff device: hidden states, sequence and pooled
-    /// output through the kernels that inference uses, then attention probabilities.
+    /// output through the kernels that inference uses, then attention probabilities; of padding too.
     pub fn forward(&self, model: &BertModel, device: &Device) -> Trace {
         let mut trace = Trace::default();
         let states = Keep {
             hidden_states: true,
             attentions: false,
         };
-        let output = model.forward_keeping(self.input(device), states);
+        let output = model.forward_keeping(self.input(device).padded(), states);
         for (layer, state) in output.hidden_states.into_iter().flatten().enumerate() {
             trace.push_tensor(format!("hidden_states.{layer}"), state);
         }
@@ -83,7 +83,7 @@ impl Probe {
             hidden_states: false,
             attentions: true,
         };
-        let output = model.forward_keeping(self.input(device), attentions);
+        let output = model.forward_keeping(self.input(device).padded(), attentions);
         for (layer, probabilities) in output.attentions.into_iter().flatten().enumerate() {
             trace.push_tensor(format!("attentions.{layer}"), probabilities);
         }
@@ -91,7 +91,7 @@ impl Probe {
     }
 
     /// Runs `model`, which must be on an autodiff device, forward and backward without dropout:
-    /// the loss and the gradient of every parameter.
+    /// the loss and the gradient of every parameter; without the padding where the input is packed.
     pub fn backward(&self, model: BertModel, device: &Device) -> Trace {
         let model = without_dropout(model);
         let output = model.forward(self.input(device));

@@ -1,24 +1,20 @@
-//! Default bodies of the attention operations.
+//! Default bodies of the attention operations, and attention as one node of the autodiff graph.
 
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
 use burn::backend::ops::{AttentionModuleOptions, ModuleOps};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
 use super::BertOps;
+use super::packed::Layout;
 
-/// `softmax(q·kᵀ / √head_size)`, zero at padding.
-pub(super) fn probabilities<B: BertOps>(
-    query: FloatTensor<B>,
-    key: FloatTensor<B>,
-    mask_pad: BoolTensor<B>,
-) -> FloatTensor<B> {
-    let [_, _, _, head_size] = query.shape().dims::<4>();
-    let scores = B::float_matmul(query, B::float_transpose(key)); // [batch, heads, seq_q, seq_k]
-    B::masked_softmax(scores, mask_pad, 1.0 / (head_size as f64).sqrt())
-}
-
-/// Attention as separate operations.
+/// Attention without dropout as separate operations.
 pub(super) fn composed<B: BertOps>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
@@ -26,37 +22,6 @@ pub(super) fn composed<B: BertOps>(
     mask_pad: BoolTensor<B>,
 ) -> FloatTensor<B> {
     B::float_matmul(probabilities::<B>(query, key, mask_pad), value) // [batch, heads, seq_q, head_size]
-}
-
-/// Attention of all heads, split and joined by views and one copy.
-pub(super) fn from_projections<B: BertOps>(
-    query: FloatTensor<B>,
-    key: FloatTensor<B>,
-    value: FloatTensor<B>,
-    mask_pad: BoolTensor<B>,
-    heads: usize,
-) -> FloatTensor<B> {
-    let shape = query.shape();
-    let [batch, seq, width] = shape.dims::<3>();
-    // [batch, seq, width] to [batch, heads, seq, head_size]
-    let split = |tensor| {
-        let by_head = Shape::new([batch, seq, heads, width / heads]);
-        B::float_swap_dims(B::float_reshape(tensor, by_head), 1, 2)
-    };
-    let context = <B as BertOps>::attention(split(query), split(key), split(value), mask_pad);
-    B::float_reshape(B::float_swap_dims(context, 1, 2), shape)
-}
-
-/// Attention as separate operations, with dropout on the probabilities.
-pub(super) fn composed_dropout<B: BertOps>(
-    query: FloatTensor<B>,
-    key: FloatTensor<B>,
-    value: FloatTensor<B>,
-    mask_pad: BoolTensor<B>,
-    keep: FloatTensor<B>,
-) -> FloatTensor<B> {
-    let kept = B::float_mul(probabilities::<B>(query, key, mask_pad), keep);
-    B::float_matmul(kept, value) // [batch, heads, seq_q, head_size]
 }
 
 /// Attention through the backend's fused kernel; the mask is true at what is left out, as Burn documents it.
@@ -78,4 +43,196 @@ pub(super) fn fused<B: Backend>(
         None,
         AttentionModuleOptions::default(),
     )
+}
+
+/// `softmax(q·kᵀ / √head_size)`, zero at padding.
+pub(super) fn probabilities<B: BertOps>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    mask_pad: BoolTensor<B>,
+) -> FloatTensor<B> {
+    let [_, _, _, head_size] = query.shape().dims::<4>();
+    let scores = B::float_matmul(query, B::float_transpose(key)); // [batch, heads, seq_q, seq_k]
+    B::masked_softmax(scores, mask_pad, scale(head_size))
+}
+
+/// `1 / √head_size`
+fn scale(head_size: usize) -> f64 {
+    1.0 / (head_size as f64).sqrt()
+}
+
+/// What the backward pass wants of a group's attention, `[batch, heads, seq, seq]` each.
+#[derive(Clone, Debug)]
+struct Weights<B: Backend> {
+    /// Before dropout.
+    probabilities: FloatTensor<B>,
+    /// What dropout multiplies them with, if there is any.
+    keep: Option<FloatTensor<B>>,
+}
+
+impl<B: BertOps> Weights<B> {
+    fn new(
+        query: FloatTensor<B>,
+        key: FloatTensor<B>,
+        mask_pad: BoolTensor<B>,
+        dropout: f64,
+    ) -> Self {
+        let probabilities = probabilities::<B>(query, key, mask_pad);
+        let shape = probabilities.shape();
+        let keep = (dropout > 0.0).then(|| B::dropout_mask(probabilities.clone(), shape, dropout));
+        Self {
+            probabilities,
+            keep,
+        }
+    }
+
+    /// After dropout.
+    fn kept(&self) -> FloatTensor<B> {
+        self.dropped(self.probabilities.clone())
+    }
+
+    fn dropped(&self, tensor: FloatTensor<B>) -> FloatTensor<B> {
+        match &self.keep {
+            Some(keep) => B::float_mul(tensor, keep.clone()),
+            None => tensor,
+        }
+    }
+}
+
+/// `[batch, seq, width]` to `[batch, heads, seq, head_size]`.
+fn split<B: Backend>(tensor: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
+    let [batch, seq, width] = tensor.shape().dims::<3>();
+    let by_head = Shape::new([batch, seq, heads, width / heads]);
+    B::float_swap_dims(B::float_reshape(tensor, by_head), 1, 2)
+}
+
+/// `[batch, heads, seq, head_size]` to `[batch, seq, width]`.
+fn merge<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, heads, seq, head_size] = tensor.shape().dims::<4>();
+    let rows = Shape::new([batch, seq, heads * head_size]);
+    B::float_reshape(B::float_swap_dims(tensor, 1, 2), rows)
+}
+
+/// Attention of all heads over padded rows, split and joined by views and one copy.
+pub(super) fn padded<B: BertOps>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    value: FloatTensor<B>,
+    mask_pad: BoolTensor<B>,
+    heads: usize,
+    dropout: f64,
+) -> FloatTensor<B> {
+    let [query, key, value] = [query, key, value].map(|tensor| split::<B>(tensor, heads));
+    merge::<B>(if dropout > 0.0 {
+        let weights = Weights::<B>::new(query, key, mask_pad, dropout);
+        B::float_matmul(weights.kept(), value)
+    } else {
+        <B as BertOps>::attention(query, key, value, mask_pad)
+    })
+}
+
+/// [`padded`] attention of the groups of packed tokens.
+pub(super) fn packed<B: BertOps>(
+    inputs: [FloatTensor<B>; 3],
+    layout: &Layout<B>,
+    heads: usize,
+    dropout: f64,
+) -> FloatTensor<B> {
+    let [query, key, value] = inputs.map(|tensor| layout.part(tensor).into_iter());
+    let groups = query.zip(key).zip(value).zip(layout.masks());
+    let contexts = groups.map(|(((query, key), value), mask_pad)| {
+        B::self_attention(query, key, value, mask_pad, heads, dropout)
+    });
+    layout.join(contexts.collect())
+}
+
+/// Attention from projections to context as one node, which keeps the projections, the probabilities and what dropout made
+/// of them.
+pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
+    inputs: [FloatTensor<Autodiff<B, C>>; 3],
+    layout: Layout<B>,
+    heads: usize,
+    dropout: f64,
+) -> FloatTensor<Autodiff<B, C>> {
+    #[derive(Debug)]
+    struct Attention;
+
+    #[derive(Clone, Debug)]
+    struct Kept<B: Backend> {
+        inputs: [FloatTensor<B>; 3],
+        weights: Vec<Weights<B>>,
+        layout: Layout<B>,
+        heads: usize,
+    }
+
+    impl<B: BertOps> Backward<B, 3> for Attention {
+        type State = Kept<B>;
+
+        fn backward(
+            self,
+            ops: Ops<Self::State, 3>,
+            grads: &mut Gradients,
+            _checkpointer: &mut Checkpointer,
+        ) {
+            let Kept {
+                inputs,
+                weights,
+                layout,
+                heads,
+            } = ops.state;
+            let [query, key, value] = inputs.map(|tensor| layout.part(tensor).into_iter());
+            let grad = layout.part_with_zeros(grads.consume::<B>(&ops.node));
+            let groups = query.zip(key).zip(value).zip(grad).zip(weights);
+            let [mut of_query, mut of_key, mut of_value] = [(); 3].map(|()| Vec::new());
+            for ((((query, key), value), grad), weights) in groups {
+                let [query, key, value, grad] =
+                    [query, key, value, grad].map(|tensor| split::<B>(tensor, heads));
+                let [_, _, _, head_size] = query.shape().dims::<4>();
+                let turned = B::float_transpose(weights.kept());
+                of_value.push(merge::<B>(B::float_matmul(turned, grad.clone())));
+                let of_kept = B::float_matmul(grad, B::float_transpose(value));
+                let of_probabilities = weights.dropped(of_kept);
+                let of_scores =
+                    B::softmax_backward(weights.probabilities, of_probabilities, scale(head_size));
+                let turned = B::float_transpose(of_scores.clone());
+                of_query.push(merge::<B>(B::float_matmul(of_scores, key)));
+                of_key.push(merge::<B>(B::float_matmul(turned, query)));
+            }
+            for (parent, parts) in ops.parents.into_iter().zip([of_query, of_key, of_value]) {
+                if let Some(node) = parent {
+                    grads.register::<B>(node.id, layout.join(parts));
+                }
+            }
+        }
+    }
+
+    let nodes = inputs.each_ref().map(|tensor| tensor.node());
+    match Attention.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let inputs = inputs.map(|tensor| tensor.into_primitive());
+            let [query, key, value] = inputs.clone().map(|tensor| layout.part(tensor).into_iter());
+            let groups = query.zip(key).zip(value).zip(layout.masks());
+            let (contexts, weights) = groups
+                .map(|(((query, key), value), mask_pad)| {
+                    let [query, key, value] =
+                        [query, key, value].map(|tensor| split::<B>(tensor, heads));
+                    let weights = Weights::<B>::new(query, key, mask_pad, dropout);
+                    let context = B::float_matmul(weights.kept(), value);
+                    (merge::<B>(context), weights)
+                })
+                .unzip();
+            let output = layout.join(contexts);
+            let kept = Kept {
+                inputs,
+                weights,
+                layout,
+                heads,
+            };
+            prep.finish(kept, output)
+        }
+        OpsKind::UnTracked(prep) => {
+            let inputs = inputs.map(|tensor| tensor.into_primitive());
+            prep.finish(packed::<B>(inputs, &layout, heads, dropout))
+        }
+    }
 }

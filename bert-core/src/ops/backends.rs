@@ -15,7 +15,8 @@ use burn::tensor::Shape;
 
 #[cfg(feature = "tch")]
 use super::libtorch;
-use super::{BertOps, cross_entropy, gelu, linear, norm, softmax};
+use super::packed::Layout;
+use super::{BertOps, PackedForm, attention, cross_entropy, gelu, linear, norm, softmax};
 #[cfg(feature = "flex")]
 use super::{Int8Weight, host};
 
@@ -41,7 +42,7 @@ macro_rules! fused_attention {
             value: FloatTensor<Self>,
             mask_pad: BoolTensor<Self>,
         ) -> FloatTensor<Self> {
-            super::attention::fused::<Self>(query, key, value, mask_pad)
+            attention::fused::<Self>(query, key, value, mask_pad)
         }
     };
 }
@@ -51,7 +52,9 @@ impl BertOps for burn::backend::Flex {
     fused_attention!();
 
     operations! { FlexTensor, host:
-        self_attention(query, key, value, mask_pad; heads: usize) -> FlexTensor;
+        self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> FlexTensor;
+        packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
+            -> FlexTensor;
         masked_softmax(scores, mask_pad; scale: f64) -> FlexTensor;
         softmax_backward(probabilities, grad; scale: f64) -> FlexTensor;
         normalize(input, gamma, beta; epsilon: f64) -> FlexTensor;
@@ -66,6 +69,7 @@ impl BertOps for burn::backend::Flex {
         cross_entropy(logits, labels) -> FlexTensor;
         cross_entropy_backward(logits, labels, grad) -> FlexTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;
+        sum_of_squares(tensor) -> FlexTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (FlexTensor, FlexTensor, FlexTensor);
         gelu_erf(input) -> FlexTensor;
@@ -84,6 +88,7 @@ impl BertOps for burn::backend::LibTorch {
         project_gelu(input, weight, bias) -> TchTensor;
         softmax_backward(probabilities, grad; scale: f64) -> TchTensor;
         gelu_erf_backward(input, grad) -> TchTensor;
+        sum_of_squares(tensor) -> TchTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (TchTensor, TchTensor, TchTensor);
     }
@@ -99,6 +104,31 @@ impl BertOps for burn::backend::Cube {
 impl BertOps for burn::backend::Remote {}
 
 impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
+    fn self_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        heads: usize,
+        dropout: f64,
+    ) -> FloatTensor<Self> {
+        let layout = Layout::<B>::Padded { mask_pad };
+        attention::autodiff::<B, C>([query, key, value], layout, heads, dropout)
+    }
+
+    fn packed_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        places: IntTensor<Self>,
+        slots: IntTensor<Self>,
+        padding: BoolTensor<Self>,
+        form: PackedForm,
+    ) -> FloatTensor<Self> {
+        let layout = Layout::<B>::packed([places, slots], padding, &form);
+        attention::autodiff::<B, C>([query, key, value], layout, form.heads, form.dropout)
+    }
+
     fn masked_softmax(
         scores: FloatTensor<Self>,
         mask_pad: BoolTensor<Self>,

@@ -39,6 +39,7 @@ mod int8;
 mod libtorch;
 mod linear;
 mod norm;
+mod packed;
 mod softmax;
 mod tensors;
 
@@ -46,10 +47,11 @@ pub use adam::AdamStep;
 #[cfg(feature = "flex")]
 pub(crate) use host::int8_is_fast;
 pub use int8::Int8Weight;
-pub(crate) use tensors::adam_update;
+pub use packed::{PackedForm, PackedSequences, packed_attention};
+pub(crate) use tensors::{adam_update, sum_of_squares};
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
-    gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, self_attention,
+    dropout_probability, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, self_attention,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -92,7 +94,7 @@ pub trait BertOps: Backend {
         attention::composed::<Self>(query, key, value, mask_pad)
     }
 
-    /// [`attention`](BertOps::attention) of all heads, from projections to context.
+    /// [`attention`](BertOps::attention) of all heads, from projections to context, with dropout on the probabilities.
     ///
     /// # Shapes
     ///
@@ -104,26 +106,32 @@ pub trait BertOps: Backend {
         value: FloatTensor<Self>,
         mask_pad: BoolTensor<Self>,
         heads: usize,
+        dropout: f64,
     ) -> FloatTensor<Self> {
-        attention::from_projections::<Self>(query, key, value, mask_pad, heads)
+        attention::padded::<Self>(query, key, value, mask_pad, heads, dropout)
     }
 
-    /// Attention with dropout on the probabilities.
+    /// [`self_attention`](BertOps::self_attention) within each of several sequences that lie side by side.
+    ///
+    /// The default body pads the groups of `form` and takes the padding out again.
     ///
     /// # Shapes
     ///
-    /// - query, key, value, output: `[batch, heads, seq, head_size]`
-    /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
-    /// - keep: `[batch, heads, seq, seq]`, 0 where a probability is dropped and `1 / (1 - p)`
-    ///   elsewhere
-    fn attention_dropout(
+    /// - query, key, value, output: `[1, tokens, heads · head_size]`
+    /// - places: `[places of all groups]`, the token in each; any token at padding
+    /// - slots: `[tokens]`, the place of each
+    /// - padding: `[places of all groups]`, true at padding
+    fn packed_attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
-        mask_pad: BoolTensor<Self>,
-        keep: FloatTensor<Self>,
+        places: IntTensor<Self>,
+        slots: IntTensor<Self>,
+        padding: BoolTensor<Self>,
+        form: PackedForm,
     ) -> FloatTensor<Self> {
-        attention::composed_dropout::<Self>(query, key, value, mask_pad, keep)
+        let layout = packed::Layout::<Self>::packed([places, slots], padding, &form);
+        attention::packed([query, key, value], &layout, form.heads, form.dropout)
     }
 
     /// `softmax(scale · scores)` over the keys that are not padding.
@@ -300,6 +308,11 @@ pub trait BertOps: Backend {
     /// `1 / (1 - probability)`, of the type and on the device of `like`.
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
         dropout::mask::<Self>(like, shape, probability)
+    }
+
+    /// The sum of the squares of all elements, `[1]`.
+    fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_sum(Self::float_mul(tensor.clone(), tensor))
     }
 
     /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its

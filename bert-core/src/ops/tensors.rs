@@ -9,53 +9,41 @@ use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 use super::{AdamStep, BertOps, Int8Weight};
 use crate::inference;
 
-/// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1).
-///
-/// Dropout acts on the probabilities after the softmax, by way of `keep`. Fused kernels serve where
-/// a backend has a right one and neither gradients nor dropout are wanted.
+/// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1), through a fused kernel
+/// where the backend has a right one and gradients are not wanted.
 ///
 /// # Shapes
 ///
 /// - query, key, value, output: `[batch, heads, seq, head_size]`
 /// - mask_pad: `[batch, seq]`, true at padding
-/// - keep: `[batch, heads, seq, seq]`, 0 where a probability is dropped and `1 / (1 - p)` elsewhere
 pub fn attention(
     query: Tensor<4>,
     key: Tensor<4>,
     value: Tensor<4>,
     mask_pad: Tensor<2, Bool>,
-    keep: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    let (query, key, value) = (
+    Tensor::from_dispatch(<Dispatch as BertOps>::attention(
         query.into_dispatch(),
         key.into_dispatch(),
         value.into_dispatch(),
-    );
-    let mask_pad = broadcastable(mask_pad).into_dispatch();
-    Tensor::from_dispatch(match keep {
-        None => <Dispatch as BertOps>::attention(query, key, value, mask_pad),
-        Some(keep) => <Dispatch as BertOps>::attention_dropout(
-            query,
-            key,
-            value,
-            mask_pad,
-            keep.into_dispatch(),
-        ),
-    })
+        broadcastable(mask_pad).into_dispatch(),
+    ))
 }
 
-/// [`attention`] of all heads without dropout, from projections to context.
+/// [`attention`] of all heads, from projections to context, with dropout on the probabilities.
 ///
 /// # Shapes
 ///
 /// - query, key, value, output: `[batch, seq, heads · head_size]`
 /// - mask_pad: `[batch, seq]`, true at padding
+/// - dropout: the probability to drop a probability
 pub fn self_attention(
     query: Tensor<3>,
     key: Tensor<3>,
     value: Tensor<3>,
     mask_pad: Tensor<2, Bool>,
     heads: usize,
+    dropout: f64,
 ) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as BertOps>::self_attention(
         query.into_dispatch(),
@@ -63,6 +51,7 @@ pub fn self_attention(
         value.into_dispatch(),
         broadcastable(mask_pad).into_dispatch(),
         heads,
+        dropout,
     ))
 }
 
@@ -205,27 +194,41 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
 ///
 /// - input, output: `[..., any]`
 pub fn dropout<const D: usize>(input: Tensor<D>, layer: &Dropout) -> Tensor<D> {
-    match dropout_mask(&input, input.dims(), layer) {
-        Some(mask) => input * mask,
-        None => input,
+    let probability = dropout_probability(&input, layer);
+    if probability == 0.0 {
+        return input;
+    }
+    let mask = dropout_mask(&input, input.dims(), probability);
+    input * mask
+}
+
+/// The probability with which `layer` drops what is computed from `like`: 0 outside training.
+pub fn dropout_probability<const D: usize>(like: &Tensor<D>, layer: &Dropout) -> f64 {
+    if layer.training.is_enabled() && like.device().is_autodiff() {
+        layer.prob
+    } else {
+        0.0
     }
 }
 
-/// What [`dropout`] multiplies a tensor of `shape` with, of the type and on the device of `like`;
-/// none outside training.
+/// What dropout multiplies a tensor of `shape` with, of the type and on the device of `like`.
 pub fn dropout_mask<const L: usize, const D: usize>(
     like: &Tensor<L>,
     shape: [usize; D],
-    layer: &Dropout,
-) -> Option<Tensor<D>> {
-    let active = layer.training.is_enabled() && layer.prob > 0.0 && like.device().is_autodiff();
-    active.then(|| {
-        Tensor::from_dispatch(<Dispatch as BertOps>::dropout_mask(
-            like.clone().into_dispatch(),
-            Shape::new(shape),
-            layer.prob,
-        ))
-    })
+    probability: f64,
+) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::dropout_mask(
+        like.clone().into_dispatch(),
+        Shape::new(shape),
+        probability,
+    ))
+}
+
+/// The sum of the squares of all elements, without a gradient; `[1]`.
+pub(crate) fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::sum_of_squares(
+        tensor.into_dispatch(),
+    ))
 }
 
 /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its square.

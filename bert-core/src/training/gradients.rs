@@ -7,6 +7,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::checkpoint::load::Position;
+use crate::ops;
 
 /// One gradient per parameter that took part in the loss, in f32, each flat: `[parameter size]`.
 ///
@@ -54,9 +55,15 @@ impl ParameterGradients {
 
     /// Everything multiplied by `factor`.
     pub fn scale(&mut self, factor: f64) {
-        for gradient in self.by_name.values_mut() {
-            *gradient = gradient.clone() * factor;
-        }
+        self.map(|gradient| gradient * factor);
+    }
+
+    /// Hands the only reference to each gradient over, so that it can be changed where it is.
+    fn map(&mut self, change: impl Fn(Tensor<1>) -> Tensor<1>) {
+        let gradients = std::mem::take(&mut self.by_name).into_iter();
+        self.by_name = gradients
+            .map(|(name, gradient)| (name, change(gradient)))
+            .collect();
     }
 
     /// The Euclidean norm of all gradients together, `[1]`, on the device; `None` without any gradient.
@@ -64,7 +71,7 @@ impl ParameterGradients {
         let squares: Vec<_> = self
             .by_name
             .values()
-            .map(|gradient| gradient.clone().square().sum())
+            .map(|gradient| ops::sum_of_squares(gradient.clone()))
             .collect();
         (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum().sqrt())
     }
@@ -76,9 +83,7 @@ impl ParameterGradients {
     pub fn clip(&mut self, maximum: f64, epsilon: f64) -> Option<Tensor<1>> {
         let norm = self.norm()?;
         let factor = ((norm.clone() + epsilon).recip() * maximum).clamp_max(1.0); // [1]
-        for gradient in self.by_name.values_mut() {
-            *gradient = gradient.clone() * factor.clone();
-        }
+        self.map(|gradient| gradient * factor.clone());
         Some(norm)
     }
 }

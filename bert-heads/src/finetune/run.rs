@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::checkpoint::Checkpoint;
-use bert_core::device::{Device, is_cpu};
+use bert_core::device::Device;
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
@@ -69,11 +69,6 @@ pub struct FineTuning<'a> {
     /// Stops the run between two steps.
     pub stop: StopFlag,
 }
-
-/// Tokens that a processor computes in the time that one more pass takes: mostly that of adding up the gradients of all
-/// parameters once more. Measured with 6 layers of 384 on two processors, Flex and LibTorch; accelerators have it over with
-/// sooner by far, and like few large batches.
-const PASS_COST: usize = 48;
 
 /// How a run ended.
 #[derive(Clone, Debug, Serialize)]
@@ -372,8 +367,7 @@ impl FineTuning<'_> {
 
         let cursor: Cursor = state.cursor_as(&self.output)?;
         let class_weights = settings.class_weights.as_deref().map(Arc::from);
-        let pass_cost = devices.iter().all(is_cpu).then_some(PASS_COST);
-        let options = settings.updates(self.tokenizer.pad_id(), pass_cost);
+        let options = settings.updates(self.tokenizer.pad_id());
         let updates = Updates::new(rows.into(), class_weights, options, cursor);
 
         let problem_type = settings.task.problem_type();

@@ -250,15 +250,14 @@ impl Settings {
 
     /// Updates of a pass over `rows` examples.
     pub fn updates_per_epoch(&self, rows: usize) -> u64 {
-        self.updates(0, None).updates_per_epoch(rows)
+        self.updates(0).updates_per_epoch(rows)
     }
 
-    pub(super) fn updates(&self, pad_id: u32, pass_cost: Option<usize>) -> UpdatesOptions {
+    pub(super) fn updates(&self, pad_id: u32) -> UpdatesOptions {
         UpdatesOptions {
             batch_size: self.batch_size,
             accumulate: self.accumulate,
             bucket: self.bucket,
-            pass_cost,
             pad_id,
             seed: self.seed,
         }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bert_core::batch::BatchLimits;
 use bert_core::training::Update;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::batch::{LabelledBatch, LabelledRow, RowTarget};
+use super::batch::{LabelledBatch, LabelledRow};
 
 /// Batch sizes and what goes with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +19,6 @@ pub struct UpdatesOptions {
     pub accumulate: usize,
     /// Updates whose rows are sorted by length before they are parted; 1 leaves chance alone.
     pub bucket: usize,
-    /// Tokens of padding that a forward and backward pass is worth. The rows of an update are then parted into
-    /// micro-batches of similar length, as many as pay; none parts them as they come, all but the last of one size.
-    pub pass_cost: Option<usize>,
     /// The id of `[PAD]`.
     pub pad_id: u32,
     /// Decides the order.
@@ -54,28 +50,6 @@ impl UpdatesOptions {
     /// Rows of an update.
     fn update_rows(&self) -> usize {
         self.batch_size.max(1) * self.accumulate.max(1)
-    }
-
-    /// The rows of an update, parted.
-    fn part<'a>(&self, rows: Vec<&'a LabelledRow>) -> Vec<Vec<&'a LabelledRow>> {
-        let batch_size = self.batch_size.max(1);
-        // A text is told from the others of its micro-batch, which chance is to choose.
-        let told_apart = |row: &&LabelledRow| matches!(row.target, RowTarget::Like { .. });
-        match self.pass_cost {
-            Some(cost) if !rows.iter().any(told_apart) => {
-                let lengths: Vec<usize> = rows.iter().map(|row| row.length()).collect();
-                let limits = BatchLimits {
-                    rows: batch_size,
-                    tokens: usize::MAX,
-                    cost,
-                };
-                let parts = limits.plan(&lengths).into_iter();
-                parts
-                    .map(|part| part.into_iter().map(|index| rows[index]).collect())
-                    .collect()
-            }
-            _ => rows.chunks(batch_size).map(<[_]>::to_vec).collect(),
-        }
     }
 
     /// How many updates a pass over `rows` rows has.
@@ -141,9 +115,9 @@ impl Iterator for Updates {
             .map(|&row| &self.rows[row as usize])
             .collect();
         self.cursor.update += 1;
-        let parts = self.options.part(chosen).into_iter();
+        let parts = chosen.chunks(self.options.batch_size.max(1));
         let mut micro_batches: Vec<LabelledBatch> = parts
-            .map(|rows| LabelledBatch::new(&rows, self.options.pad_id, self.class_weights.clone()))
+            .map(|rows| LabelledBatch::new(rows, self.options.pad_id, self.class_weights.clone()))
             .collect();
         LabelledBatch::share(&mut micro_batches);
         Some(Update {
@@ -160,7 +134,7 @@ impl Iterator for Updates {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::BatchTargets;
+    use super::super::batch::{BatchTargets, RowTarget};
     use super::*;
     use crate::predict::Row;
 
@@ -181,7 +155,6 @@ mod tests {
             batch_size: 3,
             accumulate: 2,
             bucket,
-            pass_cost: None,
             pad_id: 0,
             seed: 7,
         };
@@ -237,42 +210,6 @@ mod tests {
             padding(8),
             padding(1)
         );
-    }
-
-    #[test]
-    fn parting_by_length_saves_padding_and_leaves_every_update_its_rows() {
-        let parted = |pass_cost| -> Vec<Update<LabelledBatch>> {
-            let plain = updates(1, Cursor::default());
-            let options = UpdatesOptions {
-                pass_cost,
-                ..plain.options
-            };
-            Updates::new(rows(), None, options, Cursor::default())
-                .take(8)
-                .collect()
-        };
-        let [whole, parts] = [None, Some(2)].map(parted);
-        let padding = |updates: &[Update<LabelledBatch>]| -> usize {
-            let of = |update: &Update<LabelledBatch>| update.padded_tokens - update.tokens;
-            updates.iter().map(of).sum()
-        };
-        assert!(padding(&parts) * 3 < padding(&whole));
-        for (whole, parts) in whole.iter().zip(&parts) {
-            let [whole_classes, part_classes] = [whole, parts].map(|update| {
-                let mut classes = classes(update);
-                classes.sort();
-                classes
-            });
-            assert_eq!(whole_classes, part_classes);
-            assert_eq!(whole.tokens, parts.tokens);
-            let weight = whole.micro_batches[0].weight;
-            assert!(
-                parts
-                    .micro_batches
-                    .iter()
-                    .all(|part| part.weight == weight && part.shape[0] <= 3)
-            );
-        }
     }
 
     #[test]

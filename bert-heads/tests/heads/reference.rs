@@ -8,6 +8,7 @@ use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
+use bert_core::packing::Packing;
 use bert_heads::Result;
 use bert_heads::labels::Labels;
 use bert_heads::sequence_classification::{BertForSequenceClassification, ProblemType};
@@ -84,11 +85,16 @@ impl Reference {
         trace
     }
 
+    /// Packed for gradients, where nothing of padding is compared.
     pub(crate) fn input(&self, device: &Device) -> BertInput {
         let (ids, shape) = self.integers("input_ids");
         let (types, _) = self.integers("token_type_ids");
         let (mask, _) = self.integers("attention_mask");
-        BertInput::from_attention_mask(ids, types, mask, [shape[0], shape[1]], device)
+        let mask_pad: Vec<bool> = mask.iter().map(|&mask| mask == 0).collect();
+        let shape = [shape[0], shape[1]];
+        let packing = Packing::new(&mask_pad, shape, device).filter(|_| device.is_autodiff());
+        let input = BertInput::from_attention_mask(ids, types, mask, shape, device);
+        BertInput { packing, ..input }
     }
 }
 

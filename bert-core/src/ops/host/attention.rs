@@ -4,14 +4,25 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use rayon::prelude::*;
 
-use super::flex::{are_f32, dense, zeros};
+use super::flex::{are_f32, dense, rows_and_width, zeros};
 use super::panels::{Packed, Panels};
 use super::softmax::{attended, softmax_row};
 use super::vectorized;
-use crate::ops::attention;
+use crate::ops::packed::Layout;
+use crate::ops::{PackedForm, attention};
 
 /// Queries that a thread works on at a time, whole tiles of them; their scores of one head stay in its cache.
 const QUERIES: usize = 48;
+
+/// A sequence among the rows of queries, keys and values.
+struct Sequence {
+    /// Its first row.
+    first: usize,
+    /// Rows that attend.
+    queries: usize,
+    /// Rows that may be attended to, from the first on.
+    keys: usize,
+}
 
 /// [`BertOps::self_attention`](crate::ops::BertOps::self_attention).
 pub(in crate::ops) fn self_attention(
@@ -20,59 +31,112 @@ pub(in crate::ops) fn self_attention(
     value: FlexTensor,
     mask_pad: FlexTensor,
     heads: usize,
+    dropout: f64,
 ) -> FlexTensor {
     let [batch, seq, width] = query.shape().dims::<3>();
-    if !are_f32([&query, &key, &value]) || batch * seq * width == 0 {
-        return attention::from_projections::<Flex>(query, key, value, mask_pad, heads);
+    if !are_f32([&query, &key, &value]) || batch * seq * width == 0 || dropout > 0.0 {
+        return attention::padded::<Flex>(query, key, value, mask_pad, heads, dropout);
     }
-    let size = width / heads;
-    let scale = 1.0 / (size as f32).sqrt();
     let attended = attended(mask_pad); // [batch, seq]
-    // Nothing is computed for keys after the last one that is attended to.
-    let lengths: Vec<usize> = attended
-        .chunks_exact(seq)
-        .map(|row| {
-            row.iter()
-                .rposition(|&key| key != 0.0)
-                .map_or(0, |last| last + 1)
+    let rows = attended.chunks_exact(seq).enumerate();
+    let sequences: Vec<Sequence> = rows
+        .map(|(row, attended)| {
+            // Nothing is computed for keys after the last one that is attended to.
+            let last = attended.iter().rposition(|&key| key != 0.0);
+            Sequence {
+                first: row * seq,
+                queries: seq,
+                keys: last.map_or(0, |last| last + 1),
+            }
         })
         .collect();
-    let [query, key, value] = [query, key, value].map(dense);
-    let queries = query.storage::<f32>();
-    let by_key = |row: usize| Panels::new(size, lengths[row]);
-    let by_value = |row: usize| Panels::new(lengths[row], size);
+    attend([query, key, value], &sequences, &attended, heads)
+}
 
-    // Of every row and head, side by side.
-    let matrices = |of: &FlexTensor, panels: &(dyn Fn(usize) -> Panels + Sync), turn: bool| {
+/// [`BertOps::packed_attention`](crate::ops::BertOps::packed_attention), of the sequences where they lie.
+pub(in crate::ops) fn packed_attention(
+    query: FlexTensor,
+    key: FlexTensor,
+    value: FlexTensor,
+    places: FlexTensor,
+    slots: FlexTensor,
+    padding: FlexTensor,
+    form: PackedForm,
+) -> FlexTensor {
+    let [_, tokens, width] = query.shape().dims::<3>();
+    if !are_f32([&query, &key, &value]) || tokens * width == 0 || form.dropout > 0.0 {
+        let layout = Layout::<Flex>::packed([places, slots], padding, &form);
+        return attention::packed([query, key, value], &layout, form.heads, form.dropout);
+    }
+    let starts = form.lengths.iter().scan(0, |next, &length| {
+        let first = *next;
+        *next += length;
+        Some(Sequence {
+            first,
+            queries: length,
+            keys: length,
+        })
+    });
+    let sequences: Vec<Sequence> = starts.collect();
+    attend(
+        [query, key, value],
+        &sequences,
+        &vec![1.0; tokens],
+        form.heads,
+    )
+}
+
+/// Attention within each of `sequences`, which follow each other without a gap; `attended` is 0 at keys that are left out
+/// and 1 elsewhere.
+fn attend(
+    inputs: [FlexTensor; 3],
+    sequences: &[Sequence],
+    attended: &[f32],
+    heads: usize,
+) -> FlexTensor {
+    let [query, key, value] = inputs.map(dense);
+    let shape = query.shape();
+    let (_, width) = rows_and_width(&query);
+    let size = width / heads;
+    let scale = 1.0 / (size as f32).sqrt();
+    let queries = query.storage::<f32>();
+    let by_key = |sequence: &Sequence| Panels::new(size, sequence.keys);
+    let by_value = |sequence: &Sequence| Panels::new(sequence.keys, size);
+
+    // Of every sequence and head, side by side.
+    let matrices = |of: &FlexTensor, panels: &(dyn Fn(&Sequence) -> Panels + Sync), turn: bool| {
         let values = of.storage::<f32>();
-        let largest = (0..batch).map(|row| panels(row).size()).max().unwrap_or(0);
-        Packed::new(batch * heads, largest, |matrix, to| {
-            let (row, head) = (matrix / heads, matrix % heads);
-            let from = &values[row * seq * width + head * size..];
+        let sizes = sequences.iter().map(|sequence| panels(sequence).size());
+        let sizes = sizes.flat_map(|size| std::iter::repeat_n(size, heads));
+        Packed::new(sizes, |matrix, to| {
+            let (sequence, head) = (&sequences[matrix / heads], matrix % heads);
+            let from = &values[sequence.first * width + head * size..];
             if turn {
-                panels(row).pack_transposed(from, width, to);
+                panels(sequence).pack_transposed(from, width, to);
             } else {
-                panels(row).pack(from, width, to);
+                panels(sequence).pack(from, width, to);
             }
         })
     };
     let keys = matrices(&key, &by_key, true);
     let values = matrices(&value, &by_value, false);
 
-    let mut output = zeros(query.shape());
-    let work = |row: usize, first: usize, to: &mut [f32]| {
-        let length = lengths[row];
+    // Some queries of one sequence, from row `first` on.
+    let work = |at: usize, first: usize, to: &mut [f32]| {
+        let sequence = &sequences[at];
+        let length = sequence.keys;
         if length == 0 {
             return;
         }
         let count = to.len() / width;
-        let queries = &queries[(row * seq + first) * width..];
-        let attended = &attended[row * seq..][..length];
+        let queries = &queries[first * width..];
+        let attended = &attended[sequence.first..][..length];
         let mut scores = vec![0.0; count * length];
         for head in 0..heads {
-            let (matrix, offset) = (row * heads + head, head * size);
+            let (matrix, offset) = (at * heads + head, head * size);
             let from = (&queries[offset..], width);
-            by_key(row).multiply(count, from, keys.get(matrix), (&mut scores, length));
+            let to_scores = (&mut scores[..], length);
+            by_key(sequence).multiply(count, from, keys.get(matrix), to_scores);
             vectorized(
                 #[inline(always)]
                 || {
@@ -83,21 +147,26 @@ pub(in crate::ops) fn self_attention(
             );
             let from = (&scores[..], length);
             let to = (&mut to[offset..], width);
-            by_value(row).multiply(count, from, values.get(matrix), to);
+            by_value(sequence).multiply(count, from, values.get(matrix), to);
         }
     };
-    let context = output.storage_mut::<f32>();
-    if batch == 1 && seq <= QUERIES {
-        work(0, 0, context);
+    let mut output = zeros(shape);
+    let mut rest = output.storage_mut::<f32>();
+    let mut pieces = Vec::new();
+    for (at, sequence) in sequences.iter().enumerate() {
+        for first in (0..sequence.queries).step_by(QUERIES) {
+            let count = QUERIES.min(sequence.queries - first);
+            let (piece, others) = rest.split_at_mut(count * width);
+            pieces.push((at, sequence.first + first, piece));
+            rest = others;
+        }
+    }
+    if let [(at, first, to)] = &mut pieces[..] {
+        work(*at, *first, to);
     } else {
-        context
-            .par_chunks_mut(seq * width)
-            .enumerate()
-            .flat_map(|(row, to)| {
-                let pieces = to.par_chunks_mut(QUERIES * width).enumerate();
-                pieces.map(move |(piece, to)| (row, piece * QUERIES, to))
-            })
-            .for_each(|(row, first, to)| work(row, first, to));
+        pieces
+            .into_par_iter()
+            .for_each(|(at, first, to)| work(at, first, to));
     }
     output
 }

@@ -17,31 +17,41 @@ struct Line([f32; 16]);
 /// Packed matrices, side by side.
 pub(super) struct Packed {
     lines: Vec<Line>,
-    /// Lines of a matrix.
-    each: usize,
+    /// Where each matrix begins, and the end of the last.
+    starts: Vec<usize>,
 }
 
 impl Packed {
-    /// `count` matrices of at most `size` floats; `fill` packs the one of an index into zeros.
-    pub(super) fn new(count: usize, size: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
-        let each = size.div_ceil(16);
-        let mut lines = vec![Line::zeroed(); count * each];
-        if count * size <= PIECE {
-            for (at, lines) in lines.chunks_mut(each.max(1)).enumerate() {
-                fill(at, cast_slice_mut(lines));
-            }
-        } else {
-            lines
-                .par_chunks_mut(each.max(1))
-                .enumerate()
-                .for_each(|(at, lines)| fill(at, cast_slice_mut(lines)));
+    /// Matrices of so many floats each; `fill` packs the one of an index into zeros.
+    pub(super) fn new(
+        sizes: impl Iterator<Item = usize>,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let mut starts = vec![0];
+        starts.extend(sizes.scan(0, |end, size| {
+            *end += size.div_ceil(16);
+            Some(*end)
+        }));
+        let mut lines = vec![Line::zeroed(); starts[starts.len() - 1]];
+        let mut rest = &mut lines[..];
+        let mut matrices = Vec::with_capacity(starts.len() - 1);
+        for ends in starts.windows(2) {
+            let (matrix, others) = rest.split_at_mut(ends[1] - ends[0]);
+            matrices.push(matrix);
+            rest = others;
         }
-        Self { lines, each }
+        let fill = |(at, lines): (usize, &mut [Line])| fill(at, cast_slice_mut(lines));
+        if starts[starts.len() - 1] * 16 <= PIECE {
+            matrices.into_iter().enumerate().for_each(fill);
+        } else {
+            matrices.into_par_iter().enumerate().for_each(fill);
+        }
+        Self { lines, starts }
     }
 
     /// The matrix of an index, zeros after its end.
     pub(super) fn get(&self, at: usize) -> &[f32] {
-        cast_slice(&self.lines[at * self.each..][..self.each])
+        cast_slice(&self.lines[self.starts[at]..self.starts[at + 1]])
     }
 }
 
