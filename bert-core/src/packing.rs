@@ -11,6 +11,10 @@ const WORTH: usize = 4;
 
 /// How the tokens that an encoder reads lie in memory.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a forward pass has one, and hands out references"
+)]
 pub enum TokenLayout {
     /// In rows of one length, `[batch, seq]`; true at padding.
     Padded(Tensor<2, Bool>),
