@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::ops::PackedSequences;
+use crate::ops::{PackedSequences, places_on};
 
 /// The share of a batch, one part in so many, that has to be padding before its tokens are packed. Below, padding and
 /// unpadding for attention in every block can cost what is saved: measured with 2 blocks of 128 on LibTorch, where large
@@ -61,15 +61,10 @@ impl Packing {
             return None;
         }
         let size = mask_pad.len();
-        // `from_data` converts to the integer type that is the device's default (i64 or i32).
-        let ints = |values: Vec<i32>| {
-            let size = values.len();
-            Tensor::from_data(TensorData::new(values, [size]), device)
-        };
         Some(Self {
             shape,
-            places: ints(places),
-            tokens: ints(tokens),
+            places: places_on(device, places),
+            tokens: places_on(device, tokens),
             padding: Tensor::from_data(TensorData::new(mask_pad.to_vec(), [size, 1]), device),
             sequences: PackedSequences::new(&lengths, device),
         })

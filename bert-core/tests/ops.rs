@@ -47,6 +47,12 @@ fn inputs(device: &Device) -> Inputs {
     }
 }
 
+/// Attention from Burn's own differentiable operations.
+fn reference(inputs: Inputs) -> Tensor<4> {
+    let mask_pad = Some(inputs.mask_pad);
+    composed(inputs.query, inputs.key, inputs.value, mask_pad, None)
+}
+
 fn assert_close(label: &str, found: &[f32], expected: &[f32], bar: f32) {
     assert_eq!(found.len(), expected.len(), "{label}");
     for (found, expected) in found.iter().zip(expected) {
@@ -140,14 +146,14 @@ fn split(tensor: Tensor<3>) -> Tensor<4> {
         .swap_dims(1, 2)
 }
 
-/// Attention of projections from Burn's own differentiable operations, with what dropout multiplies the probabilities by.
+/// Attention from Burn's own differentiable operations, with what dropout multiplies the probabilities by.
 fn composed(
-    inputs: [Tensor<3>; 3],
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
     mask_pad: Option<Tensor<2, Bool>>,
     keep: Option<Tensor<4>>,
-) -> Tensor<3> {
-    let shape = inputs[0].dims();
-    let [query, key, value] = inputs.map(split);
+) -> Tensor<4> {
     let [batch, heads, seq, head_size] = query.dims();
     let mut scores = query.matmul(key.transpose()) / (head_size as f64).sqrt();
     if let Some(mask_pad) = mask_pad {
@@ -158,7 +164,65 @@ fn composed(
     if let Some(keep) = keep {
         probabilities = probabilities * keep;
     }
-    probabilities.matmul(value).swap_dims(1, 2).reshape(shape)
+    probabilities.matmul(value)
+}
+
+/// [`composed`] of projections.
+fn of_projections(
+    inputs: [Tensor<3>; 3],
+    mask_pad: Option<Tensor<2, Bool>>,
+    keep: Option<Tensor<4>>,
+) -> Tensor<3> {
+    let shape = inputs[0].dims();
+    let [query, key, value] = inputs.map(split);
+    let context = composed(query, key, value, mask_pad, keep);
+    context.swap_dims(1, 2).reshape(shape)
+}
+
+#[test]
+fn gradients_of_attention_equal_those_of_the_default_body() {
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let gradients = |attention: fn(Inputs) -> Tensor<4>| {
+            let mut inputs = inputs(&device);
+            inputs.query = inputs.query.require_grad();
+            inputs.key = inputs.key.require_grad();
+            inputs.value = inputs.value.require_grad();
+            let leaves = [&inputs.query, &inputs.key, &inputs.value].map(Tensor::clone);
+            let weights = numbers([BATCH, HEADS, SEQ, HEAD_SIZE], 5, &device);
+            let gradients = (attention(inputs) * weights).sum().backward();
+            leaves.map(|leaf| values(leaf.grad(&gradients).unwrap()))
+        };
+        let found = gradients(|inputs| {
+            ops::attention(inputs.query, inputs.key, inputs.value, inputs.mask_pad)
+        });
+        let expected = gradients(reference);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_close(&label, found, expected, 5e-6);
+            assert!(expected.iter().any(|gradient| gradient.abs() > 1e-3));
+        }
+    }
+}
+
+#[test]
+fn dropout_multiplies_the_probabilities_after_the_softmax() {
+    const SHAPE: [usize; 3] = [BATCH, SEQ, HEADS * HEAD_SIZE];
+    for (label, device) in test_devices() {
+        let mask_pad = inputs(&device).mask_pad;
+        let projections = [1, 2, 3].map(|seed| numbers(SHAPE, seed, &device));
+        device.seed(7);
+        let keep = ops::dropout_mask(&projections[0], [BATCH, HEADS, SEQ, SEQ], 0.25);
+        let heads = projections.clone().map(split);
+        let [query, key, value] = heads;
+        let (_, probabilities) =
+            ops::attention_with_probabilities(query, key, value.clone(), mask_pad.clone(), None);
+        let expected = (probabilities * keep).matmul(value);
+        let expected = values(expected.swap_dims(1, 2).reshape(SHAPE));
+        let [query, key, value] = projections;
+        device.seed(7);
+        let found = ops::self_attention(query, key, value, mask_pad, HEADS, 0.25);
+        assert_close(&label, &values(found), &expected, 2e-6);
+    }
 }
 
 #[test]
@@ -177,7 +241,7 @@ fn gradients_of_attention_with_dropout_equal_the_composed_ones() {
                 device.seed(7);
                 let shape = [BATCH, HEADS, SEQ, SEQ];
                 let keep = (dropout > 0.0).then(|| ops::dropout_mask(&inputs[0], shape, dropout));
-                composed(inputs, Some(mask_pad.clone()), keep)
+                of_projections(inputs, Some(mask_pad.clone()), keep)
             });
             for (found, expected) in found.iter().zip(&expected) {
                 assert_close(&label, found, expected, 5e-6);
@@ -201,7 +265,7 @@ fn packed_sequences_attend_to_themselves_alone() {
                 let rows = inputs
                     .each_ref()
                     .map(|tensor| tensor.clone().narrow(1, first, length));
-                contexts.push(composed(rows, None, None));
+                contexts.push(of_projections(rows, None, None));
                 first += length;
             }
             Tensor::cat(contexts, 1)
@@ -240,7 +304,7 @@ fn dropout_of_packed_sequences_is_that_of_padded_rows() {
         let expected = with_gradients([BATCH, LENGTH, width], &device, |inputs| {
             device.seed(7);
             let keep = ops::dropout_mask(&inputs[0], [BATCH, HEADS, LENGTH, LENGTH], 0.25);
-            composed(inputs, None, Some(keep))
+            of_projections(inputs, None, Some(keep))
         });
         for (found, expected) in found.iter().zip(&expected) {
             assert_close(&label, found, expected, 5e-6);

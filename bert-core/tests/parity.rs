@@ -83,6 +83,10 @@ fn a_wrong_weight_is_noticed() {
     assert!(differences.iter().any(|d| !d.is_within_bars()));
 }
 
+/// Half the bar of the reference. 2.5e-6 has been seen with MKL's kernels for AMD's processors, which choose another order
+/// of sums for other numbers of rows, and less than 2e-6 with those for Intel's.
+const ALONE_BAR: f32 = 5e-6;
+
 #[test]
 fn a_sentence_is_the_same_alone_and_in_a_batch() {
     for (label, device) in test_devices() {
@@ -113,7 +117,7 @@ fn a_sentence_is_the_same_alone_and_in_a_batch() {
                 .max()
                 .into_scalar::<f32>();
             assert!(
-                difference <= 1e-5,
+                difference <= ALONE_BAR,
                 "{label}: row {row} differs by {difference}"
             );
             let difference = (together.pooled_output.clone().unwrap().narrow(0, row, 1)
@@ -122,7 +126,7 @@ fn a_sentence_is_the_same_alone_and_in_a_batch() {
             .max()
             .into_scalar::<f32>();
             assert!(
-                difference <= 1e-5,
+                difference <= ALONE_BAR,
                 "{label}: pooled row {row} differs by {difference}"
             );
         }

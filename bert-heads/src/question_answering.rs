@@ -104,10 +104,9 @@ impl BertForQuestionAnswering {
     /// # Shapes
     ///
     /// - input: `[batch, seq]` ids, segments and padding
-    /// - output: `[batch, seq]` logits, twice; those of padding count in the softmax of the loss, as in transformers,
-    ///   so that they are computed whatever the input's packing
+    /// - output: `[batch, seq]` logits, twice; those of padding mean nothing
     pub fn forward(&self, input: BertInput) -> SpanLogits {
-        let sequence = self.bert.forward(input.padded()).sequence_output; // [batch, seq, hidden]
+        let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
         let logits = self.qa_outputs.forward(sequence); // [batch, seq, 2]
         let column = |index| logits.clone().narrow(2, index, 1).squeeze_dim::<2>(2);
         SpanLogits {
@@ -128,7 +127,8 @@ impl SpanLoss {
 /// `compute_loss`).
 ///
 /// Positions outside the window count as in transformers: negative ones as 0, where `[CLS]` stands
-/// for "no answer here", and those of `seq` or more not at all.
+/// for "no answer here", and those of `seq` or more not at all. The scores of padding count, as in transformers, unless the
+/// caller has made them too low for it.
 ///
 /// # Shapes
 ///

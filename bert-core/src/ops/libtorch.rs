@@ -58,8 +58,8 @@ pub(super) fn gelu_erf_backward(input: TchTensor, grad: TchTensor) -> TchTensor 
     LibTorch::gelu_backward(input, grad)
 }
 
-/// Numbers of a parameter or its gradient that a processor takes at a time: they stay in its cache from the first operation to the last,
-/// and each of them has enough to do for what it costs to start.
+/// Numbers of a parameter or its gradient that a processor takes at a time: they stay in its cache from the first operation
+/// to the last, and each operation has enough to do for what it costs to start.
 const CHUNK: i64 = 128 * 1024;
 
 /// [`BertOps::adam_update`](super::BertOps::adam_update), in the buffers of gradient and moments where nobody else holds them:

@@ -47,6 +47,7 @@ pub use adam::AdamStep;
 #[cfg(feature = "flex")]
 pub(crate) use host::int8_is_fast;
 pub use int8::Int8Weight;
+pub(crate) use packed::places_on;
 pub use packed::{PackedForm, PackedSequences, packed_attention};
 pub(crate) use tensors::{adam_update, sum_of_squares};
 pub use tensors::{

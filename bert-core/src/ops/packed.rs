@@ -57,11 +57,6 @@ impl PackedSequences {
                 places.resize(padding.len(), 0);
             }
         }
-        // `from_data` converts to the integer type that is the device's default (i64 or i32).
-        let ints = |values: Vec<i32>| {
-            let size = values.len();
-            Tensor::from_data(TensorData::new(values, [size]), device)
-        };
         let size = padding.len();
         Self {
             lengths: lengths
@@ -70,11 +65,18 @@ impl PackedSequences {
                 .filter(|&length| length > 0)
                 .collect(),
             groups: groups.into(),
-            places: ints(places),
-            slots: ints(slots),
+            places: places_on(device, places),
+            slots: places_on(device, slots),
             padding: Tensor::from_data(TensorData::new(padding, [size]), device),
         }
     }
+}
+
+/// `[places.len()]` on `device`.
+pub(crate) fn places_on(device: &Device, places: Vec<i32>) -> Tensor<1, Int> {
+    // `from_data` converts to the integer type that is the device's default (i64 or i32).
+    let size = places.len();
+    Tensor::from_data(TensorData::new(places, [size]), device)
 }
 
 /// Places of padding that one group fewer is worth, at least; in large batches it is a quarter of the tokens.

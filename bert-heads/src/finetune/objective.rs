@@ -67,10 +67,15 @@ mod sum {
     pub(super) const COUNTED: usize = 2;
 }
 
+/// The score of what is not to be chosen: far below every score, and far above what overflows.
+const NEVER: f32 = -1e9;
+
 /// The share of `batch` in its update's loss, `[1]`, and the sums that [`values`] reads.
 fn loss(model: &impl RowModel, batch: &LabelledBatch) -> (Tensor<1>, Sums) {
     let device = model.device();
-    let logits = model.row_logits(batch.input(&device)); // [rows, seq or 1, outputs]
+    let input = batch.input(&device);
+    let mask_pad = input.mask_pad.clone(); // [rows, seq]
+    let logits = model.row_logits(input); // [rows, seq or 1, outputs]
     let [rows, positions, outputs] = logits.dims();
     if let (BatchTargets::Tokens(classes), Some(crf)) = (&batch.targets, model.crf()) {
         let loss = crf.loss(logits, classes) / batch.weight;
@@ -111,7 +116,13 @@ fn loss(model: &impl RowModel, batch: &LabelledBatch) -> (Tensor<1>, Sums) {
             (loss, scalar(0.0), scalar(0.0))
         }
         BatchTargets::Spans(starts, ends) => {
-            let column = |index| logits.clone().narrow(2, index, 1).squeeze_dim::<2>(2);
+            // No answer begins or ends at padding, so that a row's loss is not that of its batch; transformers counts it.
+            let column = |index| {
+                let scores = logits.clone().narrow(2, index, 1).squeeze_dim::<2>(2);
+                scores
+                    .cast(FloatDType::F32)
+                    .mask_fill(mask_pad.clone(), NEVER)
+            };
             let [start, end] = [column(0), column(1)]; // [rows, seq] each
             let SpanLoss { start, end } =
                 question_answering_loss(SpanLogits { start, end }, ints(starts), ints(ends));
@@ -172,8 +183,6 @@ fn anchors_and_candidates(counts: &[usize]) -> (Vec<i64>, Vec<i64>) {
 /// The scores of neighbouring rows side by side, `[rows]` to `[groups, most rows of a group]`; what
 /// a smaller group lacks is so low that it is never chosen.
 fn grouped(scores: Tensor<1>, counts: &[usize], device: &Device) -> Tensor<2> {
-    /// Far below every score, and far above what overflows.
-    const NEVER: f32 = -1e9;
     let most = counts.iter().copied().max().unwrap_or(0);
     let shape = [counts.len(), most];
     let scores = scores.cast(FloatDType::F32);
@@ -374,7 +383,9 @@ impl TaskModel for SentenceEncoder {
 mod tests {
     use bert_core::device::test_devices;
 
+    use super::super::batch::{LabelledRow, RowTarget};
     use super::*;
+    use crate::predict::Row;
 
     #[test]
     fn likes_come_first_and_negatives_are_everyones() {
@@ -408,6 +419,39 @@ mod tests {
                     (found - expected).abs() < 1e-6,
                     "{label}: {found} {expected}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn the_loss_of_a_question_is_that_of_the_question_alone() {
+        let row = |length: u32, first, last| {
+            let row = Row {
+                ids: (1..=length).collect(),
+                type_ids: vec![0; length as usize],
+            };
+            LabelledRow::new(row, RowTarget::Span(first, last))
+        };
+        let config = BertConfig::new(50, 12, 2, 3, 20);
+        for (label, device) in test_devices() {
+            let init = BertInit::new(&config, 7, &device);
+            let model = <BertForQuestionAnswering as TaskModel>::fresh(&config, 2, &init);
+            let of = |rows: &[&LabelledRow]| {
+                let batch = LabelledBatch::new(rows, 0, None);
+                let sum = loss(&model, &batch).0 * batch.weight;
+                sum.into_scalar::<f32>()
+            };
+            let (short, long) = (row(4, 1, 2), row(13, 5, 9));
+            // With so much padding that the batch is packed, and with less.
+            for other in [row(5, 0, 0), row(12, 2, 3)] {
+                for rows in [[&other, &long], [&other, &short]] {
+                    let alone: f32 = rows.iter().map(|row| of(&[row])).sum();
+                    let together = of(&rows);
+                    assert!(
+                        (together - alone).abs() < 1e-5,
+                        "{label}: {together} instead of {alone}"
+                    );
+                }
             }
         }
     }
