@@ -69,7 +69,6 @@ impl BertOps for burn::backend::Flex {
         cross_entropy(logits, labels) -> FlexTensor;
         cross_entropy_backward(logits, labels, grad) -> FlexTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;
-        sum_of_squares(tensor) -> FlexTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (FlexTensor, FlexTensor, FlexTensor);
         gelu_erf(input) -> FlexTensor;
@@ -88,7 +87,6 @@ impl BertOps for burn::backend::LibTorch {
         project_gelu(input, weight, bias) -> TchTensor;
         softmax_backward(probabilities, grad; scale: f64) -> TchTensor;
         gelu_erf_backward(input, grad) -> TchTensor;
-        sum_of_squares(tensor) -> TchTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (TchTensor, TchTensor, TchTensor);
     }

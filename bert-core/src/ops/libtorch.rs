@@ -3,7 +3,7 @@
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
 use burn::backend::ops::ActivationOps;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::AdamStep;
 
@@ -58,10 +58,6 @@ pub(super) fn gelu_erf_backward(input: TchTensor, grad: TchTensor) -> TchTensor 
     LibTorch::gelu_backward(input, grad)
 }
 
-/// Numbers of a parameter or its gradient that a processor takes at a time: they stay in its cache from the first operation
-/// to the last, and each operation has enough to do for what it costs to start.
-const CHUNK: i64 = 128 * 1024;
-
 /// [`BertOps::adam_update`](super::BertOps::adam_update), in the buffers of gradient and moments where nobody else holds them:
 /// new ones of the size of a large parameter would be mapped page by page in every step.
 pub(super) fn adam_update(
@@ -71,50 +67,7 @@ pub(super) fn adam_update(
     second: TchTensor,
     step: AdamStep,
 ) -> (TchTensor, TchTensor, TchTensor) {
-    let value = value.tensor;
-    let [gradient, first, second] = [gradient, first, second].map(writable);
-    for (start, length) in chunks(&value) {
-        let [value, gradient, first, second] =
-            [&value, &gradient, &first, &second].map(|tensor| tensor.narrow(0, start, length));
-        adam_in_place(&value, gradient, first, second, step);
-    }
-    (
-        TchTensor::new(gradient),
-        TchTensor::new(first),
-        TchTensor::new(second),
-    )
-}
-
-/// [`BertOps::sum_of_squares`](super::BertOps::sum_of_squares), without the squares of a large tensor in memory.
-pub(super) fn sum_of_squares(tensor: TchTensor) -> TchTensor {
-    let tensor = tensor.tensor.reshape([-1]);
-    let kind = tensor.kind();
-    let sums: Vec<Tensor> = chunks(&tensor)
-        .map(|(start, length)| tensor.narrow(0, start, length).square().sum(kind))
-        .collect();
-    TchTensor::new(Tensor::stack(&sums, 0).sum(kind).reshape([1]))
-}
-
-/// Where to cut a flat tensor into what is computed at a time: accelerators take it whole.
-fn chunks(tensor: &Tensor) -> impl Iterator<Item = (i64, i64)> {
-    let size = tensor.numel() as i64;
-    let chunk = match tensor.device() {
-        Device::Cpu => CHUNK,
-        _ => size.max(1),
-    };
-    (0..size)
-        .step_by(chunk as usize)
-        .map(move |start| (start, chunk.min(size - start)))
-}
-
-/// Leaves the output in the place of the gradient.
-fn adam_in_place(
-    value: &Tensor,
-    mut gradient: Tensor,
-    mut first: Tensor,
-    mut second: Tensor,
-    step: AdamStep,
-) {
+    let [mut gradient, mut first, mut second] = [gradient, first, second].map(writable);
     let _ = first.lerp_(&gradient, 1.0 - step.beta1);
     let _ = gradient.square_();
     let _ = second.lerp_(&gradient, 1.0 - step.beta2);
@@ -134,8 +87,13 @@ fn adam_in_place(
         let factor = Tensor::from(of_value)
             .to_kind(output.kind())
             .to_device(output.device());
-        let _ = output.addcmul_(value, &factor);
+        let _ = output.addcmul_(&value.tensor, &factor);
     }
+    (
+        TchTensor::new(output),
+        TchTensor::new(first),
+        TchTensor::new(second),
+    )
 }
 
 /// The tensor, or a copy if others hold its buffer.

@@ -49,7 +49,7 @@ pub(crate) use host::int8_is_fast;
 pub use int8::Int8Weight;
 pub(crate) use packed::places_on;
 pub use packed::{PackedForm, PackedSequences, packed_attention};
-pub(crate) use tensors::{adam_update, sum_of_squares};
+pub(crate) use tensors::adam_update;
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
     dropout_probability, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, self_attention,
@@ -309,11 +309,6 @@ pub trait BertOps: Backend {
     /// `1 / (1 - probability)`, of the type and on the device of `like`.
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
         dropout::mask::<Self>(like, shape, probability)
-    }
-
-    /// The sum of the squares of all elements, `[1]`.
-    fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_sum(Self::float_mul(tensor.clone(), tensor))
     }
 
     /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its

@@ -224,13 +224,6 @@ pub fn dropout_mask<const L: usize, const D: usize>(
     ))
 }
 
-/// The sum of the squares of all elements, without a gradient; `[1]`.
-pub(crate) fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::sum_of_squares(
-        tensor.into_dispatch(),
-    ))
-}
-
 /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its square.
 ///
 /// # Shapes

@@ -7,7 +7,6 @@ use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::checkpoint::load::Position;
-use crate::ops;
 
 /// One gradient per parameter that took part in the loss, in f32, each flat: `[parameter size]`.
 ///
@@ -71,7 +70,7 @@ impl ParameterGradients {
         let squares: Vec<_> = self
             .by_name
             .values()
-            .map(|gradient| ops::sum_of_squares(gradient.clone()))
+            .map(|gradient| gradient.clone().square().sum())
             .collect();
         (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum().sqrt())
     }

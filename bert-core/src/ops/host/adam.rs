@@ -1,32 +1,12 @@
-//! An update by Adam in one pass over a parameter, and the norm of gradients without their squares in memory.
+//! An update by Adam in one pass over a parameter.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
-use burn::tensor::Shape;
 use rayon::prelude::*;
 
-use super::flex::{are_f32, dense, tensor};
-use super::math::sum;
+use super::flex::{are_f32, dense};
 use super::{PIECE, vectorized};
 use crate::ops::adam::{self, AdamStep};
-
-/// [`BertOps::sum_of_squares`](crate::ops::BertOps::sum_of_squares), piece by piece.
-pub(in crate::ops) fn sum_of_squares(values: FlexTensor) -> FlexTensor {
-    if !are_f32([&values]) {
-        return Flex::float_sum(Flex::float_mul(values.clone(), values));
-    }
-    let values = dense(values);
-    let pieces = values.storage::<f32>().par_chunks(PIECE).map(|piece| {
-        vectorized(
-            #[inline(always)]
-            || sum(piece, |value| value * value),
-        )
-    });
-    let pieces: Vec<f32> = pieces.collect();
-    let total: f64 = pieces.into_iter().map(f64::from).sum();
-    tensor(vec![total as f32], Shape::new([1]))
-}
 
 /// [`BertOps::adam_update`](crate::ops::BertOps::adam_update): the output takes the place of the gradient, the
 /// moments are changed where they are.

@@ -24,7 +24,7 @@ mod softmax;
 mod spread;
 mod tile;
 
-pub(super) use adam::{adam_update, sum_of_squares};
+pub(super) use adam::adam_update;
 pub(super) use attention::{packed_attention, self_attention};
 pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;
