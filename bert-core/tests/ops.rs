@@ -1,5 +1,7 @@
 //! Overrides of `BertOps` against the default bodies, on every device.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use bert_core::device::{Device, test_devices};
 use bert_core::ops::{self, PackedSequences};
 use burn::module::Param;
@@ -26,6 +28,12 @@ fn numbers<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Ten
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
+}
+
+/// Keeps other tests from drawing: the random numbers of a backend are one sequence for the whole process.
+fn alone_at_random() -> MutexGuard<'static, ()> {
+    static DRAWING: Mutex<()> = Mutex::new(());
+    DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Inputs {
@@ -207,6 +215,7 @@ fn gradients_of_attention_equal_those_of_the_default_body() {
 #[test]
 fn dropout_multiplies_the_probabilities_after_the_softmax() {
     const SHAPE: [usize; 3] = [BATCH, SEQ, HEADS * HEAD_SIZE];
+    let _alone = alone_at_random();
     for (label, device) in test_devices() {
         let mask_pad = inputs(&device).mask_pad;
         let projections = [1, 2, 3].map(|seed| numbers(SHAPE, seed, &device));
@@ -228,6 +237,7 @@ fn dropout_multiplies_the_probabilities_after_the_softmax() {
 #[test]
 fn gradients_of_attention_with_dropout_equal_the_composed_ones() {
     const SHAPE: [usize; 3] = [BATCH, SEQ, HEADS * HEAD_SIZE];
+    let _alone = alone_at_random();
     for (label, device) in test_devices() {
         let mask_pad = inputs(&device).mask_pad;
         let device = device.autodiff();
@@ -293,6 +303,7 @@ fn dropout_of_packed_sequences_is_that_of_padded_rows() {
     // Sequences of one length are a group in their order, and draw what the rows of a batch would.
     const LENGTH: usize = 11;
     let width = HEADS * HEAD_SIZE;
+    let _alone = alone_at_random();
     for (label, device) in test_devices() {
         let device = device.autodiff();
         let found = with_gradients([1, BATCH * LENGTH, width], &device, |inputs| {
@@ -494,6 +505,7 @@ fn gelu_and_its_gradient_equal_the_composed_ones() {
 #[test]
 fn dropout_scales_what_it_keeps_and_follows_the_seed() {
     const SIZE: usize = 40_000;
+    let _alone = alone_at_random();
     for (label, device) in test_devices() {
         let layer = DropoutConfig::new(0.1).init();
         let plain = Tensor::<1>::ones([SIZE], &device);
