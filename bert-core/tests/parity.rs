@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::agreement::{Golden, Probe};
+use bert_core::agreement::{FORWARD_BAR, Golden, Probe};
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Loading;
 use bert_core::config::BertConfig;
@@ -83,9 +83,17 @@ fn a_wrong_weight_is_noticed() {
     assert!(differences.iter().any(|d| !d.is_within_bars()));
 }
 
-/// Half the bar of the reference. 2.5e-6 has been seen with MKL's kernels for AMD's processors, which choose another order
-/// of sums for other numbers of rows, and less than 2e-6 with those for Intel's.
-const ALONE_BAR: f32 = 5e-6;
+/// How far a sentence alone may be from the same in a batch.
+///
+/// LibTorch's products are MKL's, whose kernels for AMD's processors choose another order of sums for other numbers of rows:
+/// 6.9e-6 has been seen. Both results are then roundings of one number, which the bar of the reference holds.
+fn alone_bar(label: &str) -> f32 {
+    if label.starts_with("libtorch") {
+        FORWARD_BAR as f32
+    } else {
+        2e-6
+    }
+}
 
 #[test]
 fn a_sentence_is_the_same_alone_and_in_a_batch() {
@@ -117,7 +125,7 @@ fn a_sentence_is_the_same_alone_and_in_a_batch() {
                 .max()
                 .into_scalar::<f32>();
             assert!(
-                difference <= ALONE_BAR,
+                difference <= alone_bar(&label),
                 "{label}: row {row} differs by {difference}"
             );
             let difference = (together.pooled_output.clone().unwrap().narrow(0, row, 1)
@@ -126,7 +134,7 @@ fn a_sentence_is_the_same_alone_and_in_a_batch() {
             .max()
             .into_scalar::<f32>();
             assert!(
-                difference <= ALONE_BAR,
+                difference <= alone_bar(&label),
                 "{label}: pooled row {row} differs by {difference}"
             );
         }

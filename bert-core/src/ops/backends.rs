@@ -13,12 +13,14 @@ use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::tensor::Shape;
 
+#[cfg(any(feature = "flex", feature = "tch"))]
+use super::host;
 #[cfg(feature = "tch")]
 use super::libtorch;
 use super::packed::Layout;
 use super::{BertOps, PackedForm, attention, cross_entropy, gelu, linear, norm, softmax};
 #[cfg(feature = "flex")]
-use super::{Int8Weight, host};
+use super::{Int8Weight, flex};
 
 /// Operations that functions of one name in a module have: their tensors, then what else they take.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
@@ -51,16 +53,12 @@ macro_rules! fused_attention {
 impl BertOps for burn::backend::Flex {
     fused_attention!();
 
-    operations! { FlexTensor, host:
+    operations! { FlexTensor, flex:
         self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> FlexTensor;
         packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
             -> FlexTensor;
         masked_softmax(scores, mask_pad; scale: f64) -> FlexTensor;
         softmax_backward(probabilities, grad; scale: f64) -> FlexTensor;
-        normalize(input, gamma, beta; epsilon: f64) -> FlexTensor;
-        add_normalize(input, residual, gamma, beta; epsilon: f64) -> FlexTensor;
-        normalize_backward(input, gamma, grad; epsilon: f64)
-            -> (FlexTensor, FlexTensor, FlexTensor);
         project(input, weight, bias) -> FlexTensor;
         project_input_backward(weight, grad) -> FlexTensor;
         project_weight_backward(input, grad) -> FlexTensor;
@@ -68,11 +66,17 @@ impl BertOps for burn::backend::Flex {
         project_int8(input, bias; weight: Arc<Int8Weight>, gelu: bool) -> FlexTensor;
         cross_entropy(logits, labels) -> FlexTensor;
         cross_entropy_backward(logits, labels, grad) -> FlexTensor;
+        gelu_erf(input) -> FlexTensor;
+        gelu_erf_backward(input, grad) -> FlexTensor;
+    }
+    operations! { FlexTensor, host:
+        normalize(input, gamma, beta; epsilon: f64) -> FlexTensor;
+        add_normalize(input, residual, gamma, beta; epsilon: f64) -> FlexTensor;
+        normalize_backward(input, gamma, grad; epsilon: f64)
+            -> (FlexTensor, FlexTensor, FlexTensor);
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (FlexTensor, FlexTensor, FlexTensor);
-        gelu_erf(input) -> FlexTensor;
-        gelu_erf_backward(input, grad) -> FlexTensor;
     }
 }
 
@@ -87,6 +91,10 @@ impl BertOps for burn::backend::LibTorch {
         project_gelu(input, weight, bias) -> TchTensor;
         softmax_backward(probabilities, grad; scale: f64) -> TchTensor;
         gelu_erf_backward(input, grad) -> TchTensor;
+    }
+    operations! { TchTensor, host:
+        normalize_backward(input, gamma, grad; epsilon: f64) -> (TchTensor, TchTensor, TchTensor);
+        dropout_mask(like; shape: Shape, probability: f64) -> TchTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (TchTensor, TchTensor, TchTensor);
     }

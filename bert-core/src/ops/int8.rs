@@ -1,7 +1,7 @@
 //! Weights of linear layers in 8 bits, which only the kernels of Flex read: other builds have none.
 
 #[cfg(feature = "flex")]
-pub use super::host::Int8Weight;
+pub use super::flex::Int8Weight;
 
 /// A weight in 8 bits, of which a build without Flex has none.
 #[cfg(not(feature = "flex"))]

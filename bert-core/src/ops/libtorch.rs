@@ -1,11 +1,13 @@
-//! Operations that LibTorch has as one, where Burn's backend composes them.
+//! Operations that LibTorch has as one, where Burn's backend composes them; and its tensors as slices, for kernels that
+//! LibTorch lacks.
 
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
 use burn::backend::ops::ActivationOps;
-use tch::Tensor;
+use burn::tensor::Shape;
+use tch::{Device, Kind, Tensor};
 
-use super::AdamStep;
+use super::host::HostTensor;
 
 /// [`BertOps::attention`](super::BertOps::attention).
 ///
@@ -58,53 +60,6 @@ pub(super) fn gelu_erf_backward(input: TchTensor, grad: TchTensor) -> TchTensor 
     LibTorch::gelu_backward(input, grad)
 }
 
-/// [`BertOps::adam_update`](super::BertOps::adam_update), in the buffers of gradient and moments where nobody else holds them:
-/// new ones of the size of a large parameter would be mapped page by page in every step.
-pub(super) fn adam_update(
-    value: TchTensor,
-    gradient: TchTensor,
-    first: TchTensor,
-    second: TchTensor,
-    step: AdamStep,
-) -> (TchTensor, TchTensor, TchTensor) {
-    let [mut gradient, mut first, mut second] = [gradient, first, second].map(writable);
-    let _ = first.lerp_(&gradient, 1.0 - step.beta1);
-    let _ = gradient.square_();
-    let _ = second.lerp_(&gradient, 1.0 - step.beta2);
-    // (√(v / c₂) + ε) · c₁, by which the mean is divided.
-    let mut output = second.sqrt_out(&gradient);
-    let _ = output.g_mul_scalar_(step.correction1 / step.correction2.sqrt());
-    let _ = output.g_add_scalar_(step.epsilon * step.correction1);
-    let mut output = first.div_out(&output, &output);
-    let of_value = match step.rate {
-        Some(rate) => {
-            let _ = output.g_mul_scalar_(-rate);
-            1.0 - rate * step.decay
-        }
-        None => step.decay,
-    };
-    if of_value != 0.0 {
-        let factor = Tensor::from(of_value)
-            .to_kind(output.kind())
-            .to_device(output.device());
-        let _ = output.addcmul_(&value.tensor, &factor);
-    }
-    (
-        TchTensor::new(output),
-        TchTensor::new(first),
-        TchTensor::new(second),
-    )
-}
-
-/// The tensor, or a copy if others hold its buffer.
-fn writable(tensor: TchTensor) -> Tensor {
-    if tensor.can_mut() {
-        tensor.tensor
-    } else {
-        tensor.tensor.copy()
-    }
-}
-
 /// `input · weight + bias` over all leading dimensions.
 fn affine(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
     let mut shape = input.size();
@@ -114,4 +69,108 @@ fn affine(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
     }
     bias.addmm(&input.reshape([-1, depth]), weight)
         .reshape(shape)
+}
+
+impl HostTensor for TchTensor {
+    type Backend = LibTorch;
+
+    fn is_here(&self) -> bool {
+        self.tensor.device() == Device::Cpu && self.tensor.kind() == Kind::Float
+    }
+
+    fn dense(self) -> Self {
+        if self.tensor.is_contiguous() {
+            self
+        } else {
+            Self::new(self.tensor.contiguous())
+        }
+    }
+
+    fn zeros_like_this(&self, shape: Shape) -> Self {
+        let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+        Self::new(Tensor::zeros(shape, (Kind::Float, Device::Cpu)))
+    }
+
+    fn draw(&self) -> u64 {
+        let uniform = Tensor::rand([1], (Kind::Double, Device::Cpu));
+        uniform.double_value(&[0]).to_bits()
+    }
+
+    #[expect(unsafe_code, reason = "LibTorch gives a pointer to its elements")]
+    fn floats(&self) -> &[f32] {
+        assert_floats(&self.tensor);
+        // SAFETY: a contiguous tensor of f32 on the processor has that many elements from there on, and holds its buffer for
+        // as long as it is borrowed. LibTorch writes into a buffer by way of operations that Burn's backend only calls for
+        // tensors that hold it alone, as `floats_mut` does.
+        unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), self.tensor.numel()) }
+    }
+
+    #[expect(unsafe_code, reason = "LibTorch gives a pointer to its elements")]
+    fn floats_mut(&mut self) -> &mut [f32] {
+        if !self.can_mut() {
+            *self = Self::new(self.tensor.copy());
+        }
+        assert_floats(&self.tensor);
+        // SAFETY: as in `floats`; and nobody else holds the buffer, or this tensor would not be mutable.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast(), self.tensor.numel())
+        }
+    }
+}
+
+/// Refuses what has no slice of f32.
+fn assert_floats(tensor: &Tensor) {
+    let here = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
+    assert!(
+        here && tensor.is_contiguous(),
+        "a dense tensor of f32 on the processor"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers() -> TchTensor {
+        TchTensor::new(Tensor::arange(6, (Kind::Float, Device::Cpu)).reshape([2, 3]))
+    }
+
+    #[test]
+    fn slices_follow_the_rows_of_any_view() {
+        let rows = numbers();
+        let columns = TchTensor::from_existing(rows.tensor.transpose(0, 1), rows.storage.clone());
+        assert_eq!(rows.floats(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(columns.dense().floats(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        let last = TchTensor::from_existing(rows.tensor.narrow(0, 1, 1), rows.storage.clone());
+        assert_eq!(last.dense().floats(), [3.0, 4.0, 5.0]);
+        let spread = TchTensor::new(Tensor::from(7.0_f32).expand([2], false));
+        assert_eq!(spread.dense().floats(), [7.0, 7.0]);
+    }
+
+    #[test]
+    fn what_others_hold_is_copied_before_it_is_written() {
+        let held = numbers();
+        let mut shared = held.clone();
+        shared.floats_mut()[0] = 9.0;
+        assert_eq!((held.floats()[0], shared.floats()[0]), (0.0, 9.0));
+        let place = shared.tensor.data_ptr();
+        shared.floats_mut()[0] = 8.0;
+        assert_eq!(
+            shared.tensor.data_ptr(),
+            place,
+            "alone, it is written in place"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "dense tensor of f32")]
+    fn whole_numbers_are_no_floats() {
+        TchTensor::new(Tensor::arange(6, (Kind::Int64, Device::Cpu))).floats();
+    }
+
+    #[test]
+    #[should_panic(expected = "dense tensor of f32")]
+    fn a_view_must_be_made_dense() {
+        TchTensor::new(numbers().tensor.transpose(0, 1)).floats();
+    }
 }

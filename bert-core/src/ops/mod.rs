@@ -31,8 +31,18 @@ mod attention;
 mod backends;
 mod cross_entropy;
 mod dropout;
-mod gelu;
 #[cfg(feature = "flex")]
+mod flex;
+mod gelu;
+#[cfg(any(feature = "flex", feature = "tch"))]
+#[cfg_attr(
+    not(feature = "flex"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "Flex runs more of it than LibTorch"
+    )
+)]
 mod host;
 mod int8;
 #[cfg(feature = "tch")]
@@ -45,7 +55,7 @@ mod tensors;
 
 pub use adam::AdamStep;
 #[cfg(feature = "flex")]
-pub(crate) use host::int8_is_fast;
+pub(crate) use flex::int8_is_fast;
 pub use int8::Int8Weight;
 pub(crate) use packed::places_on;
 pub use packed::{PackedForm, PackedSequences, packed_attention};

@@ -1,32 +1,23 @@
 //! Random masks for dropout.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
-use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{Distribution, FloatDType, Shape};
+use burn::tensor::Shape;
 use rayon::prelude::*;
 
-use super::flex::{are_f32, zeros};
+use super::tensor::HostTensor;
 use super::{PIECE, vectorized};
 use crate::ops::dropout;
 
 /// [`BertOps::dropout_mask`](crate::ops::BertOps::dropout_mask): one number from the generator of the device seeds a hash of
 /// every place, so that threads need no order among them.
-pub(in crate::ops) fn dropout_mask(like: FlexTensor, shape: Shape, probability: f64) -> FlexTensor {
-    if !are_f32([&like]) {
-        return dropout::mask::<Flex>(like, shape, probability);
+pub(in crate::ops) fn dropout_mask<T: HostTensor>(like: T, shape: Shape, probability: f64) -> T {
+    if !like.is_here() {
+        return dropout::mask::<T::Backend>(like, shape, probability);
     }
-    let uniform = Flex::float_random(
-        Shape::new([1]),
-        Distribution::Uniform(0.0, 1.0),
-        &like.device(),
-        FloatDType::F64,
-    );
-    let seed = uniform.storage::<f64>()[0].to_bits();
+    let seed = like.draw();
     let threshold = (probability * f64::from(u32::MAX)) as u32;
     let kept = (1.0 / (1.0 - probability)) as f32;
-    let mut mask = zeros(shape);
-    mask.storage_mut::<f32>()
+    let mut mask = like.zeros_like_this(shape);
+    mask.floats_mut()
         .par_chunks_mut(PIECE)
         .enumerate()
         .for_each(|(piece, values)| {

@@ -20,7 +20,7 @@ macro_rules! horner {
 ///
 /// Cephes' `expf`: `2^n · e^r` with a polynomial for `e^r`, |r| ≤ ln 2 / 2.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(in crate::ops) fn exp(x: f32) -> f32 {
     // Adding 1.5·2²³ leaves the nearest integer in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with so few bits that its product with n is exact.
@@ -48,7 +48,7 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// `erf(x)` to 5e-7: the rational approximation over -4..4 of Eigen and XLA.
 #[inline(always)]
-pub(super) fn erf(x: f32) -> f32 {
+pub(in crate::ops) fn erf(x: f32) -> f32 {
     let x = if x < -4.0 { -4.0 } else { x };
     let x = if x > 4.0 { 4.0 } else { x };
     let square = x * x;
@@ -75,7 +75,7 @@ pub(super) fn erf(x: f32) -> f32 {
 
 /// The sum of `term` over `values`.
 #[inline(always)]
-pub(super) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+pub(in crate::ops) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut lanes = [0.0_f32; LANES];
     for chunk in chunks {
@@ -91,7 +91,11 @@ pub(super) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
 
 /// The sum of `term` over pairs from `left` and `right`, which have one length.
 #[inline(always)]
-pub(super) fn sum_pairs(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+pub(in crate::ops) fn sum_pairs(
+    left: &[f32],
+    right: &[f32],
+    term: impl Fn(f32, f32) -> f32,
+) -> f32 {
     let (lefts, left_rest) = left.as_chunks::<LANES>();
     let (rights, right_rest) = right.as_chunks::<LANES>();
     let mut lanes = [0.0_f32; LANES];
@@ -108,7 +112,7 @@ pub(super) fn sum_pairs(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> 
 
 /// The largest of `values`, or the lowest finite number if there is none.
 #[inline(always)]
-pub(super) fn maximum(values: &[f32]) -> f32 {
+pub(in crate::ops) fn maximum(values: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut lanes = [f32::MIN; LANES];

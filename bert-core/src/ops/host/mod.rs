@@ -1,4 +1,4 @@
-//! Kernels over slices of f32, which the Flex backend runs in place of the default bodies.
+//! Kernels over slices of f32, which Flex runs in place of the default bodies, and LibTorch some of them on the processor.
 //!
 //! They are plain loops: [`vectorized`] compiles each for the widest vectors of the processor it runs on, and Rayon spreads
 //! rows over threads. Pieces have a fixed size and partial sums are added in order, so that a result depends neither on the
@@ -8,45 +8,31 @@ use macerator::{AutoArch, Simd, WithSimd};
 use rayon::prelude::*;
 
 mod adam;
-mod attention;
-mod cross_entropy;
 mod dropout;
-mod few_rows;
-mod flex;
-mod gelu;
-mod int8;
-mod math;
+pub(super) mod math;
 mod norm;
-mod panels;
-mod product;
-mod project;
-mod softmax;
-mod spread;
-mod tile;
+mod tensor;
 
 pub(super) use adam::adam_update;
-pub(super) use attention::{packed_attention, self_attention};
-pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;
-pub(super) use gelu::{gelu_erf, gelu_erf_backward};
-pub use int8::Int8Weight;
-pub(crate) use int8::is_fast as int8_is_fast;
-pub(super) use int8::project_int8;
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
-pub(super) use project::{project, project_gelu, project_input_backward, project_weight_backward};
-pub(super) use softmax::{masked_softmax, softmax_backward};
+pub(super) use tensor::{HostTensor, are_here, rows_and_width};
 
 /// Elements that a thread works on at a time: enough to make up for handing them over, few enough for its cache.
-const PIECE: usize = 16 * 1024;
+pub(super) const PIECE: usize = 16 * 1024;
 
 /// Rows of `width` elements in a piece, at least one.
-fn rows_per_piece(width: usize) -> usize {
+pub(super) fn rows_per_piece(width: usize) -> usize {
     (PIECE / width.max(1)).max(1)
 }
 
 /// Calls `work` with the index and the elements of every piece of `length`, on all threads if there are several: waking them
 /// for one takes longer than a short sentence does.
-fn over_pieces(values: &mut [f32], length: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn over_pieces(
+    values: &mut [f32],
+    length: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
     if values.len() <= length {
         work(0, values);
     } else {
@@ -61,7 +47,7 @@ fn over_pieces(values: &mut [f32], length: usize, work: impl Fn(usize, &mut [f32
 ///
 /// What it calls is compiled so only where it is inlined.
 #[inline(always)]
-fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
+pub(super) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
     struct Kernel<F>(F);
 
     impl<R, F: FnOnce() -> R> WithSimd for Kernel<F> {

@@ -1,33 +1,26 @@
 //! LayerNorm and its gradients.
 
-use burn::backend::flex::FlexTensor;
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
-use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
 use rayon::prelude::*;
 
-use super::flex::{are_f32, dense, rows_and_width, zeros};
 use super::math::{sum, sum_pairs};
+use super::tensor::{HostTensor, are_here, rows_and_width};
 use super::{over_pieces, rows_per_piece, vectorized};
 use crate::ops::norm;
 
 /// [`BertOps::normalize`](crate::ops::BertOps::normalize).
-pub(in crate::ops) fn normalize(
-    input: FlexTensor,
-    gamma: FlexTensor,
-    beta: FlexTensor,
-    epsilon: f64,
-) -> FlexTensor {
+pub(in crate::ops) fn normalize<T: HostTensor>(input: T, gamma: T, beta: T, epsilon: f64) -> T {
     let (_, width) = rows_and_width(&input);
-    if !are_f32([&input, &gamma, &beta]) || width == 0 {
-        return Flex::layer_norm(input, gamma, Some(beta), epsilon);
+    if !are_here([&input, &gamma, &beta]) || width == 0 {
+        return T::Backend::layer_norm(input, gamma, Some(beta), epsilon);
     }
-    let [input, gamma, beta] = [input, gamma, beta].map(dense);
-    let (gamma, beta) = (gamma.storage::<f32>(), beta.storage::<f32>());
-    let mut output = zeros(input.shape());
+    let [input, gamma, beta] = [input, gamma, beta].map(T::dense);
+    let (gamma, beta) = (gamma.floats(), beta.floats());
+    let mut output = input.zeros_like_this(input.shape());
     let piece = rows_per_piece(width) * width;
-    let inputs = input.storage::<f32>();
-    over_pieces(output.storage_mut(), piece, |at, outputs| {
+    let inputs = input.floats();
+    over_pieces(output.floats_mut(), piece, |at, outputs| {
         vectorized(
             #[inline(always)]
             || {
@@ -43,22 +36,22 @@ pub(in crate::ops) fn normalize(
 }
 
 /// [`BertOps::add_normalize`](crate::ops::BertOps::add_normalize), over `input` itself.
-pub(in crate::ops) fn add_normalize(
-    input: FlexTensor,
-    residual: FlexTensor,
-    gamma: FlexTensor,
-    beta: FlexTensor,
+pub(in crate::ops) fn add_normalize<T: HostTensor>(
+    input: T,
+    residual: T,
+    gamma: T,
+    beta: T,
     epsilon: f64,
-) -> FlexTensor {
+) -> T {
     let (_, width) = rows_and_width(&input);
-    if !are_f32([&input, &residual, &gamma, &beta]) || width == 0 {
-        return normalize(Flex::float_add(input, residual), gamma, beta, epsilon);
+    if !are_here([&input, &residual, &gamma, &beta]) || width == 0 {
+        return normalize(T::Backend::float_add(input, residual), gamma, beta, epsilon);
     }
-    let [mut input, residual, gamma, beta] = [input, residual, gamma, beta].map(dense);
-    let (gamma, beta) = (gamma.storage::<f32>(), beta.storage::<f32>());
+    let [mut input, residual, gamma, beta] = [input, residual, gamma, beta].map(T::dense);
+    let (gamma, beta) = (gamma.floats(), beta.floats());
     let piece = rows_per_piece(width) * width;
-    let residuals = residual.storage::<f32>();
-    over_pieces(input.storage_mut(), piece, |at, inputs| {
+    let residuals = residual.floats();
+    over_pieces(input.floats_mut(), piece, |at, inputs| {
         vectorized(
             #[inline(always)]
             || {
@@ -77,23 +70,23 @@ pub(in crate::ops) fn add_normalize(
 
 /// [`BertOps::normalize_backward`](crate::ops::BertOps::normalize_backward): the gradients of the input, which take the place
 /// of `grad`, and of the parameters.
-pub(in crate::ops) fn normalize_backward(
-    input: FlexTensor,
-    gamma: FlexTensor,
-    grad: FlexTensor,
+pub(in crate::ops) fn normalize_backward<T: HostTensor>(
+    input: T,
+    gamma: T,
+    grad: T,
     epsilon: f64,
-) -> (FlexTensor, FlexTensor, FlexTensor) {
+) -> (T, T, T) {
     let (_, width) = rows_and_width(&input);
-    if !are_f32([&input, &gamma, &grad]) || width == 0 {
-        return norm::backward::<Flex>(input, gamma, grad, epsilon);
+    if !are_here([&input, &gamma, &grad]) || width == 0 {
+        return norm::backward::<T::Backend>(input, gamma, grad, epsilon);
     }
-    let [input, gamma, mut grad] = [input, gamma, grad].map(dense);
-    let gamma = gamma.storage::<f32>();
+    let [input, gamma, mut grad] = [input, gamma, grad].map(T::dense);
+    let gamma = gamma.floats();
     let piece = rows_per_piece(width) * width;
     let partial: Vec<(Vec<f32>, Vec<f32>)> = grad
-        .storage_mut::<f32>()
+        .floats_mut()
         .par_chunks_mut(piece)
-        .zip(input.storage::<f32>().par_chunks(piece))
+        .zip(input.floats().par_chunks(piece))
         .map(|(grads, inputs)| {
             let (mut of_gamma, mut of_beta) = (vec![0.0; width], vec![0.0; width]);
             vectorized(
@@ -109,10 +102,10 @@ pub(in crate::ops) fn normalize_backward(
         })
         .collect();
 
-    let (mut of_gamma, mut of_beta) = (zeros(Shape::new([width])), zeros(Shape::new([width])));
+    let [mut of_gamma, mut of_beta] = [(); 2].map(|()| grad.zeros_like_this(Shape::new([width])));
     for (gamma, beta) in &partial {
-        add(of_gamma.storage_mut(), gamma);
-        add(of_beta.storage_mut(), beta);
+        add(of_gamma.floats_mut(), gamma);
+        add(of_beta.floats_mut(), beta);
     }
     (grad, of_gamma, of_beta)
 }

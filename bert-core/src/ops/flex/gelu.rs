@@ -7,13 +7,13 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::ops::ActivationOps;
 use rayon::prelude::*;
 
-use super::flex::{are_f32, dense, map};
-use super::math::{erf, exp};
-use super::{PIECE, vectorized};
+use super::map;
+use crate::ops::host::math::{erf, exp};
+use crate::ops::host::{HostTensor, PIECE, are_here, vectorized};
 
 /// [`BertOps::gelu_erf`](crate::ops::BertOps::gelu_erf).
 pub(in crate::ops) fn gelu_erf(input: FlexTensor) -> FlexTensor {
-    if !are_f32([&input]) {
+    if !are_here([&input]) {
         return Flex::gelu(input);
     }
     map(input, exact)
@@ -27,11 +27,11 @@ pub(super) fn exact(x: f32) -> f32 {
 
 /// [`BertOps::gelu_erf_backward`](crate::ops::BertOps::gelu_erf_backward).
 pub(in crate::ops) fn gelu_erf_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
-    if !are_f32([&input, &grad]) {
+    if !are_here([&input, &grad]) {
         return Flex::gelu_backward(input, grad);
     }
-    let input = dense(input);
-    let mut grad = dense(grad);
+    let input = input.dense();
+    let mut grad = grad.dense();
     grad.storage_mut::<f32>()
         .par_chunks_mut(PIECE)
         .zip(input.storage::<f32>().par_chunks(PIECE))

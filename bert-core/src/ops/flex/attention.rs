@@ -4,10 +4,10 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use rayon::prelude::*;
 
-use super::flex::{are_f32, dense, rows_and_width, zeros};
 use super::panels::{Packed, Panels};
 use super::softmax::{attended, softmax_row};
-use super::vectorized;
+use super::zeros;
+use crate::ops::host::{HostTensor, are_here, rows_and_width, vectorized};
 use crate::ops::packed::Layout;
 use crate::ops::{PackedForm, attention};
 
@@ -34,7 +34,7 @@ pub(in crate::ops) fn self_attention(
     dropout: f64,
 ) -> FlexTensor {
     let [batch, seq, width] = query.shape().dims::<3>();
-    if !are_f32([&query, &key, &value]) || batch * seq * width == 0 || dropout > 0.0 {
+    if !are_here([&query, &key, &value]) || batch * seq * width == 0 || dropout > 0.0 {
         return attention::padded::<Flex>(query, key, value, mask_pad, heads, dropout);
     }
     let attended = attended(mask_pad); // [batch, seq]
@@ -64,7 +64,7 @@ pub(in crate::ops) fn packed_attention(
     form: PackedForm,
 ) -> FlexTensor {
     let [_, tokens, width] = query.shape().dims::<3>();
-    if !are_f32([&query, &key, &value]) || tokens * width == 0 || form.dropout > 0.0 {
+    if !are_here([&query, &key, &value]) || tokens * width == 0 || form.dropout > 0.0 {
         let layout = Layout::<Flex>::packed([places, slots], padding, &form);
         return attention::packed([query, key, value], &layout, form.heads, form.dropout);
     }
@@ -94,7 +94,7 @@ fn attend(
     attended: &[f32],
     heads: usize,
 ) -> FlexTensor {
-    let [query, key, value] = inputs.map(dense);
+    let [query, key, value] = inputs.map(HostTensor::dense);
     let shape = query.shape();
     let (_, width) = rows_and_width(&query);
     let size = width / heads;

@@ -5,10 +5,12 @@ use burn::backend::ops::ModuleOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
 
-use super::flex::{are_f32, dense, rows_and_width, tensor};
 use super::gelu::{exact, gelu_erf};
 use super::product::{Matrix, product};
-use super::{over_pieces, rows_per_piece, vectorized};
+use super::tensor;
+use crate::ops::host::{
+    HostTensor, are_here, over_pieces, rows_and_width, rows_per_piece, vectorized,
+};
 
 /// [`BertOps::project`](crate::ops::BertOps::project).
 pub(in crate::ops) fn project(
@@ -16,7 +18,7 @@ pub(in crate::ops) fn project(
     weight: FlexTensor,
     bias: FlexTensor,
 ) -> FlexTensor {
-    if !are_f32([&input, &weight, &bias]) {
+    if !are_here([&input, &weight, &bias]) {
         return Flex::linear(input, weight, Some(bias));
     }
     affine(
@@ -34,7 +36,7 @@ pub(in crate::ops) fn project_gelu(
     weight: FlexTensor,
     bias: FlexTensor,
 ) -> FlexTensor {
-    if !are_f32([&input, &weight, &bias]) {
+    if !are_here([&input, &weight, &bias]) {
         return gelu_erf(Flex::linear(input, weight, Some(bias)));
     }
     affine(input, weight, bias, exact)
@@ -48,7 +50,7 @@ fn affine(
     activation: impl Fn(f32) -> f32 + Sync,
 ) -> FlexTensor {
     let shape = with_width(&input, rows_and_width(&weight).1);
-    let [input, weight, bias] = [input, weight, bias].map(dense);
+    let [input, weight, bias] = [input, weight, bias].map(HostTensor::dense);
     let mut output = product(flat(&input), flat(&weight));
     let bias = bias.storage::<f32>();
     let width = bias.len().max(1);
@@ -69,22 +71,22 @@ fn affine(
 
 /// [`BertOps::project_input_backward`](crate::ops::BertOps::project_input_backward).
 pub(in crate::ops) fn project_input_backward(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
-    if !are_f32([&weight, &grad]) {
+    if !are_here([&weight, &grad]) {
         return Flex::linear_x_backward(weight, grad);
     }
     let [depth, _] = weight.shape().dims::<2>();
     let shape = with_width(&grad, depth);
-    let [weight, grad] = [weight, grad].map(dense);
+    let [weight, grad] = [weight, grad].map(HostTensor::dense);
     tensor(product(flat(&grad), flat(&weight).transposed()), shape)
 }
 
 /// [`BertOps::project_weight_backward`](crate::ops::BertOps::project_weight_backward).
 pub(in crate::ops) fn project_weight_backward(input: FlexTensor, grad: FlexTensor) -> FlexTensor {
-    if !are_f32([&input, &grad]) {
+    if !are_here([&input, &grad]) {
         return Flex::linear_weight_backward(input, grad);
     }
     let shape = Shape::new([rows_and_width(&input).1, rows_and_width(&grad).1]);
-    let [input, grad] = [input, grad].map(dense);
+    let [input, grad] = [input, grad].map(HostTensor::dense);
     tensor(product(flat(&input).transposed(), flat(&grad)), shape)
 }
 

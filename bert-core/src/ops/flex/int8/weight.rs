@@ -2,9 +2,8 @@
 
 use std::fmt::{self, Debug, Formatter};
 
-use rayon::prelude::*;
-
 use crate::ops::host::vectorized;
+use rayon::prelude::*;
 
 /// Columns of a panel.
 pub(super) const PANEL: usize = 64;

@@ -4,9 +4,8 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use rayon::prelude::*;
 
-use super::flex::{are_f32, dense, rows_and_width};
-use super::math::{exp, maximum, sum, sum_pairs};
-use super::{rows_per_piece, vectorized};
+use crate::ops::host::math::{exp, maximum, sum, sum_pairs};
+use crate::ops::host::{HostTensor, are_here, rows_and_width, rows_per_piece, vectorized};
 use crate::ops::softmax;
 
 /// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), over `scores` itself.
@@ -15,7 +14,7 @@ pub(in crate::ops) fn masked_softmax(
     mask_pad: FlexTensor,
     scale: f64,
 ) -> FlexTensor {
-    if !are_f32([&scores]) {
+    if !are_here([&scores]) {
         return softmax::masked::<Flex>(scores, mask_pad, scale);
     }
     let [_, heads, seq_q, seq_k] = scores.shape().dims::<4>();
@@ -24,7 +23,7 @@ pub(in crate::ops) fn masked_softmax(
     }
     let scale = scale as f32;
     let attended = attended(mask_pad); // [batch, seq_k]
-    let mut scores = dense(scores);
+    let mut scores = scores.dense();
     let rows = rows_per_piece(seq_k);
     scores
         .storage_mut::<f32>()
@@ -46,7 +45,8 @@ pub(in crate::ops) fn masked_softmax(
 
 /// 0 at padding and 1 elsewhere, as floats: the kernels stay free of branches.
 pub(super) fn attended(mask_pad: FlexTensor) -> Vec<f32> {
-    dense(mask_pad)
+    mask_pad
+        .dense()
         .storage::<u8>()
         .iter()
         .map(|&pad| f32::from(u8::from(pad == 0)))
@@ -81,12 +81,12 @@ pub(in crate::ops) fn softmax_backward(
     scale: f64,
 ) -> FlexTensor {
     let (_, width) = rows_and_width(&grad);
-    if !are_f32([&probabilities, &grad]) || width == 0 {
+    if !are_here([&probabilities, &grad]) || width == 0 {
         return softmax::backward::<Flex>(probabilities, grad, scale);
     }
     let scale = scale as f32;
-    let probabilities = dense(probabilities);
-    let mut grad = dense(grad);
+    let probabilities = probabilities.dense();
+    let mut grad = grad.dense();
     let piece = rows_per_piece(width) * width;
     grad.storage_mut::<f32>()
         .par_chunks_mut(piece)

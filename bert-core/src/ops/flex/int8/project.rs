@@ -5,10 +5,11 @@ use std::sync::Arc;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 
-use super::super::flex::{are_f32, dense, rows_and_width, tensor};
 use super::super::gelu::exact;
 use super::super::project::with_width;
+use super::super::tensor;
 use super::{Int8Weight, product};
+use crate::ops::host::{HostTensor, are_here, rows_and_width};
 use crate::ops::linear::project_floats;
 
 /// [`BertOps::project_int8`](crate::ops::BertOps::project_int8).
@@ -18,7 +19,7 @@ pub(in crate::ops) fn project_int8(
     weight: Arc<Int8Weight>,
     gelu: bool,
 ) -> FlexTensor {
-    if !are_f32([&input, &bias]) {
+    if !are_here([&input, &bias]) {
         return project_floats::<Flex>(input, bias, &weight, gelu);
     }
     if gelu {
@@ -43,7 +44,7 @@ fn affine(
 ) -> FlexTensor {
     let shape = with_width(&input, weight.shape()[1]);
     let (rows, _) = rows_and_width(&input);
-    let [input, bias] = [input, bias].map(dense);
+    let [input, bias] = [input, bias].map(HostTensor::dense);
     let (input, bias) = (input.storage::<f32>(), bias.storage::<f32>());
     tensor(product(rows, input, weight, bias, activation), shape)
 }

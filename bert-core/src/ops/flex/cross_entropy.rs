@@ -5,18 +5,18 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape};
 use rayon::prelude::*;
 
-use super::flex::{are_f32, dense, zeros};
-use super::math::{exp, maximum, sum};
-use super::vectorized;
+use super::zeros;
 use crate::ops::cross_entropy as default;
+use crate::ops::host::math::{exp, maximum, sum};
+use crate::ops::host::{HostTensor, are_here, vectorized};
 
 /// [`BertOps::cross_entropy`](crate::ops::BertOps::cross_entropy).
 pub(in crate::ops) fn cross_entropy(logits: FlexTensor, labels: FlexTensor) -> FlexTensor {
     let [rows, classes] = logits.shape().dims::<2>();
-    if !are_f32([&logits]) || classes == 0 {
+    if !are_here([&logits]) || classes == 0 {
         return default::losses::<Flex>(logits, labels);
     }
-    let logits = dense(logits);
+    let logits = logits.dense();
     let labels = columns(labels);
     let mut losses = zeros(Shape::new([rows]));
     losses
@@ -38,12 +38,12 @@ pub(in crate::ops) fn cross_entropy_backward(
     grad: FlexTensor,
 ) -> FlexTensor {
     let [_, classes] = logits.shape().dims::<2>();
-    if !are_f32([&logits, &grad]) || classes == 0 {
+    if !are_here([&logits, &grad]) || classes == 0 {
         return default::backward::<Flex>(logits, labels, grad);
     }
-    let grad = dense(grad);
+    let grad = grad.dense();
     let labels = columns(labels);
-    let mut logits = dense(logits);
+    let mut logits = logits.dense();
     logits
         .storage_mut::<f32>()
         .par_chunks_mut(classes)
@@ -77,7 +77,7 @@ fn log_total(logits: &[f32]) -> f32 {
 
 /// Labels as places in a row.
 fn columns(labels: FlexTensor) -> Vec<usize> {
-    let labels = dense(labels);
+    let labels = labels.dense();
     match labels.dtype() {
         DType::I32 => labels
             .storage::<i32>()

@@ -4,7 +4,7 @@
 //! numbers do not depend on their order.
 
 use super::spread::{by_columns, by_rows};
-use super::vectorized;
+use crate::ops::host::vectorized;
 use rows::Rows;
 use tile::{ROWS, tile};
 use weight::PANEL;
