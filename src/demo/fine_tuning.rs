@@ -159,7 +159,10 @@ impl Demo {
                     recipe,
                     optimizer: recipe.optimizer(),
                     schedule: recipe.schedule(plan.fine_tuning_rate, steps / 10, steps),
-                    layers: LayerRules::default(),
+                    layers: LayerRules {
+                        decay: plan.layer_decay,
+                        ..LayerRules::default()
+                    },
                     crf: None,
                     batch_size: 16,
                     accumulate: 1,

@@ -31,6 +31,9 @@ pub struct Plan {
     pub fine_tuning_steps: u64,
     /// Peak learning rate of fine-tuning.
     pub fine_tuning_rate: f64,
+    /// Factor on that rate from each block to the one below it, down to the embeddings: the vectors of the names that are
+    /// labelled stay close to those that are not.
+    pub layer_decay: f64,
     /// Sentences in which either meaning of a word is looked at, and texts with a masked pronoun.
     pub looked_at: usize,
 }
@@ -48,10 +51,11 @@ impl Default for Plan {
             steps: 5000,
             learning_rate: 3e-3,
             labelled: 32,
-            questions: 128,
-            tested: 200,
+            questions: 256,
+            tested: 400,
             fine_tuning_steps: 100,
-            fine_tuning_rate: 1e-3,
+            fine_tuning_rate: 2e-3,
+            layer_decay: 0.5,
             looked_at: 20,
         }
     }

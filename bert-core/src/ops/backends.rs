@@ -91,12 +91,12 @@ impl BertOps for burn::backend::LibTorch {
         project_gelu(input, weight, bias) -> TchTensor;
         softmax_backward(probabilities, grad; scale: f64) -> TchTensor;
         gelu_erf_backward(input, grad) -> TchTensor;
+        adam_update(value, gradient, first, second; step: super::AdamStep)
+            -> (TchTensor, TchTensor, TchTensor);
     }
     operations! { TchTensor, host:
         normalize_backward(input, gamma, grad; epsilon: f64) -> (TchTensor, TchTensor, TchTensor);
         dropout_mask(like; shape: Shape, probability: f64) -> TchTensor;
-        adam_update(value, gradient, first, second; step: super::AdamStep)
-            -> (TchTensor, TchTensor, TchTensor);
     }
 }
 

@@ -7,7 +7,8 @@ use burn::backend::ops::ActivationOps;
 use burn::tensor::Shape;
 use tch::{Device, Kind, Tensor};
 
-use super::host::HostTensor;
+use super::AdamStep;
+use super::host::{self, HostTensor};
 
 /// [`BertOps::attention`](super::BertOps::attention).
 ///
@@ -58,6 +59,56 @@ pub(super) fn softmax_backward(probabilities: TchTensor, grad: TchTensor, scale:
 /// [`BertOps::gelu_erf_backward`](super::BertOps::gelu_erf_backward): LibTorch's own is the exact one.
 pub(super) fn gelu_erf_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
     LibTorch::gelu_backward(input, grad)
+}
+
+/// [`BertOps::adam_update`](super::BertOps::adam_update), in one pass over what is in this process' memory, else in the buffers
+/// of gradient and moments where nobody else holds them.
+pub(super) fn adam_update(
+    value: TchTensor,
+    gradient: TchTensor,
+    first: TchTensor,
+    second: TchTensor,
+    step: AdamStep,
+) -> (TchTensor, TchTensor, TchTensor) {
+    if host::are_here([&value, &gradient, &first, &second]) {
+        return host::adam_update(value, gradient, first, second, step);
+    }
+    let [mut gradient, mut first, mut second] = [gradient, first, second].map(writable);
+    let _ = first.lerp_(&gradient, 1.0 - step.beta1);
+    let _ = gradient.square_();
+    let _ = second.lerp_(&gradient, 1.0 - step.beta2);
+    // (√(v / c₂) + ε) · c₁, by which the mean is divided.
+    let mut output = second.sqrt_out(&gradient);
+    let _ = output.g_mul_scalar_(step.correction1 / step.correction2.sqrt());
+    let _ = output.g_add_scalar_(step.epsilon * step.correction1);
+    let mut output = first.div_out(&output, &output);
+    let of_value = match step.rate {
+        Some(rate) => {
+            let _ = output.g_mul_scalar_(-rate);
+            1.0 - rate * step.decay
+        }
+        None => step.decay,
+    };
+    if of_value != 0.0 {
+        let factor = Tensor::from(of_value)
+            .to_kind(output.kind())
+            .to_device(output.device());
+        let _ = output.addcmul_(&value.tensor, &factor);
+    }
+    (
+        TchTensor::new(output),
+        TchTensor::new(first),
+        TchTensor::new(second),
+    )
+}
+
+/// The tensor, or a copy if others hold its buffer.
+fn writable(tensor: TchTensor) -> Tensor {
+    if tensor.can_mut() {
+        tensor.tensor
+    } else {
+        tensor.tensor.copy()
+    }
 }
 
 /// `input · weight + bias` over all leading dimensions.
@@ -160,6 +211,40 @@ mod tests {
             place,
             "alone, it is written in place"
         );
+    }
+
+    #[test]
+    fn an_update_of_another_type_equals_the_default_one() {
+        let tensors = || {
+            [0.5, -0.25, 0.75, 0.125].map(|step| {
+                let numbers = Tensor::arange(7, (Kind::Double, Device::Cpu)) * step + 1.0;
+                TchTensor::new(numbers.square())
+            })
+        };
+        for rate in [None, Some(0.3)] {
+            let step = AdamStep {
+                beta1: 0.9,
+                beta2: 0.99,
+                correction1: 0.19,
+                correction2: 0.02,
+                epsilon: 1e-6,
+                decay: 0.1,
+                rate,
+            };
+            let [value, gradient, first, second] = tensors();
+            let found = adam_update(value, gradient, first, second, step);
+            let [value, gradient, first, second] = tensors();
+            let expected =
+                super::super::adam::update::<LibTorch>(value, gradient, first, second, step);
+            for (found, expected) in [
+                (found.0, expected.0),
+                (found.1, expected.1),
+                (found.2, expected.2),
+            ] {
+                let difference = (found.tensor - expected.tensor).abs().max();
+                assert!(difference.double_value(&[]) < 1e-12);
+            }
+        }
     }
 
     #[test]
