@@ -50,7 +50,7 @@ impl Default for Plan {
             batch_size: 16,
             steps: 5000,
             learning_rate: 3e-3,
-            labelled: 32,
+            labelled: 64,
             questions: 256,
             tested: 400,
             fine_tuning_steps: 100,
