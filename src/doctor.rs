@@ -246,6 +246,7 @@ fn machine() -> serde_json::Value {
         "libtorch": device::libtorch_info().map(|info| json!({
             "version": info.version,
             "threads": info.threads,
+            "own_kernels": info.own_kernels,
             "cuda_devices": info.cuda_devices,
             "cudnn": info.cudnn,
             "mps": info.mps,
@@ -287,9 +288,14 @@ fn write_machine(output: &mut Output) -> anyhow::Result<()> {
     }
     if let Some(info) = device::libtorch_info() {
         output.line(format_args!(
-            "LibTorch {}: {} threads, {} CUDA devices{}",
+            "LibTorch {}: {} threads, on the processor with {} kernels, {} CUDA devices{}",
             info.version,
             info.threads,
+            if info.own_kernels {
+                "Flex's"
+            } else {
+                "its own"
+            },
             info.cuda_devices,
             if info.mps { ", MPS" } else { "" }
         ))?;

@@ -62,6 +62,9 @@ pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
     if let (DeviceSpec::LibTorch(_), Some(info)) = (spec, libtorch_info()) {
         software.insert("LibTorch".to_owned(), info.version.to_owned());
         software.insert("LibTorch threads".to_owned(), info.threads.to_string());
+        if info.own_kernels {
+            software.insert("LibTorch kernels".to_owned(), "own".to_owned());
+        }
     }
     Ok(Reply {
         timing,

@@ -48,6 +48,10 @@ pub struct LibTorchInfo {
     pub version: &'static str,
     /// Threads that LibTorch computes with inside one operation.
     pub threads: usize,
+    /// Whether the product of two matrices on the processor, and what is around it, runs in the kernels of Flex, which are
+    /// faster than LibTorch's own there: on AMD's processors with AVX-512, or as the environment variable
+    /// `BERT_LIBTORCH_KERNELS` (`own`, `libtorch`) has it.
+    pub own_kernels: bool,
     /// CUDA devices that LibTorch sees; 0 with a CPU build of LibTorch or without a driver.
     pub cuda_devices: usize,
     /// cuDNN is there and usable.

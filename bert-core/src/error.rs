@@ -166,6 +166,16 @@ pub enum Error {
         /// What was found instead and how to ask for it.
         reason: String,
     },
+    /// An environment variable with a value that means nothing.
+    #[error("environment variable {name} is `{value}`: set it to {allowed}, or to nothing")]
+    InvalidVariable {
+        /// The variable.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
     /// An element type the device does not compute in.
     #[error("device `{label}` does not compute in {dtype}: use one of {supported}")]
     DTypeNotSupported {

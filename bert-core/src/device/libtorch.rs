@@ -1,8 +1,12 @@
 //! LibTorch: what it sees, and its devices.
 
+use std::sync::Once;
+use std::thread;
+
 use crate::device::adapter::{processor, within};
 use crate::device::{AdapterInfo, AdapterKind, Device, DeviceSpec, LibTorchInfo, TorchDevice};
 use crate::error::{Error, Result};
+use crate::ops::{LibTorchKernels, libtorch_kernels};
 
 /// The version tch 0.22 builds against and refuses to build without.
 const VERSION: &str = "2.9.0";
@@ -11,6 +15,7 @@ pub(super) fn info() -> LibTorchInfo {
     LibTorchInfo {
         version: VERSION,
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
+        own_kernels: libtorch_kernels().is_ok_and(|kernels| kernels == LibTorchKernels::Own),
         cuda_devices: cuda_devices(),
         cudnn: tch::Cuda::cudnn_is_available(),
         mps: tch::utils::has_mps(),
@@ -40,7 +45,11 @@ pub(super) fn has_gpu(device: TorchDevice) -> bool {
 )]
 pub(super) fn open(spec: &DeviceSpec, device: TorchDevice) -> Result<Device> {
     match device {
-        TorchDevice::Cpu => Ok(Device::libtorch()),
+        TorchDevice::Cpu => {
+            libtorch_kernels()?;
+            keep_openmp_from_spinning();
+            Ok(Device::libtorch())
+        }
         TorchDevice::Cuda(index) => {
             within(spec, index, cuda_devices(), "LibTorch's CUDA")?;
             Ok(Device::libtorch_cuda(index))
@@ -52,6 +61,30 @@ pub(super) fn open(spec: &DeviceSpec, device: TorchDevice) -> Result<Device> {
                 .to_owned(),
         }),
     }
+}
+
+/// Makes LibTorch's threads sleep soon after an operation, as ours want the processor then.
+///
+/// After each operation GNU's OpenMP has them look for the next one for milliseconds, unless it has more threads than there are
+/// processors; that is settled when the library is loaded, from the environment (`GOMP_SPINCOUNT`).
+/// A thread that has computed something has a team of its own, which makes them more for as long as that thread lives.
+/// With another OpenMP this changes nothing but costs an operation.
+fn keep_openmp_from_spinning() {
+    static TEAM: Once = Once::new();
+    /// Elements that are worth more than one thread to LibTorch.
+    const SPREAD: i64 = 1 << 17;
+    TEAM.call_once(|| {
+        // Without a second team all is as it was, only slower.
+        let _ = thread::Builder::new()
+            .name("openmp-team".to_owned())
+            .spawn(|| {
+                let zeros = tch::Tensor::zeros([SPREAD], (tch::Kind::Float, tch::Device::Cpu));
+                drop(zeros.exp());
+                loop {
+                    thread::park();
+                }
+            });
+    });
 }
 
 pub(super) fn adapters() -> Vec<AdapterInfo> {

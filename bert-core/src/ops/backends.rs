@@ -53,30 +53,30 @@ macro_rules! fused_attention {
 impl BertOps for burn::backend::Flex {
     fused_attention!();
 
-    operations! { FlexTensor, flex:
+    operations! { FlexTensor, host:
         self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> FlexTensor;
         packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
             -> FlexTensor;
         masked_softmax(scores, mask_pad; scale: f64) -> FlexTensor;
         softmax_backward(probabilities, grad; scale: f64) -> FlexTensor;
-        project(input, weight, bias) -> FlexTensor;
-        project_input_backward(weight, grad) -> FlexTensor;
-        project_weight_backward(input, grad) -> FlexTensor;
-        project_gelu(input, weight, bias) -> FlexTensor;
-        project_int8(input, bias; weight: Arc<Int8Weight>, gelu: bool) -> FlexTensor;
-        cross_entropy(logits, labels) -> FlexTensor;
-        cross_entropy_backward(logits, labels, grad) -> FlexTensor;
-        gelu_erf(input) -> FlexTensor;
-        gelu_erf_backward(input, grad) -> FlexTensor;
-    }
-    operations! { FlexTensor, host:
         normalize(input, gamma, beta; epsilon: f64) -> FlexTensor;
         add_normalize(input, residual, gamma, beta; epsilon: f64) -> FlexTensor;
         normalize_backward(input, gamma, grad; epsilon: f64)
             -> (FlexTensor, FlexTensor, FlexTensor);
+        project(input, weight, bias) -> FlexTensor;
+        project_input_backward(weight, grad) -> FlexTensor;
+        project_weight_backward(input, grad) -> FlexTensor;
+        project_gelu(input, weight, bias) -> FlexTensor;
+        cross_entropy(logits, labels) -> FlexTensor;
+        cross_entropy_backward(logits, labels, grad) -> FlexTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (FlexTensor, FlexTensor, FlexTensor);
+        gelu_erf(input) -> FlexTensor;
+        gelu_erf_backward(input, grad) -> FlexTensor;
+    }
+    operations! { FlexTensor, flex:
+        project_int8(input, bias; weight: Arc<Int8Weight>, gelu: bool) -> FlexTensor;
     }
 }
 
@@ -87,15 +87,26 @@ impl BertOps for burn::backend::NdArray {}
 impl BertOps for burn::backend::LibTorch {
     operations! { TchTensor, libtorch:
         attention(query, key, value, mask_pad) -> TchTensor;
-        project(input, weight, bias) -> TchTensor;
-        project_gelu(input, weight, bias) -> TchTensor;
+        self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> TchTensor;
+        packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
+            -> TchTensor;
+        masked_softmax(scores, mask_pad; scale: f64) -> TchTensor;
         softmax_backward(probabilities, grad; scale: f64) -> TchTensor;
+        add_normalize(input, residual, gamma, beta; epsilon: f64) -> TchTensor;
+        project(input, weight, bias) -> TchTensor;
+        project_input_backward(weight, grad) -> TchTensor;
+        project_weight_backward(input, grad) -> TchTensor;
+        project_gelu(input, weight, bias) -> TchTensor;
+        gelu_erf(input) -> TchTensor;
         gelu_erf_backward(input, grad) -> TchTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (TchTensor, TchTensor, TchTensor);
     }
     operations! { TchTensor, host:
+        normalize(input, gamma, beta; epsilon: f64) -> TchTensor;
         normalize_backward(input, gamma, grad; epsilon: f64) -> (TchTensor, TchTensor, TchTensor);
+        cross_entropy(logits, labels) -> TchTensor;
+        cross_entropy_backward(logits, labels, grad) -> TchTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> TchTensor;
     }
 }

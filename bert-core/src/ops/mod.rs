@@ -40,7 +40,7 @@ mod gelu;
     allow(
         dead_code,
         unused_imports,
-        reason = "Flex runs more of it than LibTorch"
+        reason = "Flex runs more of it than LibTorch, weights in 8 bits for one"
     )
 )]
 mod host;
@@ -57,6 +57,8 @@ pub use adam::AdamStep;
 #[cfg(feature = "flex")]
 pub(crate) use flex::int8_is_fast;
 pub use int8::Int8Weight;
+#[cfg(feature = "tch")]
+pub(crate) use libtorch::{Kernels as LibTorchKernels, chosen_kernels as libtorch_kernels};
 pub(crate) use packed::places_on;
 pub use packed::{PackedForm, PackedSequences, packed_attention};
 pub(crate) use tensors::adam_update;

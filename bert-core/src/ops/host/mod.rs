@@ -8,15 +8,33 @@ use macerator::{AutoArch, Simd, WithSimd};
 use rayon::prelude::*;
 
 mod adam;
+mod attention;
+mod cross_entropy;
 mod dropout;
-pub(super) mod math;
+mod few_rows;
+mod gelu;
+mod math;
 mod norm;
+mod panels;
+mod product;
+mod project;
+mod softmax;
+mod spread;
 mod tensor;
+#[cfg(test)]
+mod tests;
+mod tile;
 
 pub(super) use adam::adam_update;
+pub(super) use attention::{packed_attention, self_attention};
+pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;
+pub(super) use gelu::{exact_gelu, gelu_erf, gelu_erf_backward};
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
-pub(super) use tensor::{HostTensor, are_here, rows_and_width};
+pub(super) use project::{project, project_gelu, project_input_backward, project_weight_backward};
+pub(super) use softmax::{masked_softmax, softmax_backward};
+pub(super) use spread::{by_columns, by_rows};
+pub(super) use tensor::{HostTensor, are_here, with_width};
 
 /// Elements that a thread works on at a time: enough to make up for handing them over, few enough for its cache.
 pub(super) const PIECE: usize = 16 * 1024;

@@ -3,8 +3,7 @@
 //! Every row has a scale of its own, so that what a row becomes does not depend on the batch that it is in, and sums of whole
 //! numbers do not depend on their order.
 
-use super::spread::{by_columns, by_rows};
-use crate::ops::host::vectorized;
+use crate::ops::host::{by_columns, by_rows, vectorized};
 use rows::Rows;
 use tile::{ROWS, tile};
 use weight::PANEL;
@@ -31,15 +30,16 @@ const TILES: usize = 64;
 /// - input: `[rows, depth]`
 /// - weight: `[depth, columns]`
 /// - bias: `[columns]`
-/// - output: `[rows, columns]`
+/// - to: `[rows, columns]`
 pub(super) fn product(
-    count: usize,
     input: &[f32],
     weight: &Int8Weight,
     bias: &[f32],
+    to: &mut [f32],
     activation: impl Fn(f32) -> f32 + Sync,
-) -> Vec<f32> {
+) {
     let [depth, columns] = weight.shape();
+    let count = to.len() / columns.max(1);
     let rows = Rows::quantize(input, depth);
     let work = |first_row: usize, panel: usize, to: &mut [f32], width: usize| {
         block(
@@ -53,19 +53,17 @@ pub(super) fn product(
         );
     };
     if count * columns * depth < WORTH_SPREADING {
-        let mut output = vec![0.0; count * columns];
-        work(0, 0, &mut output, columns);
-        return output;
-    }
-    // Few rows have not enough tiles for all threads.
-    if count < 2 * ROWS * rayon::current_num_threads() {
-        return by_columns(count, columns, PANEL, |first, width, to| {
+        work(0, 0, to, columns);
+    } else if count < 2 * ROWS * rayon::current_num_threads() {
+        // Few rows have not enough tiles for all threads.
+        by_columns(columns, PANEL, to, |first, width, to| {
             work(0, first / PANEL, to, width);
         });
+    } else {
+        by_rows(columns, (ROWS, TILES), to, |first, to| {
+            work(first, 0, to, columns)
+        });
     }
-    by_rows(count, columns, (ROWS, TILES), |first, to| {
-        work(first, 0, to, columns)
-    })
 }
 
 /// The rows of `to`, each `width` columns from a panel on.
@@ -123,7 +121,8 @@ mod tests {
             let input = numbers(count * depth, 7);
             let weight = Int8Weight::quantize(&numbers(depth * columns, 5), columns).unwrap();
             let bias = numbers(columns, 3);
-            let found = product(count, &input, &weight, &bias, |x| 2.0 * x);
+            let mut found = vec![0.0; count * columns];
+            product(&input, &weight, &bias, &mut found, |x| 2.0 * x);
             let (left, right) = (Rows::quantize(&input, depth).floats(), weight.floats());
             for (at, found) in found.iter().enumerate() {
                 let (row, column) = (at / columns, at % columns);
@@ -147,10 +146,13 @@ mod tests {
         let weight = Int8Weight::quantize(&numbers(depth * columns, 5), columns).unwrap();
         let input = numbers(20 * depth, 11);
         let bias = vec![0.5; columns];
-        let all = product(20, &input, &weight, &bias, |x| x);
+        let mut all = vec![0.0; 20 * columns];
+        product(&input, &weight, &bias, &mut all, |x| x);
         for (row, expected) in all.chunks_exact(columns).enumerate() {
             let alone = &input[row * depth..][..depth];
-            assert_eq!(product(1, alone, &weight, &bias, |x| x), expected);
+            let mut found = vec![0.0; columns];
+            product(alone, &weight, &bias, &mut found, |x| x);
+            assert_eq!(found, expected);
         }
     }
 }

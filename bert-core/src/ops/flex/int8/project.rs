@@ -5,11 +5,8 @@ use std::sync::Arc;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 
-use super::super::gelu::exact;
-use super::super::project::with_width;
-use super::super::tensor;
 use super::{Int8Weight, product};
-use crate::ops::host::{HostTensor, are_here, rows_and_width};
+use crate::ops::host::{HostTensor, are_here, exact_gelu, with_width};
 use crate::ops::linear::project_floats;
 
 /// [`BertOps::project_int8`](crate::ops::BertOps::project_int8).
@@ -23,7 +20,7 @@ pub(in crate::ops) fn project_int8(
         return project_floats::<Flex>(input, bias, &weight, gelu);
     }
     if gelu {
-        affine(input, bias, &weight, exact)
+        affine(input, bias, &weight, exact_gelu)
     } else {
         affine(
             input,
@@ -43,8 +40,9 @@ fn affine(
     activation: impl Fn(f32) -> f32 + Sync,
 ) -> FlexTensor {
     let shape = with_width(&input, weight.shape()[1]);
-    let (rows, _) = rows_and_width(&input);
     let [input, bias] = [input, bias].map(HostTensor::dense);
-    let (input, bias) = (input.storage::<f32>(), bias.storage::<f32>());
-    tensor(product(rows, input, weight, bias, activation), shape)
+    let mut output = input.zeros_like_this(shape);
+    let to = output.floats_mut();
+    product(input.floats(), weight, bias.floats(), to, activation);
+    output
 }

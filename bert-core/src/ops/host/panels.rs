@@ -6,8 +6,8 @@
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
+use super::PIECE;
 use super::tile::{Product, lanes};
-use crate::ops::host::PIECE;
 
 /// What a processor moves at a time: a vector that lies across two takes twice as long.
 #[derive(Clone, Copy, Pod, Zeroable)]

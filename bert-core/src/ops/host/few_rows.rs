@@ -7,26 +7,27 @@ use super::tile::Product;
 /// Multiplications from which such a product is worth spreading over threads.
 const WORTH_SPREADING: usize = 1 << 21;
 
+/// Whether a matrix of so many columns ends with a panel, as [`multiply_few`] wants it.
+pub(super) fn reads_in_place(columns: usize) -> bool {
+    columns.is_multiple_of(Panels::new(1, columns).width())
+}
+
 /// `left · right` for few rows of `left`: `right` is read where it lies, since packing it would take longer than the product.
-///
-/// None where `right` does not end with a panel.
 ///
 /// # Shapes
 ///
 /// - left: `[rows, depth]`
-/// - right: `[depth, columns]`
-/// - output: `[rows, columns]`
+/// - right: `[depth, columns]`, of [as many columns as panels have](reads_in_place)
+/// - to: `[rows, columns]`
 pub(super) fn multiply_few(
     rows: usize,
     left: &[f32],
     right: &[f32],
     columns: usize,
-) -> Option<Vec<f32>> {
+    to: &mut [f32],
+) {
     let depth = left.len() / rows.max(1);
     let panel = Panels::new(depth, columns).width();
-    if rows * depth * columns == 0 || !columns.is_multiple_of(panel) {
-        return None;
-    }
     let part = |first: usize, width: usize, to: &mut [f32]| {
         Product {
             rows,
@@ -44,11 +45,10 @@ pub(super) fn multiply_few(
         .compute();
     };
     if rows * depth * columns < WORTH_SPREADING {
-        let mut output = vec![0.0; rows * columns];
-        part(0, columns, &mut output);
-        return Some(output);
+        part(0, columns, to);
+    } else {
+        by_columns(columns, panel, to, part);
     }
-    Some(by_columns(rows, columns, panel, part))
 }
 
 #[cfg(test)]
@@ -68,8 +68,11 @@ mod tests {
                         .sum()
                 })
                 .collect();
-            assert_eq!(multiply_few(rows, &left, &right, columns), Some(expected));
+            assert!(reads_in_place(columns));
+            let mut found = vec![0.0; rows * columns];
+            multiply_few(rows, &left, &right, columns, &mut found);
+            assert_eq!(found, expected);
         }
-        assert_eq!(multiply_few(2, &[1.0; 6], &[1.0; 201], 67), None);
+        assert!(!reads_in_place(67));
     }
 }

@@ -1,21 +1,16 @@
 //! Softmax over the keys that are not padding.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Flex, TensorMetadata};
 use rayon::prelude::*;
 
-use crate::ops::host::math::{exp, maximum, sum, sum_pairs};
-use crate::ops::host::{HostTensor, are_here, rows_and_width, rows_per_piece, vectorized};
+use super::math::{exp, maximum, sum, sum_pairs};
+use super::tensor::{HostTensor, are_here, rows_and_width};
+use super::{rows_per_piece, vectorized};
 use crate::ops::softmax;
 
 /// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), over `scores` itself.
-pub(in crate::ops) fn masked_softmax(
-    scores: FlexTensor,
-    mask_pad: FlexTensor,
-    scale: f64,
-) -> FlexTensor {
+pub(in crate::ops) fn masked_softmax<T: HostTensor>(scores: T, mask_pad: T, scale: f64) -> T {
     if !are_here([&scores]) {
-        return softmax::masked::<Flex>(scores, mask_pad, scale);
+        return softmax::masked::<T::Backend>(scores, mask_pad, scale);
     }
     let [_, heads, seq_q, seq_k] = scores.shape().dims::<4>();
     if seq_k == 0 {
@@ -26,7 +21,7 @@ pub(in crate::ops) fn masked_softmax(
     let mut scores = scores.dense();
     let rows = rows_per_piece(seq_k);
     scores
-        .storage_mut::<f32>()
+        .floats_mut()
         .par_chunks_mut(rows * seq_k)
         .enumerate()
         .for_each(|(piece, values)| {
@@ -44,13 +39,9 @@ pub(in crate::ops) fn masked_softmax(
 }
 
 /// 0 at padding and 1 elsewhere, as floats: the kernels stay free of branches.
-pub(super) fn attended(mask_pad: FlexTensor) -> Vec<f32> {
-    mask_pad
-        .dense()
-        .storage::<u8>()
-        .iter()
-        .map(|&pad| f32::from(u8::from(pad == 0)))
-        .collect()
+pub(super) fn attended(mask_pad: impl HostTensor) -> Vec<f32> {
+    let padding = mask_pad.truths().into_iter();
+    padding.map(|pad| f32::from(u8::from(!pad))).collect()
 }
 
 /// Softmax over the keys that are attended to, of the scores times `scale`.
@@ -75,22 +66,18 @@ pub(super) fn softmax_row(values: &mut [f32], attended: &[f32], scale: f32) {
 }
 
 /// [`BertOps::softmax_backward`](crate::ops::BertOps::softmax_backward), over `grad` itself.
-pub(in crate::ops) fn softmax_backward(
-    probabilities: FlexTensor,
-    grad: FlexTensor,
-    scale: f64,
-) -> FlexTensor {
+pub(in crate::ops) fn softmax_backward<T: HostTensor>(probabilities: T, grad: T, scale: f64) -> T {
     let (_, width) = rows_and_width(&grad);
     if !are_here([&probabilities, &grad]) || width == 0 {
-        return softmax::backward::<Flex>(probabilities, grad, scale);
+        return softmax::backward::<T::Backend>(probabilities, grad, scale);
     }
     let scale = scale as f32;
     let probabilities = probabilities.dense();
     let mut grad = grad.dense();
     let piece = rows_per_piece(width) * width;
-    grad.storage_mut::<f32>()
+    grad.floats_mut()
         .par_chunks_mut(piece)
-        .zip(probabilities.storage::<f32>().par_chunks(piece))
+        .zip(probabilities.floats().par_chunks(piece))
         .for_each(|(grads, probabilities)| {
             vectorized(
                 #[inline(always)]

@@ -4,31 +4,30 @@ use rayon::prelude::*;
 
 /// A product made in blocks of whole tiles of rows, at most `largest` of them and equally many for every thread: `work` fills
 /// the rows from an index on.
-pub(super) fn by_rows(
-    rows: usize,
+pub(in crate::ops) fn by_rows(
     columns: usize,
     (tile, largest): (usize, usize),
+    to: &mut [f32],
     work: impl Fn(usize, &mut [f32]) + Sync,
-) -> Vec<f32> {
+) {
+    let rows = to.len() / columns.max(1);
     let threads = rayon::current_num_threads();
     let blocks = rows.div_ceil(threads * tile * largest) * threads;
     let block = rows.div_ceil(blocks).next_multiple_of(tile);
-    let mut output = vec![0.0; rows * columns];
-    output
-        .par_chunks_mut((block * columns).max(1))
+    to.par_chunks_mut((block * columns).max(1))
         .enumerate()
         .for_each(|(at, to)| work(at * block, to));
-    output
 }
 
 /// A product made in as many ranges of columns as there are threads, for few rows: `work` gets the first column and the number
 /// of columns, a multiple of `panel` but at the end, and fills rows of that many.
-pub(super) fn by_columns(
-    rows: usize,
+pub(in crate::ops) fn by_columns(
     columns: usize,
     panel: usize,
+    to: &mut [f32],
     work: impl Fn(usize, usize, &mut [f32]) + Sync,
-) -> Vec<f32> {
+) {
+    let rows = to.len() / columns.max(1);
     let share = columns
         .div_ceil(panel)
         .div_ceil(rayon::current_num_threads())
@@ -43,15 +42,10 @@ pub(super) fn by_columns(
             to
         })
         .collect();
-    let mut output = vec![0.0; rows * columns];
     for (at, part) in parts.iter().enumerate() {
         let width = share.min(columns - at * share);
-        for (to, from) in output
-            .chunks_exact_mut(columns)
-            .zip(part.chunks_exact(width))
-        {
+        for (to, from) in to.chunks_exact_mut(columns).zip(part.chunks_exact(width)) {
             to[at * share..][..width].copy_from_slice(from);
         }
     }
-    output
 }

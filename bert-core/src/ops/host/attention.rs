@@ -1,13 +1,11 @@
 //! Self-attention from projections to context, without its scores in memory, a copy per head or work for padded keys.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Flex, TensorMetadata};
 use rayon::prelude::*;
 
 use super::panels::{Packed, Panels};
 use super::softmax::{attended, softmax_row};
-use super::zeros;
-use crate::ops::host::{HostTensor, are_here, rows_and_width, vectorized};
+use super::tensor::{HostTensor, are_here, rows_and_width};
+use super::vectorized;
 use crate::ops::packed::Layout;
 use crate::ops::{PackedForm, attention};
 
@@ -25,17 +23,17 @@ struct Sequence {
 }
 
 /// [`BertOps::self_attention`](crate::ops::BertOps::self_attention).
-pub(in crate::ops) fn self_attention(
-    query: FlexTensor,
-    key: FlexTensor,
-    value: FlexTensor,
-    mask_pad: FlexTensor,
+pub(in crate::ops) fn self_attention<T: HostTensor>(
+    query: T,
+    key: T,
+    value: T,
+    mask_pad: T,
     heads: usize,
     dropout: f64,
-) -> FlexTensor {
+) -> T {
     let [batch, seq, width] = query.shape().dims::<3>();
     if !are_here([&query, &key, &value]) || batch * seq * width == 0 || dropout > 0.0 {
-        return attention::padded::<Flex>(query, key, value, mask_pad, heads, dropout);
+        return attention::padded::<T::Backend>(query, key, value, mask_pad, heads, dropout);
     }
     let attended = attended(mask_pad); // [batch, seq]
     let rows = attended.chunks_exact(seq).enumerate();
@@ -54,18 +52,18 @@ pub(in crate::ops) fn self_attention(
 }
 
 /// [`BertOps::packed_attention`](crate::ops::BertOps::packed_attention), of the sequences where they lie.
-pub(in crate::ops) fn packed_attention(
-    query: FlexTensor,
-    key: FlexTensor,
-    value: FlexTensor,
-    places: FlexTensor,
-    slots: FlexTensor,
-    padding: FlexTensor,
+pub(in crate::ops) fn packed_attention<T: HostTensor>(
+    query: T,
+    key: T,
+    value: T,
+    places: T,
+    slots: T,
+    padding: T,
     form: PackedForm,
-) -> FlexTensor {
+) -> T {
     let [_, tokens, width] = query.shape().dims::<3>();
     if !are_here([&query, &key, &value]) || tokens * width == 0 || form.dropout > 0.0 {
-        let layout = Layout::<Flex>::packed([places, slots], padding, &form);
+        let layout = Layout::<T::Backend>::packed([places, slots], padding, &form);
         return attention::packed([query, key, value], &layout, form.heads, form.dropout);
     }
     let starts = form.lengths.iter().scan(0, |next, &length| {
@@ -88,24 +86,24 @@ pub(in crate::ops) fn packed_attention(
 
 /// Attention within each of `sequences`, which follow each other without a gap; `attended` is 0 at keys that are left out
 /// and 1 elsewhere.
-fn attend(
-    inputs: [FlexTensor; 3],
+fn attend<T: HostTensor>(
+    inputs: [T; 3],
     sequences: &[Sequence],
     attended: &[f32],
     heads: usize,
-) -> FlexTensor {
-    let [query, key, value] = inputs.map(HostTensor::dense);
+) -> T {
+    let [query, key, value] = inputs.map(T::dense);
     let shape = query.shape();
     let (_, width) = rows_and_width(&query);
     let size = width / heads;
     let scale = 1.0 / (size as f32).sqrt();
-    let queries = query.storage::<f32>();
+    let queries = query.floats();
     let by_key = |sequence: &Sequence| Panels::new(size, sequence.keys);
     let by_value = |sequence: &Sequence| Panels::new(sequence.keys, size);
 
     // Of every sequence and head, side by side.
-    let matrices = |of: &FlexTensor, panels: &(dyn Fn(&Sequence) -> Panels + Sync), turn: bool| {
-        let values = of.storage::<f32>();
+    let matrices = |of: &T, panels: &(dyn Fn(&Sequence) -> Panels + Sync), turn: bool| {
+        let values = of.floats();
         let sizes = sequences.iter().map(|sequence| panels(sequence).size());
         let sizes = sizes.flat_map(|size| std::iter::repeat_n(size, heads));
         Packed::new(sizes, |matrix, to| {
@@ -150,8 +148,8 @@ fn attend(
             by_value(sequence).multiply(count, from, values.get(matrix), to);
         }
     };
-    let mut output = zeros(shape);
-    let mut rest = output.storage_mut::<f32>();
+    let mut output = query.zeros_like_this(shape);
+    let mut rest = output.floats_mut();
     let mut pieces = Vec::new();
     for (at, sequence) in sequences.iter().enumerate() {
         for first in (0..sequence.queries).step_by(QUERIES) {

@@ -1,14 +1,18 @@
-//! Operations that LibTorch has as one, where Burn's backend composes them; and its tensors as slices, for kernels that
-//! LibTorch lacks.
+//! Operations that LibTorch has as one, where Burn's backend composes them; and the kernels of [`host`] over its tensors, where
+//! LibTorch lacks them or [is the slower of the two](kernels).
 
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
-use burn::backend::ops::ActivationOps;
-use burn::tensor::Shape;
-use tch::{Device, Kind, Tensor};
+use burn::backend::ops::{ActivationOps, FloatTensorOps, ModuleOps};
+use tch::Tensor;
 
-use super::AdamStep;
-use super::host::{self, HostTensor};
+use super::packed::Layout;
+use super::{AdamStep, PackedForm, attention as default_attention, host, softmax};
+
+mod kernels;
+mod tensor;
+
+pub(crate) use kernels::{Kernels, chosen_kernels};
 
 /// [`BertOps::attention`](super::BertOps::attention).
 ///
@@ -40,24 +44,119 @@ pub(super) fn attention(
 
 /// [`BertOps::project`](super::BertOps::project): the bias is there before the product is added to it.
 pub(super) fn project(input: TchTensor, weight: TchTensor, bias: TchTensor) -> TchTensor {
+    if kernels::are_own([&input, &weight, &bias]) {
+        return host::project(input, weight, bias);
+    }
     TchTensor::new(affine(&input.tensor, &weight.tensor, &bias.tensor))
 }
 
 /// [`BertOps::project_gelu`](super::BertOps::project_gelu), over the output of the projection.
 pub(super) fn project_gelu(input: TchTensor, weight: TchTensor, bias: TchTensor) -> TchTensor {
+    if kernels::are_own([&input, &weight, &bias]) {
+        return host::project_gelu(input, weight, bias);
+    }
     TchTensor::new(affine(&input.tensor, &weight.tensor, &bias.tensor).gelu_("none"))
+}
+
+/// [`BertOps::project_input_backward`](super::BertOps::project_input_backward).
+pub(super) fn project_input_backward(weight: TchTensor, grad: TchTensor) -> TchTensor {
+    if kernels::are_own([&weight, &grad]) {
+        return host::project_input_backward(weight, grad);
+    }
+    LibTorch::linear_x_backward(weight, grad)
+}
+
+/// [`BertOps::project_weight_backward`](super::BertOps::project_weight_backward).
+pub(super) fn project_weight_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
+    if kernels::are_own([&input, &grad]) {
+        return host::project_weight_backward(input, grad);
+    }
+    LibTorch::linear_weight_backward(input, grad)
+}
+
+/// [`BertOps::self_attention`](super::BertOps::self_attention).
+pub(super) fn self_attention(
+    query: TchTensor,
+    key: TchTensor,
+    value: TchTensor,
+    mask_pad: TchTensor,
+    heads: usize,
+    dropout: f64,
+) -> TchTensor {
+    if kernels::are_own([&query, &key, &value]) {
+        return host::self_attention(query, key, value, mask_pad, heads, dropout);
+    }
+    default_attention::padded::<LibTorch>(query, key, value, mask_pad, heads, dropout)
+}
+
+/// [`BertOps::packed_attention`](super::BertOps::packed_attention).
+pub(super) fn packed_attention(
+    query: TchTensor,
+    key: TchTensor,
+    value: TchTensor,
+    places: TchTensor,
+    slots: TchTensor,
+    padding: TchTensor,
+    form: PackedForm,
+) -> TchTensor {
+    if kernels::are_own([&query, &key, &value]) {
+        return host::packed_attention(query, key, value, places, slots, padding, form);
+    }
+    let layout = Layout::<LibTorch>::packed([places, slots], padding, &form);
+    default_attention::packed([query, key, value], &layout, form.heads, form.dropout)
+}
+
+/// [`BertOps::masked_softmax`](super::BertOps::masked_softmax).
+pub(super) fn masked_softmax(scores: TchTensor, mask_pad: TchTensor, scale: f64) -> TchTensor {
+    if kernels::are_own([&scores]) {
+        return host::masked_softmax(scores, mask_pad, scale);
+    }
+    softmax::masked::<LibTorch>(scores, mask_pad, scale)
 }
 
 /// [`BertOps::softmax_backward`](super::BertOps::softmax_backward).
 pub(super) fn softmax_backward(probabilities: TchTensor, grad: TchTensor, scale: f64) -> TchTensor {
+    if kernels::are_own([&probabilities, &grad]) {
+        return host::softmax_backward(probabilities, grad, scale);
+    }
     let (grad, probabilities) = (grad.tensor, probabilities.tensor);
     let kind = probabilities.kind();
     let mut grad = Tensor::internal_softmax_backward_data(&grad, &probabilities, -1, kind);
     TchTensor::new(grad.g_mul_scalar_(scale))
 }
 
+/// [`BertOps::add_normalize`](super::BertOps::add_normalize).
+pub(super) fn add_normalize(
+    input: TchTensor,
+    residual: TchTensor,
+    gamma: TchTensor,
+    beta: TchTensor,
+    epsilon: f64,
+) -> TchTensor {
+    if kernels::are_own([&input, &residual, &gamma, &beta]) {
+        return host::add_normalize(input, residual, gamma, beta, epsilon);
+    }
+    LibTorch::layer_norm(
+        LibTorch::float_add(input, residual),
+        gamma,
+        Some(beta),
+        epsilon,
+    )
+}
+
+/// [`BertOps::gelu_erf`](super::BertOps::gelu_erf).
+pub(super) fn gelu_erf(input: TchTensor) -> TchTensor {
+    if kernels::are_own([&input]) {
+        return host::gelu_erf(input);
+    }
+    LibTorch::gelu(input)
+}
+
 /// [`BertOps::gelu_erf_backward`](super::BertOps::gelu_erf_backward): LibTorch's own is the exact one.
 pub(super) fn gelu_erf_backward(input: TchTensor, grad: TchTensor) -> TchTensor {
+    if kernels::are_own([&input, &grad]) {
+        return host::gelu_erf_backward(input, grad);
+    }
     LibTorch::gelu_backward(input, grad)
 }
 
@@ -122,96 +221,11 @@ fn affine(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
         .reshape(shape)
 }
 
-impl HostTensor for TchTensor {
-    type Backend = LibTorch;
-
-    fn is_here(&self) -> bool {
-        self.tensor.device() == Device::Cpu && self.tensor.kind() == Kind::Float
-    }
-
-    fn dense(self) -> Self {
-        if self.tensor.is_contiguous() {
-            self
-        } else {
-            Self::new(self.tensor.contiguous())
-        }
-    }
-
-    fn zeros_like_this(&self, shape: Shape) -> Self {
-        let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
-        Self::new(Tensor::zeros(shape, (Kind::Float, Device::Cpu)))
-    }
-
-    fn draw(&self) -> u64 {
-        let uniform = Tensor::rand([1], (Kind::Double, Device::Cpu));
-        uniform.double_value(&[0]).to_bits()
-    }
-
-    #[expect(unsafe_code, reason = "LibTorch gives a pointer to its elements")]
-    fn floats(&self) -> &[f32] {
-        assert_floats(&self.tensor);
-        // SAFETY: a contiguous tensor of f32 on the processor has that many elements from there on, and holds its buffer for
-        // as long as it is borrowed. LibTorch writes into a buffer by way of operations that Burn's backend only calls for
-        // tensors that hold it alone, as `floats_mut` does.
-        unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), self.tensor.numel()) }
-    }
-
-    #[expect(unsafe_code, reason = "LibTorch gives a pointer to its elements")]
-    fn floats_mut(&mut self) -> &mut [f32] {
-        if !self.can_mut() {
-            *self = Self::new(self.tensor.copy());
-        }
-        assert_floats(&self.tensor);
-        // SAFETY: as in `floats`; and nobody else holds the buffer, or this tensor would not be mutable.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast(), self.tensor.numel())
-        }
-    }
-}
-
-/// Refuses what has no slice of f32.
-fn assert_floats(tensor: &Tensor) {
-    let here = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
-    assert!(
-        here && tensor.is_contiguous(),
-        "a dense tensor of f32 on the processor"
-    );
-}
-
 #[cfg(test)]
 mod tests {
+    use tch::{Device, Kind};
+
     use super::*;
-
-    fn numbers() -> TchTensor {
-        TchTensor::new(Tensor::arange(6, (Kind::Float, Device::Cpu)).reshape([2, 3]))
-    }
-
-    #[test]
-    fn slices_follow_the_rows_of_any_view() {
-        let rows = numbers();
-        let columns = TchTensor::from_existing(rows.tensor.transpose(0, 1), rows.storage.clone());
-        assert_eq!(rows.floats(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        assert_eq!(columns.dense().floats(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
-        let last = TchTensor::from_existing(rows.tensor.narrow(0, 1, 1), rows.storage.clone());
-        assert_eq!(last.dense().floats(), [3.0, 4.0, 5.0]);
-        let spread = TchTensor::new(Tensor::from(7.0_f32).expand([2], false));
-        assert_eq!(spread.dense().floats(), [7.0, 7.0]);
-    }
-
-    #[test]
-    fn what_others_hold_is_copied_before_it_is_written() {
-        let held = numbers();
-        let mut shared = held.clone();
-        shared.floats_mut()[0] = 9.0;
-        assert_eq!((held.floats()[0], shared.floats()[0]), (0.0, 9.0));
-        let place = shared.tensor.data_ptr();
-        shared.floats_mut()[0] = 8.0;
-        assert_eq!(
-            shared.tensor.data_ptr(),
-            place,
-            "alone, it is written in place"
-        );
-    }
 
     #[test]
     fn an_update_of_another_type_equals_the_default_one() {
@@ -245,17 +259,5 @@ mod tests {
                 assert!(difference.double_value(&[]) < 1e-12);
             }
         }
-    }
-
-    #[test]
-    #[should_panic(expected = "dense tensor of f32")]
-    fn whole_numbers_are_no_floats() {
-        TchTensor::new(Tensor::arange(6, (Kind::Int64, Device::Cpu))).floats();
-    }
-
-    #[test]
-    #[should_panic(expected = "dense tensor of f32")]
-    fn a_view_must_be_made_dense() {
-        TchTensor::new(numbers().tensor.transpose(0, 1)).floats();
     }
 }

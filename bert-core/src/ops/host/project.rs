@@ -1,0 +1,83 @@
+//! Linear layers: a product, then what follows it in one pass over its rows.
+
+use burn::backend::ops::ModuleOps;
+use burn::tensor::Shape;
+
+use super::gelu::exact_gelu;
+use super::product::{Matrix, product};
+use super::tensor::{HostTensor, are_here, rows_and_width, with_width};
+use super::{over_pieces, rows_per_piece, vectorized};
+use crate::ops::BertOps;
+
+/// [`BertOps::project`](crate::ops::BertOps::project).
+pub(in crate::ops) fn project<T: HostTensor>(input: T, weight: T, bias: T) -> T {
+    if !are_here([&input, &weight, &bias]) {
+        return T::Backend::linear(input, weight, Some(bias));
+    }
+    affine(
+        input,
+        weight,
+        bias,
+        #[inline(always)]
+        |x| x,
+    )
+}
+
+/// [`BertOps::project_gelu`](crate::ops::BertOps::project_gelu).
+pub(in crate::ops) fn project_gelu<T: HostTensor>(input: T, weight: T, bias: T) -> T {
+    if !are_here([&input, &weight, &bias]) {
+        return T::Backend::gelu_erf(T::Backend::linear(input, weight, Some(bias)));
+    }
+    affine(input, weight, bias, exact_gelu)
+}
+
+/// `activation(input · weight + bias)`.
+fn affine<T: HostTensor>(
+    input: T,
+    weight: T,
+    bias: T,
+    activation: impl Fn(f32) -> f32 + Sync,
+) -> T {
+    let shape = with_width(&input, rows_and_width(&weight).1);
+    let [input, weight, bias] = [input, weight, bias].map(T::dense);
+    let mut output = product(Matrix::of(&input), Matrix::of(&weight), &input, shape);
+    let bias = bias.floats();
+    let width = bias.len().max(1);
+    let piece = rows_per_piece(width) * width;
+    over_pieces(output.floats_mut(), piece, |_, values| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in values.chunks_exact_mut(width) {
+                    for (value, &bias) in row.iter_mut().zip(bias) {
+                        *value = activation(*value + bias);
+                    }
+                }
+            },
+        );
+    });
+    output
+}
+
+/// [`BertOps::project_input_backward`](crate::ops::BertOps::project_input_backward).
+pub(in crate::ops) fn project_input_backward<T: HostTensor>(weight: T, grad: T) -> T {
+    if !are_here([&weight, &grad]) {
+        return T::Backend::linear_x_backward(weight, grad);
+    }
+    let [depth, _] = weight.shape().dims::<2>();
+    let shape = with_width(&grad, depth);
+    let [weight, grad] = [weight, grad].map(T::dense);
+    let turned = Matrix::of(&weight).transposed();
+    product(Matrix::of(&grad), turned, &grad, shape)
+}
+
+/// [`BertOps::project_weight_backward`](crate::ops::BertOps::project_weight_backward).
+pub(in crate::ops) fn project_weight_backward<T: HostTensor>(input: T, grad: T) -> T {
+    if !are_here([&input, &grad]) {
+        return T::Backend::linear_weight_backward(input, grad);
+    }
+    let shape = Shape::new([rows_and_width(&input).1, rows_and_width(&grad).1]);
+    let [input, grad] = [input, grad].map(T::dense);
+    let turned = Matrix::of(&input).transposed();
+    product(turned, Matrix::of(&grad), &grad, shape)
+}

@@ -1,0 +1,212 @@
+//! The kernels over the tensors of each backend, whichever that backend runs on this processor, against what the backend has in
+//! their place.
+
+use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps, ModuleOps};
+use burn::backend::tensor::{BoolTensor, IntTensor};
+use burn::tensor::{DType, TensorData};
+
+use super::tensor::HostTensor;
+use super::tensor::tests::{filled, for_each_backend};
+use crate::ops::packed::Layout;
+use crate::ops::{PackedForm, attention, cross_entropy, gelu, norm, softmax};
+
+/// Numbers between -1 and 1 in no order.
+fn numbers<T: HostTensor, const D: usize>(like: &T, shape: [usize; D], step: usize) -> T {
+    let count = shape.iter().product();
+    let values: Vec<f32> = (0..count)
+        .map(|at| (at * step % 997) as f32 / 498.0 - 1.0)
+        .collect();
+    filled(like, shape, &values)
+}
+
+fn integers<T: HostTensor>(like: &T, values: Vec<i32>) -> IntTensor<T::Backend> {
+    let shape = [values.len()];
+    T::Backend::int_from_data(
+        TensorData::new(values, shape).convert_dtype(DType::I64),
+        &like.device(),
+    )
+}
+
+fn truths<T: HostTensor, const D: usize>(
+    like: &T,
+    shape: [usize; D],
+    values: &[bool],
+) -> BoolTensor<T::Backend> {
+    let data = TensorData::new(values.to_vec(), shape);
+    T::Backend::bool_from_data(data, &like.device())
+}
+
+fn assert_close<T: HostTensor>(found: T, expected: T, what: &str) {
+    assert_eq!(found.shape(), expected.shape(), "{what}");
+    let (found, expected) = (found.dense(), expected.dense());
+    for (at, (found, expected)) in found.floats().iter().zip(expected.floats()).enumerate() {
+        assert!(
+            (found - expected).abs() < 1e-5,
+            "{what}: {found} is not {expected} at {at}"
+        );
+    }
+}
+
+fn linear_layers<T: HostTensor>(like: &T) {
+    // Few rows with and without a panel of their own, and many.
+    for (rows, depth, width) in [(3, 24, 64), (3, 24, 40), (70, 24, 40)] {
+        let input = || numbers(like, [2, rows, depth], 7);
+        let weight = || numbers(like, [depth, width], 11);
+        let bias = || numbers(like, [width], 13);
+        let grad = || numbers(like, [2, rows, width], 17);
+        let linear = || T::Backend::linear(input(), weight(), Some(bias()));
+        assert_close(
+            super::project(input(), weight(), bias()),
+            linear(),
+            "project",
+        );
+        assert_close(
+            super::project_gelu(input(), weight(), bias()),
+            T::Backend::gelu(linear()),
+            "project_gelu",
+        );
+        assert_close(
+            super::project_input_backward(weight(), grad()),
+            T::Backend::linear_x_backward(weight(), grad()),
+            "project_input_backward",
+        );
+        assert_close(
+            super::project_weight_backward(input(), grad()),
+            T::Backend::linear_weight_backward(input(), grad()),
+            "project_weight_backward",
+        );
+        // A weight that is the view of another.
+        let turned = T::Backend::float_transpose(numbers(like, [width, depth], 11));
+        assert_close(
+            super::project(input(), turned.clone(), bias()),
+            T::Backend::linear(input(), turned, Some(bias())),
+            "project with a view",
+        );
+    }
+}
+
+fn attention_of_rows_and_packed<T: HostTensor>(like: &T) {
+    let (seq, width, heads) = (70, 32, 4);
+    let parts = |batch: usize| [7, 11, 13].map(|step| numbers(like, [batch, seq, width], step));
+    let padding: Vec<bool> = (0..2 * seq).map(|at| at >= seq + 50).collect();
+    let mask = || truths(like, [2, 1, 1, seq], &padding);
+    let [query, key, value] = parts(2);
+    let found = super::self_attention(
+        query.clone(),
+        key.clone(),
+        value.clone(),
+        mask(),
+        heads,
+        0.0,
+    );
+    let expected = attention::padded::<T::Backend>(query, key, value, mask(), heads, 0.0);
+    assert_close(found, expected, "self_attention");
+
+    let form = PackedForm {
+        lengths: [40, 30].into(),
+        groups: [[2, 40]].into(),
+        heads,
+        dropout: 0.0,
+    };
+    let places = (0..80).map(|at| if at < seq as i32 { at } else { 0 });
+    let places = || integers(like, places.clone().collect());
+    let slots = || integers(like, (0..seq as i32).collect());
+    let padding: Vec<bool> = (0..80).map(|at| at >= seq).collect();
+    let padding = || truths(like, [80], &padding);
+    let [query, key, value] = parts(1);
+    let found = super::packed_attention(
+        query.clone(),
+        key.clone(),
+        value.clone(),
+        places(),
+        slots(),
+        padding(),
+        form.clone(),
+    );
+    let layout = Layout::<T::Backend>::packed([places(), slots()], padding(), &form);
+    let expected = attention::packed([query, key, value], &layout, heads, 0.0);
+    assert_close(found, expected, "packed_attention");
+}
+
+fn softmax_and_its_gradient<T: HostTensor>(like: &T) {
+    let shape = [2, 3, 5, 9];
+    let scores = || numbers(like, shape, 7);
+    let grad = || numbers(like, shape, 11);
+    let padding: Vec<bool> = (0..18).map(|at| at >= 13).collect();
+    let mask = || truths(like, [2, 1, 1, 9], &padding);
+    let found = super::masked_softmax(scores(), mask(), 0.5);
+    let expected = softmax::masked::<T::Backend>(scores(), mask(), 0.5);
+    assert_close(found.clone(), expected, "masked_softmax");
+    assert_close(
+        super::softmax_backward(found.clone(), grad(), 0.5),
+        softmax::backward::<T::Backend>(found, grad(), 0.5),
+        "softmax_backward",
+    );
+}
+
+fn layer_norm_and_its_gradients<T: HostTensor>(like: &T) {
+    let (rows, width) = (50, 36);
+    let input = || numbers(like, [2, rows, width], 7);
+    let residual = || numbers(like, [2, rows, width], 11);
+    let [gamma, beta] = [13, 17].map(|step| move || numbers(like, [width], step));
+    let layer_norm = |input| T::Backend::layer_norm(input, gamma(), Some(beta()), 1e-6);
+    assert_close(
+        super::normalize(input(), gamma(), beta(), 1e-6),
+        layer_norm(input()),
+        "normalize",
+    );
+    assert_close(
+        super::add_normalize(input(), residual(), gamma(), beta(), 1e-6),
+        layer_norm(T::Backend::float_add(input(), residual())),
+        "add_normalize",
+    );
+    let found = super::normalize_backward(input(), gamma(), residual(), 1e-6);
+    let expected = norm::backward::<T::Backend>(input(), gamma(), residual(), 1e-6);
+    assert_close(found.0, expected.0, "gradient of the input");
+    assert_close(found.1, expected.1, "gradient of gamma");
+    assert_close(found.2, expected.2, "gradient of beta");
+}
+
+fn gelu_and_its_gradient<T: HostTensor>(like: &T) {
+    let input = || T::Backend::float_mul_scalar(numbers(like, [3, 100], 7), 4.0.into());
+    let grad = || numbers(like, [3, 100], 11);
+    let alone = super::gelu_erf(input());
+    assert_close(alone.clone(), T::Backend::gelu(input()), "gelu_erf");
+    let held = input();
+    assert_close(
+        super::gelu_erf(held.clone()),
+        alone,
+        "gelu_erf of what others hold",
+    );
+    assert_close(held, input(), "what others hold");
+    assert_close(
+        super::gelu_erf_backward(input(), grad()),
+        gelu::erf_backward::<T::Backend>(input(), grad()),
+        "gelu_erf_backward",
+    );
+}
+
+fn cross_entropy_and_its_gradient<T: HostTensor>(like: &T) {
+    let logits = || numbers(like, [6, 50], 7);
+    let labels = || integers(like, vec![0, 49, 3, 3, 20, 7]);
+    let grad = || numbers(like, [6], 11);
+    assert_close(
+        super::cross_entropy(logits(), labels()),
+        cross_entropy::losses::<T::Backend>(logits(), labels()),
+        "cross_entropy",
+    );
+    assert_close(
+        super::cross_entropy_backward(logits(), labels(), grad()),
+        cross_entropy::backward::<T::Backend>(logits(), labels(), grad()),
+        "cross_entropy_backward",
+    );
+}
+
+for_each_backend!(
+    linear_layers,
+    attention_of_rows_and_packed,
+    softmax_and_its_gradient,
+    layer_norm_and_its_gradients,
+    gelu_and_its_gradient,
+    cross_entropy_and_its_gradient
+);
