@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
     let config = checkpoint.config();
     let mut model = WordCounter {
         bert: BertModel::from_dir(&dir, &device)?,
-        counter: BertInit::new(config, 0, &device).linear(config.hidden_size, 1),
+        counter: BertInit::new(config, 0, &device).head(config.hidden_size, 1),
     };
 
     let texts: Vec<String> = (1..=12).map(|count| "the ".repeat(count)).collect();

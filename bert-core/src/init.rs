@@ -10,6 +10,13 @@ use rand_distr::StandardNormal;
 
 use crate::config::BertConfig;
 
+/// Where a normal distribution ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Cut {
+    TwoDeviations,
+    Nowhere,
+}
+
 /// Makes the layers of an encoder or head with BERT's initialisation (modeling.py
 /// `create_initializer`): weights from a normal distribution cut at two standard deviations, biases
 /// 0, LayerNorm 1 and 0.
@@ -45,16 +52,24 @@ impl BertInit {
 
     /// `[d_input, d_output]` weights and zero biases.
     pub fn linear(&self, d_input: usize, d_output: usize) -> Linear {
-        Linear {
-            weight: self.truncated_normal([d_input, d_output]),
-            bias: Some(self.zeros(d_output)),
-        }
+        self.linear_of(Cut::TwoDeviations, d_input, d_output)
+    }
+
+    /// The output layer of a task, to be fine-tuned on an encoder that is there: `[d_input, d_output]`
+    /// weights from the whole normal distribution, as transformers draws them for its `BertFor…`
+    /// classes (`_init_weights`), and zero biases.
+    ///
+    /// The cut of [`linear`](Self::linear) leaves 0.88 of the deviation. After a few hundred updates
+    /// these weights are still near their first values, so that what is left out is felt
+    /// (docs/fine-tuning.md).
+    pub fn head(&self, d_input: usize, d_output: usize) -> Linear {
+        self.linear_of(Cut::Nowhere, d_input, d_output)
     }
 
     /// A table of `rows` vectors of `width`.
     pub fn embedding(&self, rows: usize, width: usize) -> Embedding {
         Embedding {
-            weight: self.truncated_normal([rows, width]),
+            weight: self.normal(Cut::TwoDeviations, [rows, width]),
         }
     }
 
@@ -70,7 +85,14 @@ impl BertInit {
         self.parameter([width], |count| vec![0.0; count])
     }
 
-    fn truncated_normal(&self, shape: [usize; 2]) -> Param<Tensor<2>> {
+    fn linear_of(&self, cut: Cut, d_input: usize, d_output: usize) -> Linear {
+        Linear {
+            weight: self.normal(cut, [d_input, d_output]),
+            bias: Some(self.zeros(d_output)),
+        }
+    }
+
+    fn normal(&self, cut: Cut, shape: [usize; 2]) -> Param<Tensor<2>> {
         let stream = self.stream.replace(self.stream.get() + 1);
         let (seed, std) = (self.seed, self.std);
         self.parameter(shape, move |count| {
@@ -80,7 +102,7 @@ impl BertInit {
                 .map(|_| {
                     let value = loop {
                         let value: f64 = random.sample(StandardNormal);
-                        if value.abs() <= 2.0 {
+                        if cut == Cut::Nowhere || value.abs() <= 2.0 {
                             break value;
                         }
                     };

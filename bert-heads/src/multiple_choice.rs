@@ -43,7 +43,7 @@ impl BertForMultipleChoice {
         Self {
             bert,
             dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
-            classifier: init.linear(config.hidden_size, 1),
+            classifier: init.head(config.hidden_size, 1),
         }
     }
 

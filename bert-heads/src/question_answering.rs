@@ -58,7 +58,7 @@ impl BertForQuestionAnswering {
     fn with_encoder(bert: BertModel, config: &BertConfig, init: &BertInit) -> Self {
         Self {
             bert,
-            qa_outputs: init.linear(config.hidden_size, 2),
+            qa_outputs: init.head(config.hidden_size, 2),
         }
     }
 

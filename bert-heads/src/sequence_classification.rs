@@ -62,7 +62,7 @@ impl BertForSequenceClassification {
         Self {
             bert,
             dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
-            classifier: init.linear(config.hidden_size, num_labels),
+            classifier: init.head(config.hidden_size, num_labels),
         }
     }
 

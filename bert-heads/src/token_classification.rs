@@ -56,7 +56,7 @@ impl BertForTokenClassification {
         Self {
             bert,
             dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
-            classifier: init.linear(config.hidden_size, num_labels),
+            classifier: init.head(config.hidden_size, num_labels),
             crf: None,
         }
     }
