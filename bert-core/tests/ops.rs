@@ -387,31 +387,46 @@ fn layer_norm_and_its_gradients_equal_the_composed_ones() {
 
 #[test]
 fn a_linear_layer_and_its_gradients_equal_the_composed_ones() {
-    for (label, device) in test_devices() {
-        let device = device.autodiff();
-        let results = |fused: bool| {
-            let input = numbers([3, 5, 13], 1, &device).require_grad();
-            let layer = Linear {
-                weight: Param::from_tensor(numbers([13, 7], 2, &device)),
-                bias: Some(Param::from_tensor(numbers([7], 3, &device))),
+    // The second is large enough for kernels of their own.
+    for (rows, depth, width) in [(5, 13, 7), (70, 80, 96)] {
+        for (label, device) in test_devices() {
+            let device = device.autodiff();
+            let results = |by_table: bool, fused: bool| {
+                let input = numbers([rows, depth], 1, &device).require_grad();
+                let weight = match by_table {
+                    true => numbers([width, depth], 2, &device),
+                    false => numbers([depth, width], 2, &device),
+                };
+                let layer = Linear {
+                    weight: Param::from_tensor(weight),
+                    bias: Some(Param::from_tensor(numbers([width], 3, &device))),
+                };
+                let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().unwrap().val());
+                let output = match (by_table, fused) {
+                    (false, true) => ops::linear(input.clone(), &layer),
+                    (true, true) => ops::linear_table(input.clone(), weight.clone(), bias.clone()),
+                    (false, false) => {
+                        input.clone().matmul(weight.clone()) + bias.clone().unsqueeze()
+                    }
+                    (true, false) => {
+                        input.clone().matmul(weight.clone().transpose()) + bias.clone().unsqueeze()
+                    }
+                };
+                let weights = numbers([rows, width], 4, &device);
+                let gradients = (output.clone() * weights).sum().backward();
+                [
+                    values(output),
+                    values(input.grad(&gradients).unwrap()),
+                    values(weight.grad(&gradients).unwrap()),
+                    values(bias.grad(&gradients).unwrap()),
+                ]
             };
-            let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().unwrap().val());
-            let output = if fused {
-                ops::linear(input.clone(), &layer)
-            } else {
-                input.clone().matmul(weight.clone().unsqueeze()) + bias.clone().unsqueeze()
-            };
-            let weights = numbers([3, 5, 7], 4, &device);
-            let gradients = (output.clone() * weights).sum().backward();
-            [
-                values(output),
-                values(input.grad(&gradients).unwrap()),
-                values(weight.grad(&gradients).unwrap()),
-                values(bias.grad(&gradients).unwrap()),
-            ]
-        };
-        for (found, expected) in results(true).iter().zip(&results(false)) {
-            assert_close(&label, found, expected, 5e-6);
+            for by_table in [false, true] {
+                let (found, expected) = (results(by_table, true), results(by_table, false));
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_close(&label, found, expected, 5e-6);
+                }
+            }
         }
     }
 }

@@ -132,7 +132,7 @@ impl BertLmPrediction {
     /// - output: `[n, vocab_size]`
     pub fn forward(&self, hidden: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
         let transformed = self.transform.forward(hidden); // [n, hidden]
-        transformed.matmul(table.transpose()) + self.bias.val().unsqueeze::<2>()
+        ops::linear_table(transformed, table, self.bias.val())
     }
 }
 

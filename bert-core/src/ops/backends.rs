@@ -67,6 +67,8 @@ impl BertOps for burn::backend::Flex {
         project_input_backward(weight, grad) -> FlexTensor;
         project_weight_backward(input, grad) -> FlexTensor;
         project_gelu(input, weight, bias) -> FlexTensor;
+        project_table(input, table, bias) -> FlexTensor;
+        project_table_backward(table, grad) -> FlexTensor;
         cross_entropy(logits, labels) -> FlexTensor;
         cross_entropy_backward(logits, labels, grad) -> FlexTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;
@@ -97,6 +99,8 @@ impl BertOps for burn::backend::LibTorch {
         project_input_backward(weight, grad) -> TchTensor;
         project_weight_backward(input, grad) -> TchTensor;
         project_gelu(input, weight, bias) -> TchTensor;
+        project_table(input, table, bias) -> TchTensor;
+        project_table_backward(table, grad) -> TchTensor;
         gelu_erf(input) -> TchTensor;
         gelu_erf_backward(input, grad) -> TchTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
@@ -169,6 +173,14 @@ impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         linear::project_autodiff::<B, C>(input, weight, bias)
+    }
+
+    fn project_table(
+        input: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::table_autodiff::<B, C>(input, table, bias)
     }
 
     fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {

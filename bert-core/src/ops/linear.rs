@@ -9,9 +9,20 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::TensorData;
+use burn::tensor::{Shape, TensorData};
 
 use super::{BertOps, Int8Weight};
+
+/// The default body of [`BertOps::project_table`].
+pub(super) fn table<B: BertOps>(
+    input: FloatTensor<B>,
+    table: FloatTensor<B>,
+    bias: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let [rows] = bias.shape().dims();
+    let scores = B::float_matmul(input, B::float_transpose(table));
+    B::float_add(scores, B::float_reshape(bias, Shape::new([1, rows])))
+}
 
 /// The default body of [`BertOps::project_int8`].
 pub(super) fn project_floats<B: BertOps>(
@@ -29,16 +40,90 @@ pub(super) fn project_floats<B: BertOps>(
     }
 }
 
-/// [`BertOps::project`] as one node; of input and weight it keeps what the other's gradient needs.
+/// What a linear layer does with its weight, and what of it the gradients take.
+trait Affine<B: BertOps>: Clone + Copy + std::fmt::Debug + Send + Sync + 'static {
+    fn forward(
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        bias: FloatTensor<B>,
+    ) -> FloatTensor<B>;
+    fn of_input(weight: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B>;
+    fn of_weight(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B>;
+}
+
+/// By a matrix `[d_input, d_output]`.
+#[derive(Clone, Copy, Debug)]
+struct ByMatrix;
+
+impl<B: BertOps> Affine<B> for ByMatrix {
+    fn forward(
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        bias: FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        B::project(input, weight, bias)
+    }
+
+    fn of_input(weight: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::project_input_backward(weight, grad)
+    }
+
+    fn of_weight(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::project_weight_backward(input, grad)
+    }
+}
+
+/// By a table `[d_output, d_input]`.
+#[derive(Clone, Copy, Debug)]
+struct ByTable;
+
+impl<B: BertOps> Affine<B> for ByTable {
+    fn forward(
+        input: FloatTensor<B>,
+        table: FloatTensor<B>,
+        bias: FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        B::project_table(input, table, bias)
+    }
+
+    fn of_input(table: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::project_table_backward(table, grad)
+    }
+
+    fn of_weight(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::project_weight_backward(grad, input)
+    }
+}
+
+/// [`BertOps::project`] as one node.
 pub(super) fn project_autodiff<B: BertOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
     weight: FloatTensor<Autodiff<B, C>>,
     bias: FloatTensor<Autodiff<B, C>>,
 ) -> FloatTensor<Autodiff<B, C>> {
-    #[derive(Debug)]
-    struct Project;
+    affine_autodiff::<B, C, _>(ByMatrix, input, weight, bias)
+}
 
-    impl<B: BertOps> Backward<B, 3> for Project {
+/// [`BertOps::project_table`] as one node.
+pub(super) fn table_autodiff<B: BertOps, C: CheckpointStrategy>(
+    input: FloatTensor<Autodiff<B, C>>,
+    table: FloatTensor<Autodiff<B, C>>,
+    bias: FloatTensor<Autodiff<B, C>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    affine_autodiff::<B, C, _>(ByTable, input, table, bias)
+}
+
+/// A node that keeps of input and weight what the other's gradient needs.
+fn affine_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>>(
+    affine: A,
+    input: FloatTensor<Autodiff<B, C>>,
+    weight: FloatTensor<Autodiff<B, C>>,
+    bias: FloatTensor<Autodiff<B, C>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    #[derive(Clone, Copy, Debug)]
+    struct Project<A>(A);
+
+    impl<B: BertOps, A: Affine<B>> Backward<B, 3> for Project<A> {
         type State = [Option<NodeId>; 2];
 
         fn backward(
@@ -53,11 +138,11 @@ pub(super) fn project_autodiff<B: BertOps, C: CheckpointStrategy>(
                 node.map(|node| checkpointer.retrieve_node_output::<FloatTensor<B>>(node))
             });
             if let (Some(node), Some(weight)) = (of_input, weight) {
-                let grad = B::project_input_backward(weight, grad.clone());
+                let grad = A::of_input(weight, grad.clone());
                 grads.register::<B>(node.id, grad);
             }
             if let (Some(node), Some(input)) = (of_weight, input) {
-                let grad = B::project_weight_backward(input, grad.clone());
+                let grad = A::of_weight(input, grad.clone());
                 grads.register::<B>(node.id, grad);
             }
             if let Some(node) = of_bias {
@@ -67,7 +152,7 @@ pub(super) fn project_autodiff<B: BertOps, C: CheckpointStrategy>(
     }
 
     let tracked = [input.is_tracked(), weight.is_tracked()];
-    match Project
+    match Project(affine)
         .prepare::<C>([input.node(), weight.node(), bias.node()])
         .compute_bound()
         .stateful()
@@ -78,14 +163,14 @@ pub(super) fn project_autodiff<B: BertOps, C: CheckpointStrategy>(
                 of_weight.then(|| prep.checkpoint(&input)),
                 of_input.then(|| prep.checkpoint(&weight)),
             ];
-            let output = B::project(
+            let output = A::forward(
                 input.into_primitive(),
                 weight.into_primitive(),
                 bias.into_primitive(),
             );
             prep.finish(state, output)
         }
-        OpsKind::UnTracked(prep) => prep.finish(B::project(
+        OpsKind::UnTracked(prep) => prep.finish(A::forward(
             input.into_primitive(),
             weight.into_primitive(),
             bias.into_primitive(),

@@ -64,7 +64,8 @@ pub use packed::{PackedForm, PackedSequences, packed_attention};
 pub(crate) use tensors::adam_update;
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
-    dropout_probability, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, self_attention,
+    dropout_probability, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, linear_table,
+    self_attention,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -275,6 +276,38 @@ pub trait BertOps: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         Self::gelu_erf(Self::project(input, weight, bias))
+    }
+
+    /// `input · tableᵀ + bias`, a score for every row of a table: what the masked LM does with the word embeddings; one node
+    /// under autodiff.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[n, width]`
+    /// - table: `[rows, width]`
+    /// - bias: `[rows]`
+    /// - output: `[n, rows]`
+    fn project_table(
+        input: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::table::<Self>(input, table, bias)
+    }
+
+    /// Gradient of [`project_table`](BertOps::project_table) with respect to its input; that of the table is a
+    /// [`project_weight_backward`](BertOps::project_weight_backward).
+    ///
+    /// # Shapes
+    ///
+    /// - table: `[rows, width]`
+    /// - grad: `[n, rows]`
+    /// - output: `[n, width]`
+    fn project_table_backward(
+        table: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::float_matmul(grad, table)
     }
 
     /// [`project`](BertOps::project) with a weight in 8 bits, and exact GELU of it if asked for; without a gradient.

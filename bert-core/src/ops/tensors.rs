@@ -116,6 +116,22 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
     ))
 }
 
+/// `input · tableᵀ + bias`, a score for every row of a table.
+///
+/// # Shapes
+///
+/// - input: `[n, width]`
+/// - table: `[rows, width]`
+/// - bias: `[rows]`
+/// - output: `[n, rows]`
+pub fn linear_table(input: Tensor<2>, table: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::project_table(
+        input.into_dispatch(),
+        table.into_dispatch(),
+        bias.into_dispatch(),
+    ))
+}
+
 fn linear_int8<const D: usize>(
     input: Tensor<D>,
     bias: Tensor<1>,

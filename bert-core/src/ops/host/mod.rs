@@ -31,7 +31,10 @@ pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;
 pub(super) use gelu::{exact_gelu, gelu_erf, gelu_erf_backward};
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
-pub(super) use project::{project, project_gelu, project_input_backward, project_weight_backward};
+pub(super) use project::{
+    project, project_gelu, project_input_backward, project_table, project_table_backward,
+    project_weight_backward,
+};
 pub(super) use softmax::{masked_softmax, softmax_backward};
 pub(super) use spread::{by_columns, by_rows};
 pub(super) use tensor::{HostTensor, are_here, with_width};

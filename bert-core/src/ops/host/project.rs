@@ -1,13 +1,13 @@
 //! Linear layers: a product, then what follows it in one pass over its rows.
 
-use burn::backend::ops::ModuleOps;
+use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
 
 use super::gelu::exact_gelu;
 use super::product::{Matrix, product};
 use super::tensor::{HostTensor, are_here, rows_and_width, with_width};
 use super::{over_pieces, rows_per_piece, vectorized};
-use crate::ops::BertOps;
+use crate::ops::{BertOps, linear};
 
 /// [`BertOps::project`](crate::ops::BertOps::project).
 pub(in crate::ops) fn project<T: HostTensor>(input: T, weight: T, bias: T) -> T {
@@ -38,10 +38,24 @@ fn affine<T: HostTensor>(
     bias: T,
     activation: impl Fn(f32) -> f32 + Sync,
 ) -> T {
-    let shape = with_width(&input, rows_and_width(&weight).1);
     let [input, weight, bias] = [input, weight, bias].map(T::dense);
-    let mut output = product(Matrix::of(&input), Matrix::of(&weight), &input, shape);
+    affine_by(&input, Matrix::of(&weight), &bias, activation)
+}
+
+/// The same of dense tensors, by a matrix that lies either way.
+fn affine_by<T: HostTensor>(
+    input: &T,
+    weight: Matrix<'_>,
+    bias: &T,
+    activation: impl Fn(f32) -> f32 + Sync,
+) -> T {
     let bias = bias.floats();
+    let mut output = product(
+        Matrix::of(input),
+        weight,
+        input,
+        with_width(input, bias.len()),
+    );
     let width = bias.len().max(1);
     let piece = rows_per_piece(width) * width;
     over_pieces(output.floats_mut(), piece, |_, values| {
@@ -57,6 +71,31 @@ fn affine<T: HostTensor>(
         );
     });
     output
+}
+
+/// [`BertOps::project_table`](crate::ops::BertOps::project_table).
+pub(in crate::ops) fn project_table<T: HostTensor>(input: T, table: T, bias: T) -> T {
+    if !are_here([&input, &table, &bias]) {
+        return linear::table::<T::Backend>(input, table, bias);
+    }
+    let [input, table, bias] = [input, table, bias].map(T::dense);
+    affine_by(
+        &input,
+        Matrix::of(&table).transposed(),
+        &bias,
+        #[inline(always)]
+        |x| x,
+    )
+}
+
+/// [`BertOps::project_table_backward`](crate::ops::BertOps::project_table_backward).
+pub(in crate::ops) fn project_table_backward<T: HostTensor>(table: T, grad: T) -> T {
+    if !are_here([&table, &grad]) {
+        return T::Backend::float_matmul(grad, table);
+    }
+    let shape = with_width(&grad, rows_and_width(&table).1);
+    let [table, grad] = [table, grad].map(T::dense);
+    product(Matrix::of(&grad), Matrix::of(&table), &grad, shape)
 }
 
 /// [`BertOps::project_input_backward`](crate::ops::BertOps::project_input_backward).

@@ -8,7 +8,7 @@ use burn::tensor::{DType, TensorData};
 use super::tensor::HostTensor;
 use super::tensor::tests::{filled, for_each_backend};
 use crate::ops::packed::Layout;
-use crate::ops::{PackedForm, attention, cross_entropy, gelu, norm, softmax};
+use crate::ops::{PackedForm, attention, cross_entropy, gelu, linear, norm, softmax};
 
 /// Numbers between -1 and 1 in no order.
 fn numbers<T: HostTensor, const D: usize>(like: &T, shape: [usize; D], step: usize) -> T {
@@ -48,8 +48,8 @@ fn assert_close<T: HostTensor>(found: T, expected: T, what: &str) {
 }
 
 fn linear_layers<T: HostTensor>(like: &T) {
-    // Few rows with and without a panel of their own, and many.
-    for (rows, depth, width) in [(3, 24, 64), (3, 24, 40), (70, 24, 40)] {
+    // Few rows with and without a panel of their own, many, and enough for a matrix unit.
+    for (rows, depth, width) in [(3, 24, 64), (3, 24, 40), (70, 24, 40), (70, 80, 96)] {
         let input = || numbers(like, [2, rows, depth], 7);
         let weight = || numbers(like, [depth, width], 11);
         let bias = || numbers(like, [width], 13);
@@ -81,6 +81,19 @@ fn linear_layers<T: HostTensor>(like: &T) {
             super::project(input(), turned.clone(), bias()),
             T::Backend::linear(input(), turned, Some(bias())),
             "project with a view",
+        );
+        let rows_of = || numbers(like, [2 * rows, depth], 7);
+        let table = || numbers(like, [width, depth], 11);
+        assert_close(
+            super::project_table(rows_of(), table(), bias()),
+            linear::table::<T::Backend>(rows_of(), table(), bias()),
+            "project_table",
+        );
+        let grad = || numbers(like, [2 * rows, width], 17);
+        assert_close(
+            super::project_table_backward(table(), grad()),
+            T::Backend::float_matmul(grad(), table()),
+            "project_table_backward",
         );
     }
 }

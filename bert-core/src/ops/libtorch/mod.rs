@@ -74,6 +74,22 @@ pub(super) fn project_weight_backward(input: TchTensor, grad: TchTensor) -> TchT
     LibTorch::linear_weight_backward(input, grad)
 }
 
+/// [`BertOps::project_table`](super::BertOps::project_table).
+pub(super) fn project_table(input: TchTensor, table: TchTensor, bias: TchTensor) -> TchTensor {
+    if kernels::are_own([&input, &table, &bias]) {
+        return host::project_table(input, table, bias);
+    }
+    TchTensor::new(affine(&input.tensor, &table.tensor.tr(), &bias.tensor))
+}
+
+/// [`BertOps::project_table_backward`](super::BertOps::project_table_backward).
+pub(super) fn project_table_backward(table: TchTensor, grad: TchTensor) -> TchTensor {
+    if kernels::are_own([&table, &grad]) {
+        return host::project_table_backward(table, grad);
+    }
+    LibTorch::float_matmul(grad, table)
+}
+
 /// [`BertOps::self_attention`](super::BertOps::self_attention).
 pub(super) fn self_attention(
     query: TchTensor,
