@@ -40,7 +40,7 @@ impl DeviceArgs {
 #[derive(clap::Args)]
 pub(crate) struct WeightArgs {
     /// Hold the encoder's weights in 8 bits, on flex: a quarter of their memory, and faster on
-    /// processors with AVX-512 VNNI, which `bert doctor` looks for
+    /// processors with AVX-512 VNNI or AMX, which `bert doctor` looks for
     #[arg(long)]
     int8: bool,
 }

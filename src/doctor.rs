@@ -8,7 +8,7 @@ use benchmarks::child::{Outcome, supervise};
 use benchmarks::machine::{BURN, Machine};
 use bert_core::agreement::{Difference, Golden};
 use bert_core::device::{self, AdapterKind, DeviceSpec};
-use bert_core::inference::int8_is_fast;
+use bert_core::inference::int8_instructions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -242,7 +242,8 @@ fn machine() -> serde_json::Value {
         "memory_bytes": machine.memory_bytes,
         "memory_available_bytes": machine.memory_available_bytes,
         "backends": device::compiled_backends(),
-        "int8": int8_is_fast(),
+        "int8": int8_instructions().is_some(),
+        "int8_instructions": int8_instructions(),
         "libtorch": device::libtorch_info().map(|info| json!({
             "version": info.version,
             "threads": info.threads,
@@ -275,10 +276,12 @@ fn write_machine(output: &mut Output) -> anyhow::Result<()> {
         compiled.join(", ")
     ))?;
     if compiled.contains(&"flex") {
-        output.line(match int8_is_fast() {
-            true => "--int8 on flex: with the processor's own instructions (AVX-512 VNNI)",
-            false => "--int8 on flex: saves memory, but this processor lacks the instructions (AVX-512 VNNI) that make it fast",
-        })?;
+        let speed = match int8_instructions() {
+            Some(name) => format!("with the processor's own instructions ({name})"),
+            None => "saves memory, but this processor lacks the instructions (AVX-512 VNNI, AMX) that make it fast"
+                .to_owned(),
+        };
+        output.line(format_args!("--int8 on flex: {speed}"))?;
     }
     if !absent.is_empty() {
         let absent = absent.join(", ");

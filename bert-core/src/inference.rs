@@ -3,7 +3,7 @@
 //! [`prepare`] holds the weights of the encoder's linear layers, where nearly all the work is, in 8 bits if asked to, laid out
 //! as the kernels of Flex read them; weights in floats stay as they are.
 //!
-//! In 8 bits they take a quarter of the memory, and processors with AVX-512 VNNI compute products of whole numbers several
+//! In 8 bits they take a quarter of the memory, and processors with AVX-512 VNNI or AMX compute products of whole numbers several
 //! times as fast as those of floats.
 //! Every column of a weight has a scale, from its largest magnitude, and every token's vector gets one, with a zero, from its
 //! range as it comes (dynamic quantisation): nothing is calibrated, and a sentence's result does not depend on the batch that
@@ -68,12 +68,12 @@ pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
     }
 }
 
-/// Whether this processor has the instructions that make weights in 8 bits faster than floats, on Flex.
-pub fn int8_is_fast() -> bool {
+/// The instructions of this processor that make weights in 8 bits faster than floats, on Flex; `None` if it has none.
+pub fn int8_instructions() -> Option<&'static str> {
     #[cfg(feature = "flex")]
-    return crate::ops::int8_is_fast();
+    return crate::ops::int8_instructions();
     #[cfg(not(feature = "flex"))]
-    false
+    None
 }
 
 /// A weight in 8 bits; it has no parameters of its own and changes nothing for those who read the weight.

@@ -55,7 +55,7 @@ mod tensors;
 
 pub use adam::AdamStep;
 #[cfg(feature = "flex")]
-pub(crate) use flex::int8_is_fast;
+pub(crate) use flex::int8_instructions;
 pub use int8::Int8Weight;
 #[cfg(feature = "tch")]
 pub(crate) use libtorch::{Kernels as LibTorchKernels, chosen_kernels as libtorch_kernels};

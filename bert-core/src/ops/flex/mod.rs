@@ -12,7 +12,7 @@ use super::host::HostTensor;
 mod int8;
 
 pub use int8::Int8Weight;
-pub(crate) use int8::is_fast as int8_is_fast;
+pub(crate) use int8::instructions as int8_instructions;
 pub(super) use int8::project_int8;
 
 impl HostTensor for FlexTensor {

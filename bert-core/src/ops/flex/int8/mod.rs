@@ -5,13 +5,15 @@
 
 use crate::ops::host::{by_columns, by_rows, vectorized};
 use rows::Rows;
-use tile::{ROWS, tile};
+use tile::{MOST_ROWS, tile};
 use weight::PANEL;
 
 pub(in crate::ops) use project::project_int8;
-pub(crate) use tile::is_fast;
+pub(crate) use tile::instructions;
 pub use weight::Int8Weight;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 mod project;
 mod rows;
 mod tile;
@@ -20,8 +22,8 @@ mod weight;
 /// Multiplications from which a product is worth spreading over threads.
 const WORTH_SPREADING: usize = 1 << 20;
 
-/// Most tiles of rows that a thread works on at a time.
-const TILES: usize = 64;
+/// Most rows that a thread works on at a time.
+const LARGEST: usize = 384;
 
 /// `activation(input · weight + bias)`, rows one after another.
 ///
@@ -41,6 +43,7 @@ pub(super) fn product(
     let [depth, columns] = weight.shape();
     let count = to.len() / columns.max(1);
     let rows = Rows::quantize(input, depth);
+    let tall = rows.of_a_tile();
     let work = |first_row: usize, panel: usize, to: &mut [f32], width: usize| {
         block(
             &rows,
@@ -54,13 +57,13 @@ pub(super) fn product(
     };
     if count * columns * depth < WORTH_SPREADING {
         work(0, 0, to, columns);
-    } else if count < 2 * ROWS * rayon::current_num_threads() {
+    } else if count < 2 * tall * rayon::current_num_threads() {
         // Few rows have not enough tiles for all threads.
         by_columns(columns, PANEL, to, |first, width, to| {
             work(0, first / PANEL, to, width);
         });
     } else {
-        by_rows(columns, (ROWS, TILES), to, |first, to| {
+        by_rows(columns, (tall, LARGEST / tall), to, |first, to| {
             work(first, 0, to, columns)
         });
     }
@@ -76,13 +79,14 @@ fn block(
     activation: &(impl Fn(f32) -> f32 + Sync),
     (to, width): (&mut [f32], usize),
 ) {
-    let mut sums = [[0; PANEL]; ROWS];
+    let tall = rows.of_a_tile();
+    let mut sums = [[0; PANEL]; MOST_ROWS];
     for at in (0..width).step_by(PANEL) {
         let columns = PANEL.min(width - at);
         let panel = weight.panel(first_panel + at / PANEL);
         let bias = &bias[first_panel * PANEL + at..][..columns];
-        for (tile_at, to) in to.chunks_mut(ROWS * width).enumerate() {
-            let first_row = first_row + tile_at * ROWS;
+        for (tile_at, to) in to.chunks_mut(tall * width).enumerate() {
+            let first_row = first_row + tile_at * tall;
             let count = to.len() / width;
             tile(rows, first_row, count, &panel.groups, &mut sums);
             vectorized(

@@ -3,6 +3,7 @@
 use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
 
+use super::tile::rows_of;
 use super::weight::GROUP;
 use crate::ops::host::{PIECE, rows_per_piece, vectorized};
 
@@ -17,7 +18,7 @@ type Scale = (f32, i32);
 
 /// Rows as `(number − zero) · scale`, numbers from 0 to 255; each row has a scale and a zero of its own.
 pub(super) struct Rows {
-    /// Numbers in groups of four, filled up with zeros at the end of a row.
+    /// Numbers in groups of four, filled up with zeros at the end of a row, and with rows of zeros to whole tiles.
     groups: Vec<i32>,
     /// Groups of a row.
     each: usize,
@@ -31,7 +32,7 @@ impl Rows {
     pub(super) fn quantize(values: &[f32], depth: usize) -> Self {
         let count = values.len() / depth.max(1);
         let each = depth.div_ceil(GROUP);
-        let mut groups = vec![0; count * each];
+        let mut groups = vec![0; count.next_multiple_of(rows_of(each)) * each];
         let mut scales = vec![(0.0, 0); count];
         let one = |(groups, (scale, values)): (&mut [i32], (&mut Scale, &[f32]))| {
             *scale = quantize_row(values, cast_slice_mut(groups));
@@ -56,9 +57,14 @@ impl Rows {
         }
     }
 
-    /// The groups of a row.
-    pub(super) fn row(&self, at: usize) -> &[i32] {
-        &self.groups[at * self.each..][..self.each]
+    /// The groups of some rows from one on, all within a tile.
+    pub(super) fn rows(&self, first: usize, count: usize) -> &[i32] {
+        &self.groups[first * self.each..][..count * self.each]
+    }
+
+    /// Rows of a tile.
+    pub(super) fn of_a_tile(&self) -> usize {
+        rows_of(self.each)
     }
 
     pub(super) fn scale_and_zero(&self, row: usize) -> Scale {
@@ -69,7 +75,7 @@ impl Rows {
     pub(super) fn floats(&self) -> Vec<f32> {
         let one = |row: usize| {
             let (scale, zero) = self.scales[row];
-            let numbers: &[u8] = bytemuck::cast_slice(self.row(row));
+            let numbers: &[u8] = bytemuck::cast_slice(self.rows(row, 1));
             numbers[..self.depth]
                 .iter()
                 .map(move |&number| (i32::from(number) - zero) as f32 * scale)

@@ -5,17 +5,43 @@ use super::weight::{GROUP, Group, PANEL};
 use crate::ops::host::vectorized;
 
 /// Rows of a tile: their sums with a panel fill 24 of the 32 registers of AVX-512.
-pub(super) const ROWS: usize = 6;
+const ROWS: usize = 6;
+/// Rows of a tile on the matrix unit, the most that there are.
+pub(super) const MOST_ROWS: usize = 32;
 
-/// The sums of `count` rows from `first` on, at most [`ROWS`] of them, with a panel.
+/// Rows of a tile over so many groups.
+pub(super) fn rows_of(groups: usize) -> usize {
+    if is_on_matrix_unit(groups) {
+        MOST_ROWS
+    } else {
+        ROWS
+    }
+}
+
+fn is_on_matrix_unit(groups: usize) -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return super::amx::suits(groups);
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    {
+        let _ = groups;
+        false
+    }
+}
+
+/// The sums of `count` rows from `first` on, at most [so many](rows_of), with a panel.
 pub(super) fn tile(
     rows: &Rows,
     first: usize,
     count: usize,
     panel: &[Group],
-    sums: &mut [[i32; PANEL]; ROWS],
+    sums: &mut [[i32; PANEL]; MOST_ROWS],
 ) {
-    let row = |offset: usize| rows.row(first + offset);
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if is_on_matrix_unit(panel.len()) {
+        return super::amx::sums(rows.rows(first, MOST_ROWS), panel, sums);
+    }
+    let row = |offset: usize| rows.rows(first + offset, 1);
+    let sums = sums.first_chunk_mut().expect("more than six");
     match count {
         1 => of([row(0)], panel, sums),
         2 => of([row(0), row(1)], panel, sums),
@@ -38,12 +64,17 @@ fn of<const R: usize>(rows: [&[i32]; R], panel: &[Group], sums: &mut [[i32; PANE
     portable(rows, panel, sums);
 }
 
-/// Whether this processor multiplies 8-bit numbers faster than floats.
-pub(crate) fn is_fast() -> bool {
+/// The instructions that multiply 8-bit numbers faster than floats, if this processor has some.
+pub(crate) fn instructions() -> Option<&'static str> {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if super::amx::is_there() {
+        return Some("AMX");
+    }
     #[cfg(target_arch = "x86_64")]
-    return vnni::is_there();
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    if vnni::is_there() {
+        return Some("AVX-512 VNNI");
+    }
+    None
 }
 
 fn portable<const R: usize>(rows: [&[i32]; R], panel: &[Group], sums: &mut [[i32; PANEL]; ROWS]) {
@@ -173,6 +204,24 @@ mod tests {
         portable(rows, &panel, &mut plain);
         of(rows, &panel, &mut fast);
         assert_eq!(fast, plain);
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if super::super::amx::suits(48) {
+            let panel = &panel[..48];
+            let numbers: Vec<i32> = (0..MOST_ROWS)
+                .flat_map(|row| {
+                    rows[row % 3][..48]
+                        .iter()
+                        .map(move |x| x.rotate_left(8 * row as u32))
+                })
+                .collect();
+            let mut found = [[7; PANEL]; MOST_ROWS];
+            super::super::amx::sums(&numbers, panel, &mut found);
+            for (numbers, found) in numbers.chunks_exact(48).zip(&found) {
+                let mut expected = [[0; PANEL]; ROWS];
+                portable([numbers], panel, &mut expected);
+                assert_eq!(*found, expected[0]);
+            }
+        }
         let by_hand: i32 = (0..50)
             .map(|at| {
                 let weights = panel[at].0[9].map(i32::from);
