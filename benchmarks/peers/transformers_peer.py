@@ -2,7 +2,8 @@
 
 Training steps have what ours have: dropout as configured, gradients clipped to norm 1, AdamW with decay for all but
 biases and LayerNorm. Pretraining gathers the masked positions before the vocabulary projection, as ours does and
-unlike transformers' own BertForPreTraining, which projects every token. Sentence vectors are made of texts in the order
+unlike transformers' own BertForPreTraining, which projects every token and is the peer `transformers-stock`
+(transformers_stock_peer.py). Sentence vectors are made of texts in the order
 they come in, 32 at a time, padded to the longest.
 
     python transformers_peer.py JOB.json
@@ -46,9 +47,9 @@ def training_step(job, model, loss):
     return step
 
 
-def main():
+def main(stock=False):
     job = common.read_job()
-    common.refuse(job, MODES, ("f32", "f16", "bf16"), ("cpu", "cuda"))
+    common.refuse(job, ("pretrain",) if stock else MODES, ("f32", "f16", "bf16"), ("cpu", "cuda"))
     logging.disable(logging.WARNING)
     transformers.utils.logging.disable_progress_bar()
     device, wait = common.torch_device(job)
@@ -105,7 +106,13 @@ def main():
         positions, labels = tensor("positions", -1), tensor("labels", -1)
         next_sentence = tensor("next_sentence", rows)
 
+        every = torch.full((rows * seq,), -100, device=device)
+        every[positions] = labels
+        every = every.reshape(rows, seq)
+
         def loss():
+            if stock:
+                return model(**batch, labels=every, next_sentence_label=next_sentence).loss
             output = model.bert(**batch)
             gathered = output.last_hidden_state.flatten(0, 1)[positions]
             masked = cross_entropy(model.cls.predictions(gathered), labels)

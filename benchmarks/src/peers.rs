@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 pub enum Peer {
     /// PyTorch with transformers' model.
     Transformers,
+    /// The same as people run it: pretraining by the loss of the model itself, which projects every token to the vocabulary.
+    TransformersStock,
     /// ONNX Runtime with a graph exported from transformers.
     OnnxRuntime,
     /// The library for sentence vectors, on PyTorch.
@@ -25,11 +27,15 @@ pub enum Peer {
 /// The scripts of the Python peers travel inside the command, so that it also works away from its source.
 ///
 /// None has the name of a package, which Python would then import from here.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
     ("common.py", include_str!("../peers/common.py")),
     (
         "transformers_peer.py",
         include_str!("../peers/transformers_peer.py"),
+    ),
+    (
+        "transformers_stock_peer.py",
+        include_str!("../peers/transformers_stock_peer.py"),
     ),
     (
         "onnxruntime_peer.py",
@@ -43,8 +49,9 @@ const SCRIPTS: [(&str, &str); 4] = [
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Transformers,
+        Self::TransformersStock,
         Self::OnnxRuntime,
         Self::SentenceTransformers,
         Self::Candle,
@@ -54,6 +61,7 @@ impl Peer {
     pub fn measures(self, mode: Mode) -> bool {
         match self {
             Self::Transformers => true,
+            Self::TransformersStock => mode == Mode::Pretrain,
             Self::SentenceTransformers => mode == Mode::Embed,
             Self::OnnxRuntime => matches!(mode, Mode::Forward | Mode::Embed),
             Self::Candle => mode == Mode::Forward,
@@ -105,6 +113,7 @@ impl Display for Peer {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Transformers => "transformers",
+            Self::TransformersStock => "transformers-stock",
             Self::OnnxRuntime => "onnxruntime",
             Self::SentenceTransformers => "sentence-transformers",
             Self::Candle => "candle",
