@@ -2,8 +2,9 @@
 
     python steps.py --data DIR --model DIR --work DIR
 
-Both begin with the same weights, head included, without dropout, and every epoch is one update of the same 32 pairs of
-MRPC, so that neither order nor chance is left: losses may differ by rounding only.
+Both begin with the same weights, head included, without dropout, and every epoch is one update of the same 32 pairs, so
+that neither order nor chance is left: losses may differ by rounding only. The pairs are the first of MRPC, or with
+`--task rte` the sixteen longest and the sixteen shortest of RTE, of which the former are cut and the latter padded.
 With --dropout P nothing is learnt (a rate of 1e-12): each step draws another loss and another norm of the gradient,
 whose means are compared.
 Prints a JSON object with the largest difference, or with means and their standard errors.
@@ -12,6 +13,7 @@ Prints a JSON object with the largest difference, or with means and their standa
 import argparse
 import json
 import math
+import os
 import pathlib
 import statistics
 import subprocess
@@ -24,9 +26,13 @@ from transformers import AutoTokenizer, BertForSequenceClassification, Trainer, 
 ROWS = 32
 
 
-def rows(data, work):
-    with open(compare.prepare("mrpc", data, work)[0], encoding="utf-8") as file:
-        lines = [next(file) for _ in range(ROWS)]
+def rows(task, data, work):
+    with open(compare.prepare(task, data, work)[0], encoding="utf-8") as file:
+        lines = list(file)
+    if task == "rte":
+        lines.sort(key=len)
+        lines = lines[: ROWS // 2] + lines[-ROWS // 2 :]
+    lines = lines[:ROWS]
     path = work / "train.jsonl"
     path.write_text("".join(lines), encoding="utf-8")
     return path
@@ -54,7 +60,7 @@ def ours(args, begin, train):
          str(args.steps), "--batch-size", str(ROWS), "--lr", str(args.rate), "--warmup-share", "0.1", "--max-length",
          "128", "--recipe", "hf", "--seed", str(args.seed), "--log-every", "1", "--device", args.device,
          "--text-column", "text", "--pair-column", "pair", "--label-column", "label", "--no-dashboard"],
-        check=True, stdout=subprocess.DEVNULL,
+        env=compare.environment_of(args.threads), check=True, stdout=subprocess.DEVNULL,
     )
     with open(out / "metrics.jsonl", encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
@@ -68,6 +74,8 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, required=True, help="an empty directory")
     parser.add_argument("--bert", default="bert")
     parser.add_argument("--device", default="libtorch")
+    parser.add_argument("--task", choices=["mrpc", "rte"], default="mrpc")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -75,10 +83,13 @@ def main():
     args.rate = 1e-12 if args.dropout else 5e-5
     args.work.mkdir(parents=True, exist_ok=True)
 
-    train, begin = rows(args.data, args.work), args.work / "begin"
+    torch.set_num_threads(args.threads)
+    train, begin = rows(args.task, args.data, args.work), args.work / "begin"
+    with open(train, encoding="utf-8") as file:
+        labels = sorted({json.loads(line)["label"] for line in file})
     torch.manual_seed(args.seed)
     model = BertForSequenceClassification.from_pretrained(
-        args.model, **trainer.names(["0", "1"]), hidden_dropout_prob=args.dropout,
+        args.model, **trainer.names(labels), hidden_dropout_prob=args.dropout,
         attention_probs_dropout_prob=args.dropout,
     )
     model.save_pretrained(begin)
