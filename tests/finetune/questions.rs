@@ -31,7 +31,7 @@ fn questions_from_training_to_answers() {
     squad(&workshop);
     let trained = succeed(
         workshop
-            .finetune_with("qa", "squad.json", "out", "100", "5e-3")
+            .finetune_with("qa", "squad.json", "out", "200", "5e-3")
             .args(["--max-length", "24", "--doc-stride", "5"]),
     );
     let summary = json_lines(&trained).remove(0);
