@@ -72,6 +72,8 @@ fn answers_are_learnt_and_found_in_long_contexts() {
     for (label, device) in test_devices() {
         let trial = Trial {
             device,
+            // The first weights that have all answers right need not be sure of them; these are the last.
+            evaluate_every: 120,
             ..trial(false, 120)
         };
         assert_eq!(trial.settings.metric, "f1");

@@ -131,6 +131,7 @@ pub(crate) struct Trial {
     pub(crate) data: TrainingData,
     pub(crate) settings: Settings,
     pub(crate) patience: Option<u64>,
+    pub(crate) evaluate_every: u64,
     pub(crate) stop_after: usize,
 }
 
@@ -166,6 +167,7 @@ impl Trial {
                 similarity: None,
             },
             patience: None,
+            evaluate_every: 10,
             stop_after: usize::MAX,
         }
     }
@@ -195,7 +197,7 @@ impl Trial {
             gradient_checkpointing: false,
             options: TrainerOptions {
                 log_every: 1,
-                evaluate_every: 10,
+                evaluate_every: self.evaluate_every,
                 patience: self.patience,
                 ..TrainerOptions::default()
             },
