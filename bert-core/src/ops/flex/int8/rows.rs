@@ -22,6 +22,8 @@ pub(super) struct Rows {
     groups: Vec<i32>,
     /// Groups of a row.
     each: usize,
+    /// Rows of a tile.
+    of_a_tile: usize,
     scales: Vec<Scale>,
     #[cfg(test)]
     depth: usize,
@@ -32,7 +34,8 @@ impl Rows {
     pub(super) fn quantize(values: &[f32], depth: usize) -> Self {
         let count = values.len() / depth.max(1);
         let each = depth.div_ceil(GROUP);
-        let mut groups = vec![0; count.next_multiple_of(rows_of(each)) * each];
+        let of_a_tile = rows_of(count, each);
+        let mut groups = vec![0; count.next_multiple_of(of_a_tile) * each];
         let mut scales = vec![(0.0, 0); count];
         let one = |(groups, (scale, values)): (&mut [i32], (&mut Scale, &[f32]))| {
             *scale = quantize_row(values, cast_slice_mut(groups));
@@ -51,6 +54,7 @@ impl Rows {
         Self {
             groups,
             each,
+            of_a_tile,
             scales,
             #[cfg(test)]
             depth,
@@ -64,7 +68,7 @@ impl Rows {
 
     /// Rows of a tile.
     pub(super) fn of_a_tile(&self) -> usize {
-        rows_of(self.each)
+        self.of_a_tile
     }
 
     pub(super) fn scale_and_zero(&self, row: usize) -> Scale {
