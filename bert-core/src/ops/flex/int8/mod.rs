@@ -120,8 +120,16 @@ mod tests {
 
     #[test]
     fn products_equal_those_of_what_the_numbers_stand_for() {
-        // One tile, several with a last one that is not full, by columns on several threads, by rows on several threads.
-        for (count, depth, columns) in [(1, 5, 3), (13, 64, 130), (16, 400, 700), (300, 130, 128)] {
+        // One tile, several with a last one that is not full, by columns on several threads, by rows on several threads, and
+        // those whose depth suits a matrix unit.
+        for (count, depth, columns) in [
+            (1, 5, 3),
+            (13, 64, 130),
+            (16, 400, 700),
+            (300, 130, 128),
+            (100, 128, 130),
+            (300, 128, 130),
+        ] {
             let input = numbers(count * depth, 7);
             let weight = Int8Weight::quantize(&numbers(depth * columns, 5), columns).unwrap();
             let bias = numbers(columns, 3);
@@ -146,11 +154,12 @@ mod tests {
 
     #[test]
     fn a_row_does_not_depend_on_the_others() {
-        let (depth, columns) = (96, 200);
+        // Alone it is not one of the many rows that a matrix unit takes.
+        let (count, depth, columns) = (100, 128, 200);
         let weight = Int8Weight::quantize(&numbers(depth * columns, 5), columns).unwrap();
-        let input = numbers(20 * depth, 11);
+        let input = numbers(count * depth, 11);
         let bias = vec![0.5; columns];
-        let mut all = vec![0.0; 20 * columns];
+        let mut all = vec![0.0; count * columns];
         product(&input, &weight, &bias, &mut all, |x| x);
         for (row, expected) in all.chunks_exact(columns).enumerate() {
             let alone = &input[row * depth..][..depth];
