@@ -5,7 +5,7 @@
 The files are those that compare.py writes: JSON lines {"text", "pair", "label"} for texts, CoNLL with a word and
 an IOB2 tag a line for tokens, SQuAD's JSON for questions.
 The model of the last step is saved; `bert evaluate` scores it as it scores its own.
-Prints the seconds of training as JSON.
+Prints the seconds of training and the mean loss of its steps as JSON.
 """
 
 import argparse
@@ -149,11 +149,11 @@ def main():
     )
     trainer = Trainer(model=model, args=options, train_dataset=Rows(rows), data_collator=collator)
     begun = time.perf_counter()
-    trainer.train()
+    loss = trainer.train().training_loss
     seconds = time.perf_counter() - begun
     model.save_pretrained(args.out)
     tokenizer.save_pretrained(args.out)
-    print(json.dumps({"seconds": seconds, "rows": len(rows), "steps": trainer.state.global_step}))
+    print(json.dumps({"seconds": seconds, "rows": len(rows), "steps": trainer.state.global_step, "loss": loss}))
 
 
 if __name__ == "__main__":

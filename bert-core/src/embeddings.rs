@@ -44,7 +44,8 @@ impl BertEmbeddings {
     /// - input_ids, token_type_ids: `[batch, seq]`
     /// - output: `[batch, seq, hidden]`
     pub fn forward(&self, input_ids: Tensor<2, Int>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
-        self.forward_words(self.word_embeddings.forward(input_ids), token_type_ids)
+        let words = ops::lookup(input_ids, &self.word_embeddings);
+        self.forward_words(words, token_type_ids)
     }
 
     /// [`forward`](Self::forward) from vectors in place of the rows of the word table: to ask what
@@ -62,7 +63,8 @@ impl BertEmbeddings {
             .val()
             .narrow(0, 0, seq)
             .unsqueeze_dim::<3>(0); // [1, seq, hidden]
-        let sum = words + self.token_type_embeddings.forward(token_type_ids) + positions; // [batch, seq, hidden]
+        let types = ops::lookup(token_type_ids, &self.token_type_embeddings);
+        let sum = words + types + positions; // [batch, seq, hidden]
         let normal = ops::layer_norm(sum, &self.layer_norm, self.layer_norm_eps);
         ops::dropout(normal, &self.dropout)
     }

@@ -27,9 +27,14 @@ impl AtomicFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] naming `path` when its directory cannot be written.
+    /// [`Error::Io`] naming `path` when its directory cannot be written, or when a device or a pipe is there: the
+    /// file would take its place, and nobody could write to `/dev/null` any more.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
+        if is_stream(&path) {
+            let reason = io::Error::other("a device or a pipe is there; name a file");
+            return Err(Error::io("replace", path, reason));
+        }
         let dir = path
             .parent()
             .filter(|dir| !dir.as_os_str().is_empty())
@@ -84,12 +89,25 @@ impl io::Seek for AtomicFile {
     }
 }
 
-/// Writes `bytes` to `path` as a whole or not at all.
+/// Whether `path` is, or is a link to, what takes bytes and keeps no file: a device, a pipe, a socket.
+fn is_stream(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// Writes `bytes` to `path` as a whole or not at all. A device or a pipe that is there gets them as they are.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] naming `path`.
 pub fn write_atomically(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<()> {
+    let path = path.into();
+    if is_stream(&path) {
+        let stream = File::options().write(true).open(&path);
+        return stream
+            .and_then(|mut stream| stream.write_all(bytes))
+            .map_err(|error| Error::io("write", path, error));
+    }
     let mut file = AtomicFile::create(path)?;
     match file.write_all(bytes) {
         Ok(()) => file.finish(),
@@ -153,4 +171,35 @@ pub fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::
         }
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::FileTypeExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_written_to_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+
+        for path in [&pipe, &link] {
+            let reader = std::thread::spawn({
+                let pipe = pipe.clone();
+                move || std::fs::read(pipe).unwrap()
+            });
+            write_atomically(path, b"words").unwrap();
+            assert_eq!(reader.join().unwrap(), b"words");
+            let error = AtomicFile::create(path).unwrap_err().to_string();
+            assert!(error.contains("name a file"), "{error}");
+            assert!(pipe.metadata().unwrap().file_type().is_fifo());
+            assert_eq!(dir.path().read_dir().unwrap().count(), 2);
+        }
+    }
 }

@@ -61,41 +61,63 @@ fn scale(head_size: usize) -> f64 {
     1.0 / (head_size as f64).sqrt()
 }
 
-/// What the backward pass wants of a group's attention, `[batch, heads, seq, seq]` each.
-#[derive(Clone, Debug)]
-struct Weights<B: Backend> {
-    /// Before dropout.
-    probabilities: FloatTensor<B>,
-    /// What dropout multiplies them with, if there is any.
-    keep: Option<FloatTensor<B>>,
+/// The default body of [`BertOps::attention_with_weights`]; what is known of dropout is what it multiplied by.
+pub(super) fn with_weights<B: BertOps>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    value: FloatTensor<B>,
+    mask_pad: BoolTensor<B>,
+    heads: usize,
+    dropout: f64,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let [query, key, value] = [query, key, value].map(|tensor| split::<B>(tensor, heads));
+    let probabilities = probabilities::<B>(query, key, mask_pad);
+    let keep = if dropout > 0.0 {
+        B::dropout_mask(probabilities.clone(), probabilities.shape(), dropout)
+    } else {
+        probabilities.clone()
+    };
+    let kept = dropped::<B>(probabilities.clone(), &keep, dropout);
+    let context = merge::<B>(B::float_matmul(kept, value));
+    (context, probabilities, keep)
 }
 
-impl<B: BertOps> Weights<B> {
-    fn new(
-        query: FloatTensor<B>,
-        key: FloatTensor<B>,
-        mask_pad: BoolTensor<B>,
-        dropout: f64,
-    ) -> Self {
-        let probabilities = probabilities::<B>(query, key, mask_pad);
-        let shape = probabilities.shape();
-        let keep = (dropout > 0.0).then(|| B::dropout_mask(probabilities.clone(), shape, dropout));
-        Self {
-            probabilities,
-            keep,
-        }
-    }
+/// The default body of [`BertOps::attention_backward`].
+pub(super) fn backward<B: BertOps>(
+    inputs: [FloatTensor<B>; 3],
+    [probabilities, keep]: [FloatTensor<B>; 2],
+    grad: FloatTensor<B>,
+    heads: usize,
+    dropout: f64,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let [query, key, value] = inputs.map(|tensor| split::<B>(tensor, heads));
+    let grad = split::<B>(grad, heads);
+    let [_, _, _, head_size] = query.shape().dims::<4>();
+    let kept = dropped::<B>(probabilities.clone(), &keep, dropout);
+    let of_value = B::float_matmul(B::float_transpose(kept), grad.clone());
+    let of_kept = B::float_matmul(grad, B::float_transpose(value));
+    let of_probabilities = dropped::<B>(of_kept, &keep, dropout);
+    let of_scores = B::softmax_backward(probabilities, of_probabilities, scale(head_size));
+    let turned = B::float_transpose(of_scores.clone());
+    let of_query = B::float_matmul(of_scores, key);
+    let of_key = B::float_matmul(turned, query);
+    (
+        merge::<B>(of_query),
+        merge::<B>(of_key),
+        merge::<B>(of_value),
+    )
+}
 
-    /// After dropout.
-    fn kept(&self) -> FloatTensor<B> {
-        self.dropped(self.probabilities.clone())
-    }
-
-    fn dropped(&self, tensor: FloatTensor<B>) -> FloatTensor<B> {
-        match &self.keep {
-            Some(keep) => B::float_mul(tensor, keep.clone()),
-            None => tensor,
-        }
+/// `tensor` multiplied by what dropout multiplies it by, if there is any.
+fn dropped<B: Backend>(
+    tensor: FloatTensor<B>,
+    keep: &FloatTensor<B>,
+    dropout: f64,
+) -> FloatTensor<B> {
+    if dropout > 0.0 {
+        B::float_mul(tensor, keep.clone())
+    } else {
+        tensor
     }
 }
 
@@ -122,13 +144,11 @@ pub(super) fn padded<B: BertOps>(
     heads: usize,
     dropout: f64,
 ) -> FloatTensor<B> {
+    if dropout > 0.0 {
+        return B::attention_with_weights(query, key, value, mask_pad, heads, dropout).0;
+    }
     let [query, key, value] = [query, key, value].map(|tensor| split::<B>(tensor, heads));
-    merge::<B>(if dropout > 0.0 {
-        let weights = Weights::<B>::new(query, key, mask_pad, dropout);
-        B::float_matmul(weights.kept(), value)
-    } else {
-        <B as BertOps>::attention(query, key, value, mask_pad)
-    })
+    merge::<B>(<B as BertOps>::attention(query, key, value, mask_pad))
 }
 
 /// [`padded`] attention of the groups of packed tokens.
@@ -160,9 +180,11 @@ pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
     #[derive(Clone, Debug)]
     struct Kept<B: Backend> {
         inputs: [FloatTensor<B>; 3],
-        weights: Vec<Weights<B>>,
+        /// Probabilities and what is known of dropout, of each group.
+        weights: Vec<[FloatTensor<B>; 2]>,
         layout: Layout<B>,
         heads: usize,
+        dropout: f64,
     }
 
     impl<B: BertOps> Backward<B, 3> for Attention {
@@ -179,24 +201,26 @@ pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
                 weights,
                 layout,
                 heads,
+                dropout,
             } = ops.state;
             let [query, key, value] = inputs.map(|tensor| layout.part(tensor).into_iter());
             let grad = layout.part_with_zeros(grads.consume::<B>(&ops.node));
             let groups = query.zip(key).zip(value).zip(grad).zip(weights);
             let [mut of_query, mut of_key, mut of_value] = [(); 3].map(|()| Vec::new());
-            for ((((query, key), value), grad), weights) in groups {
-                let [query, key, value, grad] =
-                    [query, key, value, grad].map(|tensor| split::<B>(tensor, heads));
-                let [_, _, _, head_size] = query.shape().dims::<4>();
-                let turned = B::float_transpose(weights.kept());
-                of_value.push(merge::<B>(B::float_matmul(turned, grad.clone())));
-                let of_kept = B::float_matmul(grad, B::float_transpose(value));
-                let of_probabilities = weights.dropped(of_kept);
-                let of_scores =
-                    B::softmax_backward(weights.probabilities, of_probabilities, scale(head_size));
-                let turned = B::float_transpose(of_scores.clone());
-                of_query.push(merge::<B>(B::float_matmul(of_scores, key)));
-                of_key.push(merge::<B>(B::float_matmul(turned, query)));
+            for ((((query, key), value), grad), [probabilities, keep]) in groups {
+                let (query, key, value) = B::attention_backward(
+                    query,
+                    key,
+                    value,
+                    probabilities,
+                    keep,
+                    grad,
+                    heads,
+                    dropout,
+                );
+                of_query.push(query);
+                of_key.push(key);
+                of_value.push(value);
             }
             for (parent, parts) in ops.parents.into_iter().zip([of_query, of_key, of_value]) {
                 if let Some(node) = parent {
@@ -214,11 +238,9 @@ pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
             let groups = query.zip(key).zip(value).zip(layout.masks());
             let (contexts, weights) = groups
                 .map(|(((query, key), value), mask_pad)| {
-                    let [query, key, value] =
-                        [query, key, value].map(|tensor| split::<B>(tensor, heads));
-                    let weights = Weights::<B>::new(query, key, mask_pad, dropout);
-                    let context = B::float_matmul(weights.kept(), value);
-                    (merge::<B>(context), weights)
+                    let (context, probabilities, keep) =
+                        B::attention_with_weights(query, key, value, mask_pad, heads, dropout);
+                    (context, [probabilities, keep])
                 })
                 .unzip();
             let output = layout.join(contexts);
@@ -227,6 +249,7 @@ pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
                 weights,
                 layout,
                 heads,
+                dropout,
             };
             prep.finish(kept, output)
         }

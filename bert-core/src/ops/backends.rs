@@ -18,7 +18,7 @@ use super::host;
 #[cfg(feature = "tch")]
 use super::libtorch;
 use super::packed::Layout;
-use super::{BertOps, PackedForm, attention, cross_entropy, gelu, linear, norm, softmax};
+use super::{BertOps, PackedForm, attention, cross_entropy, gelu, linear, lookup, norm, softmax};
 #[cfg(feature = "flex")]
 use super::{Int8Weight, flex};
 
@@ -57,6 +57,10 @@ impl BertOps for burn::backend::Flex {
         self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> FlexTensor;
         packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
             -> FlexTensor;
+        attention_with_weights(query, key, value, mask_pad; heads: usize, dropout: f64)
+            -> (FlexTensor, FlexTensor, FlexTensor);
+        attention_backward(query, key, value, probabilities, keep, grad; heads: usize, dropout: f64)
+            -> (FlexTensor, FlexTensor, FlexTensor);
         masked_softmax(scores, mask_pad; scale: f64) -> FlexTensor;
         softmax_backward(probabilities, grad; scale: f64) -> FlexTensor;
         normalize(input, gamma, beta; epsilon: f64) -> FlexTensor;
@@ -66,6 +70,8 @@ impl BertOps for burn::backend::Flex {
         project(input, weight, bias) -> FlexTensor;
         project_input_backward(weight, grad) -> FlexTensor;
         project_weight_backward(input, grad) -> FlexTensor;
+        project_bias_backward(grad) -> FlexTensor;
+        lookup_backward(table, ids, grad) -> FlexTensor;
         project_gelu(input, weight, bias) -> FlexTensor;
         project_table(input, table, bias) -> FlexTensor;
         project_table_backward(table, grad) -> FlexTensor;
@@ -74,6 +80,8 @@ impl BertOps for burn::backend::Flex {
         dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;
         adam_update(value, gradient, first, second; step: super::AdamStep)
             -> (FlexTensor, FlexTensor, FlexTensor);
+        sum_of_squares(input) -> FlexTensor;
+        scale_by(input, factor) -> FlexTensor;
         gelu_erf(input) -> FlexTensor;
         gelu_erf_backward(input, grad) -> FlexTensor;
     }
@@ -92,6 +100,10 @@ impl BertOps for burn::backend::LibTorch {
         self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> TchTensor;
         packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
             -> TchTensor;
+        attention_with_weights(query, key, value, mask_pad; heads: usize, dropout: f64)
+            -> (TchTensor, TchTensor, TchTensor);
+        attention_backward(query, key, value, probabilities, keep, grad; heads: usize, dropout: f64)
+            -> (TchTensor, TchTensor, TchTensor);
         masked_softmax(scores, mask_pad; scale: f64) -> TchTensor;
         softmax_backward(probabilities, grad; scale: f64) -> TchTensor;
         add_normalize(input, residual, gamma, beta; epsilon: f64) -> TchTensor;
@@ -112,6 +124,8 @@ impl BertOps for burn::backend::LibTorch {
         cross_entropy(logits, labels) -> TchTensor;
         cross_entropy_backward(logits, labels, grad) -> TchTensor;
         dropout_mask(like; shape: Shape, probability: f64) -> TchTensor;
+        sum_of_squares(input) -> TchTensor;
+        scale_by(input, factor) -> TchTensor;
     }
 }
 
@@ -181,6 +195,10 @@ impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         linear::table_autodiff::<B, C>(input, table, bias)
+    }
+
+    fn lookup(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        lookup::autodiff::<B, C>(table, ids)
     }
 
     fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {

@@ -146,7 +146,7 @@ fn affine_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>>(
                 grads.register::<B>(node.id, grad);
             }
             if let Some(node) = of_bias {
-                grads.register::<B>(node.id, B::linear_bias_backward(grad));
+                grads.register::<B>(node.id, B::project_bias_backward(grad));
             }
         }
     }

@@ -48,8 +48,10 @@ mod int8;
 #[cfg(feature = "tch")]
 mod libtorch;
 mod linear;
+mod lookup;
 mod norm;
 mod packed;
+mod scale;
 mod softmax;
 mod tensors;
 
@@ -61,11 +63,11 @@ pub use int8::Int8Weight;
 pub(crate) use libtorch::{Kernels as LibTorchKernels, chosen_kernels as libtorch_kernels};
 pub(crate) use packed::places_on;
 pub use packed::{PackedForm, PackedSequences, packed_attention};
-pub(crate) use tensors::adam_update;
+pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
     dropout_probability, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, linear_table,
-    self_attention,
+    lookup, self_attention,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -125,6 +127,49 @@ pub trait BertOps: Backend {
         attention::padded::<Self>(query, key, value, mask_pad, heads, dropout)
     }
 
+    /// [`self_attention`](BertOps::self_attention), with what [`attention_backward`](BertOps::attention_backward) wants of it.
+    ///
+    /// # Shapes
+    ///
+    /// - query, key, value and the first output: `[batch, seq, heads · head_size]`
+    /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
+    /// - second output: the probabilities before dropout, `[batch, heads, seq, seq]`
+    /// - third output: what the same backend wants to know of dropout; anything without
+    fn attention_with_weights(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        heads: usize,
+        dropout: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        attention::with_weights::<Self>(query, key, value, mask_pad, heads, dropout)
+    }
+
+    /// Gradients of [`attention_with_weights`](BertOps::attention_with_weights) with respect to query, key and value.
+    ///
+    /// # Shapes
+    ///
+    /// - query, key, value, grad and the outputs: `[batch, seq, heads · head_size]`
+    /// - probabilities, keep: the second and third output
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what the forward pass took and gave"
+    )]
+    fn attention_backward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        probabilities: FloatTensor<Self>,
+        keep: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        heads: usize,
+        dropout: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let inputs = [query, key, value];
+        attention::backward::<Self>(inputs, [probabilities, keep], grad, heads, dropout)
+    }
+
     /// [`self_attention`](BertOps::self_attention) within each of several sequences that lie side by side.
     ///
     /// The default body pads the groups of `form` and takes the padding out again.
@@ -146,6 +191,26 @@ pub trait BertOps: Backend {
     ) -> FloatTensor<Self> {
         let layout = packed::Layout::<Self>::packed([places, slots], padding, &form);
         attention::packed([query, key, value], &layout, form.heads, form.dropout)
+    }
+
+    /// The rows of a table, by number.
+    ///
+    /// # Shapes
+    ///
+    /// - table: `[rows, width]`
+    /// - ids: `[batch, seq]`, each in `0..rows`
+    /// - output: `[batch, seq, width]`
+    fn lookup(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::embedding(table, ids)
+    }
+
+    /// Gradient of [`lookup`](BertOps::lookup) with respect to the table, `[rows, width]`.
+    fn lookup_backward(
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::embedding_backward(table, grad, ids)
     }
 
     /// `softmax(scale · scores)` over the keys that are not padding.
@@ -265,6 +330,16 @@ pub trait BertOps: Backend {
         <Self as ModuleOps<Self>>::linear_weight_backward(input, grad)
     }
 
+    /// Gradient of [`project`](BertOps::project) with respect to its bias.
+    ///
+    /// # Shapes
+    ///
+    /// - grad: `[..., any, d_output]`
+    /// - output: `[d_output]`
+    fn project_bias_backward(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::linear_bias_backward(grad)
+    }
+
     /// Exact GELU of [`project`](BertOps::project): the widening half of the feed-forward layer.
     ///
     /// # Shapes
@@ -366,6 +441,16 @@ pub trait BertOps: Backend {
         step: AdamStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         adam::update::<Self>(value, gradient, first, second, step)
+    }
+
+    /// The sum of the squares of all elements, `[1]`.
+    fn sum_of_squares(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        scale::sum_of_squares::<Self>(input)
+    }
+
+    /// A flat `input` multiplied by `factor`, `[1]`.
+    fn scale_by(input: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_mul(input, factor)
     }
 
     /// Exact GELU, `x · Φ(x)`.

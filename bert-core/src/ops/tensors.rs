@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::backend::Dispatch;
-use burn::nn::{Dropout, LayerNorm, Linear};
+use burn::nn::{Dropout, Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 
 use super::{AdamStep, BertOps, Int8Weight};
@@ -113,6 +113,19 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
         input.into_dispatch(),
         layer.weight.val().into_dispatch(),
         bias.val().into_dispatch(),
+    ))
+}
+
+/// The rows of the table of `layer`, by number.
+///
+/// # Shapes
+///
+/// - ids: `[batch, seq]`
+/// - output: `[batch, seq, width]`
+pub fn lookup(ids: Tensor<2, Int>, layer: &Embedding) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::lookup(
+        layer.weight.val().into_dispatch(),
+        ids.into_dispatch(),
     ))
 }
 
@@ -260,6 +273,27 @@ pub(crate) fn adam_update(
         step,
     );
     [output, first, second].map(Tensor::from_dispatch)
+}
+
+/// The sum of the squares of all elements.
+///
+/// # Shapes
+///
+/// - input: `[size]`
+/// - output: `[1]`
+pub(crate) fn sum_of_squares(input: Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::sum_of_squares(input.into_dispatch()))
+}
+
+/// `input · factor`, without a number leaving the device.
+///
+/// # Shapes
+///
+/// - input, output: `[size]`
+/// - factor: `[1]`
+pub(crate) fn scale_by(input: Tensor<1>, factor: Tensor<1>) -> Tensor<1> {
+    let (input, factor) = (input.into_dispatch(), factor.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as BertOps>::scale_by(input, factor))
 }
 
 /// Exact GELU with an exact gradient on every backend.

@@ -7,6 +7,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::checkpoint::load::Position;
+use crate::ops;
 
 /// One gradient per parameter that took part in the loss, in f32, each flat: `[parameter size]`.
 ///
@@ -70,7 +71,7 @@ impl ParameterGradients {
         let squares: Vec<_> = self
             .by_name
             .values()
-            .map(|gradient| gradient.clone().square().sum())
+            .map(|gradient| ops::sum_of_squares(gradient.clone()))
             .collect();
         (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum().sqrt())
     }
@@ -82,7 +83,7 @@ impl ParameterGradients {
     pub fn clip(&mut self, maximum: f64, epsilon: f64) -> Option<Tensor<1>> {
         let norm = self.norm()?;
         let factor = ((norm.clone() + epsilon).recip() * maximum).clamp_max(1.0); // [1]
-        self.map(|gradient| gradient * factor.clone());
+        self.map(|gradient| ops::scale_by(gradient, factor.clone()));
         Some(norm)
     }
 }

@@ -163,8 +163,7 @@ impl Optimizer {
 
 /// `‖value‖ / ‖direction‖`, or 1 where either is zero; `[1]`.
 fn trust_ratio(value: Tensor<1>, direction: Tensor<1>) -> Tensor<1> {
-    let value = value.square().sum().sqrt();
-    let direction = direction.square().sum().sqrt();
+    let [value, direction] = [value, direction].map(|tensor| ops::sum_of_squares(tensor).sqrt());
     let undefined = value
         .clone()
         .equal_elem(0.0)

@@ -10,16 +10,28 @@ use crate::ops::packed::Layout;
 use crate::ops::{PackedForm, attention};
 
 /// Queries that a thread works on at a time, whole tiles of them; their scores of one head stay in its cache.
-const QUERIES: usize = 48;
+pub(super) const QUERIES: usize = 48;
 
 /// A sequence among the rows of queries, keys and values.
-struct Sequence {
+pub(super) struct Sequence {
     /// Its first row.
     first: usize,
     /// Rows that attend.
     queries: usize,
     /// Rows that may be attended to, from the first on.
-    keys: usize,
+    pub(super) keys: usize,
+}
+
+impl Sequence {
+    /// `batch` sequences of `seq` rows each, all of which may be attended to.
+    pub(super) fn rows(batch: usize, seq: usize) -> Vec<Self> {
+        let row = |row| Self {
+            first: row * seq,
+            queries: seq,
+            keys: seq,
+        };
+        (0..batch).map(row).collect()
+    }
 }
 
 /// [`BertOps::self_attention`](crate::ops::BertOps::self_attention).
@@ -84,6 +96,29 @@ pub(in crate::ops) fn packed_attention<T: HostTensor>(
     )
 }
 
+/// The rows of every sequence and head packed as right matrices, side by side; `turned` with a column for each row.
+pub(super) fn by_head<T: HostTensor>(
+    of: &T,
+    sequences: &[Sequence],
+    heads: usize,
+    panels: &(dyn Fn(&Sequence) -> Panels + Sync),
+    turned: bool,
+) -> Packed {
+    let (_, width) = rows_and_width(of);
+    let values = of.floats();
+    let sizes = sequences.iter().map(|sequence| panels(sequence).size());
+    let sizes = sizes.flat_map(|size| std::iter::repeat_n(size, heads));
+    Packed::new(sizes, |matrix, to| {
+        let (sequence, head) = (&sequences[matrix / heads], matrix % heads);
+        let from = &values[sequence.first * width + head * (width / heads)..];
+        if turned {
+            panels(sequence).pack_transposed(from, width, to);
+        } else {
+            panels(sequence).pack(from, width, to);
+        }
+    })
+}
+
 /// Attention within each of `sequences`, which follow each other without a gap; `attended` is 0 at keys that are left out
 /// and 1 elsewhere.
 fn attend<T: HostTensor>(
@@ -101,23 +136,8 @@ fn attend<T: HostTensor>(
     let by_key = |sequence: &Sequence| Panels::new(size, sequence.keys);
     let by_value = |sequence: &Sequence| Panels::new(sequence.keys, size);
 
-    // Of every sequence and head, side by side.
-    let matrices = |of: &T, panels: &(dyn Fn(&Sequence) -> Panels + Sync), turn: bool| {
-        let values = of.floats();
-        let sizes = sequences.iter().map(|sequence| panels(sequence).size());
-        let sizes = sizes.flat_map(|size| std::iter::repeat_n(size, heads));
-        Packed::new(sizes, |matrix, to| {
-            let (sequence, head) = (&sequences[matrix / heads], matrix % heads);
-            let from = &values[sequence.first * width + head * size..];
-            if turn {
-                panels(sequence).pack_transposed(from, width, to);
-            } else {
-                panels(sequence).pack(from, width, to);
-            }
-        })
-    };
-    let keys = matrices(&key, &by_key, true);
-    let values = matrices(&value, &by_value, false);
+    let keys = by_head(&key, sequences, heads, &by_key, true);
+    let values = by_head(&value, sequences, heads, &by_value, false);
 
     // Some queries of one sequence, from row `first` on.
     let work = |at: usize, first: usize, to: &mut [f32]| {

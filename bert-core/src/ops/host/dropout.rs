@@ -1,10 +1,9 @@
 //! Random masks for dropout.
 
 use burn::tensor::Shape;
-use rayon::prelude::*;
 
 use super::tensor::HostTensor;
-use super::{PIECE, vectorized};
+use super::{PIECE, made_in_pieces, vectorized};
 use crate::ops::dropout;
 
 /// [`BertOps::dropout_mask`](crate::ops::BertOps::dropout_mask): one number from the generator of the device seeds a hash of
@@ -13,27 +12,50 @@ pub(in crate::ops) fn dropout_mask<T: HostTensor>(like: T, shape: Shape, probabi
     if !like.is_here() {
         return dropout::mask::<T::Backend>(like, shape, probability);
     }
-    let seed = like.draw();
-    let threshold = (probability * f64::from(u32::MAX)) as u32;
-    let kept = (1.0 / (1.0 - probability)) as f32;
-    let mut mask = like.zeros_like_this(shape);
-    mask.floats_mut()
-        .par_chunks_mut(PIECE)
-        .enumerate()
-        .for_each(|(piece, values)| {
-            let key = split_mix(seed.wrapping_add(piece as u64));
-            let (low, high) = (key as u32, (key >> 32) as u32);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (place, value) in (0_u32..).zip(values) {
-                        let random = hash(place, low, high);
-                        *value = if random < threshold { 0.0 } else { kept };
-                    }
-                },
-            );
-        });
-    mask
+    let dropping = Dropping::new(like.draw(), probability);
+    made_in_pieces(&like, shape, PIECE, |piece, values| {
+        let factor = dropping.of_row(piece);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (place, value) in (0_u32..).zip(values) {
+                    *value = factor(place);
+                }
+            },
+        );
+    })
+}
+
+/// What rows of numbers are multiplied with, from a seed: the same whenever it is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Dropping {
+    seed: u64,
+    threshold: u32,
+    kept: f32,
+}
+
+impl Dropping {
+    pub(super) fn new(seed: u64, probability: f64) -> Self {
+        Self {
+            seed,
+            threshold: (probability * f64::from(u32::MAX)) as u32,
+            kept: (1.0 / (1.0 - probability)) as f32,
+        }
+    }
+
+    /// The factor of each place in the row of an index.
+    #[inline(always)]
+    pub(super) fn of_row(self, row: usize) -> impl Fn(u32) -> f32 {
+        let key = split_mix(self.seed.wrapping_add(row as u64));
+        let (low, high) = (key as u32, (key >> 32) as u32);
+        move |place| {
+            if hash(place, low, high) < self.threshold {
+                0.0
+            } else {
+                self.kept
+            }
+        }
+    }
 }
 
 /// The finaliser of Steele, Lea and Flood's SplitMix64, after one step of its counter.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::math::{erf, exp};
 use super::tensor::{HostTensor, are_here};
-use super::{PIECE, vectorized};
+use super::{PIECE, made_in_pieces, vectorized};
 
 /// [`BertOps::gelu_erf`](crate::ops::BertOps::gelu_erf).
 pub(in crate::ops) fn gelu_erf<T: HostTensor>(input: T) -> T {
@@ -33,22 +33,17 @@ fn map<T: HostTensor>(input: T, function: impl Fn(f32) -> f32 + Sync) -> T {
         });
         return input;
     }
-    let mut output = input.zeros_like_this(input.shape());
-    output
-        .floats_mut()
-        .par_chunks_mut(PIECE)
-        .zip(input.floats().par_chunks(PIECE))
-        .for_each(|(to, from)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (to, &from) in to.iter_mut().zip(from) {
-                        *to = function(from);
-                    }
-                },
-            );
-        });
-    output
+    let inputs = input.floats();
+    made_in_pieces(&input, input.shape(), PIECE, |at, to| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (to, &from) in to.iter_mut().zip(&inputs[at * PIECE..]) {
+                    *to = function(from);
+                }
+            },
+        );
+    })
 }
 
 /// `x · Φ(x)`.

@@ -73,6 +73,14 @@ pub(in crate::ops) fn erf(x: f32) -> f32 {
     x * numerator / denominator
 }
 
+/// Adds `from` to `to`, which has as many elements.
+#[inline(always)]
+pub(in crate::ops) fn add(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}
+
 /// The sum of `term` over `values`.
 #[inline(always)]
 pub(in crate::ops) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {

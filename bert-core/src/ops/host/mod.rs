@@ -4,20 +4,26 @@
 //! rows over threads. Pieces have a fixed size and partial sums are added in order, so that a result depends neither on the
 //! number of threads nor on which of them was faster.
 
+use std::mem::MaybeUninit;
+
+use burn::tensor::Shape;
 use macerator::{AutoArch, Simd, WithSimd};
 use rayon::prelude::*;
 
 mod adam;
 mod attention;
+mod attention_gradients;
 mod cross_entropy;
 mod dropout;
 mod few_rows;
 mod gelu;
+mod lookup;
 mod math;
 mod norm;
 mod panels;
 mod product;
 mod project;
+mod scale;
 mod softmax;
 mod spread;
 mod tensor;
@@ -27,14 +33,17 @@ mod tile;
 
 pub(super) use adam::adam_update;
 pub(super) use attention::{packed_attention, self_attention};
+pub(super) use attention_gradients::{attention_backward, attention_with_weights};
 pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;
 pub(super) use gelu::{exact_gelu, gelu_erf, gelu_erf_backward};
+pub(super) use lookup::lookup_backward;
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
 pub(super) use project::{
-    project, project_gelu, project_input_backward, project_table, project_table_backward,
-    project_weight_backward,
+    project, project_bias_backward, project_gelu, project_input_backward, project_table,
+    project_table_backward, project_weight_backward,
 };
+pub(super) use scale::{scale_by, sum_of_squares};
 pub(super) use softmax::{masked_softmax, softmax_backward};
 pub(super) use spread::{by_columns, by_rows};
 pub(super) use tensor::{HostTensor, are_here, with_width};
@@ -47,12 +56,33 @@ pub(super) fn rows_per_piece(width: usize) -> usize {
     (PIECE / width.max(1)).max(1)
 }
 
-/// Calls `work` with the index and the elements of every piece of `length`, on all threads if there are several: waking them
-/// for one takes longer than a short sentence does.
-pub(super) fn over_pieces(
-    values: &mut [f32],
+/// A tensor that is here, on the device of `like`, whose pieces of `length` elements `work` gets by index, filled with zeros.
+///
+/// Each piece is cleared by the thread that works on it, where clearing the whole beforehand is a pass over memory on one.
+#[expect(unsafe_code, reason = "the tensor is cleared piece by piece")]
+pub(super) fn made_in_pieces<T: HostTensor>(
+    like: &T,
+    shape: Shape,
     length: usize,
     work: impl Fn(usize, &mut [f32]) + Sync,
+) -> T {
+    let write = |to: &mut [MaybeUninit<f32>]| {
+        over_pieces(to, length, |at, piece| {
+            piece.fill(MaybeUninit::new(0.0));
+            // SAFETY: every element has just been written.
+            work(at, unsafe { piece.assume_init_mut() });
+        });
+    };
+    // SAFETY: the pieces are all of the slice, and each is filled.
+    unsafe { like.written_like_this(shape, write) }
+}
+
+/// Calls `work` with the index and the elements of every piece of `length`, on all threads if there are several: waking them
+/// for one takes longer than a short sentence does.
+pub(super) fn over_pieces<E: Send>(
+    values: &mut [E],
+    length: usize,
+    work: impl Fn(usize, &mut [E]) + Sync,
 ) {
     if values.len() <= length {
         work(0, values);

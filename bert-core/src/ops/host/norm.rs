@@ -4,9 +4,9 @@ use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
 use rayon::prelude::*;
 
-use super::math::{sum, sum_pairs};
+use super::math::{add, sum, sum_pairs};
 use super::tensor::{HostTensor, are_here, rows_and_width};
-use super::{over_pieces, rows_per_piece, vectorized};
+use super::{made_in_pieces, over_pieces, rows_per_piece, vectorized};
 use crate::ops::norm;
 
 /// [`BertOps::normalize`](crate::ops::BertOps::normalize).
@@ -17,10 +17,9 @@ pub(in crate::ops) fn normalize<T: HostTensor>(input: T, gamma: T, beta: T, epsi
     }
     let [input, gamma, beta] = [input, gamma, beta].map(T::dense);
     let (gamma, beta) = (gamma.floats(), beta.floats());
-    let mut output = input.zeros_like_this(input.shape());
     let piece = rows_per_piece(width) * width;
     let inputs = input.floats();
-    over_pieces(output.floats_mut(), piece, |at, outputs| {
+    made_in_pieces(&input, input.shape(), piece, |at, outputs| {
         vectorized(
             #[inline(always)]
             || {
@@ -31,8 +30,7 @@ pub(in crate::ops) fn normalize<T: HostTensor>(input: T, gamma: T, beta: T, epsi
                 }
             },
         );
-    });
-    output
+    })
 }
 
 /// [`BertOps::add_normalize`](crate::ops::BertOps::add_normalize), over `input` itself.
@@ -151,10 +149,4 @@ fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let mean = sum(row, |x| x) / count;
     let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
     (mean, 1.0 / (variance + epsilon).sqrt())
-}
-
-fn add(to: &mut [f32], from: &[f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to += from;
-    }
 }

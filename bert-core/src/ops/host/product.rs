@@ -3,8 +3,11 @@
 //! They go to the `gemm` crate, as Flex's own do, but straight from and to slices: Flex 0.22.1 fills every result with zeros
 //! on one thread and copies it to another place before it computes.
 
+use std::mem::MaybeUninit;
+
 use burn::tensor::Shape;
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 use super::few_rows::{multiply_few, reads_in_place};
 use super::tensor::{HostTensor, rows_and_width};
@@ -14,6 +17,12 @@ const FEW_ROWS: usize = 48;
 
 /// Multiplications from which a product is worth spreading over threads.
 const WORTH_SPREADING: usize = 192 * 192 * 192;
+
+/// Rows and columns that are turned together: each line of the cache is then read once.
+const TURNED: usize = 16;
+
+/// Elements of a right matrix up to which it is turned beforehand: `gemm` packs those of few columns on one thread.
+const LARGEST_TURNED: usize = 4096 * 4096;
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
@@ -54,6 +63,39 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+
+    /// The elements of this matrix, whose columns lie one after another, row by row into `to`.
+    fn turn(self, to: &mut [MaybeUninit<f32>]) {
+        let columns = self.columns;
+        assert_eq!(to.len(), self.rows * columns, "a matrix fills its slice");
+        assert_eq!(self.row_stride, 1, "its columns lie one after another");
+        to.par_chunks_mut(TURNED * columns)
+            .enumerate()
+            .for_each(|(block, to)| {
+                let from = &self.values[block * TURNED..];
+                turn(from, self.column_stride, columns, to, |to, value| {
+                    to.write(value);
+                });
+            });
+    }
+}
+
+/// Puts rows of `columns` elements into `to`, of which each column begins `stride` after the one before in `from`.
+pub(super) fn turn<E>(
+    from: &[f32],
+    stride: usize,
+    columns: usize,
+    to: &mut [E],
+    put: impl Fn(&mut E, f32),
+) {
+    for left in (0..columns).step_by(TURNED) {
+        let right = columns.min(left + TURNED);
+        for (row, to) in to.chunks_exact_mut(columns).enumerate() {
+            for (column, to) in (left..right).zip(&mut to[left..right]) {
+                put(to, from[column * stride + row]);
+            }
+        }
+    }
 }
 
 /// `left · right` as a tensor of `shape` on the device of `like`, rows of `right.columns` one after another.
@@ -89,11 +131,23 @@ pub(super) fn product<T: HostTensor>(
         );
         return output;
     }
-    let parallelism = if size.saturating_mul(depth) >= WORTH_SPREADING {
+    let spread = size.saturating_mul(depth) >= WORTH_SPREADING;
+    let parallelism = if spread {
         Parallelism::Rayon(0) // all threads
     } else {
         Parallelism::None
     };
+    let lies_across = right.row_stride == 1 && right.column_stride > 1;
+    if spread
+        && lies_across
+        && depth * columns <= LARGEST_TURNED
+        && rayon::current_num_threads() > 1
+    {
+        // SAFETY: `turn` writes every element of the slice, whose length it checks.
+        let turned =
+            unsafe { like.written_like_this(Shape::new([depth, columns]), |to| right.turn(to)) };
+        return product(left, Matrix::of(&turned), like, shape);
+    }
     // SAFETY: the slice has the elements of `shape`, rows · columns, which `gemm` writes each, at row · columns + column, and
     // does not read, as `read_dst` is false. What it reads of `left` and `right` lies in their slices: a `Matrix` is only
     // made by `of_rows`, which checks that its largest offset is its slice's last, and `transposed`, which leaves the offsets
@@ -139,13 +193,14 @@ mod tests {
     }
 
     fn products_equal_the_sums_of_their_definition<T: HostTensor>(like: &T) {
-        // The second to last has few rows, the last is spread over threads.
+        // The third to last has few rows, the last two are spread over threads, and turned there where they lie across.
         for (rows, depth, columns) in [
             (1, 1, 1),
             (3, 5, 7),
             (64, 17, 33),
             (5, 7, 64),
             (200, 190, 210),
+            (60, 507, 250),
         ] {
             let (left, right) = (numbers(rows * depth, 7), numbers(depth * columns, 5));
             let expected: Vec<f32> = (0..rows * columns)
@@ -162,6 +217,14 @@ mod tests {
             );
             let (a, b) = (Matrix::of(&left), Matrix::of(&right));
             let found = product(a, b, like, Shape::new([rows, columns]));
+            assert_eq!(found.floats(), expected);
+
+            // The same where the right matrix lies across.
+            let columns_of_b: Vec<f32> = (0..columns * depth)
+                .map(|at| b.values[at % depth * columns + at / depth])
+                .collect();
+            let across = Matrix::of_rows(&columns_of_b, columns, depth).transposed();
+            let found = product(a, across, like, Shape::new([rows, columns]));
             assert_eq!(found.floats(), expected);
 
             // (b^T · a^T) is the same with its rows as columns.

@@ -2,8 +2,10 @@
 
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
+use rayon::prelude::*;
 
 use super::gelu::exact_gelu;
+use super::math::add;
 use super::product::{Matrix, product};
 use super::tensor::{HostTensor, are_here, rows_and_width, with_width};
 use super::{over_pieces, rows_per_piece, vectorized};
@@ -108,6 +110,30 @@ pub(in crate::ops) fn project_input_backward<T: HostTensor>(weight: T, grad: T) 
     let [weight, grad] = [weight, grad].map(T::dense);
     let turned = Matrix::of(&weight).transposed();
     product(Matrix::of(&grad), turned, &grad, shape)
+}
+
+/// [`BertOps::project_bias_backward`](crate::ops::BertOps::project_bias_backward): sums of columns, added up piece by piece.
+pub(in crate::ops) fn project_bias_backward<T: HostTensor>(grad: T) -> T {
+    let (_, width) = rows_and_width(&grad);
+    if !are_here([&grad]) || width == 0 {
+        return T::Backend::linear_bias_backward(grad);
+    }
+    let grad = grad.dense();
+    let of_piece = |rows: &[f32]| {
+        let mut sums = vec![0.0; width];
+        vectorized(
+            #[inline(always)]
+            || rows.chunks_exact(width).for_each(|row| add(&mut sums, row)),
+        );
+        sums
+    };
+    let piece = rows_per_piece(width) * width;
+    let pieces: Vec<Vec<f32>> = grad.floats().par_chunks(piece).map(of_piece).collect();
+    let mut output = grad.zeros_like_this(Shape::new([width]));
+    for sums in &pieces {
+        add(output.floats_mut(), sums);
+    }
+    output
 }
 
 /// [`BertOps::project_weight_backward`](crate::ops::BertOps::project_weight_backward).

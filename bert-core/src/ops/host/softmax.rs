@@ -84,13 +84,19 @@ pub(in crate::ops) fn softmax_backward<T: HostTensor>(probabilities: T, grad: T,
                 || {
                     let rows = probabilities.chunks_exact(width);
                     for (grads, probabilities) in grads.chunks_exact_mut(width).zip(rows) {
-                        let mean = sum_pairs(grads, probabilities, |grad, p| grad * p);
-                        for (grad, &p) in grads.iter_mut().zip(probabilities) {
-                            *grad = (*grad - mean) * p * scale;
-                        }
+                        softmax_backward_row(grads, probabilities, scale);
                     }
                 },
             );
         });
     grad
+}
+
+/// Makes the gradient of probabilities that of the scores.
+#[inline(always)]
+pub(super) fn softmax_backward_row(grads: &mut [f32], probabilities: &[f32], scale: f32) {
+    let mean = sum_pairs(grads, probabilities, |grad, p| grad * p);
+    for (grad, &p) in grads.iter_mut().zip(probabilities) {
+        *grad = (*grad - mean) * p * scale;
+    }
 }

@@ -3,12 +3,12 @@
 
 use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps, ModuleOps};
 use burn::backend::tensor::{BoolTensor, IntTensor};
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, Shape, TensorData};
 
 use super::tensor::HostTensor;
 use super::tensor::tests::{filled, for_each_backend};
 use crate::ops::packed::Layout;
-use crate::ops::{PackedForm, attention, cross_entropy, gelu, linear, norm, softmax};
+use crate::ops::{PackedForm, attention, cross_entropy, gelu, linear, norm, scale, softmax};
 
 /// Numbers between -1 and 1 in no order.
 fn numbers<T: HostTensor, const D: usize>(like: &T, shape: [usize; D], step: usize) -> T {
@@ -75,6 +75,11 @@ fn linear_layers<T: HostTensor>(like: &T) {
             T::Backend::linear_weight_backward(input(), grad()),
             "project_weight_backward",
         );
+        assert_close(
+            super::project_bias_backward(grad()),
+            T::Backend::linear_bias_backward(grad()),
+            "project_bias_backward",
+        );
         // A weight that is the view of another.
         let turned = T::Backend::float_transpose(numbers(like, [width, depth], 11));
         assert_close(
@@ -139,6 +144,76 @@ fn attention_of_rows_and_packed<T: HostTensor>(like: &T) {
     let layout = Layout::<T::Backend>::packed([places(), slots()], padding(), &form);
     let expected = attention::packed([query, key, value], &layout, heads, 0.0);
     assert_close(found, expected, "packed_attention");
+}
+
+fn attention_and_its_gradients<T: HostTensor>(like: &T) {
+    // More rows than a block of queries has; heads as wide as a sequence is long, for the identity below.
+    let (batch, seq, heads) = (2, 50, 3);
+    let width = heads * seq;
+    let part = |step: usize| numbers(like, [batch, seq, width], step);
+    let padding: Vec<bool> = (0..batch * seq).map(|at| at >= seq + 30).collect();
+    let mask = || truths(like, [batch, 1, 1, seq], &padding);
+    let [query, key, value, grad] = [7, 11, 13, 17].map(|step| move || part(step));
+    for dropout in [0.0, 0.25] {
+        let (context, probabilities, keep) =
+            super::attention_with_weights(query(), key(), value(), mask(), heads, dropout);
+        let backward = |grad| {
+            let (weights, keep) = (probabilities.clone(), keep.clone());
+            super::attention_backward(query(), key(), value(), weights, keep, grad, heads, dropout)
+        };
+        let (expected, expected_probabilities, _) =
+            attention::with_weights::<T::Backend>(query(), key(), value(), mask(), heads, 0.0);
+        assert_close(
+            probabilities.clone(),
+            expected_probabilities,
+            "probabilities",
+        );
+
+        // The gradient of the values, from the identity: every head's probabilities after dropout, turned.
+        let identity: Vec<f32> = (0..batch * seq * width)
+            .map(|at| f32::from(u8::from(at / width % seq == at % seq)))
+            .collect();
+        let (_, _, turned) = backward(filled(like, [batch, seq, width], &identity));
+        let turned = turned.floats();
+        let mut factors = Vec::new();
+        for (at, &p) in probabilities.clone().dense().floats().iter().enumerate() {
+            let (row, column) = (at / seq % seq, at % seq);
+            let (sequence, head) = (at / (seq * seq * heads), at / (seq * seq) % heads);
+            let kept = turned[(sequence * seq + column) * width + head * seq + row];
+            factors.push(if p == 0.0 { 0.0 } else { kept / p });
+        }
+        let mask_of_dropout = filled(like, [batch, heads, seq, seq], &factors);
+        if dropout > 0.0 {
+            let attended = heads * seq * (seq + 30);
+            let dropped = factors.iter().filter(|&&factor| factor == 0.0).count();
+            let dropped = dropped - (factors.len() - attended);
+            let share = dropped as f64 / attended as f64;
+            assert!((share - dropout).abs() < 0.03, "{share}");
+            let right = |&factor: &f32| factor == 0.0 || (factor - 4.0 / 3.0).abs() < 1e-5;
+            assert!(factors.iter().all(right));
+        } else {
+            assert_close(context.clone(), expected, "attention_with_weights");
+        }
+
+        let weights = T::Backend::float_mul(probabilities.clone(), mask_of_dropout.clone());
+        let by_head = |tensor| {
+            let tensor = T::Backend::float_reshape(tensor, Shape::new([batch, seq, heads, seq]));
+            T::Backend::float_swap_dims(tensor, 1, 2)
+        };
+        let expected = T::Backend::float_matmul(weights, by_head(value()));
+        assert_close(by_head(context), expected, "context");
+        let expected = attention::backward::<T::Backend>(
+            [query(), key(), value()],
+            [probabilities.clone(), mask_of_dropout],
+            grad(),
+            heads,
+            dropout,
+        );
+        let found = backward(grad());
+        assert_close(found.0, expected.0, "gradient of queries");
+        assert_close(found.1, expected.1, "gradient of keys");
+        assert_close(found.2, expected.2, "gradient of values");
+    }
 }
 
 fn softmax_and_its_gradient<T: HostTensor>(like: &T) {
@@ -215,9 +290,48 @@ fn cross_entropy_and_its_gradient<T: HostTensor>(like: &T) {
     );
 }
 
+fn rows_of_a_table<T: HostTensor>(like: &T) {
+    let table = || numbers(like, [9, 20], 7);
+    let grad = || numbers(like, [2, 4, 20], 11);
+    // One row three times, others never.
+    let ids = || integers(like, vec![3, 0, 3, 8, 1, 3, 0, 7]);
+    let ids = || T::Backend::int_reshape(ids(), Shape::new([2, 4]));
+    assert_close(
+        super::lookup_backward(table(), ids(), grad()),
+        T::Backend::embedding_backward(table(), grad(), ids()),
+        "lookup_backward",
+    );
+}
+
+fn size_and_multiplication_by_one_number<T: HostTensor>(like: &T) {
+    let input = || numbers(like, [21], 7);
+    assert_close(
+        super::sum_of_squares(input()),
+        scale::sum_of_squares::<T::Backend>(input()),
+        "sum_of_squares",
+    );
+    // Several pieces, whose exact sum is known: a third of them is 1, a third -2, the rest 0.
+    let count = 3 * 30_000;
+    let values: Vec<f32> = (0..count).map(|at| [1.0, -2.0, 0.0][at % 3]).collect();
+    let large = filled(like, [count], &values);
+    assert_eq!(super::sum_of_squares(large.clone()).floats(), [150_000.0]);
+    for factor in [0.25, 1.0] {
+        let factor = || filled(like, [1], &[factor]);
+        assert_close(
+            super::scale_by(large.clone(), factor()),
+            T::Backend::float_mul(large.clone(), factor()),
+            "scale_by",
+        );
+    }
+    assert_eq!(large.floats(), values, "what others hold stays");
+}
+
 for_each_backend!(
+    rows_of_a_table,
+    size_and_multiplication_by_one_number,
     linear_layers,
     attention_of_rows_and_packed,
+    attention_and_its_gradients,
     softmax_and_its_gradient,
     layer_norm_and_its_gradients,
     gelu_and_its_gradient,

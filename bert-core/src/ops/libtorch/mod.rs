@@ -122,6 +122,52 @@ pub(super) fn packed_attention(
     default_attention::packed([query, key, value], &layout, form.heads, form.dropout)
 }
 
+/// [`BertOps::attention_with_weights`](super::BertOps::attention_with_weights).
+pub(super) fn attention_with_weights(
+    query: TchTensor,
+    key: TchTensor,
+    value: TchTensor,
+    mask_pad: TchTensor,
+    heads: usize,
+    dropout: f64,
+) -> (TchTensor, TchTensor, TchTensor) {
+    if kernels::are_own([&query, &key, &value]) {
+        return host::attention_with_weights(query, key, value, mask_pad, heads, dropout);
+    }
+    default_attention::with_weights::<LibTorch>(query, key, value, mask_pad, heads, dropout)
+}
+
+/// [`BertOps::attention_backward`](super::BertOps::attention_backward).
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what the forward pass took and gave"
+)]
+pub(super) fn attention_backward(
+    query: TchTensor,
+    key: TchTensor,
+    value: TchTensor,
+    probabilities: TchTensor,
+    keep: TchTensor,
+    grad: TchTensor,
+    heads: usize,
+    dropout: f64,
+) -> (TchTensor, TchTensor, TchTensor) {
+    if kernels::are_own([&query, &key, &value]) {
+        return host::attention_backward(
+            query,
+            key,
+            value,
+            probabilities,
+            keep,
+            grad,
+            heads,
+            dropout,
+        );
+    }
+    let inputs = [query, key, value];
+    default_attention::backward::<LibTorch>(inputs, [probabilities, keep], grad, heads, dropout)
+}
+
 /// [`BertOps::masked_softmax`](super::BertOps::masked_softmax).
 pub(super) fn masked_softmax(scores: TchTensor, mask_pad: TchTensor, scale: f64) -> TchTensor {
     if kernels::are_own([&scores]) {

@@ -1,0 +1,211 @@
+//! Self-attention whose gradients are wanted: head by head, each one's scores in the cache of a thread.
+
+use burn::tensor::Shape;
+
+use super::attention::{QUERIES, Sequence, by_head};
+use super::dropout::Dropping;
+use super::panels::Panels;
+use super::product::turn;
+use super::softmax::{attended, softmax_backward_row, softmax_row};
+use super::tensor::{HostTensor, are_here};
+use super::{made_in_pieces, rows_per_piece, vectorized};
+use crate::ops::attention;
+
+/// [`BertOps::attention_with_weights`](crate::ops::BertOps::attention_with_weights); what is known of dropout is a seed.
+pub(in crate::ops) fn attention_with_weights<T: HostTensor>(
+    query: T,
+    key: T,
+    value: T,
+    mask_pad: T,
+    heads: usize,
+    dropout: f64,
+) -> (T, T, T) {
+    let [batch, seq, width] = query.shape().dims::<3>();
+    if !are_here([&query, &key, &value]) || batch * seq * width == 0 {
+        return attention::with_weights::<T::Backend>(query, key, value, mask_pad, heads, dropout);
+    }
+    let [query, key, value] = [query, key, value].map(T::dense);
+    let size = width / heads;
+    let scale = 1.0 / (size as f32).sqrt();
+    let attended = attended(mask_pad); // [batch, seq]
+    let (keep, dropping) = draw(&query, dropout);
+
+    let sequences = Sequence::rows(batch, seq);
+    let (by_key, by_value) = (Panels::new(size, seq), Panels::new(seq, size));
+    let keys = by_head(&key, &sequences, heads, &|_| by_key, true);
+    let values = by_head(&value, &sequences, heads, &|_| by_value, false);
+
+    let queries = query.floats();
+    let by_heads = Shape::new([batch, heads, seq, seq]);
+    let probabilities = made_in_pieces(&query, by_heads, seq * seq, |matrix, scores| {
+        let (sequence, head) = (matrix / heads, matrix % heads);
+        let from = (&queries[sequence * seq * width + head * size..], width);
+        by_key.multiply(seq, from, keys.get(matrix), (scores, seq));
+        let attended = &attended[sequence * seq..][..seq];
+        vectorized(
+            #[inline(always)]
+            || {
+                for scores in scores.chunks_exact_mut(seq) {
+                    softmax_row(scores, attended, scale);
+                }
+            },
+        );
+    });
+
+    let rows = probabilities.floats().chunks_exact(seq * seq);
+    let matrices: Vec<&[f32]> = rows.collect();
+    let by_heads = Shape::new([batch, heads, seq, size]);
+    let contexts = made_in_pieces(&query, by_heads, seq * size, |matrix, contexts| {
+        let blocks = matrices[matrix].chunks(QUERIES * seq);
+        for (block, (from, to)) in blocks.zip(contexts.chunks_mut(QUERIES * size)).enumerate() {
+            let first = matrix * seq + block * QUERIES;
+            let dropped = dropping.map(|dropping| dropped(from, seq, first, dropping));
+            let from = (dropped.as_deref().unwrap_or(from), seq);
+            by_value.multiply(to.len() / size, from, values.get(matrix), (to, size));
+        }
+    });
+    let context = merged(&contexts, [batch, seq, heads, size], [1, 0]);
+    (context, probabilities, keep)
+}
+
+/// [`BertOps::attention_backward`](crate::ops::BertOps::attention_backward).
+pub(in crate::ops) fn attention_backward<T: HostTensor>(
+    query: T,
+    key: T,
+    value: T,
+    probabilities: T,
+    keep: T,
+    grad: T,
+    heads: usize,
+    dropout: f64,
+) -> (T, T, T) {
+    let [batch, seq, width] = query.shape().dims::<3>();
+    if !are_here([&query, &key, &value, &probabilities, &grad]) || batch * seq * width == 0 {
+        let inputs = [query, key, value];
+        return attention::backward::<T::Backend>(
+            inputs,
+            [probabilities, keep],
+            grad,
+            heads,
+            dropout,
+        );
+    }
+    let [query, key, value, probabilities, keep, grad] =
+        [query, key, value, probabilities, keep, grad].map(T::dense);
+    let size = width / heads;
+    let scale = 1.0 / (size as f32).sqrt();
+    let dropping = recall(&keep, dropout);
+
+    let sequences = Sequence::rows(batch, seq);
+    let (by_key, by_value) = (Panels::new(size, seq), Panels::new(seq, size));
+    let [queries, keys, grads] = [&query, &key, &grad]
+        .map(|tensor| by_head(tensor, &sequences, heads, &|_| by_value, false));
+    let values = by_head(&value, &sequences, heads, &|_| by_key, true);
+
+    let of_contexts = grad.floats();
+    let rows = probabilities.floats().chunks_exact(seq * seq);
+    let matrices: Vec<&[f32]> = rows.collect();
+    let by_heads = Shape::new([batch, heads, 3, seq, size]);
+    let made = made_in_pieces(&query, by_heads, 3 * seq * size, |matrix, to| {
+        let (sequence, head) = (matrix / heads, matrix % heads);
+        let probabilities = matrices[matrix];
+        let first = matrix * seq;
+        let (of_query, rest) = to.split_at_mut(seq * size);
+        let (of_key, of_value) = rest.split_at_mut(seq * size);
+        let mut turned = vec![0.0; seq * seq];
+
+        let kept = dropping.map(|dropping| dropped(probabilities, seq, first, dropping));
+        let kept = kept.as_deref().unwrap_or(probabilities);
+        turn(kept, seq, seq, &mut turned, |to, value| *to = value);
+        by_value.multiply(seq, (&turned, seq), grads.get(matrix), (of_value, size));
+
+        let mut of_scores = vec![0.0; seq * seq];
+        let from = (&of_contexts[sequence * seq * width + head * size..], width);
+        by_key.multiply(seq, from, values.get(matrix), (&mut of_scores, seq));
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = of_scores.chunks_exact_mut(seq);
+                for (row, (grads, probabilities)) in
+                    rows.zip(probabilities.chunks_exact(seq)).enumerate()
+                {
+                    if let Some(dropping) = dropping {
+                        drop_row(grads, first + row, dropping);
+                    }
+                    softmax_backward_row(grads, probabilities, scale);
+                }
+            },
+        );
+        by_value.multiply(seq, (&of_scores, seq), keys.get(matrix), (of_query, size));
+        turn(&of_scores, seq, seq, &mut turned, |to, value| *to = value);
+        by_value.multiply(seq, (&turned, seq), queries.get(matrix), (of_key, size));
+    });
+    let [of_query, of_key, of_value] =
+        [0, 1, 2].map(|part| merged(&made, [batch, seq, heads, size], [3, part]));
+    (of_query, of_key, of_value)
+}
+
+/// A seed for dropout as a tensor, as much of it as floats hold exactly.
+fn draw<T: HostTensor>(like: &T, dropout: f64) -> (T, Option<Dropping>) {
+    let mut keep = like.zeros_like_this(Shape::new([2]));
+    if dropout > 0.0 {
+        let seed = like.draw();
+        let parts = [seed >> 40, (seed >> 16) & 0xFF_FFFF];
+        keep.floats_mut()
+            .copy_from_slice(&parts.map(|part| part as f32));
+    }
+    let dropping = recall(&keep, dropout);
+    (keep, dropping)
+}
+
+/// The dropout that [`draw`] drew.
+fn recall<T: HostTensor>(keep: &T, dropout: f64) -> Option<Dropping> {
+    (dropout > 0.0).then(|| {
+        let seed = keep.floats();
+        let seed = ((seed[0] as u64) << 24) | seed[1] as u64;
+        Dropping::new(seed, dropout)
+    })
+}
+
+/// Rows of `width` after dropout, the first of which has an index among all.
+fn dropped(rows: &[f32], width: usize, first: usize, dropping: Dropping) -> Vec<f32> {
+    let mut rows = rows.to_vec();
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, values) in rows.chunks_exact_mut(width).enumerate() {
+                drop_row(values, first + row, dropping);
+            }
+        },
+    );
+    rows
+}
+
+#[inline(always)]
+fn drop_row(values: &mut [f32], row: usize, dropping: Dropping) {
+    let factor = dropping.of_row(row);
+    for (place, value) in (0_u32..).zip(values) {
+        *value *= factor(place);
+    }
+}
+
+/// `[batch, heads, parts, seq, size]`, of which one part is taken, as `[batch, seq, heads · size]`.
+fn merged<T: HostTensor>(
+    by_heads: &T,
+    [batch, seq, heads, size]: [usize; 4],
+    [parts, part]: [usize; 2],
+) -> T {
+    let width = heads * size;
+    let rows = rows_per_piece(width);
+    let from = by_heads.floats();
+    let shape = Shape::new([batch, seq, width]);
+    made_in_pieces(by_heads, shape, rows * width, |piece, to| {
+        for (row, to) in to.chunks_exact_mut(width).enumerate() {
+            let (sequence, row) = ((piece * rows + row) / seq, (piece * rows + row) % seq);
+            for (head, to) in to.chunks_exact_mut(size).enumerate() {
+                let matrix = (sequence * heads + head) * parts + part;
+                to.copy_from_slice(&from[(matrix * seq + row) * size..][..size]);
+            }
+        }
+    })
+}
