@@ -175,6 +175,7 @@ pub fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::error::Error as _;
     use std::os::unix::fs::FileTypeExt;
     use std::process::Command;
 
@@ -196,8 +197,9 @@ mod tests {
             });
             write_atomically(path, b"words").unwrap();
             assert_eq!(reader.join().unwrap(), b"words");
-            let error = AtomicFile::create(path).unwrap_err().to_string();
-            assert!(error.contains("name a file"), "{error}");
+            let error = AtomicFile::create(path).unwrap_err();
+            let reason = error.source().expect("a reason").to_string();
+            assert!(reason.contains("name a file"), "{error}: {reason}");
             assert!(pipe.metadata().unwrap().file_type().is_fifo());
             assert_eq!(dir.path().read_dir().unwrap().count(), 2);
         }
