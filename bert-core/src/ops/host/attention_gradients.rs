@@ -69,6 +69,10 @@ pub(in crate::ops) fn attention_with_weights<T: HostTensor>(
 }
 
 /// [`BertOps::attention_backward`](crate::ops::BertOps::attention_backward).
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what the forward pass took and gave"
+)]
 pub(in crate::ops) fn attention_backward<T: HostTensor>(
     query: T,
     key: T,
@@ -125,13 +129,11 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
         vectorized(
             #[inline(always)]
             || {
+                if let Some(dropping) = dropping {
+                    dropping.drop(&mut of_scores, first * seq);
+                }
                 let rows = of_scores.chunks_exact_mut(seq);
-                for (row, (grads, probabilities)) in
-                    rows.zip(probabilities.chunks_exact(seq)).enumerate()
-                {
-                    if let Some(dropping) = dropping {
-                        drop_row(grads, first + row, dropping);
-                    }
+                for (grads, probabilities) in rows.zip(probabilities.chunks_exact(seq)) {
                     softmax_backward_row(grads, probabilities, scale);
                 }
             },
@@ -145,14 +147,14 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
     (of_query, of_key, of_value)
 }
 
-/// A seed for dropout as a tensor, as much of it as floats hold exactly.
+/// A seed for dropout as a tensor, 16 bits a float, which holds them exactly; and the dropout.
 fn draw<T: HostTensor>(like: &T, dropout: f64) -> (T, Option<Dropping>) {
-    let mut keep = like.zeros_like_this(Shape::new([2]));
+    let mut keep = like.zeros_like_this(Shape::new([4]));
     if dropout > 0.0 {
         let seed = like.draw();
-        let parts = [seed >> 40, (seed >> 16) & 0xFF_FFFF];
-        keep.floats_mut()
-            .copy_from_slice(&parts.map(|part| part as f32));
+        for (at, part) in keep.floats_mut().iter_mut().enumerate() {
+            *part = f32::from((seed >> (16 * at)) as u16);
+        }
     }
     let dropping = recall(&keep, dropout);
     (keep, dropping)
@@ -161,8 +163,8 @@ fn draw<T: HostTensor>(like: &T, dropout: f64) -> (T, Option<Dropping>) {
 /// The dropout that [`draw`] drew.
 fn recall<T: HostTensor>(keep: &T, dropout: f64) -> Option<Dropping> {
     (dropout > 0.0).then(|| {
-        let seed = keep.floats();
-        let seed = ((seed[0] as u64) << 24) | seed[1] as u64;
+        let parts = keep.floats().iter().rev();
+        let seed = parts.fold(0, |seed, &part| (seed << 16) | part as u64);
         Dropping::new(seed, dropout)
     })
 }
@@ -172,21 +174,9 @@ fn dropped(rows: &[f32], width: usize, first: usize, dropping: Dropping) -> Vec<
     let mut rows = rows.to_vec();
     vectorized(
         #[inline(always)]
-        || {
-            for (row, values) in rows.chunks_exact_mut(width).enumerate() {
-                drop_row(values, first + row, dropping);
-            }
-        },
+        || dropping.drop(&mut rows, first * width),
     );
     rows
-}
-
-#[inline(always)]
-fn drop_row(values: &mut [f32], row: usize, dropping: Dropping) {
-    let factor = dropping.of_row(row);
-    for (place, value) in (0_u32..).zip(values) {
-        *value *= factor(place);
-    }
 }
 
 /// `[batch, heads, parts, seq, size]`, of which one part is taken, as `[batch, seq, heads · size]`.

@@ -14,7 +14,7 @@ pub(in crate::ops) fn dropout_mask<T: HostTensor>(like: T, shape: Shape, probabi
     }
     let dropping = Dropping::new(like.draw(), probability);
     made_in_pieces(&like, shape, PIECE, |piece, values| {
-        let factor = dropping.of_row(piece);
+        let factor = dropping.of_piece(piece);
         vectorized(
             #[inline(always)]
             || {
@@ -26,7 +26,7 @@ pub(in crate::ops) fn dropout_mask<T: HostTensor>(like: T, shape: Shape, probabi
     })
 }
 
-/// What rows of numbers are multiplied with, from a seed: the same whenever it is asked for.
+/// What the elements of a tensor are multiplied with, from a seed: the same whenever it is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Dropping {
     seed: u64,
@@ -43,10 +43,26 @@ impl Dropping {
         }
     }
 
-    /// The factor of each place in the row of an index.
+    /// Multiplies `values`, the elements from an index on.
     #[inline(always)]
-    pub(super) fn of_row(self, row: usize) -> impl Fn(u32) -> f32 {
-        let key = split_mix(self.seed.wrapping_add(row as u64));
+    pub(super) fn drop(self, values: &mut [f32], first: usize) {
+        let (mut at, mut rest) = (first, values);
+        while !rest.is_empty() {
+            let place = at % PIECE;
+            let (values, others) = rest.split_at_mut(rest.len().min(PIECE - place));
+            let factor = self.of_piece(at / PIECE);
+            at += values.len();
+            for (place, value) in (place as u32..).zip(values) {
+                *value *= factor(place);
+            }
+            rest = others;
+        }
+    }
+
+    /// The factor of each place in the piece of an index.
+    #[inline(always)]
+    fn of_piece(self, piece: usize) -> impl Fn(u32) -> f32 {
+        let key = split_mix(self.seed.wrapping_add(piece as u64));
         let (low, high) = (key as u32, (key >> 32) as u32);
         move |place| {
             if hash(place, low, high) < self.threshold {
