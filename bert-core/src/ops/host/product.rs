@@ -21,8 +21,9 @@ const WORTH_SPREADING: usize = 192 * 192 * 192;
 /// Rows and columns that are turned together: each line of the cache is then read once.
 const TURNED: usize = 16;
 
-/// Elements of a right matrix up to which it is turned beforehand: `gemm` packs those of few columns on one thread.
-const LARGEST_TURNED: usize = 4096 * 4096;
+/// Columns of a right matrix up to which it is turned beforehand: `gemm` packs those of few on one thread, while of many, as
+/// a vocabulary has, every thread packs its own.
+const FEW_COLUMNS: usize = 4096;
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
@@ -138,11 +139,7 @@ pub(super) fn product<T: HostTensor>(
         Parallelism::None
     };
     let lies_across = right.row_stride == 1 && right.column_stride > 1;
-    if spread
-        && lies_across
-        && depth * columns <= LARGEST_TURNED
-        && rayon::current_num_threads() > 1
-    {
+    if spread && lies_across && columns <= FEW_COLUMNS && rayon::current_num_threads() > 1 {
         // SAFETY: `turn` writes every element of the slice, whose length it checks.
         let turned =
             unsafe { like.written_like_this(Shape::new([depth, columns]), |to| right.turn(to)) };
