@@ -3,6 +3,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
+use crate::ops::places_on;
 use crate::packing::Packing;
 use crate::tokenizer::{BertTokenizer, Encoding};
 use crate::{Error, Result};
@@ -63,6 +64,14 @@ impl BertInput {
     /// `[batch, seq]`
     pub fn dims(&self) -> [usize; 2] {
         self.input_ids.dims()
+    }
+
+    /// The places of every row's first token, `[batch]`, as [`BertModel::forward_at`](crate::model::BertModel::forward_at)
+    /// takes them.
+    pub fn first_places(&self) -> Tensor<1, Int> {
+        let [batch, seq] = self.dims();
+        let places = (0..batch).map(|row| (row * seq) as i32).collect();
+        places_on(&self.mask_pad.device(), places)
     }
 
     /// The device that holds the tensors.

@@ -44,7 +44,7 @@ impl BertEmbeddings {
     /// - input_ids, token_type_ids: `[batch, seq]`
     /// - output: `[batch, seq, hidden]`
     pub fn forward(&self, input_ids: Tensor<2, Int>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
-        let words = ops::lookup(input_ids, &self.word_embeddings);
+        let words = ops::lookup(self.word_embeddings.weight.val(), input_ids);
         self.forward_words(words, token_type_ids)
     }
 
@@ -63,7 +63,7 @@ impl BertEmbeddings {
             .val()
             .narrow(0, 0, seq)
             .unsqueeze_dim::<3>(0); // [1, seq, hidden]
-        let types = ops::lookup(token_type_ids, &self.token_type_embeddings);
+        let types = ops::lookup(self.token_type_embeddings.weight.val(), token_type_ids);
         let sum = words + types + positions; // [batch, seq, hidden]
         let normal = ops::layer_norm(sum, &self.layer_norm, self.layer_norm_eps);
         ops::dropout(normal, &self.dropout)

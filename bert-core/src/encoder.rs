@@ -2,12 +2,13 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::activation::HiddenAct;
 use crate::attention::{BertAttention, BertResidual};
 use crate::config::BertConfig;
 use crate::init::BertInit;
+use crate::ops;
 use crate::packing::TokenLayout;
 
 /// The stack of [`BertLayer`]s.
@@ -80,6 +81,36 @@ impl BertEncoder {
             attentions,
         }
     }
+
+    /// Runs the blocks for the sake of some tokens: all that the last block does for others is to attend.
+    ///
+    /// That spares a model of 12 blocks up to a sixteenth of its work, and one of 6 an eighth, where few tokens are read.
+    ///
+    /// # Shapes
+    ///
+    /// - embeddings: as for [`forward`](Self::forward)
+    /// - tokens: `[n]`, rows of the embeddings, `row * seq + column` of a padded batch
+    /// - output: `[1, n, hidden]`, the rows of `forward`'s output
+    pub fn forward_at(
+        &self,
+        embeddings: Tensor<3>,
+        layout: &TokenLayout,
+        tokens: Tensor<1, Int>,
+    ) -> Tensor<3> {
+        let Some((last, before)) = self.layer.split_last() else {
+            return rows_of(embeddings, tokens);
+        };
+        let hidden = before.iter().fold(embeddings, |hidden, layer| {
+            layer.forward(hidden, layout, false).0
+        });
+        last.forward_at(hidden, layout, tokens)
+    }
+}
+
+/// The vectors of some tokens, `[1, n, hidden]`.
+fn rows_of(hidden: Tensor<3>, tokens: Tensor<1, Int>) -> Tensor<3> {
+    let [batch, seq, width] = hidden.dims();
+    ops::lookup(hidden.reshape([batch * seq, width]), tokens.unsqueeze())
 }
 
 /// One block: self-attention, then the feed-forward layer, each with residual and LayerNorm after
@@ -117,8 +148,28 @@ impl BertLayer {
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let (attended, probabilities) = self.attention.forward(hidden, layout, with_probabilities);
+        (self.feed_forward(attended), probabilities)
+    }
+
+    /// [`forward`](Self::forward) for the sake of some tokens; see [`BertEncoder::forward_at`].
+    fn forward_at(
+        &self,
+        hidden: Tensor<3>,
+        layout: &TokenLayout,
+        tokens: Tensor<1, Int>,
+    ) -> Tensor<3> {
+        let attention = &self.attention;
+        let (context, _) = attention
+            .self_attention
+            .forward(hidden.clone(), layout, false);
+        let [context, hidden] = [context, hidden].map(|all| rows_of(all, tokens.clone()));
+        self.feed_forward(attention.output.forward(context, hidden)) // [1, n, hidden]
+    }
+
+    /// The second half of the block.
+    fn feed_forward(&self, attended: Tensor<3>) -> Tensor<3> {
         let widened = self.intermediate.forward(attended.clone()); // [batch, seq, intermediate]
-        (self.output.forward(widened, attended), probabilities)
+        self.output.forward(widened, attended)
     }
 }
 

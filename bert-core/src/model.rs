@@ -87,6 +87,52 @@ impl BertModel {
         })
     }
 
+    /// Vectors of some of the tokens, the same that [`forward`](Self::forward) gives them, for less: the last block computes
+    /// those alone.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq]` ids, segments and padding
+    /// - places: `[n]`, each `row * seq + column` of a token; padding may have the vector of any token
+    /// - output: `[n, hidden]`
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward), and on most devices when a place is outside the batch.
+    pub fn forward_at(&self, input: BertInput, places: Tensor<1, Int>) -> Tensor<2> {
+        let device = input.mask_pad.device();
+        let tokens = input.input_ids.shape().num_elements();
+        with_threads_awake(&device, tokens, move || {
+            let embeddings = self
+                .embeddings
+                .forward(input.input_ids, input.token_type_ids);
+            let vectors = match input.packing {
+                Some(packing) => {
+                    let (packed, layout) = (packing.pack(embeddings), packing.layout());
+                    let tokens = packing.tokens_at(places);
+                    self.encoder.forward_at(packed, &layout, tokens)
+                }
+                None => {
+                    let layout = TokenLayout::Padded(input.mask_pad);
+                    self.encoder.forward_at(embeddings, &layout, places)
+                }
+            };
+            vectors.squeeze_dim(0)
+        })
+    }
+
+    /// The vector of every row's first token, `[CLS]`, as [`forward_at`](Self::forward_at) computes it, `[batch, hidden]`.
+    pub fn forward_first(&self, input: BertInput) -> Tensor<2> {
+        let places = input.first_places();
+        self.forward_at(input, places)
+    }
+
+    /// What [`forward`](Self::forward) has as `pooled_output`, and nothing else, `[batch, hidden]`; none without a pooler.
+    pub fn forward_pooled(&self, input: BertInput) -> Option<Tensor<2>> {
+        let pooler = self.pooler.as_ref()?;
+        Some(pooler.forward_first(self.forward_first(input)))
+    }
+
     /// [`forward_keeping`](Self::forward_keeping) from word vectors in place of token ids, so that
     /// gradients with respect to them can be had.
     ///

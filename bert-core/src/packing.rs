@@ -86,6 +86,16 @@ impl Packing {
         Self::new(mask_pad, shape, device)
     }
 
+    /// The tokens, among those that [`pack`](Self::pack) returns, at some places of the padded batch; any of them at padding.
+    ///
+    /// # Shapes
+    ///
+    /// - places: `[n]`, each `row * seq + column`
+    /// - output: `[n]`
+    pub(crate) fn tokens_at(&self, places: Tensor<1, Int>) -> Tensor<1, Int> {
+        self.tokens.clone().select(0, places)
+    }
+
     /// How an encoder is to read what [`pack`](Self::pack) returns.
     pub fn layout(&self) -> TokenLayout {
         TokenLayout::Packed(self.sequences.clone())

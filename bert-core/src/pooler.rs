@@ -30,7 +30,15 @@ impl BertPooler {
     /// - sequence_output: `[batch, seq, hidden]`
     /// - output: `[batch, hidden]`
     pub fn forward(&self, sequence_output: Tensor<3>) -> Tensor<2> {
-        let first = sequence_output.narrow(1, 0, 1).squeeze_dim::<2>(1); // [batch, hidden]
+        self.forward_first(sequence_output.narrow(1, 0, 1).squeeze_dim::<2>(1))
+    }
+
+    /// Pools sequences whose first token has the vector `first`.
+    ///
+    /// # Shapes
+    ///
+    /// - first, output: `[batch, hidden]`
+    pub fn forward_first(&self, first: Tensor<2>) -> Tensor<2> {
         ops::linear(first, &self.dense).tanh()
     }
 }

@@ -1,4 +1,5 @@
-//! Batches without their padding, on every device: the same vectors and gradients as with it.
+//! Batches without their padding, and passes for the sake of some tokens, on every device: the same vectors and gradients as
+//! with all of it.
 
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ use bert_core::encoder::Keep;
 use bert_core::model::BertModel;
 use bert_core::packing::Packing;
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 /// One beginning for all, and ends of their own.
 const ROWS: [&[u32]; 5] = [
@@ -193,6 +194,91 @@ fn padding_anywhere_is_taken_out_and_put_back() {
         for (at, value) in back.into_iter().enumerate() {
             let expected = if mask[at / 2] { 0.0 } else { at as f32 + 1.0 };
             assert_eq!(value, expected, "{label}");
+        }
+    }
+}
+
+/// Places of tokens in [`ROWS`], as wide as the longest of them: first and last ones, and one twice.
+const PLACES: [i32; 7] = [0, 12, 24, 35, 25, 48, 25];
+
+#[test]
+fn the_vectors_of_some_tokens_are_those_of_all() {
+    for (label, device) in test_devices() {
+        let model = model(&device);
+        let packed = batch(&ROWS, &device);
+        assert_eq!(packed.dims(), [5, 12]);
+        for input in [packed.clone().padded(), packed] {
+            let places = Tensor::<1, Int>::from_data(PLACES, &device);
+            let all = model.forward(input.clone());
+            let [batch, seq, hidden] = all.sequence_output.dims();
+            let all_rows = all.sequence_output.clone().reshape([batch * seq, hidden]);
+            let expected = values(all_rows.select(0, places.clone()));
+            let found = values(model.forward_at(input.clone(), places));
+            assert_close(&label, &found, &expected, 5e-6);
+
+            let expected = values(all.sequence_output.narrow(1, 0, 1));
+            let found = values(model.forward_first(input.clone()));
+            assert_close(&label, &found, &expected, 5e-6);
+            let expected = values(all.pooled_output.unwrap());
+            let found = values(model.forward_pooled(input).unwrap());
+            assert_close(&label, &found, &expected, 5e-6);
+        }
+        let mut bare = model;
+        bare.pooler = None;
+        assert!(bare.forward_pooled(batch(&ROWS, &device)).is_none());
+        // Without a block, what is left are embeddings.
+        bare.encoder.layer.clear();
+        let input = batch(&ROWS, &device);
+        let expected = values(bare.forward(input.clone()).sequence_output.narrow(1, 0, 1));
+        let found = values(bare.forward_first(input));
+        assert_close(&label, &found, &expected, 0.0);
+    }
+}
+
+#[test]
+fn gradients_from_some_tokens_are_those_of_a_pass_over_all() {
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let model = without_dropout(model(&device)).train();
+        let packed = batch(&ROWS, &device);
+        for input in [packed.clone().padded(), packed] {
+            let gradients = |some: bool| {
+                let places = Tensor::<1, Int>::from_data(PLACES, &device);
+                let vectors = match some {
+                    true => model.forward_at(input.clone(), places),
+                    false => {
+                        let all = model.forward(input.clone()).sequence_output;
+                        let [batch, seq, hidden] = all.dims();
+                        all.reshape([batch * seq, hidden]).select(0, places)
+                    }
+                };
+                let shape = vectors.dims();
+                let size = shape.iter().product();
+                let weights = (0..size).map(|at: usize| ((at * 37) % 101) as f32 / 50.0 - 1.0);
+                let weights = TensorData::new(weights.collect::<Vec<f32>>(), shape);
+                let weights = Tensor::from_data(weights, &device);
+                let gradients = (vectors * weights).sum().backward();
+                let blocks = model.encoder.layer.iter().flat_map(|layer| {
+                    let attention = &layer.attention.self_attention;
+                    [
+                        attention.query.weight.val(),
+                        attention.value.weight.val(),
+                        layer.attention.output.dense.weight.val(),
+                        layer.intermediate.dense.weight.val(),
+                        layer.output.dense.weight.val(),
+                    ]
+                });
+                blocks
+                    .chain([model.embeddings.word_embeddings.weight.val()])
+                    .map(|parameter| values(parameter.grad(&gradients).unwrap()))
+                    .collect::<Vec<_>>()
+            };
+            for (found, expected) in gradients(true).iter().zip(&gradients(false)) {
+                let most = |most: f32, value: &f32| most.max(value.abs());
+                let largest = expected.iter().fold(0.0, most);
+                assert!(largest > 1e-3, "{label}");
+                assert_close(&label, found, expected, 1e-5 * largest.max(1.0));
+            }
         }
     }
 }

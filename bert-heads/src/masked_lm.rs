@@ -97,8 +97,8 @@ impl BertForMaskedLm {
 
     /// Scores of every vocabulary entry at some positions of a batch.
     ///
-    /// Positions are gathered before the head, whose projection to the vocabulary costs more than
-    /// several layers of the encoder.
+    /// Positions are gathered before the end of the last block and before the head, whose projection to the vocabulary costs
+    /// more than several layers of the encoder.
     ///
     /// # Shapes
     ///
@@ -106,9 +106,7 @@ impl BertForMaskedLm {
     /// - positions: `[n]`, each `row * seq + column`
     /// - output: `[n, vocab_size]` logits
     pub fn forward(&self, input: BertInput, positions: Tensor<1, Int>) -> Tensor<2> {
-        let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
-        let [batch, seq, hidden] = sequence.dims();
-        let gathered = sequence.reshape([batch * seq, hidden]).select(0, positions); // [n, hidden]
+        let gathered = self.bert.forward_at(input, positions); // [n, hidden]
         let table = self.bert.embeddings.word_embeddings.weight.val();
         self.cls.predictions.forward(gathered, table)
     }

@@ -101,7 +101,7 @@ impl BertForMultipleChoice {
             num_choices > 0 && rows.is_multiple_of(num_choices),
             "{rows} rows are not made of examples with {num_choices} choices each"
         );
-        let pooled = self.bert.forward(input).pooled_output;
+        let pooled = self.bert.forward_pooled(input);
         let pooled = pooled.expect("every constructor makes a pooler"); // [rows, hidden]
         let scores = self.classifier.forward(self.dropout.forward(pooled)); // [rows, 1]
         scores.reshape([rows / num_choices, num_choices])

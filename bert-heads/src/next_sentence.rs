@@ -114,7 +114,7 @@ impl BertForNextSentencePrediction {
     ///
     /// When the pooler has been taken out of `bert`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let pooled = self.bert.forward(input).pooled_output;
+        let pooled = self.bert.forward_pooled(input);
         let pooled = pooled.expect("every constructor makes a pooler"); // [batch, hidden]
         self.cls.seq_relationship.forward(pooled)
     }

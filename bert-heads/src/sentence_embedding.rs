@@ -23,13 +23,13 @@ mod stream;
 use std::borrow::Cow;
 use std::path::Path;
 
-use bert_core::batch::{BertBatcher, plan_batches};
+use bert_core::batch::{BertBatcher, BertInput, plan_batches};
 use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::inference::{Weights, prepare};
 use bert_core::init::BertInit;
-use bert_core::model::{BertModel, BertOutput};
+use bert_core::model::BertModel;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
-use burn::tensor::{Bool, DType, Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 
 pub use encoder::SentenceEncoder;
 pub use layout::EmbeddingLayout;
@@ -244,8 +244,8 @@ impl SentenceEmbedder {
         done: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<SentenceEmbedding>> {
         let rows = windows(encodings, &self.tokenizer, self.max_length);
-        let vectors = self.in_batches(&rows, done, |output, mask_pad, _| {
-            let pooled = self.pooling.forward(output, mask_pad); // [batch, hidden]
+        let vectors = self.in_batches(&rows, done, |input, _| {
+            let pooled = self.pooling.encode(&self.model, input); // [batch, hidden]
             let values: Vec<f32> = pooled.try_into_vec_as()?;
             Ok(values.chunks(self.dimension).map(<[f32]>::to_vec).collect())
         })?;
@@ -276,8 +276,8 @@ impl SentenceEmbedder {
         done: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<TokenEmbeddings>> {
         let rows = windows(encodings, &self.tokenizer, self.max_length);
-        self.in_batches(&rows, done, |output, _, batch| {
-            let sequence = output.sequence_output; // [batch, seq, hidden]
+        self.in_batches(&rows, done, |input, batch| {
+            let sequence = self.model.forward(input).sequence_output; // [batch, seq, hidden]
             let [_, seq, hidden] = sequence.dims();
             let values: Vec<f32> = sequence.cast(FloatDType::F32).try_into_vec_as()?;
             batch
@@ -297,15 +297,14 @@ impl SentenceEmbedder {
         })
     }
 
-    /// Runs the encoder over batches of similar length and puts the results back in order.
+    /// Runs `encode` over batches of similar length and puts the results back in order.
     ///
-    /// `finish` turns the output of a batch, of the rows with the given indices, into one result
-    /// per row.
+    /// `encode` turns a batch, of the rows with the given indices, into one result per row.
     fn in_batches<T>(
         &self,
         rows: &[Window<'_>],
         done: &mut dyn FnMut(usize, usize),
-        finish: impl Fn(BertOutput, Tensor<2, Bool>, &[usize]) -> Result<Vec<T>>,
+        encode: impl Fn(BertInput, &[usize]) -> Result<Vec<T>>,
     ) -> Result<Vec<T>> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
         let mut left: Vec<usize> = Vec::new(); // rows of each text that are still to come
@@ -320,9 +319,7 @@ impl SentenceEmbedder {
                 .map(|&index| (&*rows[index].ids, &*rows[index].type_ids))
                 .collect();
             let input = self.batcher.batch_rows(&chosen, &self.device)?;
-            let mask_pad = input.mask_pad.clone();
-            let output = self.model.forward(input);
-            let finished = finish(output, mask_pad, &batch)?;
+            let finished = encode(input, &batch)?;
             let mut completed = 0;
             for &index in &batch {
                 let left = &mut left[rows[index].text];

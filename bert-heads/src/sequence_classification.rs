@@ -134,7 +134,8 @@ impl BertForSequenceClassification {
     ///
     /// When the pooler has been taken out of `bert`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        self.classify(self.bert.forward(input))
+        let pooled = self.bert.forward_pooled(input);
+        self.score(pooled.expect("every constructor makes a pooler"))
     }
 
     /// Scores of every label from what the encoder made of the texts, `[batch, num_labels]`.
@@ -144,7 +145,12 @@ impl BertForSequenceClassification {
     /// When the pooler has been taken out of `bert`.
     pub fn classify(&self, encoded: BertOutput) -> Tensor<2> {
         let pooled = encoded.pooled_output;
-        let pooled = pooled.expect("every constructor makes a pooler"); // [batch, hidden]
+        self.score(pooled.expect("every constructor makes a pooler"))
+    }
+
+    /// - pooled: `[batch, hidden]`
+    /// - output: `[batch, num_labels]`
+    fn score(&self, pooled: Tensor<2>) -> Tensor<2> {
         self.classifier.forward(self.dropout.forward(pooled))
     }
 }

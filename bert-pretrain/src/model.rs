@@ -96,8 +96,8 @@ impl BertForPreTraining {
 
     /// Predicts masked tokens and next sentences.
     ///
-    /// Positions are gathered before the head, so the projection to the vocabulary costs what the predictions cost and not
-    /// what all tokens would.
+    /// Only the first tokens and those at `positions` go through the end of the last block and the heads: the projection to
+    /// the vocabulary costs what the predictions cost and not what all tokens would.
     ///
     /// # Shapes
     /// - input: `[batch, seq]` ids, segments and padding
@@ -107,22 +107,30 @@ impl BertForPreTraining {
         input: BertInput,
         positions: Option<Tensor<1, Int>>,
     ) -> PreTrainingLogits {
-        let output = self.bert.forward(input);
-        let predictions = positions.map(|positions| {
-            let [batch, seq, hidden] = output.sequence_output.dims();
-            let gathered = output
-                .sequence_output
-                .reshape([batch * seq, hidden])
-                .select(0, positions); // [n, hidden]
+        let next_sentence = self.cls.seq_relationship.as_ref();
+        let next_sentence = next_sentence.zip(self.bert.pooler.as_ref());
+        let firsts = next_sentence.map(|_| input.first_places());
+        let rows = firsts.as_ref().map_or(0, |firsts| firsts.dims()[0]);
+        let count = positions
+            .as_ref()
+            .map_or(0, |positions| positions.dims()[0]);
+        let places: Vec<_> = firsts.into_iter().chain(positions).collect();
+        if places.is_empty() {
+            return PreTrainingLogits {
+                predictions: None,
+                seq_relationship: None,
+            };
+        }
+        let vectors = self.bert.forward_at(input, Tensor::cat(places, 0)); // [rows + n, hidden]
+        let predictions = (count > 0).then(|| {
+            let gathered = vectors.clone().narrow(0, rows, count); // [n, hidden]
             let table = self.bert.embeddings.word_embeddings.weight.val();
             self.cls.predictions.forward(gathered, table)
         });
-        let seq_relationship = self
-            .cls
-            .seq_relationship
-            .as_ref()
-            .zip(output.pooled_output)
-            .map(|(head, pooled)| head.forward(pooled));
+        let seq_relationship = next_sentence.map(|(head, pooler)| {
+            let firsts = vectors.narrow(0, 0, rows); // [batch, hidden]
+            head.forward(pooler.forward_first(firsts))
+        });
         PreTrainingLogits {
             predictions,
             seq_relationship,

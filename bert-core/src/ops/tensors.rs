@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::backend::Dispatch;
-use burn::nn::{Dropout, Embedding, LayerNorm, Linear};
+use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 
 use super::{AdamStep, BertOps, Int8Weight};
@@ -116,15 +116,16 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
     ))
 }
 
-/// The rows of the table of `layer`, by number.
+/// The rows of a table, by number.
 ///
 /// # Shapes
 ///
-/// - ids: `[batch, seq]`
+/// - table: `[rows, width]`
+/// - ids: `[batch, seq]`, each in `0..rows`
 /// - output: `[batch, seq, width]`
-pub fn lookup(ids: Tensor<2, Int>, layer: &Embedding) -> Tensor<3> {
+pub fn lookup(table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as BertOps>::lookup(
-        layer.weight.val().into_dispatch(),
+        table.into_dispatch(),
         ids.into_dispatch(),
     ))
 }

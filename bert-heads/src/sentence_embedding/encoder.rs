@@ -72,7 +72,6 @@ impl SentenceEncoder {
     ///
     /// [`Pooling::Pooler`] without a pooler.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let mask_pad = input.mask_pad.clone();
-        self.pooling.forward(self.bert.forward(input), mask_pad)
+        self.pooling.encode(&self.bert, input)
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use bert_core::model::BertOutput;
+use bert_core::batch::BertInput;
+use bert_core::model::{BertModel, BertOutput};
 use burn::tensor::{Bool, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,32 @@ impl Pooling {
         Self::Max,
         Self::Pooler,
     ];
+
+    /// The vectors of texts, [pooled](Self::forward); what a pooling does not read of the last block is not computed.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq]` ids, segments and padding
+    /// - result: `[batch, hidden]`
+    ///
+    /// # Panics
+    ///
+    /// [`Pooler`](Self::Pooler) with a model without a pooler.
+    pub fn encode(self, model: &BertModel, input: BertInput) -> Tensor<2> {
+        match self {
+            Self::Cls => model.forward_first(input).cast(FloatDType::F32),
+            Self::Pooler => {
+                let pooled = model.forward_pooled(input);
+                pooled
+                    .expect("the model has a pooler")
+                    .cast(FloatDType::F32)
+            }
+            Self::Mean | Self::MeanSqrtLen | Self::Max => {
+                let mask_pad = input.mask_pad.clone();
+                self.forward(model.forward(input), mask_pad)
+            }
+        }
+    }
 
     /// Pools on the device, in f32 whatever the model computes in; padding plays no part.
     ///
