@@ -99,6 +99,36 @@ pub(crate) fn with_threads_awake<R: Send>(
     work()
 }
 
+/// Whether packed weights make products faster there, without gradients.
+pub(crate) fn multiplies_panels(device: &Device) -> bool {
+    #[cfg(any(feature = "flex", feature = "tch"))]
+    return crate::ops::packed_weights_pay()
+        && (is_flex(device) || is_libtorch_by_our_kernels(device));
+    #[cfg(not(any(feature = "flex", feature = "tch")))]
+    {
+        let _ = device;
+        false
+    }
+}
+
+#[cfg(any(feature = "flex", feature = "tch"))]
+#[cfg_attr(
+    feature = "tch",
+    expect(
+        deprecated,
+        reason = "Burn 0.22 is the last release line with LibTorch"
+    )
+)]
+fn is_libtorch_by_our_kernels(device: &Device) -> bool {
+    #[cfg(feature = "tch")]
+    return crate::ops::libtorch_kernels_are_own() && *device == Device::libtorch();
+    #[cfg(not(feature = "tch"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
 /// Whether it is Flex, without gradients.
 pub(crate) fn is_flex(device: &Device) -> bool {
     #[cfg(feature = "flex")]

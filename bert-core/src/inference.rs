@@ -1,7 +1,11 @@
 //! Models ready for inference, with weights in 32 or in 8 bits.
 //!
-//! [`prepare`] holds the weights of the encoder's linear layers, where nearly all the work is, in 8 bits if asked to, laid out
-//! as the kernels of Flex read them; weights in floats stay as they are.
+//! [`prepare`] holds the weights of the encoder's linear layers, where nearly all the work is, as the kernels read them: in
+//! floats on the processors where that is faster, or in 8 bits if asked to.
+//!
+//! In floats they take as much memory as before, and nothing else changes.
+//! Processors are AMD's with AVX-512, with Flex and with LibTorch where it [computes by the same
+//! kernels](crate::device::LibTorchInfo::own_kernels); elsewhere weights in floats stay as they are.
 //!
 //! In 8 bits they take a quarter of the memory, and processors with AVX-512 VNNI or AMX compute products of whole numbers several
 //! times as fast as those of floats.
@@ -29,11 +33,11 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::nn::Linear;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use crate::device::is_flex;
+use crate::device::{is_flex, multiplies_panels};
 use crate::error::{Error, Result};
-use crate::ops::Int8Weight;
+use crate::ops::HeldWeight;
 
 /// Which parameters are held so: the matrices of the encoder's layers.
 const LAYERS: &str = "encoder.layer.";
@@ -50,18 +54,18 @@ pub enum Weights {
 
 /// The model, or any part with an encoder, ready for inference.
 ///
-/// Weights in 8 bits are held as the kernels read them and nowhere else: whoever asks a layer for its parameter (to save the
-/// model, to train it) gets what the numbers stand for, and from then on that layer computes with it.
+/// Weights are held as the kernels read them and nowhere else: whoever asks a layer for its parameter (to save the model, to
+/// train it) gets what they stand for, floats to the bit, and from then on that layer computes with it.
 ///
 /// # Errors
 ///
 /// With [`Weights::Int8`] [`Error::Int8NotSupported`] on another device than Flex, and [`Error::NotFinite`].
 pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
-    if weights == Weights::Float {
-        return Ok(model);
-    }
     let mut error = None;
-    let model = model.apply_reparameterization(Quantizer { error: &mut error });
+    let model = model.apply_reparameterization(Holder {
+        weights,
+        error: &mut error,
+    });
     match error {
         Some(error) => Err(error),
         None => Ok(model),
@@ -76,41 +80,47 @@ pub fn int8_instructions() -> Option<&'static str> {
     None
 }
 
-/// A weight in 8 bits; it has no parameters of its own and changes nothing for those who read the weight.
+/// A weight that a kernel holds; it has no parameters of its own and changes nothing for those who read the weight.
 #[derive(Module, Debug)]
-struct Int8 {
+struct Held {
     #[module(skip)]
-    weight: Arc<Int8Weight>,
+    weight: Arc<HeldWeight>,
 }
 
-impl Reparameterization for Int8 {
-    const NAME: &'static str = "int8";
+impl Reparameterization for Held {
+    const NAME: &'static str = "held";
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         base
     }
 }
 
-struct Quantizer<'a> {
+struct Holder<'a> {
+    weights: Weights,
     error: &'a mut Option<Error>,
 }
 
-impl Reparameterizer for Quantizer<'_> {
-    type Reparam = Int8;
+impl Reparameterizer for Holder<'_> {
+    type Reparam = Held;
 
     fn reparameterize<const D: usize>(
         &mut self,
         path: &str,
         param: Param<Tensor<D>>,
-    ) -> (Param<Tensor<D>>, Option<Int8>) {
+    ) -> (Param<Tensor<D>>, Option<Held>) {
         if D != 2 || !path.contains(LAYERS) || self.error.is_some() {
             return (param, None);
         }
-        match quantize(path, &param) {
-            Ok(weight) => {
+        let held = match self.weights {
+            Weights::Float => Ok(pack(&param)),
+            Weights::Int8 => quantize(path, &param).map(Some),
+        };
+        match held {
+            Ok(Some(weight)) => {
                 let weight = Arc::new(weight);
-                (on_demand(&param, weight.clone()), Some(Int8 { weight }))
+                (on_demand(&param, weight.clone()), Some(Held { weight }))
             }
+            Ok(None) => (param, None),
             Err(error) => {
                 *self.error = Some(error);
                 (param, None)
@@ -119,7 +129,17 @@ impl Reparameterizer for Quantizer<'_> {
     }
 }
 
-fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Int8Weight> {
+/// The weight in panels, where they are faster.
+fn pack<const D: usize>(param: &Param<Tensor<D>>) -> Option<HeldWeight> {
+    if !multiplies_panels(&param.lazy_device()) {
+        return None;
+    }
+    let data = param.val().into_data();
+    let columns = data.shape().last().copied()?;
+    HeldWeight::panels(data.as_slice::<f32>().ok()?, columns)
+}
+
+fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<HeldWeight> {
     let device = param.lazy_device();
     if !is_flex(&device) {
         return Err(Error::Int8NotSupported {
@@ -129,7 +149,7 @@ fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Int8
     let data = param.val().into_data().convert::<f32>();
     let columns = data.shape().last().copied().unwrap_or(1);
     let values = data.as_slice::<f32>().ok();
-    let weight = values.and_then(|values| Int8Weight::quantize(values, columns));
+    let weight = values.and_then(|values| HeldWeight::int8(values, columns));
     weight.ok_or_else(|| Error::NotFinite {
         name: path.to_owned(),
     })
@@ -138,14 +158,14 @@ fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Int8
 /// The parameter with what `weight` stands for, which is computed when somebody reads it; frozen, if it was.
 fn on_demand<const D: usize>(
     param: &Param<Tensor<D>>,
-    weight: Arc<Int8Weight>,
+    weight: Arc<HeldWeight>,
 ) -> Param<Tensor<D>> {
     let trainable = param.clone().train().is_require_grad();
     Param::uninitialized(
         param.id,
         move |device, require_grad| {
-            let data = TensorData::new(weight.floats(), weight.shape());
-            Tensor::from_data(data, device).set_require_grad(require_grad && device.is_autodiff())
+            Tensor::from_data(weight.floats(), device)
+                .set_require_grad(require_grad && device.is_autodiff())
         },
         param.lazy_device(),
         trainable,
@@ -153,13 +173,13 @@ fn on_demand<const D: usize>(
     )
 }
 
-/// The weight of `layer` in 8 bits, if it has one, if that is not out of date, and if `input` needs no gradient.
+/// The weight of `layer` as a kernel holds it, if one does, if that is not out of date, and if `input` needs no gradient.
 pub(crate) fn weight_of<const D: usize>(
     layer: &Linear,
     input: &Tensor<D>,
-) -> Option<Arc<Int8Weight>> {
-    let int8 = layer.weight.reparameterization::<Int8>()?;
+) -> Option<Arc<HeldWeight>> {
+    let held = layer.weight.reparameterization::<Held>()?;
     // Once the parameter has a value, that may have been changed.
     let current = !layer.weight.is_initialized() && !input.device().is_autodiff();
-    current.then(|| int8.weight.clone())
+    current.then(|| held.weight.clone())
 }

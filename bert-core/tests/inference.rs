@@ -1,4 +1,4 @@
-//! Models whose weights are held in 8 bits.
+//! Models whose weights are held as the kernels read them, in floats and in 8 bits.
 
 use std::path::PathBuf;
 
@@ -73,6 +73,38 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
         .map(|(a, b)| (a - b).powi(2))
         .sum::<f32>()
         .sqrt()
+}
+
+#[test]
+fn a_model_in_floats_is_the_same_once_it_is_prepared() {
+    for (label, device) in test_devices() {
+        let golden = golden("tiny-erf");
+        let config = golden.checkpoint().config();
+        let prepared = prepare(model(&golden, &device), Weights::Float).unwrap();
+        for difference in differences(&golden, &prepared, &device) {
+            assert!(difference.max_abs < 1e-5, "{label}: {difference:?}");
+        }
+        // The large batch is computed by blocks of rows, the sentence by columns.
+        let prepared = prepare(small(&device), Weights::Float).unwrap();
+        let long: Vec<i64> = (0..40).collect();
+        let rows: [&[i64]; 3] = [&[7, 6, 5], &long, &[1, 2, 3, 4, 5, 6]];
+        let expected = pooled(&small(&device), &rows, &device);
+        let found = pooled(&prepared, &rows, &device);
+        assert!(distance(&found, &expected) < 1e-5, "{label}");
+        let alone = pooled(&prepared, &rows[..1], &device);
+        assert!(distance(&alone, &found[..alone.len()]) < 1e-5, "{label}");
+
+        // What is saved is what was loaded, bit for bit.
+        let saved = |model: &BertModel| {
+            let dir = tempfile::tempdir().unwrap();
+            save(dir.path(), model, config, "BertModel").unwrap();
+            std::fs::read(dir.path().join("model.safetensors")).unwrap()
+        };
+        let plain = model(&golden, &device);
+        let before = saved(&plain);
+        let prepared = prepare(plain, Weights::Float).unwrap();
+        assert!(saved(&prepared) == before, "{label}");
+    }
 }
 
 #[test]

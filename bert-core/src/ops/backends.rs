@@ -1,7 +1,7 @@
 //! Which backend runs which body of [`BertOps`]: all that adding a backend takes besides its label
 //! in [`device`](crate::device).
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "tch"))]
 use std::sync::Arc;
 
 use burn::backend::AutodiffBackend;
@@ -14,13 +14,15 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::tensor::Shape;
 
 #[cfg(any(feature = "flex", feature = "tch"))]
+use super::HeldWeight;
+#[cfg(feature = "flex")]
+use super::flex;
+#[cfg(any(feature = "flex", feature = "tch"))]
 use super::host;
 #[cfg(feature = "tch")]
 use super::libtorch;
 use super::packed::Layout;
 use super::{BertOps, PackedForm, attention, cross_entropy, gelu, linear, lookup, norm, softmax};
-#[cfg(feature = "flex")]
-use super::{Int8Weight, flex};
 
 /// Operations that functions of one name in a module have: their tensors, then what else they take.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
@@ -86,7 +88,7 @@ impl BertOps for burn::backend::Flex {
         gelu_erf_backward(input, grad) -> FlexTensor;
     }
     operations! { FlexTensor, flex:
-        project_int8(input, bias; weight: Arc<Int8Weight>, gelu: bool) -> FlexTensor;
+        project_held(input, bias; weight: Arc<HeldWeight>, gelu: bool) -> FlexTensor;
     }
 }
 
@@ -111,6 +113,7 @@ impl BertOps for burn::backend::LibTorch {
         project_input_backward(weight, grad) -> TchTensor;
         project_weight_backward(input, grad) -> TchTensor;
         project_gelu(input, weight, bias) -> TchTensor;
+        project_held(input, bias; weight: Arc<HeldWeight>, gelu: bool) -> TchTensor;
         project_table(input, table, bias) -> TchTensor;
         project_table_backward(table, grad) -> TchTensor;
         gelu_erf(input) -> TchTensor;

@@ -1,5 +1,5 @@
 //! A linear layer as one node of the autodiff graph, whose forward pass is [`BertOps::project`]; and the
-//! default for weights in 8 bits.
+//! default for weights that a kernel holds.
 
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
@@ -11,7 +11,7 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
 
-use super::{BertOps, Int8Weight};
+use super::BertOps;
 
 /// The default body of [`BertOps::project_table`].
 pub(super) fn table<B: BertOps>(
@@ -24,14 +24,14 @@ pub(super) fn table<B: BertOps>(
     B::float_add(scores, B::float_reshape(bias, Shape::new([1, rows])))
 }
 
-/// The default body of [`BertOps::project_int8`].
-pub(super) fn project_floats<B: BertOps>(
+/// The default body of [`BertOps::project_held`], with what the weight stands for.
+pub(super) fn project_data<B: BertOps>(
     input: FloatTensor<B>,
     bias: FloatTensor<B>,
-    weight: &Int8Weight,
+    weight: TensorData,
     gelu: bool,
 ) -> FloatTensor<B> {
-    let data = TensorData::new(weight.floats(), weight.shape()).convert_dtype(input.dtype());
+    let data = weight.convert_dtype(input.dtype());
     let weight = B::float_from_data(data, &input.device());
     if gelu {
         B::project_gelu(input, weight, bias)

@@ -34,6 +34,7 @@ mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
 mod gelu;
+mod held;
 #[cfg(any(feature = "flex", feature = "tch"))]
 #[cfg_attr(
     not(feature = "flex"),
@@ -44,7 +45,6 @@ mod gelu;
     )
 )]
 mod host;
-mod int8;
 #[cfg(feature = "tch")]
 mod libtorch;
 mod linear;
@@ -58,9 +58,14 @@ mod tensors;
 pub use adam::AdamStep;
 #[cfg(feature = "flex")]
 pub(crate) use flex::int8_instructions;
-pub use int8::Int8Weight;
+pub use held::HeldWeight;
+#[cfg(any(feature = "flex", feature = "tch"))]
+pub(crate) use host::packed_weights_pay;
 #[cfg(feature = "tch")]
-pub(crate) use libtorch::{Kernels as LibTorchKernels, chosen_kernels as libtorch_kernels};
+pub(crate) use libtorch::{
+    Kernels as LibTorchKernels, chosen_kernels as libtorch_kernels,
+    own_are_chosen as libtorch_kernels_are_own,
+};
 pub(crate) use packed::places_on;
 pub use packed::{PackedForm, PackedSequences, packed_attention};
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
@@ -385,10 +390,10 @@ pub trait BertOps: Backend {
         Self::float_matmul(grad, table)
     }
 
-    /// [`project`](BertOps::project) with a weight in 8 bits, and exact GELU of it if asked for; without a gradient.
+    /// [`project`](BertOps::project) with a weight that a kernel holds, and exact GELU of it if asked for; without a gradient.
     ///
-    /// The default body multiplies with what the weight stands for; an override holds `input` in 8 bits too, each row with
-    /// a scale of its own.
+    /// The default body multiplies with what the weight stands for; with one in 8 bits an override holds `input` so too, each
+    /// row with a scale of its own.
     ///
     /// # Shapes
     ///
@@ -396,13 +401,13 @@ pub trait BertOps: Backend {
     /// - bias: `[d_output]`
     /// - weight: `[d_input, d_output]`
     /// - output: `[..., any, d_output]`
-    fn project_int8(
+    fn project_held(
         input: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        weight: Arc<Int8Weight>,
+        weight: Arc<HeldWeight>,
         gelu: bool,
     ) -> FloatTensor<Self> {
-        linear::project_floats::<Self>(input, bias, &weight, gelu)
+        linear::project_data::<Self>(input, bias, weight.floats(), gelu)
     }
 
     /// Cross-entropy in nats of every row with its label.

@@ -6,7 +6,7 @@ use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 
-use super::{AdamStep, BertOps, Int8Weight};
+use super::{AdamStep, BertOps, HeldWeight};
 use crate::inference;
 
 /// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1), through a fused kernel
@@ -87,7 +87,7 @@ pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
         return layer.forward(input);
     };
     if let Some(weight) = inference::weight_of(layer, &input) {
-        return linear_int8(input, bias.val(), weight, false);
+        return linear_held(input, bias.val(), weight, false);
     }
     Tensor::from_dispatch(<Dispatch as BertOps>::project(
         input.into_dispatch(),
@@ -107,7 +107,7 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
         return gelu_erf(layer.forward(input));
     };
     if let Some(weight) = inference::weight_of(layer, &input) {
-        return linear_int8(input, bias.val(), weight, true);
+        return linear_held(input, bias.val(), weight, true);
     }
     Tensor::from_dispatch(<Dispatch as BertOps>::project_gelu(
         input.into_dispatch(),
@@ -146,13 +146,13 @@ pub fn linear_table(input: Tensor<2>, table: Tensor<2>, bias: Tensor<1>) -> Tens
     ))
 }
 
-fn linear_int8<const D: usize>(
+fn linear_held<const D: usize>(
     input: Tensor<D>,
     bias: Tensor<1>,
-    weight: Arc<Int8Weight>,
+    weight: Arc<HeldWeight>,
     gelu: bool,
 ) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::project_int8(
+    Tensor::from_dispatch(<Dispatch as BertOps>::project_held(
         input.into_dispatch(),
         bias.into_dispatch(),
         weight,

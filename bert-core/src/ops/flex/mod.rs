@@ -1,19 +1,21 @@
 //! Flex's tensors as slices for the kernels of [`host`](super::host), and what Flex alone runs.
 
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Distribution, FloatDType, Shape, TensorData};
 
-use super::host::HostTensor;
+use super::HeldWeight;
+use super::host::{HostTensor, project_panels};
 
 mod int8;
 
-pub use int8::Int8Weight;
+pub(super) use int8::Int8Weight;
 pub(crate) use int8::instructions as int8_instructions;
-pub(super) use int8::project_int8;
+use int8::project_int8;
 
 impl HostTensor for FlexTensor {
     type Backend = Flex;
@@ -82,6 +84,19 @@ impl HostTensor for FlexTensor {
             .iter()
             .map(|&truth| truth != 0)
             .collect()
+    }
+}
+
+/// [`BertOps::project_held`](super::BertOps::project_held).
+pub(super) fn project_held(
+    input: FlexTensor,
+    bias: FlexTensor,
+    weight: Arc<HeldWeight>,
+    gelu: bool,
+) -> FlexTensor {
+    match &*weight {
+        HeldWeight::Int8(weight) => project_int8(input, bias, weight, gelu),
+        HeldWeight::Panels(weight) => project_panels(input, bias, weight, gelu),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::panels::Panels;
 use super::spread::by_columns;
-use super::tile::Product;
+use super::tile::{Product, STRETCH};
 
 /// Multiplications from which such a product is worth spreading over threads.
 const WORTH_SPREADING: usize = 1 << 21;
@@ -41,6 +41,7 @@ pub(super) fn multiply_few(
             line_step: columns,
             to,
             to_stride: width,
+            stretch: STRETCH,
         }
         .compute();
     };

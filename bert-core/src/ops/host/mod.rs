@@ -21,6 +21,7 @@ mod lookup;
 mod math;
 mod norm;
 mod panels;
+mod processor;
 mod product;
 mod project;
 mod scale;
@@ -30,6 +31,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod weight;
 
 pub(super) use adam::adam_update;
 pub(super) use attention::{packed_attention, self_attention};
@@ -39,6 +41,7 @@ pub(super) use dropout::dropout_mask;
 pub(super) use gelu::{exact_gelu, gelu_erf, gelu_erf_backward};
 pub(super) use lookup::lookup_backward;
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
+pub(super) use processor::is_amd_with_avx512;
 pub(super) use project::{
     project, project_bias_backward, project_gelu, project_input_backward, project_table,
     project_table_backward, project_weight_backward,
@@ -47,6 +50,8 @@ pub(super) use scale::{scale_by, sum_of_squares};
 pub(super) use softmax::{masked_softmax, softmax_backward};
 pub(super) use spread::{by_columns, by_rows};
 pub(super) use tensor::{HostTensor, are_here, with_width};
+pub(super) use weight::project_panels;
+pub(crate) use weight::{PanelWeight, packed_weights_pay};
 
 /// Elements that a thread works on at a time: enough to make up for handing them over, few enough for its cache.
 pub(super) const PIECE: usize = 16 * 1024;

@@ -7,12 +7,22 @@ use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::PIECE;
-use super::tile::{Product, lanes};
+use super::tile::{Product, STRETCH, lanes};
 
 /// What a processor moves at a time: a vector that lies across two takes twice as long.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+pub(super) struct Line([f32; FLOATS]);
+
+/// Floats in a line.
+const FLOATS: usize = 16;
+
+impl Line {
+    /// Lines of zeros for so many floats.
+    pub(super) fn zeros(floats: usize) -> Vec<Self> {
+        vec![Self::zeroed(); floats.div_ceil(FLOATS)]
+    }
+}
 
 /// Packed matrices, side by side.
 pub(super) struct Packed {
@@ -29,7 +39,7 @@ impl Packed {
     ) -> Self {
         let mut starts = vec![0];
         starts.extend(sizes.scan(0, |end, size| {
-            *end += size.div_ceil(16);
+            *end += size.div_ceil(FLOATS);
             Some(*end)
         }));
         let mut lines = vec![Line::zeroed(); starts[starts.len() - 1]];
@@ -41,7 +51,7 @@ impl Packed {
             rest = others;
         }
         let fill = |(at, lines): (usize, &mut [Line])| fill(at, cast_slice_mut(lines));
-        if starts[starts.len() - 1] * 16 <= PIECE {
+        if starts[starts.len() - 1] * FLOATS <= PIECE {
             matrices.into_iter().enumerate().for_each(fill);
         } else {
             matrices.into_par_iter().enumerate().for_each(fill);
@@ -83,18 +93,56 @@ impl Panels {
 
     /// Floats that the packed matrix takes.
     pub(super) fn size(&self) -> usize {
-        self.columns.div_ceil(self.width) * self.depth * self.width
+        self.columns.div_ceil(self.width) * self.size_of_one()
+    }
+
+    /// Floats that a panel takes.
+    pub(super) fn size_of_one(&self) -> usize {
+        self.depth * self.width
+    }
+
+    /// `[depth, columns]`
+    pub(super) fn shape(&self) -> [usize; 2] {
+        [self.depth, self.columns]
+    }
+
+    /// Where, in the packed matrix, the panel that begins with column `first` does.
+    pub(super) fn start_of(&self, first: usize) -> usize {
+        first / self.width * self.size_of_one()
+    }
+
+    /// The panels of the next `columns`, from the beginning of one on.
+    pub(super) fn of_columns(&self, columns: usize) -> Self {
+        Self { columns, ..*self }
     }
 
     /// Packs a matrix whose rows begin `stride` apart in `from`; `to` holds zeros.
     pub(super) fn pack(&self, from: &[f32], stride: usize, to: &mut [f32]) {
         for (panel, to) in self.panels_mut(to) {
-            let first = panel * self.width;
-            let columns = self.width.min(self.columns - first);
-            for (row, to) in to.chunks_exact_mut(self.width).enumerate() {
-                to[..columns].copy_from_slice(&from[row * stride + first..][..columns]);
+            self.pack_one(panel, from, stride, to);
+        }
+    }
+
+    /// Packs the panel of a number, as [`pack`](Self::pack) does all.
+    pub(super) fn pack_one(&self, panel: usize, from: &[f32], stride: usize, to: &mut [f32]) {
+        let first = panel * self.width;
+        let columns = self.width.min(self.columns - first);
+        for (row, to) in to.chunks_exact_mut(self.width).enumerate() {
+            to[..columns].copy_from_slice(&from[row * stride + first..][..columns]);
+        }
+    }
+
+    /// A packed matrix by its rows, one after another.
+    pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.depth * self.columns);
+        for row in 0..self.depth {
+            for first in (0..self.columns).step_by(self.width) {
+                let columns = self.width.min(self.columns - first);
+                let from = &packed[self.start_of(first) + row * self.width..];
+                values.extend_from_slice(&from[..columns]);
             }
         }
+        values
     }
 
     /// Packs a matrix whose columns begin `stride` apart in `from`; `to` holds zeros.
@@ -127,6 +175,18 @@ impl Panels {
     pub(super) fn multiply(
         &self,
         rows: usize,
+        left: (&[f32], usize),
+        right: &[f32],
+        to: (&mut [f32], usize),
+    ) {
+        self.multiply_in(STRETCH, rows, left, right, to);
+    }
+
+    /// The same, a [`stretch`](Product::stretch) of the depth at a time.
+    pub(super) fn multiply_in(
+        &self,
+        stretch: usize,
+        rows: usize,
         (left, left_stride): (&[f32], usize),
         right: &[f32],
         (to, to_stride): (&mut [f32], usize),
@@ -139,10 +199,11 @@ impl Panels {
             left,
             left_stride,
             right,
-            panel_step: self.depth * self.width,
+            panel_step: self.size_of_one(),
             line_step: self.width,
             to,
             to_stride,
+            stretch,
         }
         .compute();
     }
@@ -184,6 +245,10 @@ mod tests {
             let mut packed_turned = vec![0.0; panels.size()];
             panels.pack_transposed(&turned, depth + 1, &mut packed_turned);
             assert_eq!(packed, packed_turned, "{rows} x {depth} x {columns}");
+            let unpacked = panels.unpack(&packed);
+            for (row, unpacked) in unpacked.chunks_exact(columns).enumerate() {
+                assert_eq!(unpacked, &right[row * (columns + 3)..][..columns]);
+            }
 
             for row in 0..rows {
                 for column in 0..columns {

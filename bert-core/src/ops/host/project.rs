@@ -61,18 +61,23 @@ fn affine_by<T: HostTensor>(
     let width = bias.len().max(1);
     let piece = rows_per_piece(width) * width;
     over_pieces(output.floats_mut(), piece, |_, values| {
-        vectorized(
-            #[inline(always)]
-            || {
-                for row in values.chunks_exact_mut(width) {
-                    for (value, &bias) in row.iter_mut().zip(bias) {
-                        *value = activation(*value + bias);
-                    }
-                }
-            },
-        );
+        add_bias(values, bias, &activation);
     });
     output
+}
+
+/// `activation(value + bias)` in every row of `values`.
+pub(super) fn add_bias(values: &mut [f32], bias: &[f32], activation: &impl Fn(f32) -> f32) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in values.chunks_exact_mut(bias.len().max(1)) {
+                for (value, &bias) in row.iter_mut().zip(bias) {
+                    *value = activation(*value + bias);
+                }
+            }
+        },
+    );
 }
 
 /// [`BertOps::project_table`](crate::ops::BertOps::project_table).

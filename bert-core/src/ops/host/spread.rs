@@ -10,13 +10,17 @@ pub(in crate::ops) fn by_rows(
     to: &mut [f32],
     work: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    let rows = to.len() / columns.max(1);
-    let threads = rayon::current_num_threads();
-    let blocks = rows.div_ceil(threads * tile * largest) * threads;
-    let block = rows.div_ceil(blocks).next_multiple_of(tile);
+    let block = rows_per_block(to.len() / columns.max(1), (tile, largest));
     to.par_chunks_mut((block * columns).max(1))
         .enumerate()
         .for_each(|(at, to)| work(at * block, to));
+}
+
+/// Rows of blocks of whole tiles, at most `largest` of them, that are as many for every thread; at least one tile.
+pub(super) fn rows_per_block(rows: usize, (tile, largest): (usize, usize)) -> usize {
+    let threads = rayon::current_num_threads();
+    let blocks = rows.div_ceil(threads * tile * largest).max(1) * threads;
+    rows.div_ceil(blocks).max(1).next_multiple_of(tile)
 }
 
 /// A product made in as many ranges of columns as there are threads, for few rows: `work` gets the first column and the number

@@ -7,6 +7,7 @@ use burn::tensor::{DType, Shape, TensorData};
 
 use super::tensor::HostTensor;
 use super::tensor::tests::{filled, for_each_backend};
+use super::{PanelWeight, project_panels};
 use crate::ops::packed::Layout;
 use crate::ops::{PackedForm, attention, cross_entropy, gelu, linear, norm, scale, softmax};
 
@@ -45,6 +46,43 @@ fn assert_close<T: HostTensor>(found: T, expected: T, what: &str) {
             "{what}: {found} is not {expected} at {at}"
         );
     }
+}
+
+fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
+    // On one thread, by columns and by rows, with and without part of a panel, and deeper than a stretch.
+    for (rows, depth, width) in [
+        (1, 5, 7),
+        (3, 900, 64),
+        (10, 560, 200),
+        (60, 280, 130),
+        (151, 96, 64),
+    ] {
+        let input = || numbers(like, [2, rows, depth], 7);
+        // Sums of many numbers, as near as those of few.
+        let scale = 1.0 / depth as f32;
+        let weight = numbers(like, [depth, width], 11).dense();
+        let values: Vec<f32> = weight.floats().iter().map(|value| value * scale).collect();
+        let weight = || filled(like, [depth, width], &values);
+        let bias = || numbers(like, [width], 13);
+        let packed = PanelWeight::pack(&values, width);
+        assert_eq!(packed.shape(), [depth, width]);
+        assert_eq!(packed.floats(), values);
+        let linear = || T::Backend::linear(input(), weight(), Some(bias()));
+        assert_close(
+            project_panels(input(), bias(), &packed, false),
+            linear(),
+            "project_panels",
+        );
+        assert_close(
+            project_panels(input(), bias(), &packed, true),
+            T::Backend::gelu(linear()),
+            "project_panels with GELU",
+        );
+    }
+    let packed = PanelWeight::pack(&[1.0, 2.0, 3.0, 4.0], 2);
+    let (none, bias) = (filled(like, [0, 2], &[]), filled(like, [2], &[0.0; 2]));
+    let found = project_panels(none, bias, &packed, false);
+    assert_eq!(found.shape(), Shape::new([0, 2]));
 }
 
 fn linear_layers<T: HostTensor>(like: &T) {
@@ -330,6 +368,7 @@ for_each_backend!(
     rows_of_a_table,
     size_and_multiplication_by_one_number,
     linear_layers,
+    linear_layers_by_packed_weights,
     attention_of_rows_and_packed,
     attention_and_its_gradients,
     softmax_and_its_gradient,

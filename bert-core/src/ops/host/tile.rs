@@ -4,14 +4,14 @@ use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
 /// Rows of a tile; with the widest panel its sums fill 24 of the 32 registers of AVX-512, and 12 of the 16 of AVX2.
-const ROWS: usize = 6;
+pub(super) const ROWS: usize = 6;
 /// Columns of the widest panel that any processor has.
 const WIDEST: usize = 64;
 
-/// Rows of the right matrix after which sums are put down and the next panel has its turn. What a panel has in them stays
-/// in the first cache for all rows of the left matrix; and a matrix that is read where it lies is gone through from end to
-/// end, in few streams, which the processor foresees: down a whole panel, every line is in another page than the one before.
-const STRETCH: usize = 64;
+/// A [`stretch`](Product::stretch) that keeps what a panel has in it in the first cache for all rows of the left matrix; and
+/// with it, a matrix that is read where it lies is gone through from end to end, in few streams, which the processor foresees:
+/// down a whole panel, every line is in another page than the one before.
+pub(super) const STRETCH: usize = 64;
 
 /// Floats in a vector of this processor.
 pub(super) fn lanes() -> usize {
@@ -46,6 +46,8 @@ pub(super) struct Product<'a> {
     pub(super) line_step: usize,
     pub(super) to: &'a mut [f32],
     pub(super) to_stride: usize,
+    /// Rows of the right matrix after which sums are put down and the next panel has its turn.
+    pub(super) stretch: usize,
 }
 
 impl WithSimd for Product<'_> {
@@ -69,8 +71,8 @@ impl Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self) {
-        for start in (0..self.depth).step_by(STRETCH) {
-            let depth = STRETCH.min(self.depth - start);
+        for start in (0..self.depth).step_by(self.stretch) {
+            let depth = self.stretch.min(self.depth - start);
             for panel in 0..self.columns.div_ceil(self.width) {
                 let lines = Lines {
                     values: &self.right[panel * self.panel_step + start * self.line_step..],

@@ -27,9 +27,14 @@ pub(crate) enum Kernels {
 static CHOSEN: LazyLock<Kernels> =
     LazyLock::new(|| chosen_kernels().unwrap_or_else(|_| for_this_processor()));
 
+/// Whether the kernels of [`host`] compute what both have one for.
+pub(crate) fn own_are_chosen() -> bool {
+    *CHOSEN == Kernels::Own
+}
+
 /// Whether these are computed by the kernels of [`host`].
 pub(super) fn are_own<const N: usize>(tensors: [&TchTensor; N]) -> bool {
-    *CHOSEN == Kernels::Own && host::are_here(tensors)
+    own_are_chosen() && host::are_here(tensors)
 }
 
 /// Those that `BERT_LIBTORCH_KERNELS` names, else those of this processor.
@@ -59,33 +64,10 @@ fn named(name: &str) -> Result<Kernels> {
 }
 
 fn for_this_processor() -> Kernels {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx512f") {
-        return suited(maker());
+    match host::is_amd_with_avx512() {
+        true => Kernels::Own,
+        false => Kernels::LibTorch,
     }
-    Kernels::LibTorch
-}
-
-/// The kernels for a processor with AVX-512, by what CPUID calls its maker.
-#[cfg(target_arch = "x86_64")]
-fn suited(maker: [u8; 12]) -> Kernels {
-    match &maker {
-        b"AuthenticAMD" => Kernels::Own,
-        _ => Kernels::LibTorch,
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn maker() -> [u8; 12] {
-    let leaf = std::arch::x86_64::__cpuid(0);
-    let mut maker = [0; 12];
-    for (to, from) in maker
-        .chunks_exact_mut(4)
-        .zip([leaf.ebx, leaf.edx, leaf.ecx])
-    {
-        to.copy_from_slice(&from.to_le_bytes());
-    }
-    maker
 }
 
 #[cfg(test)]
@@ -101,23 +83,5 @@ mod tests {
         for part in [VARIABLE, "mkl", "libtorch or own"] {
             assert!(error.contains(part), "{error}");
         }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[test]
-    fn intel_s_processors_are_left_to_mkl() {
-        assert_eq!(suited(*b"GenuineIntel"), Kernels::LibTorch);
-        assert_eq!(suited(*b"AuthenticAMD"), Kernels::Own);
-    }
-
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    #[test]
-    fn the_maker_is_the_one_that_the_system_names() {
-        let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap();
-        let line = processors
-            .lines()
-            .find(|line| line.starts_with("vendor_id"));
-        let name = line.and_then(|line| line.split(':').nth(1)).unwrap().trim();
-        assert_eq!(String::from_utf8_lossy(&maker()), name);
     }
 }

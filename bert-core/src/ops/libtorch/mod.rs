@@ -1,18 +1,22 @@
 //! Operations that LibTorch has as one, where Burn's backend composes them; and the kernels of [`host`] over its tensors, where
 //! LibTorch lacks them or [is the slower of the two](kernels).
 
+use std::sync::Arc;
+
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
 use burn::backend::ops::{ActivationOps, FloatTensorOps, ModuleOps};
 use tch::Tensor;
 
+#[cfg(feature = "flex")]
+use super::linear;
 use super::packed::Layout;
-use super::{AdamStep, PackedForm, attention as default_attention, host, softmax};
+use super::{AdamStep, HeldWeight, PackedForm, attention as default_attention, host, softmax};
 
 mod kernels;
 mod tensor;
 
-pub(crate) use kernels::{Kernels, chosen_kernels};
+pub(crate) use kernels::{Kernels, chosen_kernels, own_are_chosen};
 
 /// [`BertOps::attention`](super::BertOps::attention).
 ///
@@ -48,6 +52,20 @@ pub(super) fn project(input: TchTensor, weight: TchTensor, bias: TchTensor) -> T
         return host::project(input, weight, bias);
     }
     TchTensor::new(affine(&input.tensor, &weight.tensor, &bias.tensor))
+}
+
+/// [`BertOps::project_held`](super::BertOps::project_held).
+pub(super) fn project_held(
+    input: TchTensor,
+    bias: TchTensor,
+    weight: Arc<HeldWeight>,
+    gelu: bool,
+) -> TchTensor {
+    match &*weight {
+        HeldWeight::Panels(weight) => host::project_panels(input, bias, weight, gelu),
+        #[cfg(feature = "flex")]
+        HeldWeight::Int8(_) => linear::project_data::<LibTorch>(input, bias, weight.floats(), gelu),
+    }
 }
 
 /// [`BertOps::project_gelu`](super::BertOps::project_gelu), over the output of the projection.

@@ -10,7 +10,7 @@ use weight::PANEL;
 
 pub(in crate::ops) use project::project_int8;
 pub(crate) use tile::instructions;
-pub use weight::Int8Weight;
+pub(in crate::ops) use weight::Int8Weight;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;

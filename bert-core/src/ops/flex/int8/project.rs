@@ -1,31 +1,31 @@
 //! The operation over tensors.
 
-use std::sync::Arc;
-
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
+use burn::tensor::TensorData;
 
 use super::{Int8Weight, product};
 use crate::ops::host::{HostTensor, are_here, exact_gelu, with_width};
-use crate::ops::linear::project_floats;
+use crate::ops::linear::project_data;
 
-/// [`BertOps::project_int8`](crate::ops::BertOps::project_int8).
+/// [`BertOps::project_held`](crate::ops::BertOps::project_held) by a weight in 8 bits.
 pub(in crate::ops) fn project_int8(
     input: FlexTensor,
     bias: FlexTensor,
-    weight: Arc<Int8Weight>,
+    weight: &Int8Weight,
     gelu: bool,
 ) -> FlexTensor {
     if !are_here([&input, &bias]) {
-        return project_floats::<Flex>(input, bias, &weight, gelu);
+        let data = TensorData::new(weight.floats(), weight.shape());
+        return project_data::<Flex>(input, bias, data, gelu);
     }
     if gelu {
-        affine(input, bias, &weight, exact_gelu)
+        affine(input, bias, weight, exact_gelu)
     } else {
         affine(
             input,
             bias,
-            &weight,
+            weight,
             #[inline(always)]
             |x| x,
         )

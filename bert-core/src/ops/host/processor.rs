@@ -1,0 +1,48 @@
+//! What processor this is, where that decides which kernels are faster.
+
+use std::sync::LazyLock;
+
+static AMD_WITH_AVX512: LazyLock<bool> = LazyLock::new(|| {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        return maker() == *b"AuthenticAMD";
+    }
+    false
+});
+
+/// Whether it is one of AMD's with AVX-512: what MKL and `gemm` gain on Intel's, they do not gain there
+/// (docs/performance.md).
+pub(in crate::ops) fn is_amd_with_avx512() -> bool {
+    *AMD_WITH_AVX512
+}
+
+/// What CPUID calls the maker.
+#[cfg(target_arch = "x86_64")]
+fn maker() -> [u8; 12] {
+    let leaf = std::arch::x86_64::__cpuid(0);
+    let mut maker = [0; 12];
+    for (to, from) in maker
+        .chunks_exact_mut(4)
+        .zip([leaf.ebx, leaf.edx, leaf.ecx])
+    {
+        to.copy_from_slice(&from.to_le_bytes());
+    }
+    maker
+}
+
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_maker_is_the_one_that_the_system_names() {
+        let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let of = |key: &str| {
+            let line = processors.lines().find(|line| line.starts_with(key));
+            line.and_then(|line| line.split(':').nth(1)).unwrap().trim()
+        };
+        assert_eq!(String::from_utf8_lossy(&maker()), of("vendor_id"));
+        let expected = of("vendor_id") == "AuthenticAMD" && of("flags").contains("avx512f");
+        assert_eq!(is_amd_with_avx512(), expected);
+    }
+}
