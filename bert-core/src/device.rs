@@ -16,7 +16,7 @@
 //! ```
 
 mod adapter;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "tch"))]
 mod awake;
 mod choice;
 mod label;
@@ -78,23 +78,23 @@ pub fn threads() -> usize {
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |threads| threads.get()))
 }
 
-/// Tokens up to which the threads of Flex are kept awake: with more, kernels last long enough for waking not to matter, and
-/// looking for work in vain costs more than it gains.
-#[cfg(feature = "flex")]
+/// Tokens up to which the threads of our kernels are kept awake: with more, kernels last long enough for waking not to matter,
+/// and looking for work in vain costs more than it gains.
+#[cfg(any(feature = "flex", feature = "tch"))]
 const FEW_TOKENS: usize = 128;
 
-/// Runs `work` on `tokens` tokens with the threads awake that the kernels of `device` are spread over, if it is Flex without
-/// gradients and they are few.
+/// Runs `work` on `tokens` tokens with the threads awake that our kernels are spread over, if they compute without gradients
+/// on `device`, and the tokens are few.
 pub(crate) fn with_threads_awake<R: Send>(
     device: &Device,
     tokens: usize,
     work: impl FnOnce() -> R + Send,
 ) -> R {
-    #[cfg(feature = "flex")]
-    if tokens <= FEW_TOKENS && is_flex(device) {
+    #[cfg(any(feature = "flex", feature = "tch"))]
+    if tokens <= FEW_TOKENS && computes_by_our_kernels(device) {
         return awake::with_threads_awake(work);
     }
-    #[cfg(not(feature = "flex"))]
+    #[cfg(not(any(feature = "flex", feature = "tch")))]
     let _ = (device, tokens);
     work()
 }
@@ -102,8 +102,7 @@ pub(crate) fn with_threads_awake<R: Send>(
 /// Whether packed weights make products faster there, without gradients.
 pub(crate) fn multiplies_panels(device: &Device) -> bool {
     #[cfg(any(feature = "flex", feature = "tch"))]
-    return crate::ops::packed_weights_pay()
-        && (is_flex(device) || is_libtorch_by_our_kernels(device));
+    return crate::ops::packed_weights_pay() && computes_by_our_kernels(device);
     #[cfg(not(any(feature = "flex", feature = "tch")))]
     {
         let _ = device;
@@ -111,22 +110,14 @@ pub(crate) fn multiplies_panels(device: &Device) -> bool {
     }
 }
 
+/// Whether it is Flex, or LibTorch with the kernels that Flex runs, without gradients.
 #[cfg(any(feature = "flex", feature = "tch"))]
-#[cfg_attr(
-    feature = "tch",
-    expect(
-        deprecated,
-        reason = "Burn 0.22 is the last release line with LibTorch"
-    )
-)]
-fn is_libtorch_by_our_kernels(device: &Device) -> bool {
+fn computes_by_our_kernels(device: &Device) -> bool {
     #[cfg(feature = "tch")]
-    return crate::ops::libtorch_kernels_are_own() && *device == Device::libtorch();
-    #[cfg(not(feature = "tch"))]
-    {
-        let _ = device;
-        false
+    if crate::ops::libtorch_kernels_are_own() && libtorch::is_processor(device) {
+        return true;
     }
+    is_flex(device)
 }
 
 /// Whether it is Flex, without gradients.

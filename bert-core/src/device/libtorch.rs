@@ -31,6 +31,15 @@ fn cuda_devices() -> usize {
     }
 }
 
+/// Whether it is the processor, without gradients.
+#[expect(
+    deprecated,
+    reason = "Burn 0.22 is the last release line with LibTorch; leaving it is this file"
+)]
+pub(super) fn is_processor(device: &Device) -> bool {
+    *device == Device::libtorch()
+}
+
 pub(super) fn has_gpu(device: TorchDevice) -> bool {
     match device {
         TorchDevice::Cpu => false,

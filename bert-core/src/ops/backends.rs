@@ -122,6 +122,8 @@ impl BertOps for burn::backend::LibTorch {
             -> (TchTensor, TchTensor, TchTensor);
     }
     operations! { TchTensor, host:
+        project_bias_backward(grad) -> TchTensor;
+        lookup_backward(table, ids, grad) -> TchTensor;
         normalize(input, gamma, beta; epsilon: f64) -> TchTensor;
         normalize_backward(input, gamma, grad; epsilon: f64) -> (TchTensor, TchTensor, TchTensor);
         cross_entropy(logits, labels) -> TchTensor;

@@ -4,10 +4,12 @@ use burn::backend::ops::ModuleOps;
 
 use super::math::add;
 use super::tensor::{HostTensor, are_here, rows_and_width};
-use super::vectorized;
+use super::{PIECE, made_in_pieces, vectorized};
 
-/// [`BertOps::lookup_backward`](crate::ops::BertOps::lookup_backward): a pass over the gradient, and none over the table, of
-/// which a batch takes few rows; memory that is asked for as zeros is cleared by whoever reads it first.
+/// [`BertOps::lookup_backward`](crate::ops::BertOps::lookup_backward): zeros written by all threads, and a pass over the gradient.
+///
+/// Memory that is asked for as zeros would cost more: whoever reads it first is shown one page of zeros in place of all, and
+/// whoever then writes takes a page for each, while every other thread waits for the processor to hear of it.
 pub(in crate::ops) fn lookup_backward<T: HostTensor>(table: T, ids: T, grad: T) -> T {
     let (_, width) = rows_and_width(&table);
     if !are_here([&table, &grad]) || width == 0 {
@@ -15,7 +17,7 @@ pub(in crate::ops) fn lookup_backward<T: HostTensor>(table: T, ids: T, grad: T) 
     }
     let grad = grad.dense();
     let ids = ids.indices();
-    let mut output = table.zeros_like_this(table.shape());
+    let mut output = made_in_pieces(&table, table.shape(), PIECE, |_, _| {});
     let rows = output.floats_mut();
     vectorized(
         #[inline(always)]
