@@ -44,13 +44,16 @@ impl HeldWeight {
 
     /// What they stand for, `[d_input, d_output]`.
     pub(crate) fn floats(&self) -> TensorData {
-        let values: Vec<f32> = match *self {
+        TensorData::new(self.values(), self.shape())
+    }
+
+    fn values(&self) -> Vec<f32> {
+        match *self {
             #[cfg(feature = "flex")]
             Self::Int8(ref weight) => weight.floats(),
             #[cfg(any(feature = "flex", feature = "tch"))]
             Self::Panels(ref weight) => weight.floats(),
-        };
-        TensorData::new(values, self.shape())
+        }
     }
 
     fn shape(&self) -> [usize; 2] {
