@@ -23,7 +23,8 @@ fn linear(rows: usize, inputs: usize, outputs: usize) -> f64 {
     2.0 * rows as f64 * inputs as f64 * outputs as f64
 }
 
-/// Operations of the encoder's blocks over `[batch, seq]` tokens.
+/// Operations of the encoder's blocks over `[batch, seq]` tokens, the last block's for tokens that nobody reads included: they
+/// are the same for all contestants, though one may spare itself some.
 ///
 /// Matrix products only: the four projections of attention, its scores and contexts, and the feed-forward layer. Lookups,
 /// LayerNorm, GELU and softmax are a percent or two of it, and a cost of memory rather than of arithmetic.

@@ -41,6 +41,7 @@ pub(super) use dropout::dropout_mask;
 pub(super) use gelu::{exact_gelu, gelu_erf, gelu_erf_backward};
 pub(super) use lookup::lookup_backward;
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
+#[cfg(feature = "tch")]
 pub(super) use processor::is_amd_with_avx512;
 pub(super) use project::{
     project, project_bias_backward, project_gelu, project_input_backward, project_table,
