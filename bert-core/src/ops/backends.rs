@@ -73,6 +73,7 @@ impl BertOps for burn::backend::Flex {
         project_input_backward(weight, grad) -> FlexTensor;
         project_weight_backward(input, grad) -> FlexTensor;
         project_bias_backward(grad) -> FlexTensor;
+        lookup(table, ids) -> FlexTensor;
         lookup_backward(table, ids, grad) -> FlexTensor;
         project_gelu(input, weight, bias) -> FlexTensor;
         project_table(input, table, bias) -> FlexTensor;
@@ -123,6 +124,7 @@ impl BertOps for burn::backend::LibTorch {
     }
     operations! { TchTensor, host:
         project_bias_backward(grad) -> TchTensor;
+        lookup(table, ids) -> TchTensor;
         lookup_backward(table, ids, grad) -> TchTensor;
         normalize(input, gamma, beta; epsilon: f64) -> TchTensor;
         normalize_backward(input, gamma, grad; epsilon: f64) -> (TchTensor, TchTensor, TchTensor);

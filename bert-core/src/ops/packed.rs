@@ -146,7 +146,7 @@ pub(super) enum Layout<B: Backend> {
     },
 }
 
-impl<B: Backend> Layout<B> {
+impl<B: BertOps> Layout<B> {
     /// The layout of [`BertOps::packed_attention`]'s `places`, `slots` and `padding`.
     pub(super) fn packed(
         [places, slots]: [IntTensor<B>; 2],
@@ -180,8 +180,8 @@ impl<B: Backend> Layout<B> {
                 Self::groups(groups)
                     .map(|(slice, [batch, seq])| {
                         let places = B::int_slice(places.clone(), &[slice]);
-                        let rows = B::float_select(tensor.clone(), 0, places);
-                        B::float_reshape(rows, Shape::new([batch, seq, width]))
+                        let places = B::int_reshape(places, Shape::new([batch, seq]));
+                        B::lookup(tensor.clone(), places) // [batch, seq, width]
                     })
                     .collect()
             }
@@ -226,9 +226,9 @@ impl<B: Backend> Layout<B> {
                     1 => rows.remove(0),
                     _ => B::float_cat(rows, 0),
                 };
-                let tokens = B::float_select(rows, 0, slots.clone());
-                let [tokens_count, width] = tokens.shape().dims::<2>();
-                B::float_reshape(tokens, Shape::new([1, tokens_count, width]))
+                let [tokens] = slots.shape().dims();
+                let slots = B::int_reshape(slots.clone(), Shape::new([1, tokens]));
+                B::lookup(rows, slots) // [1, tokens, width]
             }
         }
     }

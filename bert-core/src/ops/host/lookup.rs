@@ -1,10 +1,29 @@
-//! What is added to the rows of a table.
+//! Rows of a table, and what is added to them.
 
 use burn::backend::ops::ModuleOps;
+use burn::tensor::Shape;
 
 use super::math::add;
 use super::tensor::{HostTensor, are_here, rows_and_width};
-use super::{PIECE, made_in_pieces, vectorized};
+use super::{PIECE, made_in_pieces, rows_per_piece, vectorized};
+
+/// [`BertOps::lookup`](crate::ops::BertOps::lookup).
+pub(in crate::ops) fn lookup<T: HostTensor>(table: T, ids: T) -> T {
+    let (_, width) = rows_and_width(&table);
+    if !are_here([&table]) || width == 0 {
+        return T::Backend::embedding(table, ids);
+    }
+    let [batch, seq] = ids.shape().dims();
+    let (table, ids) = (table.dense(), ids.indices());
+    let rows = table.floats();
+    let piece = rows_per_piece(width);
+    let shape = Shape::new([batch, seq, width]);
+    made_in_pieces(&table, shape, piece * width, |at, to| {
+        for (to, id) in to.chunks_exact_mut(width).zip(&ids[at * piece..]) {
+            to.copy_from_slice(&rows[id * width..][..width]);
+        }
+    })
+}
 
 /// [`BertOps::lookup_backward`](crate::ops::BertOps::lookup_backward): zeros written by all threads, and a pass over the gradient.
 ///

@@ -39,7 +39,7 @@ pub(super) use attention_gradients::{attention_backward, attention_with_weights}
 pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;
 pub(super) use gelu::{exact_gelu, gelu_erf, gelu_erf_backward};
-pub(super) use lookup::lookup_backward;
+pub(super) use lookup::{lookup, lookup_backward};
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
 #[cfg(feature = "tch")]
 pub(super) use processor::is_amd_with_avx512;

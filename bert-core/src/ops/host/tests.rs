@@ -335,6 +335,19 @@ fn rows_of_a_table<T: HostTensor>(like: &T) {
     let ids = || integers(like, vec![3, 0, 3, 8, 1, 3, 0, 7]);
     let ids = || T::Backend::int_reshape(ids(), Shape::new([2, 4]));
     assert_close(
+        super::lookup(table(), ids()),
+        T::Backend::embedding(table(), ids()),
+        "lookup",
+    );
+    // Several pieces.
+    let many: Vec<i32> = (0..2000).map(|at| at * 7 % 9).collect();
+    let many = || T::Backend::int_reshape(integers(like, many.clone()), Shape::new([4, 500]));
+    assert_close(
+        super::lookup(table(), many()),
+        T::Backend::embedding(table(), many()),
+        "lookup of many",
+    );
+    assert_close(
         super::lookup_backward(table(), ids(), grad()),
         T::Backend::embedding_backward(table(), grad(), ids()),
         "lookup_backward",
