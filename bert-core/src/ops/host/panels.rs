@@ -12,17 +12,10 @@ use super::tile::{Product, STRETCH, lanes};
 /// What a processor moves at a time: a vector that lies across two takes twice as long.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-pub(super) struct Line([f32; FLOATS]);
+struct Line([f32; FLOATS]);
 
 /// Floats in a line.
 const FLOATS: usize = 16;
-
-impl Line {
-    /// Lines of zeros for so many floats.
-    pub(super) fn zeros(floats: usize) -> Vec<Self> {
-        vec![Self::zeroed(); floats.div_ceil(FLOATS)]
-    }
-}
 
 /// Packed matrices, side by side.
 pub(super) struct Packed {

@@ -6,11 +6,10 @@
 use std::fmt::{self, Debug, Formatter};
 
 use burn::tensor::TensorData;
-use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::gelu::exact_gelu;
-use super::panels::{Line, Panels};
+use super::panels::Panels;
 use super::project::add_bias;
 use super::spread::{by_columns, rows_per_block};
 use super::tensor::{HostTensor, are_here, rows_and_width, with_width};
@@ -36,32 +35,32 @@ pub(crate) fn packed_weights_pay() -> bool {
 /// The weight `[d_input, d_output]` of a linear layer in panels.
 pub struct PanelWeight {
     panels: Panels,
-    lines: Vec<Line>,
+    /// Not aligned to lines of the cache: a buffer of the size of the one that it replaces fits where that was, and is no slower.
+    values: Vec<f32>,
 }
 
 impl PanelWeight {
     /// Packs `values`, rows of `columns` one after another.
     pub(crate) fn pack(values: &[f32], columns: usize) -> Self {
         let panels = Panels::new(values.len() / columns.max(1), columns);
-        let mut lines = Line::zeros(panels.size());
-        let to = &mut cast_slice_mut(&mut lines)[..panels.size()];
-        to.par_chunks_mut(panels.size_of_one().max(1))
+        let mut packed = vec![0.0; panels.size()];
+        packed
+            .par_chunks_mut(panels.size_of_one().max(1))
             .enumerate()
             .for_each(|(panel, to)| panels.pack_one(panel, values, columns, to));
-        Self { panels, lines }
+        Self {
+            panels,
+            values: packed,
+        }
     }
 
     /// The values, rows of columns one after another.
     pub(crate) fn floats(&self) -> Vec<f32> {
-        self.panels.unpack(self.values())
+        self.panels.unpack(&self.values)
     }
 
     pub(crate) fn shape(&self) -> [usize; 2] {
         self.panels.shape()
-    }
-
-    fn values(&self) -> &[f32] {
-        cast_slice(&self.lines)
     }
 }
 
@@ -114,7 +113,7 @@ fn affine<T: HostTensor>(
         let rows = to.len() / width;
         let left = (&left[row * depth..][..rows * depth], depth);
         let panels = weight.panels.of_columns(width);
-        let right = &weight.values()[weight.panels.start_of(first)..];
+        let right = &weight.values[weight.panels.start_of(first)..];
         panels.multiply_in(STRETCH, rows, left, right, (to, width));
         add_bias(to, &bias[first..][..width], &activation);
     };
