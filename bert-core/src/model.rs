@@ -72,18 +72,28 @@ impl BertModel {
 
     /// [`forward`](Self::forward) that keeps hidden states or attention probabilities.
     pub fn forward_keeping(&self, input: BertInput, keep: Keep) -> BertOutput {
+        self.with_embeddings(input, |embeddings, mask_pad, packing| {
+            // Probabilities have the shape of the padded batch.
+            match packing.filter(|_| !keep.attentions) {
+                Some(packing) => self.encode_packed(embeddings, &packing, keep),
+                None => self.encode(embeddings, mask_pad, keep),
+            }
+        })
+    }
+
+    /// Embeds a batch and goes on with its vectors, its padding and how to pack it.
+    fn with_embeddings<R: Send>(
+        &self,
+        input: BertInput,
+        encode: impl FnOnce(Tensor<3>, Tensor<2, Bool>, Option<Packing>) -> R + Send,
+    ) -> R {
         let device = input.mask_pad.device();
         let tokens = input.input_ids.shape().num_elements();
         with_threads_awake(&device, tokens, move || {
             let embeddings = self
                 .embeddings
                 .forward(input.input_ids, input.token_type_ids);
-            // Probabilities have the shape of the padded batch.
-            let packing = input.packing.filter(|_| !keep.attentions);
-            match packing {
-                Some(packing) => self.encode_packed(embeddings, &packing, keep),
-                None => self.encode(embeddings, input.mask_pad, keep),
-            }
+            encode(embeddings, input.mask_pad, input.packing)
         })
     }
 
@@ -100,20 +110,15 @@ impl BertModel {
     ///
     /// As [`forward`](Self::forward), and on most devices when a place is outside the batch.
     pub fn forward_at(&self, input: BertInput, places: Tensor<1, Int>) -> Tensor<2> {
-        let device = input.mask_pad.device();
-        let tokens = input.input_ids.shape().num_elements();
-        with_threads_awake(&device, tokens, move || {
-            let embeddings = self
-                .embeddings
-                .forward(input.input_ids, input.token_type_ids);
-            let vectors = match input.packing {
+        self.with_embeddings(input, |embeddings, mask_pad, packing| {
+            let vectors = match packing {
                 Some(packing) => {
                     let (packed, layout) = (packing.pack(embeddings), packing.layout());
                     let tokens = packing.tokens_at(places);
                     self.encoder.forward_at(packed, &layout, tokens)
                 }
                 None => {
-                    let layout = TokenLayout::Padded(input.mask_pad);
+                    let layout = TokenLayout::Padded(mask_pad);
                     self.encoder.forward_at(embeddings, &layout, places)
                 }
             };

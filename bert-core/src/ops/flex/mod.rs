@@ -9,7 +9,8 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Distribution, FloatDType, Shape, TensorData};
 
 use super::HeldWeight;
-use super::host::{HostTensor, project_panels};
+use super::host::{HostTensor, are_here, project_panels};
+use super::linear;
 
 mod int8;
 
@@ -94,6 +95,9 @@ pub(super) fn project_held(
     weight: Arc<HeldWeight>,
     gelu: bool,
 ) -> FlexTensor {
+    if !are_here([&input, &bias]) {
+        return linear::project_data::<Flex>(input, bias, weight.floats(), gelu);
+    }
     match &*weight {
         HeldWeight::Int8(weight) => project_int8(input, bias, weight, gelu),
         HeldWeight::Panels(weight) => project_panels(input, bias, weight, gelu),

@@ -5,7 +5,7 @@ use super::spread::by_columns;
 use super::tile::{Product, STRETCH};
 
 /// Multiplications from which such a product is worth spreading over threads.
-const WORTH_SPREADING: usize = 1 << 21;
+pub(super) const WORTH_SPREADING: usize = 1 << 21;
 
 /// Whether a matrix of so many columns ends with a panel, as [`multiply_few`] wants it.
 pub(super) fn reads_in_place(columns: usize) -> bool {

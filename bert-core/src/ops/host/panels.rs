@@ -1,4 +1,4 @@
-//! Products of small matrices on one thread: what attention is made of.
+//! Products on one thread by a packed matrix: what attention is made of, and linear layers with packed weights.
 //!
 //! The right matrix is packed into panels, each as wide as a few vectors and holding its rows one after another, zeros where
 //! the matrix ends.

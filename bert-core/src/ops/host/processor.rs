@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 static AMD_WITH_AVX512: LazyLock<bool> = LazyLock::new(|| {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx512f") {
-        return maker() == *b"AuthenticAMD";
+        return is_amd(maker());
     }
     false
 });
@@ -14,6 +14,12 @@ static AMD_WITH_AVX512: LazyLock<bool> = LazyLock::new(|| {
 /// (docs/performance.md).
 pub(in crate::ops) fn is_amd_with_avx512() -> bool {
     *AMD_WITH_AVX512
+}
+
+/// Whether CPUID calls the maker so.
+#[cfg(target_arch = "x86_64")]
+fn is_amd(maker: [u8; 12]) -> bool {
+    maker == *b"AuthenticAMD"
 }
 
 /// What CPUID calls the maker.
@@ -30,10 +36,17 @@ fn maker() -> [u8; 12] {
     maker
 }
 
-#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
 
+    #[test]
+    fn intel_s_processors_are_left_to_mkl_and_gemm() {
+        assert!(!is_amd(*b"GenuineIntel"));
+        assert!(is_amd(*b"AuthenticAMD"));
+    }
+
+    #[cfg(target_os = "linux")]
     #[test]
     fn the_maker_is_the_one_that_the_system_names() {
         let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap();

@@ -16,13 +16,7 @@ pub(in crate::ops) fn project<T: HostTensor>(input: T, weight: T, bias: T) -> T 
     if !are_here([&input, &weight, &bias]) {
         return T::Backend::linear(input, weight, Some(bias));
     }
-    affine(
-        input,
-        weight,
-        bias,
-        #[inline(always)]
-        |x| x,
-    )
+    affine(input, weight, bias, false)
 }
 
 /// [`BertOps::project_gelu`](crate::ops::BertOps::project_gelu).
@@ -30,27 +24,17 @@ pub(in crate::ops) fn project_gelu<T: HostTensor>(input: T, weight: T, bias: T) 
     if !are_here([&input, &weight, &bias]) {
         return T::Backend::gelu_erf(T::Backend::linear(input, weight, Some(bias)));
     }
-    affine(input, weight, bias, exact_gelu)
+    affine(input, weight, bias, true)
 }
 
-/// `activation(input · weight + bias)`.
-fn affine<T: HostTensor>(
-    input: T,
-    weight: T,
-    bias: T,
-    activation: impl Fn(f32) -> f32 + Sync,
-) -> T {
+/// `input · weight + bias`, or exact GELU of it.
+fn affine<T: HostTensor>(input: T, weight: T, bias: T, gelu: bool) -> T {
     let [input, weight, bias] = [input, weight, bias].map(T::dense);
-    affine_by(&input, Matrix::of(&weight), &bias, activation)
+    affine_by(&input, Matrix::of(&weight), &bias, gelu)
 }
 
 /// The same of dense tensors, by a matrix that lies either way.
-fn affine_by<T: HostTensor>(
-    input: &T,
-    weight: Matrix<'_>,
-    bias: &T,
-    activation: impl Fn(f32) -> f32 + Sync,
-) -> T {
+fn affine_by<T: HostTensor>(input: &T, weight: Matrix<'_>, bias: &T, gelu: bool) -> T {
     let bias = bias.floats();
     let mut output = product(
         Matrix::of(input),
@@ -61,13 +45,26 @@ fn affine_by<T: HostTensor>(
     let width = bias.len().max(1);
     let piece = rows_per_piece(width) * width;
     over_pieces(output.floats_mut(), piece, |_, values| {
-        add_bias(values, bias, &activation);
+        add_bias(values, bias, gelu);
     });
     output
 }
 
-/// `activation(value + bias)` in every row of `values`.
-pub(super) fn add_bias(values: &mut [f32], bias: &[f32], activation: &impl Fn(f32) -> f32) {
+/// Adds `bias` to every row of `values`, and takes exact GELU of it if asked to.
+pub(super) fn add_bias(values: &mut [f32], bias: &[f32], gelu: bool) {
+    if gelu {
+        each_with_bias(values, bias, exact_gelu);
+    } else {
+        each_with_bias(
+            values,
+            bias,
+            #[inline(always)]
+            |x| x,
+        );
+    }
+}
+
+fn each_with_bias(values: &mut [f32], bias: &[f32], activation: impl Fn(f32) -> f32) {
     vectorized(
         #[inline(always)]
         || {
@@ -86,13 +83,7 @@ pub(in crate::ops) fn project_table<T: HostTensor>(input: T, table: T, bias: T) 
         return linear::table::<T::Backend>(input, table, bias);
     }
     let [input, table, bias] = [input, table, bias].map(T::dense);
-    affine_by(
-        &input,
-        Matrix::of(&table).transposed(),
-        &bias,
-        #[inline(always)]
-        |x| x,
-    )
+    affine_by(&input, Matrix::of(&table).transposed(), &bias, false)
 }
 
 /// [`BertOps::project_table_backward`](crate::ops::BertOps::project_table_backward).

@@ -5,17 +5,15 @@
 
 use std::fmt::{self, Debug, Formatter};
 
-use burn::tensor::TensorData;
 use rayon::prelude::*;
 
-use super::gelu::exact_gelu;
+use super::few_rows::WORTH_SPREADING;
 use super::panels::Panels;
 use super::project::add_bias;
 use super::spread::{by_columns, rows_per_block};
-use super::tensor::{HostTensor, are_here, rows_and_width, with_width};
+use super::tensor::{HostTensor, rows_and_width, with_width};
 use super::tile::ROWS;
 use super::{made_in_pieces, processor};
-use crate::ops::linear;
 
 /// Rows up to which columns are spread over threads, as too few of them are left for each.
 const FEW_ROWS: usize = 48;
@@ -23,8 +21,6 @@ const FEW_ROWS: usize = 48;
 const TILES: usize = 32;
 /// Rows of a panel after which sums are put down: what a panel has in them stays in the second cache.
 const STRETCH: usize = 768;
-/// Multiplications from which a product is worth spreading over threads.
-const WORTH_SPREADING: usize = 1 << 21;
 
 /// Whether products are faster by such weights on this processor: measured on AMD's with AVX-512; on Intel's those of many rows
 /// were slower (docs/performance.md).
@@ -70,35 +66,12 @@ impl Debug for PanelWeight {
     }
 }
 
-/// [`BertOps::project_held`](crate::ops::BertOps::project_held) by a packed weight.
+/// [`BertOps::project_held`](crate::ops::BertOps::project_held) by a packed weight, of tensors that are here.
 pub(in crate::ops) fn project_panels<T: HostTensor>(
     input: T,
     bias: T,
     weight: &PanelWeight,
     gelu: bool,
-) -> T {
-    if !are_here([&input, &bias]) {
-        let data = TensorData::new(weight.floats(), weight.shape());
-        return linear::project_data::<T::Backend>(input, bias, data, gelu);
-    }
-    if gelu {
-        return affine(input, bias, weight, exact_gelu);
-    }
-    affine(
-        input,
-        bias,
-        weight,
-        #[inline(always)]
-        |x| x,
-    )
-}
-
-/// `activation(input · weight + bias)`.
-fn affine<T: HostTensor>(
-    input: T,
-    bias: T,
-    weight: &PanelWeight,
-    activation: impl Fn(f32) -> f32 + Sync,
 ) -> T {
     let [depth, columns] = weight.shape();
     let shape = with_width(&input, columns);
@@ -115,7 +88,7 @@ fn affine<T: HostTensor>(
         let panels = weight.panels.of_columns(width);
         let right = &weight.values[weight.panels.start_of(first)..];
         panels.multiply_in(STRETCH, rows, left, right, (to, width));
-        add_bias(to, &bias[first..][..width], &activation);
+        add_bias(to, &bias[first..][..width], gelu);
     };
     if rows <= FEW_ROWS && rows * columns * depth >= WORTH_SPREADING {
         let mut output = input.zeros_like_this(shape);

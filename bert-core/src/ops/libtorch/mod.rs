@@ -8,10 +8,10 @@ use burn::backend::libtorch::TchTensor;
 use burn::backend::ops::{ActivationOps, FloatTensorOps, ModuleOps};
 use tch::Tensor;
 
-#[cfg(feature = "flex")]
-use super::linear;
 use super::packed::Layout;
-use super::{AdamStep, HeldWeight, PackedForm, attention as default_attention, host, softmax};
+use super::{
+    AdamStep, HeldWeight, PackedForm, attention as default_attention, host, linear, softmax,
+};
 
 mod kernels;
 mod tensor;
@@ -62,9 +62,10 @@ pub(super) fn project_held(
     gelu: bool,
 ) -> TchTensor {
     match &*weight {
-        HeldWeight::Panels(weight) => host::project_panels(input, bias, weight, gelu),
-        #[cfg(feature = "flex")]
-        HeldWeight::Int8(_) => linear::project_data::<LibTorch>(input, bias, weight.floats(), gelu),
+        HeldWeight::Panels(weight) if host::are_here([&input, &bias]) => {
+            host::project_panels(input, bias, weight, gelu)
+        }
+        _ => linear::project_data::<LibTorch>(input, bias, weight.floats(), gelu),
     }
 }
 

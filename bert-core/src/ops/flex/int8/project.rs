@@ -1,24 +1,17 @@
 //! The operation over tensors.
 
-use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::TensorData;
 
 use super::{Int8Weight, product};
-use crate::ops::host::{HostTensor, are_here, exact_gelu, with_width};
-use crate::ops::linear::project_data;
+use crate::ops::host::{HostTensor, exact_gelu, with_width};
 
-/// [`BertOps::project_held`](crate::ops::BertOps::project_held) by a weight in 8 bits.
+/// [`BertOps::project_held`](crate::ops::BertOps::project_held) by a weight in 8 bits, of tensors that are here.
 pub(in crate::ops) fn project_int8(
     input: FlexTensor,
     bias: FlexTensor,
     weight: &Int8Weight,
     gelu: bool,
 ) -> FlexTensor {
-    if !are_here([&input, &bias]) {
-        let data = TensorData::new(weight.floats(), weight.shape());
-        return project_data::<Flex>(input, bias, data, gelu);
-    }
     if gelu {
         affine(input, bias, weight, exact_gelu)
     } else {
