@@ -90,7 +90,7 @@ struct Options {
     /// Threads on the processor, for devices and peers alike [default: all]
     #[arg(long, value_name = "N", default_value_t = threads())]
     threads: usize,
-    /// Other implementations to measure too: transformers, transformers-stock, onnxruntime, sentence-transformers, candle
+    /// Other implementations to measure too: transformers, transformers-stock, onnxruntime, onnxruntime-int8, sentence-transformers, candle
     #[arg(long, value_name = "PEERS", value_delimiter = ',')]
     peers: Vec<Peer>,
     /// Where `cargo xtask peers` put their programs

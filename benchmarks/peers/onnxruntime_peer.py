@@ -1,6 +1,7 @@
 """ONNX Runtime with a graph exported from transformers, for `bert bench --peers onnxruntime`.
 
-The forward pass, and texts to sentence vectors, sorted by length, 32 at a time.
+The forward pass, and texts to sentence vectors, sorted by length, 32 at a time. With its own quantisation it is the peer
+`onnxruntime-int8` (onnxruntime_int8_peer.py).
 
     python onnxruntime_peer.py JOB.json
 """
@@ -16,6 +17,7 @@ import common
 import numpy
 import onnxruntime
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import BertModel
 
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -31,7 +33,15 @@ class Encoder(torch.nn.Module):
         return output.last_hidden_state, output.pooler_output
 
 
-def session(job, arrays):
+def quantized(path):
+    """The file with matrix products in 8 bits: a scale for each column of a weight, and one for what it multiplies."""
+    smaller = path + ".int8"
+    products = ["MatMul", "Gemm"]
+    quantize_dynamic(path, smaller, op_types_to_quantize=products, per_channel=True, weight_type=QuantType.QInt8)
+    return smaller
+
+
+def session(job, arrays, int8):
     """The model as an ONNX file, optimised by the runtime for the machine."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = job["threads"]
@@ -48,10 +58,12 @@ def session(job, arrays):
             torch.onnx.export(
                 Encoder(job["model"]), inputs, path, input_names=list(NAMES), dynamic_shapes=shapes, dynamo=True
             )
+            if int8:
+                path = quantized(path)
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def main():
+def main(int8=False):
     job = common.read_job()
     common.refuse(job, ("forward", "embed"))
     logging.disable(logging.WARNING)
@@ -61,7 +73,7 @@ def main():
     arrays = {name: numpy.array(inputs[name], dtype=numpy.int64).reshape(inputs["shape"]) for name in NAMES}
     embeds = job["mode"] == "embed"
     # What is exported with a shape of its own need not be large.
-    runtime = session(job, {name: values[:4] for name, values in arrays.items()} if embeds else arrays)
+    runtime = session(job, {name: values[:4] for name, values in arrays.items()} if embeds else arrays, int8)
     # The exporter drops inputs that the graph does not read.
     wanted = [wanted.name for wanted in runtime.get_inputs()]
     tokens_of = lambda batch: runtime.run(None, {name: batch[name] for name in wanted})[0]

@@ -18,6 +18,8 @@ pub enum Peer {
     TransformersStock,
     /// ONNX Runtime with a graph exported from transformers.
     OnnxRuntime,
+    /// The same with weights in 8 bits, by its own dynamic quantisation.
+    OnnxRuntimeInt8,
     /// The library for sentence vectors, on PyTorch.
     SentenceTransformers,
     /// Hugging Face's framework in Rust.
@@ -27,7 +29,7 @@ pub enum Peer {
 /// The scripts of the Python peers travel inside the command, so that it also works away from its source.
 ///
 /// None has the name of a package, which Python would then import from here.
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 6] = [
     ("common.py", include_str!("../peers/common.py")),
     (
         "transformers_peer.py",
@@ -42,6 +44,10 @@ const SCRIPTS: [(&str, &str); 5] = [
         include_str!("../peers/onnxruntime_peer.py"),
     ),
     (
+        "onnxruntime_int8_peer.py",
+        include_str!("../peers/onnxruntime_int8_peer.py"),
+    ),
+    (
         "sentence_transformers_peer.py",
         include_str!("../peers/sentence_transformers_peer.py"),
     ),
@@ -49,10 +55,11 @@ const SCRIPTS: [(&str, &str); 5] = [
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Transformers,
         Self::TransformersStock,
         Self::OnnxRuntime,
+        Self::OnnxRuntimeInt8,
         Self::SentenceTransformers,
         Self::Candle,
     ];
@@ -63,7 +70,9 @@ impl Peer {
             Self::Transformers => true,
             Self::TransformersStock => mode == Mode::Pretrain,
             Self::SentenceTransformers => mode == Mode::Embed,
-            Self::OnnxRuntime => matches!(mode, Mode::Forward | Mode::Embed),
+            Self::OnnxRuntime | Self::OnnxRuntimeInt8 => {
+                matches!(mode, Mode::Forward | Mode::Embed)
+            }
             Self::Candle => mode == Mode::Forward,
         }
     }
@@ -115,6 +124,7 @@ impl Display for Peer {
             Self::Transformers => "transformers",
             Self::TransformersStock => "transformers-stock",
             Self::OnnxRuntime => "onnxruntime",
+            Self::OnnxRuntimeInt8 => "onnxruntime-int8",
             Self::SentenceTransformers => "sentence-transformers",
             Self::Candle => "candle",
         })

@@ -304,7 +304,7 @@ impl<'a> Prepared<'a> {
         };
         let values = std::mem::take(&mut reply.values);
         let dtype = match contestant {
-            Contestant::Int8 => INT8,
+            Contestant::Int8 | Contestant::Peer(Peer::OnnxRuntimeInt8) => INT8,
             _ => &self.job.dtype,
         };
         let agreement = reference

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "transformers,transformers-stock,onnxruntime,sentence-transformers,candle"
+        default_value = "transformers,transformers-stock,onnxruntime,onnxruntime-int8,sentence-transformers,candle"
     )]
     peers: Vec<String>,
     /// all-MiniLM-L6-v2 as a directory, for sentence vectors; without it that part is left out.

@@ -1,16 +1,22 @@
 //! Self-attention from projections to context, without its scores in memory, a copy per head or work for padded keys.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
+use super::math::LANES;
 use super::panels::{Packed, Panels};
 use super::softmax::{attended, softmax_row};
 use super::tensor::{HostTensor, are_here, rows_and_width};
-use super::vectorized;
+use super::{cleared, vectorized};
 use crate::ops::packed::Layout;
 use crate::ops::{PackedForm, attention};
 
 /// Queries that a thread works on at a time, whole tiles of them; their scores of one head stay in its cache.
 pub(super) const QUERIES: usize = 48;
+
+/// Sequences for each thread from which one thread works on a sequence as a whole, and packs it for itself.
+const SEQUENCES: usize = 4;
 
 /// A sequence among the rows of queries, keys and values.
 pub(super) struct Sequence {
@@ -96,31 +102,27 @@ pub(in crate::ops) fn packed_attention<T: HostTensor>(
     )
 }
 
-/// The rows of every sequence and head packed as right matrices, side by side; `turned` with a column for each row.
-pub(super) fn by_head<T: HostTensor>(
-    of: &T,
-    sequences: &[Sequence],
+/// Packs the rows of a sequence that belong to a head as a right matrix; `turned` with a column for each row.
+pub(super) fn pack_head(
+    of: &impl HostTensor,
     heads: usize,
-    panels: &(dyn Fn(&Sequence) -> Panels + Sync),
+    (sequence, head): (&Sequence, usize),
+    panels: &Panels,
     turned: bool,
-) -> Packed {
+    to: &mut [f32],
+) {
     let (_, width) = rows_and_width(of);
-    let values = of.floats();
-    let sizes = sequences.iter().map(|sequence| panels(sequence).size());
-    let sizes = sizes.flat_map(|size| std::iter::repeat_n(size, heads));
-    Packed::new(sizes, |matrix, to| {
-        let (sequence, head) = (&sequences[matrix / heads], matrix % heads);
-        let from = &values[sequence.first * width + head * (width / heads)..];
-        if turned {
-            panels(sequence).pack_transposed(from, width, to);
-        } else {
-            panels(sequence).pack(from, width, to);
-        }
-    })
+    let from = &of.floats()[sequence.first * width + head * (width / heads)..];
+    if turned {
+        panels.pack_transposed(from, width, to);
+    } else {
+        panels.pack(from, width, to);
+    }
 }
 
 /// Attention within each of `sequences`, which follow each other without a gap; `attended` is 0 at keys that are left out
 /// and 1 elsewhere.
+#[expect(unsafe_code, reason = "each thread clears what it works on")]
 fn attend<T: HostTensor>(
     inputs: [T; 3],
     sequences: &[Sequence],
@@ -128,63 +130,106 @@ fn attend<T: HostTensor>(
     heads: usize,
 ) -> T {
     let [query, key, value] = inputs.map(T::dense);
-    let shape = query.shape();
     let (_, width) = rows_and_width(&query);
     let size = width / heads;
     let scale = 1.0 / (size as f32).sqrt();
     let queries = query.floats();
     let by_key = |sequence: &Sequence| Panels::new(size, sequence.keys);
     let by_value = |sequence: &Sequence| Panels::new(sequence.keys, size);
+    let pack_key = |of: (&Sequence, usize), to: &mut [f32]| {
+        pack_head(&key, heads, of, &by_key(of.0), true, to);
+    };
+    let pack_value = |of: (&Sequence, usize), to: &mut [f32]| {
+        pack_head(&value, heads, of, &by_value(of.0), false, to);
+    };
 
-    let keys = by_head(&key, sequences, heads, &by_key, true);
-    let values = by_head(&value, sequences, heads, &by_value, false);
+    // Several threads share what is packed of a sequence, unless there are sequences for all of them.
+    let shared = (sequences.len() < SEQUENCES * rayon::current_num_threads()).then(|| {
+        let sizes = |panels: &dyn Fn(&Sequence) -> Panels| -> Vec<usize> {
+            let sizes = sequences.iter().map(|sequence| panels(sequence).size());
+            sizes
+                .flat_map(|size| std::iter::repeat_n(size, heads))
+                .collect()
+        };
+        let of = |matrix: usize| (&sequences[matrix / heads], matrix % heads);
+        (
+            Packed::new(sizes(&by_key).into_iter(), |at, to| pack_key(of(at), to)),
+            Packed::new(sizes(&by_value).into_iter(), |at, to| {
+                pack_value(of(at), to)
+            }),
+        )
+    });
 
     // Some queries of one sequence, from row `first` on.
     let work = |at: usize, first: usize, to: &mut [f32]| {
         let sequence = &sequences[at];
-        let length = sequence.keys;
-        if length == 0 {
+        if sequence.keys == 0 {
             return;
         }
-        let count = to.len() / width;
-        let queries = &queries[first * width..];
-        let attended = &attended[sequence.first..][..length];
-        let mut scores = vec![0.0; count * length];
+        let (by_key, by_value) = (by_key(sequence), by_value(sequence));
+        // Rows of scores are whole panels, those of softmax whole vectors, filled up with keys that are left out.
+        let filled = by_key.filled();
+        let mut mask = attended[sequence.first..][..sequence.keys].to_vec();
+        mask.resize(mask.len().next_multiple_of(LANES), 0.0);
+        let row = filled.columns().max(mask.len());
+
+        let mut own = Packed::zeros(match shared {
+            Some(_) => [0, 0],
+            None => [by_key.size(), by_value.size()],
+        });
+        let mut scores = vec![0.0; QUERIES.min(to.len() / width) * row];
         for head in 0..heads {
-            let (matrix, offset) = (at * heads + head, head * size);
-            let from = (&queries[offset..], width);
-            let to_scores = (&mut scores[..], length);
-            by_key(sequence).multiply(count, from, keys.get(matrix), to_scores);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for scores in scores.chunks_exact_mut(length) {
-                        softmax_row(scores, attended, scale);
-                    }
-                },
-            );
-            let from = (&scores[..], length);
-            let to = (&mut to[offset..], width);
-            by_value(sequence).multiply(count, from, values.get(matrix), to);
+            let (keys, values) = match &shared {
+                Some((keys, values)) => {
+                    (keys.get(at * heads + head), values.get(at * heads + head))
+                }
+                None => {
+                    pack_key((sequence, head), own.get_mut(0));
+                    pack_value((sequence, head), own.get_mut(1));
+                    (own.get(0), own.get(1))
+                }
+            };
+            for (block, to) in to.chunks_mut(QUERIES * width).enumerate() {
+                let count = to.len() / width;
+                let scores = &mut scores[..count * row];
+                let from = &queries[(first + block * QUERIES) * width + head * size..];
+                filled.multiply(count, (from, width), keys, (scores, row));
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for scores in scores.chunks_exact_mut(row) {
+                            softmax_row(&mut scores[..mask.len()], &mask, scale);
+                        }
+                    },
+                );
+                let to = (&mut to[head * size..], width);
+                by_value.multiply(count, (scores, row), values, to);
+            }
         }
     };
-    let mut output = query.zeros_like_this(shape);
-    let mut rest = output.floats_mut();
-    let mut pieces = Vec::new();
-    for (at, sequence) in sequences.iter().enumerate() {
-        for first in (0..sequence.queries).step_by(QUERIES) {
-            let count = QUERIES.min(sequence.queries - first);
-            let (piece, others) = rest.split_at_mut(count * width);
-            pieces.push((at, sequence.first + first, piece));
-            rest = others;
+    let rows = match shared {
+        Some(_) => QUERIES,
+        None => usize::MAX,
+    };
+    let write = |mut rest: &mut [MaybeUninit<f32>]| {
+        let mut pieces = Vec::new();
+        for (at, sequence) in sequences.iter().enumerate() {
+            for first in (0..sequence.queries).step_by(rows) {
+                let count = rows.min(sequence.queries - first);
+                let (piece, others) = rest.split_at_mut(count * width);
+                pieces.push((at, sequence.first + first, piece));
+                rest = others;
+            }
         }
-    }
-    if let [(at, first, to)] = &mut pieces[..] {
-        work(*at, *first, to);
-    } else {
-        pieces
-            .into_par_iter()
-            .for_each(|(at, first, to)| work(at, first, to));
-    }
-    output
+        cleared(rest);
+        if let [(at, first, to)] = &mut pieces[..] {
+            work(*at, *first, cleared(to));
+        } else {
+            pieces
+                .into_par_iter()
+                .for_each(|(at, first, to)| work(at, first, cleared(to)));
+        }
+    };
+    // SAFETY: the pieces and the rest, all of the slice, are each cleared.
+    unsafe { query.written_like_this(query.shape(), write) }
 }

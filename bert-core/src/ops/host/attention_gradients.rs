@@ -2,9 +2,9 @@
 
 use burn::tensor::Shape;
 
-use super::attention::{QUERIES, Sequence, by_head};
+use super::attention::{QUERIES, Sequence, pack_head};
 use super::dropout::Dropping;
-use super::panels::Panels;
+use super::panels::{Packed, Panels};
 use super::product::turn;
 use super::softmax::{attended, softmax_backward_row, softmax_row};
 use super::tensor::{HostTensor, are_here};
@@ -32,15 +32,17 @@ pub(in crate::ops) fn attention_with_weights<T: HostTensor>(
 
     let sequences = Sequence::rows(batch, seq);
     let (by_key, by_value) = (Panels::new(size, seq), Panels::new(seq, size));
-    let keys = by_head(&key, &sequences, heads, &|_| by_key, true);
-    let values = by_head(&value, &sequences, heads, &|_| by_value, false);
+    let packed = |of: &T, matrix: usize, panels: &Panels, turned: bool| {
+        packed_head(of, heads, &sequences, matrix, panels, turned)
+    };
 
     let queries = query.floats();
     let by_heads = Shape::new([batch, heads, seq, seq]);
     let probabilities = made_in_pieces(&query, by_heads, seq * seq, |matrix, scores| {
         let (sequence, head) = (matrix / heads, matrix % heads);
         let from = (&queries[sequence * seq * width + head * size..], width);
-        by_key.multiply(seq, from, keys.get(matrix), (scores, seq));
+        let keys = packed(&key, matrix, &by_key, true);
+        by_key.multiply(seq, from, keys.get(0), (scores, seq));
         let attended = &attended[sequence * seq..][..seq];
         vectorized(
             #[inline(always)]
@@ -56,12 +58,13 @@ pub(in crate::ops) fn attention_with_weights<T: HostTensor>(
     let matrices: Vec<&[f32]> = rows.collect();
     let by_heads = Shape::new([batch, heads, seq, size]);
     let contexts = made_in_pieces(&query, by_heads, seq * size, |matrix, contexts| {
+        let values = packed(&value, matrix, &by_value, false);
         let blocks = matrices[matrix].chunks(QUERIES * seq);
         for (block, (from, to)) in blocks.zip(contexts.chunks_mut(QUERIES * size)).enumerate() {
             let first = matrix * seq + block * QUERIES;
             let dropped = dropping.map(|dropping| dropped(from, seq, first, dropping));
             let from = (dropped.as_deref().unwrap_or(from), seq);
-            by_value.multiply(to.len() / size, from, values.get(matrix), (to, size));
+            by_value.multiply(to.len() / size, from, values.get(0), (to, size));
         }
     });
     let context = merged(&contexts, [batch, seq, heads, size], [1, 0]);
@@ -102,9 +105,9 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
 
     let sequences = Sequence::rows(batch, seq);
     let (by_key, by_value) = (Panels::new(size, seq), Panels::new(seq, size));
-    let [queries, keys, grads] = [&query, &key, &grad]
-        .map(|tensor| by_head(tensor, &sequences, heads, &|_| by_value, false));
-    let values = by_head(&value, &sequences, heads, &|_| by_key, true);
+    let packed = |of: &T, matrix: usize, panels: &Panels, turned: bool| {
+        packed_head(of, heads, &sequences, matrix, panels, turned)
+    };
 
     let of_contexts = grad.floats();
     let rows = probabilities.floats().chunks_exact(seq * seq);
@@ -114,6 +117,9 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
         let (sequence, head) = (matrix / heads, matrix % heads);
         let probabilities = matrices[matrix];
         let first = matrix * seq;
+        let [queries, keys, grads] =
+            [&query, &key, &grad].map(|tensor| packed(tensor, matrix, &by_value, false));
+        let values = packed(&value, matrix, &by_key, true);
         let (of_query, rest) = to.split_at_mut(seq * size);
         let (of_key, of_value) = rest.split_at_mut(seq * size);
         let mut turned = vec![0.0; seq * seq];
@@ -121,11 +127,11 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
         let kept = dropping.map(|dropping| dropped(probabilities, seq, first, dropping));
         let kept = kept.as_deref().unwrap_or(probabilities);
         turn(kept, seq, seq, &mut turned, |to, value| *to = value);
-        by_value.multiply(seq, (&turned, seq), grads.get(matrix), (of_value, size));
+        by_value.multiply(seq, (&turned, seq), grads.get(0), (of_value, size));
 
         let mut of_scores = vec![0.0; seq * seq];
         let from = (&of_contexts[sequence * seq * width + head * size..], width);
-        by_key.multiply(seq, from, values.get(matrix), (&mut of_scores, seq));
+        by_key.multiply(seq, from, values.get(0), (&mut of_scores, seq));
         vectorized(
             #[inline(always)]
             || {
@@ -138,13 +144,28 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
                 }
             },
         );
-        by_value.multiply(seq, (&of_scores, seq), keys.get(matrix), (of_query, size));
+        by_value.multiply(seq, (&of_scores, seq), keys.get(0), (of_query, size));
         turn(&of_scores, seq, seq, &mut turned, |to, value| *to = value);
-        by_value.multiply(seq, (&turned, seq), queries.get(matrix), (of_key, size));
+        by_value.multiply(seq, (&turned, seq), queries.get(0), (of_key, size));
     });
     let [of_query, of_key, of_value] =
         [0, 1, 2].map(|part| merged(&made, [batch, seq, heads, size], [3, part]));
     (of_query, of_key, of_value)
+}
+
+/// The rows of a head of a sequence, by their number among all, packed as a right matrix.
+fn packed_head(
+    of: &impl HostTensor,
+    heads: usize,
+    sequences: &[Sequence],
+    matrix: usize,
+    panels: &Panels,
+    turned: bool,
+) -> Packed {
+    let mut packed = Packed::zeros([panels.size()]);
+    let head = (&sequences[matrix / heads], matrix % heads);
+    pack_head(of, heads, head, panels, turned, packed.get_mut(0));
+    packed
 }
 
 /// A seed for dropout as a tensor, 16 bits a float, which holds them exactly; and the dropout.

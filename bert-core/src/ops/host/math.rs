@@ -3,7 +3,7 @@
 use core::f32::consts::LOG2_E;
 
 /// Partial sums that a vectorised sum keeps; part of its result, so the same on every processor.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// A polynomial from its highest coefficient downwards.
 ///
@@ -121,18 +121,40 @@ pub(in crate::ops) fn sum_pairs(
 /// The largest of `values`, or the lowest finite number if there is none.
 #[inline(always)]
 pub(in crate::ops) fn maximum(values: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    extreme(
+        values,
+        f32::MIN,
+        |most, value| {
+            if value > most { value } else { most }
+        },
+    )
+}
+
+/// The smallest of `values`, or the largest finite number if there is none.
+#[inline(always)]
+pub(in crate::ops) fn minimum(values: &[f32]) -> f32 {
+    extreme(
+        values,
+        f32::MAX,
+        |least, value| {
+            if value < least { value } else { least }
+        },
+    )
+}
+
+#[inline(always)]
+fn extreme(values: &[f32], first: f32, further: impl Fn(f32, f32) -> f32) -> f32 {
     let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [f32::MIN; LANES];
+    let mut lanes = [first; LANES];
     for chunk in chunks {
         for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, value);
+            *lane = further(*lane, value);
         }
     }
     for (lane, &value) in lanes.iter_mut().zip(rest) {
-        *lane = larger(*lane, value);
+        *lane = further(*lane, value);
     }
-    lanes.into_iter().fold(f32::MIN, larger)
+    lanes.into_iter().fold(first, further)
 }
 
 #[cfg(test)]
@@ -179,8 +201,10 @@ mod tests {
             assert_eq!(sum_pairs(&values, &values, |left, _| left), total);
             if length > 0 {
                 assert_eq!(maximum(&values), length as f32);
+                assert_eq!(minimum(&values), 1.0);
             }
         }
         assert_eq!(maximum(&[]), f32::MIN);
+        assert_eq!(minimum(&[]), f32::MAX);
     }
 }

@@ -40,6 +40,7 @@ pub(super) use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub(super) use dropout::dropout_mask;
 pub(super) use gelu::{exact_gelu, gelu_erf, gelu_erf_backward};
 pub(super) use lookup::{lookup, lookup_backward};
+pub(super) use math::{maximum, minimum, sum};
 pub(super) use norm::{add_normalize, normalize, normalize_backward};
 #[cfg(feature = "tch")]
 pub(super) use processor::is_amd_with_avx512;
@@ -49,7 +50,7 @@ pub(super) use project::{
 };
 pub(super) use scale::{scale_by, sum_of_squares};
 pub(super) use softmax::{masked_softmax, softmax_backward};
-pub(super) use spread::{by_columns, by_rows};
+pub(super) use spread::{Place, by_columns, by_rows};
 pub(super) use tensor::{HostTensor, are_here, with_width};
 pub(super) use weight::project_panels;
 pub(crate) use weight::{PanelWeight, packed_weights_pay};
@@ -73,14 +74,18 @@ pub(super) fn made_in_pieces<T: HostTensor>(
     work: impl Fn(usize, &mut [f32]) + Sync,
 ) -> T {
     let write = |to: &mut [MaybeUninit<f32>]| {
-        over_pieces(to, length, |at, piece| {
-            piece.fill(MaybeUninit::new(0.0));
-            // SAFETY: every element has just been written.
-            work(at, unsafe { piece.assume_init_mut() });
-        });
+        over_pieces(to, length, |at, piece| work(at, cleared(piece)));
     };
     // SAFETY: the pieces are all of the slice, and each is filled.
     unsafe { like.written_like_this(shape, write) }
+}
+
+/// `to` filled with zeros.
+#[expect(unsafe_code, reason = "what has been written is initialised")]
+fn cleared(to: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    to.fill(MaybeUninit::new(0.0));
+    // SAFETY: every element has just been written.
+    unsafe { to.assume_init_mut() }
 }
 
 /// Calls `work` with the index and the elements of every piece of `length`, on all threads if there are several: waking them

@@ -17,6 +17,9 @@ struct Line([f32; FLOATS]);
 /// Floats in a line.
 const FLOATS: usize = 16;
 
+/// Rows and columns that are turned together, in registers.
+const SIDE: usize = 4;
+
 /// Packed matrices, side by side.
 pub(super) struct Packed {
     lines: Vec<Line>,
@@ -25,17 +28,23 @@ pub(super) struct Packed {
 }
 
 impl Packed {
+    /// Matrices of so many floats each, all of them zeros.
+    pub(super) fn zeros(sizes: impl IntoIterator<Item = usize>) -> Self {
+        let mut starts = vec![0];
+        starts.extend(sizes.into_iter().scan(0, |end, size| {
+            *end += size.div_ceil(FLOATS);
+            Some(*end)
+        }));
+        let lines = vec![Line::zeroed(); starts[starts.len() - 1]];
+        Self { lines, starts }
+    }
+
     /// Matrices of so many floats each; `fill` packs the one of an index into zeros.
     pub(super) fn new(
         sizes: impl Iterator<Item = usize>,
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Self {
-        let mut starts = vec![0];
-        starts.extend(sizes.scan(0, |end, size| {
-            *end += size.div_ceil(FLOATS);
-            Some(*end)
-        }));
-        let mut lines = vec![Line::zeroed(); starts[starts.len() - 1]];
+        let Self { mut lines, starts } = Self::zeros(sizes);
         let mut rest = &mut lines[..];
         let mut matrices = Vec::with_capacity(starts.len() - 1);
         for ends in starts.windows(2) {
@@ -55,6 +64,11 @@ impl Packed {
     /// The matrix of an index, zeros after its end.
     pub(super) fn get(&self, at: usize) -> &[f32] {
         cast_slice(&self.lines[self.starts[at]..self.starts[at + 1]])
+    }
+
+    /// The same, to be packed anew.
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut [f32] {
+        cast_slice_mut(&mut self.lines[self.starts[at]..self.starts[at + 1]])
     }
 }
 
@@ -82,6 +96,16 @@ impl Panels {
     /// Columns of a panel.
     pub(super) fn width(&self) -> usize {
         self.width
+    }
+
+    /// The same with the zeros that fill up the last panel as columns of their own.
+    pub(super) fn filled(&self) -> Self {
+        self.of_columns(self.columns.next_multiple_of(self.width))
+    }
+
+    /// Columns of the matrix.
+    pub(super) fn columns(&self) -> usize {
+        self.columns
     }
 
     /// Floats that the packed matrix takes.
@@ -143,12 +167,32 @@ impl Panels {
         for (panel, to) in self.panels_mut(to) {
             let first = panel * self.width;
             let columns = self.width.min(self.columns - first);
-            for column in 0..columns {
-                let from = &from[(first + column) * stride..][..self.depth];
-                for (to, &value) in to[column..].iter_mut().step_by(self.width).zip(from) {
+            let column = |column: usize| &from[(first + column) * stride..][..self.depth];
+            let whole = columns - columns % SIDE;
+            for left in (0..whole).step_by(SIDE) {
+                self.turn([0, 1, 2, 3].map(|at| column(left + at)), &mut to[left..]);
+            }
+            for left in whole..columns {
+                for (to, &value) in to[left..].iter_mut().step_by(self.width).zip(column(left)) {
                     *to = value;
                 }
             }
+        }
+    }
+
+    /// Puts columns side by side into the rows of a panel, from one of its columns on.
+    fn turn(&self, columns: [&[f32]; SIDE], to: &mut [f32]) {
+        let squares = columns.map(|column| column.as_chunks::<SIDE>().0);
+        let count = self.depth / SIDE;
+        for at in 0..count {
+            let square = squares.map(|squares| squares[at]);
+            for row in 0..SIDE {
+                let line = square.map(|column| column[row]);
+                to[(at * SIDE + row) * self.width..][..SIDE].copy_from_slice(&line);
+            }
+        }
+        for row in count * SIDE..self.depth {
+            to[row * self.width..][..SIDE].copy_from_slice(&columns.map(|column| column[row]));
         }
     }
 

@@ -1,14 +1,35 @@
 //! Products spread over threads.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
+
+/// Where a float can be put, whether there is one or not yet.
+pub(in crate::ops) trait Place: Send {
+    fn put(&mut self, value: f32);
+}
+
+impl Place for f32 {
+    #[inline(always)]
+    fn put(&mut self, value: f32) {
+        *self = value;
+    }
+}
+
+impl Place for MaybeUninit<f32> {
+    #[inline(always)]
+    fn put(&mut self, value: f32) {
+        self.write(value);
+    }
+}
 
 /// A product made in blocks of whole tiles of rows, at most `largest` of them and equally many for every thread: `work` fills
 /// the rows from an index on.
-pub(in crate::ops) fn by_rows(
+pub(in crate::ops) fn by_rows<P: Place>(
     columns: usize,
     (tile, largest): (usize, usize),
-    to: &mut [f32],
-    work: impl Fn(usize, &mut [f32]) + Sync,
+    to: &mut [P],
+    work: impl Fn(usize, &mut [P]) + Sync,
 ) {
     let block = rows_per_block(to.len() / columns.max(1), (tile, largest));
     to.par_chunks_mut((block * columns).max(1))
@@ -28,7 +49,7 @@ pub(super) fn rows_per_block(rows: usize, (tile, largest): (usize, usize)) -> us
 pub(in crate::ops) fn by_columns(
     columns: usize,
     panel: usize,
-    to: &mut [f32],
+    to: &mut [impl Place],
     work: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) {
     let rows = to.len() / columns.max(1);
@@ -49,7 +70,9 @@ pub(in crate::ops) fn by_columns(
     for (at, part) in parts.iter().enumerate() {
         let width = share.min(columns - at * share);
         for (to, from) in to.chunks_exact_mut(columns).zip(part.chunks_exact(width)) {
-            to[at * share..][..width].copy_from_slice(from);
+            for (to, &value) in to[at * share..][..width].iter_mut().zip(from) {
+                to.put(value);
+            }
         }
     }
 }

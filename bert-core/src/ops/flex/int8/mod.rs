@@ -3,7 +3,7 @@
 //! Every row has a scale of its own, so that what a row becomes does not depend on the batch that it is in, and sums of whole
 //! numbers do not depend on their order.
 
-use crate::ops::host::{by_columns, by_rows, vectorized};
+use crate::ops::host::{Place, by_columns, by_rows, vectorized};
 use rows::Rows;
 use tile::{MOST_ROWS, tile};
 use weight::PANEL;
@@ -32,52 +32,38 @@ const LARGEST: usize = 384;
 /// - input: `[rows, depth]`
 /// - weight: `[depth, columns]`
 /// - bias: `[columns]`
-/// - to: `[rows, columns]`
+/// - to: `[rows, columns]`, all of which is written
 pub(super) fn product(
     input: &[f32],
     weight: &Int8Weight,
     bias: &[f32],
-    to: &mut [f32],
+    to: &mut [impl Place],
     activation: impl Fn(f32) -> f32 + Sync,
 ) {
     let [depth, columns] = weight.shape();
     let count = to.len() / columns.max(1);
     let rows = Rows::quantize(input, depth);
     let tall = rows.of_a_tile();
-    let work = |first_row: usize, panel: usize, to: &mut [f32], width: usize| {
-        block(
-            &rows,
-            first_row,
-            weight,
-            panel,
-            bias,
-            &activation,
-            (to, width),
-        );
-    };
+    let from = (&rows, weight, bias, &activation);
     if count * columns * depth < WORTH_SPREADING {
-        work(0, 0, to, columns);
+        block(from, (0, 0), (to, columns));
     } else if count < 2 * tall * rayon::current_num_threads() {
         // Few rows have not enough tiles for all threads.
         by_columns(columns, PANEL, to, |first, width, to| {
-            work(0, first / PANEL, to, width);
+            block(from, (0, first / PANEL), (to, width));
         });
     } else {
         by_rows(columns, (tall, LARGEST / tall), to, |first, to| {
-            work(first, 0, to, columns)
+            block(from, (first, 0), (to, columns));
         });
     }
 }
 
-/// The rows of `to`, each `width` columns from a panel on.
+/// The rows of `to`, each `width` columns, from a row and from a panel on.
 fn block(
-    rows: &Rows,
-    first_row: usize,
-    weight: &Int8Weight,
-    first_panel: usize,
-    bias: &[f32],
-    activation: &(impl Fn(f32) -> f32 + Sync),
-    (to, width): (&mut [f32], usize),
+    (rows, weight, bias, activation): (&Rows, &Int8Weight, &[f32], &impl Fn(f32) -> f32),
+    (first_row, first_panel): (usize, usize),
+    (to, width): (&mut [impl Place], usize),
 ) {
     let tall = rows.of_a_tile();
     let mut sums = [[0; PANEL]; MOST_ROWS];
@@ -94,12 +80,12 @@ fn block(
                 || {
                     for (offset, (to, sums)) in to.chunks_exact_mut(width).zip(&sums).enumerate() {
                         let (scale, zero) = rows.scale_and_zero(first_row + offset);
-                        let to = &mut to[at..][..columns];
-                        for (column, to) in to.iter_mut().enumerate() {
-                            let sum = sums[column] - zero * panel.sums[column];
-                            *to = activation(
-                                sum as f32 * (scale * panel.scales[column]) + bias[column],
-                            );
+                        // Without an index, which would be checked: a loop that may end early has its last vectors one by one.
+                        let columns = to[at..][..columns].iter_mut().zip(bias);
+                        let weights = panel.sums.iter().zip(&panel.scales);
+                        for ((to, bias), (sum, weight)) in columns.zip(sums.iter().zip(weights)) {
+                            let sum = sum - zero * weight.0;
+                            to.put(activation(sum as f32 * (scale * weight.1) + bias));
                         }
                     }
                 },

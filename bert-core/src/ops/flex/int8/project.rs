@@ -1,5 +1,7 @@
 //! The operation over tensors.
 
+use std::mem::MaybeUninit;
+
 use burn::backend::flex::FlexTensor;
 
 use super::{Int8Weight, product};
@@ -26,6 +28,7 @@ pub(in crate::ops) fn project_int8(
 }
 
 /// `activation(input · weight + bias)`.
+#[expect(unsafe_code, reason = "the output is not cleared beforehand")]
 fn affine(
     input: FlexTensor,
     bias: FlexTensor,
@@ -34,8 +37,9 @@ fn affine(
 ) -> FlexTensor {
     let shape = with_width(&input, weight.shape()[1]);
     let [input, bias] = [input, bias].map(HostTensor::dense);
-    let mut output = input.zeros_like_this(shape);
-    let to = output.floats_mut();
-    product(input.floats(), weight, bias.floats(), to, activation);
-    output
+    let write = |to: &mut [MaybeUninit<f32>]| {
+        product(input.floats(), weight, bias.floats(), to, activation);
+    };
+    // SAFETY: the product writes all of its output.
+    unsafe { input.written_like_this(shape, write) }
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::tile::rows_of;
 use super::weight::GROUP;
-use crate::ops::host::{PIECE, rows_per_piece, vectorized};
+use crate::ops::host::{PIECE, maximum, minimum, rows_per_piece, sum, vectorized};
 
 /// The largest number.
 const LARGEST: f32 = 255.0;
@@ -95,23 +95,10 @@ fn quantize_row(values: &[f32], to: &mut [u8]) -> Scale {
     vectorized(
         #[inline(always)]
         || {
-            let (mut least, mut most, mut check) = ([0.0_f32; 16], [0.0_f32; 16], [0.0_f32; 16]);
-            let mut chunks = values.chunks_exact(16);
-            for chunk in &mut chunks {
-                for (at, &value) in chunk.iter().enumerate() {
-                    least[at] = if value < least[at] { value } else { least[at] };
-                    most[at] = if value > most[at] { value } else { most[at] };
-                    check[at] += 0.0 * value;
-                }
-            }
-            for (at, &value) in chunks.remainder().iter().enumerate() {
-                least[at] = least[at].min(value);
-                most[at] = most[at].max(value);
-                check[at] += 0.0 * value;
-            }
-            let least = least.into_iter().fold(0.0, f32::min);
-            let most = most.into_iter().fold(0.0, f32::max);
-            let check: f32 = check.into_iter().sum();
+            // One after the other: a loop that does all three compiles to vectors of four.
+            let least = minimum(values).min(0.0);
+            let most = maximum(values).max(0.0);
+            let check = sum(values, |value| 0.0 * value);
             let range = most - least;
             if range.is_nan() || range <= 0.0 || check != 0.0 {
                 return (check, 0);
