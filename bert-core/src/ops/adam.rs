@@ -31,11 +31,11 @@ pub(super) fn update<B: Backend>(
     second: FloatTensor<B>,
     step: AdamStep,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let square = B::float_mul(gradient.clone(), gradient.clone());
     let first = B::float_add(
         B::float_mul_scalar(first, step.beta1.into()),
-        B::float_mul_scalar(gradient, (1.0 - step.beta1).into()),
+        B::float_mul_scalar(gradient.clone(), (1.0 - step.beta1).into()),
     );
+    let square = B::float_mul(gradient.clone(), gradient);
     let second = B::float_add(
         B::float_mul_scalar(second, step.beta2.into()),
         B::float_mul_scalar(square, (1.0 - step.beta2).into()),

@@ -148,15 +148,17 @@ impl Optimizer {
             epsilon,
             decay,
         };
-        let [output, first, second] =
-            ops::adam_update(value.clone(), gradient, first, second, step);
+        // Whoever else holds the value keeps a backend from writing over it.
+        let kept = with_trust_ratio.then(|| value.clone());
+        let [output, first, second] = ops::adam_update(value, gradient, first, second, step);
         self.moments
             .insert(name.to_owned(), Moments { first, second });
-        if with_trust_ratio {
-            let ratio = trust_ratio(value.clone(), output.clone());
-            value - output * ratio * rate
-        } else {
-            output
+        match kept {
+            Some(value) => {
+                let ratio = trust_ratio(value.clone(), output.clone());
+                value - output * ratio * rate
+            }
+            None => output,
         }
     }
 }
