@@ -1,14 +1,10 @@
 //! Self-attention from projections to context, without its scores in memory, a copy per head or work for padded keys.
 
-use std::mem::MaybeUninit;
-
-use rayon::prelude::*;
-
 use super::math::LANES;
 use super::panels::{Packed, Panels};
 use super::softmax::{attended, softmax_row};
 use super::tensor::{HostTensor, are_here, rows_and_width};
-use super::{cleared, vectorized};
+use super::{made_in_parts, vectorized};
 use crate::ops::packed::Layout;
 use crate::ops::{PackedForm, attention};
 
@@ -26,6 +22,15 @@ pub(super) struct Sequence {
     queries: usize,
     /// Rows that may be attended to, from the first on.
     pub(super) keys: usize,
+}
+
+/// Rows of a sequence that attend, which a thread works on at a time.
+struct Part {
+    /// The sequence they are of.
+    sequence: usize,
+    /// The first of them among all rows.
+    first: usize,
+    queries: usize,
 }
 
 impl Sequence {
@@ -122,7 +127,6 @@ pub(super) fn pack_head(
 
 /// Attention within each of `sequences`, which follow each other without a gap; `attended` is 0 at keys that are left out
 /// and 1 elsewhere.
-#[expect(unsafe_code, reason = "each thread clears what it works on")]
 fn attend<T: HostTensor>(
     inputs: [T; 3],
     sequences: &[Sequence],
@@ -160,8 +164,28 @@ fn attend<T: HostTensor>(
         )
     });
 
-    // Some queries of one sequence, from row `first` on.
-    let work = |at: usize, first: usize, to: &mut [f32]| {
+    // Queries of one sequence each.
+    let most = match shared {
+        Some(_) => QUERIES,
+        None => usize::MAX,
+    };
+    let parts: Vec<Part> = (sequences.iter().enumerate())
+        .flat_map(|(at, sequence)| {
+            let firsts = (0..sequence.queries).step_by(most);
+            firsts.map(move |first| Part {
+                sequence: at,
+                first: sequence.first + first,
+                queries: most.min(sequence.queries - first),
+            })
+        })
+        .collect();
+
+    let work = |part: usize, to: &mut [f32]| {
+        let Part {
+            sequence: at,
+            first,
+            ..
+        } = parts[part];
         let sequence = &sequences[at];
         if sequence.keys == 0 {
             return;
@@ -207,29 +231,6 @@ fn attend<T: HostTensor>(
             }
         }
     };
-    let rows = match shared {
-        Some(_) => QUERIES,
-        None => usize::MAX,
-    };
-    let write = |mut rest: &mut [MaybeUninit<f32>]| {
-        let mut pieces = Vec::new();
-        for (at, sequence) in sequences.iter().enumerate() {
-            for first in (0..sequence.queries).step_by(rows) {
-                let count = rows.min(sequence.queries - first);
-                let (piece, others) = rest.split_at_mut(count * width);
-                pieces.push((at, sequence.first + first, piece));
-                rest = others;
-            }
-        }
-        cleared(rest);
-        if let [(at, first, to)] = &mut pieces[..] {
-            work(*at, *first, cleared(to));
-        } else {
-            pieces
-                .into_par_iter()
-                .for_each(|(at, first, to)| work(at, first, cleared(to)));
-        }
-    };
-    // SAFETY: the pieces and the rest, all of the slice, are each cleared.
-    unsafe { query.written_like_this(query.shape(), write) }
+    let lengths = parts.iter().map(|part| part.queries * width);
+    made_in_parts(&query, query.shape(), lengths, work)
 }

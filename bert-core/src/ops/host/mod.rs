@@ -80,6 +80,33 @@ pub(super) fn made_in_pieces<T: HostTensor>(
     unsafe { like.written_like_this(shape, write) }
 }
 
+/// The same of parts of so many elements each, one after another; zeros after the last.
+#[expect(unsafe_code, reason = "the tensor is cleared part by part")]
+pub(super) fn made_in_parts<T: HostTensor>(
+    like: &T,
+    shape: Shape,
+    lengths: impl Iterator<Item = usize>,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) -> T {
+    let write = |mut rest: &mut [MaybeUninit<f32>]| {
+        let mut parts = Vec::new();
+        for length in lengths {
+            let (part, others) = rest.split_at_mut(length);
+            parts.push(part);
+            rest = others;
+        }
+        cleared(rest);
+        if let [part] = &mut parts[..] {
+            work(0, cleared(part));
+        } else {
+            let parts = parts.into_par_iter().enumerate();
+            parts.for_each(|(at, part)| work(at, cleared(part)));
+        }
+    };
+    // SAFETY: the parts and the rest, all of the slice, are each cleared.
+    unsafe { like.written_like_this(shape, write) }
+}
+
 /// `to` filled with zeros.
 #[expect(unsafe_code, reason = "what has been written is initialised")]
 fn cleared(to: &mut [MaybeUninit<f32>]) -> &mut [f32] {
