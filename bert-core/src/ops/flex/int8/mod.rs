@@ -81,11 +81,12 @@ fn block(
                     for (offset, (to, sums)) in to.chunks_exact_mut(width).zip(&sums).enumerate() {
                         let (scale, zero) = rows.scale_and_zero(first_row + offset);
                         // Without an index, which would be checked: a loop that may end early has its last vectors one by one.
-                        let columns = to[at..][..columns].iter_mut().zip(bias);
+                        let places = to[at..][..columns].iter_mut().zip(bias);
                         let weights = panel.sums.iter().zip(&panel.scales);
-                        for ((to, bias), (sum, weight)) in columns.zip(sums.iter().zip(weights)) {
-                            let sum = sum - zero * weight.0;
-                            to.put(activation(sum as f32 * (scale * weight.1) + bias));
+                        let sums = sums.iter().zip(weights);
+                        for ((to, bias), (sum, (of_column, of_weight))) in places.zip(sums) {
+                            let sum = sum - zero * of_column;
+                            to.put(activation(sum as f32 * (scale * of_weight) + bias));
                         }
                     }
                 },
