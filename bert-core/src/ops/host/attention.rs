@@ -15,13 +15,13 @@ pub(super) const QUERIES: usize = 48;
 const SEQUENCES: usize = 4;
 
 /// A sequence among the rows of queries, keys and values.
-pub(super) struct Sequence {
+struct Sequence {
     /// Its first row.
     first: usize,
     /// Rows that attend.
     queries: usize,
     /// Rows that may be attended to, from the first on.
-    pub(super) keys: usize,
+    keys: usize,
 }
 
 /// Rows of a sequence that attend, which a thread works on at a time.
@@ -31,18 +31,6 @@ struct Part {
     /// The first of them among all rows.
     first: usize,
     queries: usize,
-}
-
-impl Sequence {
-    /// `batch` sequences of `seq` rows each, all of which may be attended to.
-    pub(super) fn rows(batch: usize, seq: usize) -> Vec<Self> {
-        let row = |row| Self {
-            first: row * seq,
-            queries: seq,
-            keys: seq,
-        };
-        (0..batch).map(row).collect()
-    }
 }
 
 /// [`BertOps::self_attention`](crate::ops::BertOps::self_attention).
@@ -107,17 +95,17 @@ pub(in crate::ops) fn packed_attention<T: HostTensor>(
     )
 }
 
-/// Packs the rows of a sequence that belong to a head as a right matrix; `turned` with a column for each row.
+/// Packs what rows have of a head as a right matrix, from row `first` on; `turned` with a column for each row.
 pub(super) fn pack_head(
     of: &impl HostTensor,
     heads: usize,
-    (sequence, head): (&Sequence, usize),
+    (first, head): (usize, usize),
     panels: &Panels,
     turned: bool,
     to: &mut [f32],
 ) {
     let (_, width) = rows_and_width(of);
-    let from = &of.floats()[sequence.first * width + head * (width / heads)..];
+    let from = &of.floats()[first * width + head * (width / heads)..];
     if turned {
         panels.pack_transposed(from, width, to);
     } else {
@@ -138,30 +126,26 @@ fn attend<T: HostTensor>(
     let size = width / heads;
     let scale = 1.0 / (size as f32).sqrt();
     let queries = query.floats();
-    let by_key = |sequence: &Sequence| Panels::new(size, sequence.keys);
-    let by_value = |sequence: &Sequence| Panels::new(sequence.keys, size);
-    let pack_key = |of: (&Sequence, usize), to: &mut [f32]| {
-        pack_head(&key, heads, of, &by_key(of.0), true, to);
+    // Keys and values of a head, one after the other.
+    let panels = |sequence: &Sequence| {
+        let by_key = Panels::new(size, sequence.keys);
+        [by_key, Panels::new(sequence.keys, size)]
     };
-    let pack_value = |of: (&Sequence, usize), to: &mut [f32]| {
-        pack_head(&value, heads, of, &by_value(of.0), false, to);
+    let pack = |sequence: &Sequence, head: usize, which: usize, to: &mut [f32]| {
+        let (of, panels) = ([&key, &value][which], &panels(sequence)[which]);
+        pack_head(of, heads, (sequence.first, head), panels, which == 0, to);
     };
 
     // Several threads share what is packed of a sequence, unless there are sequences for all of them.
     let shared = (sequences.len() < SEQUENCES * rayon::current_num_threads()).then(|| {
-        let sizes = |panels: &dyn Fn(&Sequence) -> Panels| -> Vec<usize> {
-            let sizes = sequences.iter().map(|sequence| panels(sequence).size());
-            sizes
-                .flat_map(|size| std::iter::repeat_n(size, heads))
-                .collect()
-        };
-        let of = |matrix: usize| (&sequences[matrix / heads], matrix % heads);
-        (
-            Packed::new(sizes(&by_key).into_iter(), |at, to| pack_key(of(at), to)),
-            Packed::new(sizes(&by_value).into_iter(), |at, to| {
-                pack_value(of(at), to)
-            }),
-        )
+        let sizes = sequences.iter().flat_map(|sequence| {
+            let sizes = panels(sequence).map(|panels| panels.size());
+            std::iter::repeat_n(sizes, heads).flatten()
+        });
+        Packed::new(sizes, |at, to| {
+            let (matrix, which) = (at / 2, at % 2);
+            pack(&sequences[matrix / heads], matrix % heads, which, to);
+        })
     });
 
     // Queries of one sequence each.
@@ -190,7 +174,7 @@ fn attend<T: HostTensor>(
         if sequence.keys == 0 {
             return;
         }
-        let (by_key, by_value) = (by_key(sequence), by_value(sequence));
+        let [by_key, by_value] = panels(sequence);
         // Rows of scores are whole panels, those of softmax whole vectors, filled up with keys that are left out.
         let filled = by_key.filled();
         let mut mask = attended[sequence.first..][..sequence.keys].to_vec();
@@ -203,16 +187,16 @@ fn attend<T: HostTensor>(
         });
         let mut scores = vec![0.0; QUERIES.min(to.len() / width) * row];
         for head in 0..heads {
-            let (keys, values) = match &shared {
-                Some((keys, values)) => {
-                    (keys.get(at * heads + head), values.get(at * heads + head))
-                }
+            let (packed, first_of_two) = match &shared {
+                Some(packed) => (packed, 2 * (at * heads + head)),
                 None => {
-                    pack_key((sequence, head), own.get_mut(0));
-                    pack_value((sequence, head), own.get_mut(1));
-                    (own.get(0), own.get(1))
+                    for which in [0, 1] {
+                        pack(sequence, head, which, own.get_mut(which));
+                    }
+                    (&own, 0)
                 }
             };
+            let [keys, values] = [0, 1].map(|which| packed.get(first_of_two + which));
             for (block, to) in to.chunks_mut(QUERIES * width).enumerate() {
                 let count = to.len() / width;
                 let scores = &mut scores[..count * row];

@@ -2,7 +2,7 @@
 
 use burn::tensor::Shape;
 
-use super::attention::{QUERIES, Sequence, pack_head};
+use super::attention::{QUERIES, pack_head};
 use super::dropout::Dropping;
 use super::panels::{Packed, Panels};
 use super::product::turn;
@@ -30,10 +30,9 @@ pub(in crate::ops) fn attention_with_weights<T: HostTensor>(
     let attended = attended(mask_pad); // [batch, seq]
     let (keep, dropping) = draw(&query, dropout);
 
-    let sequences = Sequence::rows(batch, seq);
     let (by_key, by_value) = (Panels::new(size, seq), Panels::new(seq, size));
     let packed = |of: &T, matrix: usize, panels: &Panels, turned: bool| {
-        packed_head(of, heads, &sequences, matrix, panels, turned)
+        packed_head(of, [heads, seq], matrix, panels, turned)
     };
 
     let queries = query.floats();
@@ -103,10 +102,9 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
     let scale = 1.0 / (size as f32).sqrt();
     let dropping = recall(&keep, dropout);
 
-    let sequences = Sequence::rows(batch, seq);
     let (by_key, by_value) = (Panels::new(size, seq), Panels::new(seq, size));
     let packed = |of: &T, matrix: usize, panels: &Panels, turned: bool| {
-        packed_head(of, heads, &sequences, matrix, panels, turned)
+        packed_head(of, [heads, seq], matrix, panels, turned)
     };
 
     let of_contexts = grad.floats();
@@ -126,7 +124,7 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
 
         let kept = dropping.map(|dropping| dropped(probabilities, seq, first, dropping));
         let kept = kept.as_deref().unwrap_or(probabilities);
-        turn(kept, seq, seq, &mut turned, |to, value| *to = value);
+        turn(kept, seq, (seq, seq), &mut turned, |to, value| *to = value);
         by_value.multiply(seq, (&turned, seq), grads.get(0), (of_value, size));
 
         let mut of_scores = vec![0.0; seq * seq];
@@ -145,7 +143,9 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
             },
         );
         by_value.multiply(seq, (&of_scores, seq), keys.get(0), (of_query, size));
-        turn(&of_scores, seq, seq, &mut turned, |to, value| *to = value);
+        turn(&of_scores, seq, (seq, seq), &mut turned, |to, value| {
+            *to = value
+        });
         by_value.multiply(seq, (&turned, seq), queries.get(0), (of_key, size));
     });
     let [of_query, of_key, of_value] =
@@ -153,17 +153,16 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
     (of_query, of_key, of_value)
 }
 
-/// The rows of a head of a sequence, by their number among all, packed as a right matrix.
+/// What a sequence of `seq` rows has of a head, by their number among all, packed as a right matrix.
 fn packed_head(
     of: &impl HostTensor,
-    heads: usize,
-    sequences: &[Sequence],
+    [heads, seq]: [usize; 2],
     matrix: usize,
     panels: &Panels,
     turned: bool,
 ) -> Packed {
     let mut packed = Packed::zeros([panels.size()]);
-    let head = (&sequences[matrix / heads], matrix % heads);
+    let head = (matrix / heads * seq, matrix % heads);
     pack_head(of, heads, head, panels, turned, packed.get_mut(0));
     packed
 }

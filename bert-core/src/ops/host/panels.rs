@@ -7,6 +7,7 @@ use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::PIECE;
+use super::product::turn;
 use super::tile::{Product, STRETCH, lanes};
 
 /// What a processor moves at a time: a vector that lies across two takes twice as long.
@@ -16,9 +17,6 @@ struct Line([f32; FLOATS]);
 
 /// Floats in a line.
 const FLOATS: usize = 16;
-
-/// Rows and columns that are turned together, in registers.
-const SIDE: usize = 4;
 
 /// Packed matrices, side by side.
 pub(super) struct Packed {
@@ -167,32 +165,10 @@ impl Panels {
         for (panel, to) in self.panels_mut(to) {
             let first = panel * self.width;
             let columns = self.width.min(self.columns - first);
-            let column = |column: usize| &from[(first + column) * stride..][..self.depth];
-            let whole = columns - columns % SIDE;
-            for left in (0..whole).step_by(SIDE) {
-                self.turn([0, 1, 2, 3].map(|at| column(left + at)), &mut to[left..]);
-            }
-            for left in whole..columns {
-                for (to, &value) in to[left..].iter_mut().step_by(self.width).zip(column(left)) {
-                    *to = value;
-                }
-            }
-        }
-    }
-
-    /// Puts columns side by side into the rows of a panel, from one of its columns on.
-    fn turn(&self, columns: [&[f32]; SIDE], to: &mut [f32]) {
-        let squares = columns.map(|column| column.as_chunks::<SIDE>().0);
-        let count = self.depth / SIDE;
-        for at in 0..count {
-            let square = squares.map(|squares| squares[at]);
-            for row in 0..SIDE {
-                let line = square.map(|column| column[row]);
-                to[(at * SIDE + row) * self.width..][..SIDE].copy_from_slice(&line);
-            }
-        }
-        for row in count * SIDE..self.depth {
-            to[row * self.width..][..SIDE].copy_from_slice(&columns.map(|column| column[row]));
+            let shape = (columns, self.width);
+            turn(&from[first * stride..], stride, shape, to, |to, value| {
+                *to = value;
+            });
         }
     }
 

@@ -74,24 +74,31 @@ impl<'a> Matrix<'a> {
             .enumerate()
             .for_each(|(block, to)| {
                 let from = &self.values[block * TURNED..];
-                turn(from, self.column_stride, columns, to, |to, value| {
-                    to.write(value);
-                });
+                turn(
+                    from,
+                    self.column_stride,
+                    (columns, columns),
+                    to,
+                    |to, value| {
+                        to.write(value);
+                    },
+                );
             });
     }
 }
 
-/// Puts rows of `columns` elements into `to`, of which each column begins `stride` after the one before in `from`.
+/// Puts rows of `columns` elements into `to`, where they begin `step` apart; each column begins `stride` after the one before
+/// in `from`.
 pub(super) fn turn<E>(
     from: &[f32],
     stride: usize,
-    columns: usize,
+    (columns, step): (usize, usize),
     to: &mut [E],
     put: impl Fn(&mut E, f32),
 ) {
     for left in (0..columns).step_by(TURNED) {
         let right = columns.min(left + TURNED);
-        for (row, to) in to.chunks_exact_mut(columns).enumerate() {
+        for (row, to) in to.chunks_exact_mut(step).enumerate() {
             for (column, to) in (left..right).zip(&mut to[left..right]) {
                 put(to, from[column * stride + row]);
             }
