@@ -1,12 +1,9 @@
-//! Devices of another machine, through Burn's remote backend over WebSocket.
-//!
-//! WebSocket is not encrypted: use it on a network that you trust, or through a tunnel. The token in `BERT_REMOTE_TOKEN`,
-//! if set, must be the same on both sides; it keeps strangers out, not eavesdroppers.
+//! Devices of another machine, through Burn's remote backend over iroh: encrypted, and addressed by public key.
 
 use std::net::TcpListener;
 
-use burn::remote::RemoteHost;
-use burn::server::{RemoteServer, TokenAuthorizer, WebSocketTransport};
+use burn::remote::{EndpointId, IrohHost, IrohRelays, RemoteHost};
+use burn::server::{IrohIdentity, IrohTransport, RemoteServer, TokenAuthorizer};
 
 use super::{Device, DeviceSpec};
 use crate::error::{Error, Result};
@@ -19,7 +16,24 @@ fn token() -> Option<String> {
 
 /// Connects device `index` of the server at `address`.
 pub(super) fn open(spec: &DeviceSpec, address: &str, index: usize) -> Result<Device> {
-    let mut host = RemoteHost::websocket(&format!("ws://{address}"));
+    let malformed = |reason: String| Error::DeviceNotFound {
+        label: spec.to_string(),
+        reason,
+    };
+    let (key, socket) = address
+        .split_once('@')
+        .ok_or_else(|| malformed("its address is not KEY@HOST:PORT".to_owned()))?;
+    let key: EndpointId = key
+        .parse()
+        .map_err(|error| malformed(format!("`{key}` is no public key: {error}")))?;
+    let socket = socket
+        .parse()
+        .map_err(|error| malformed(format!("`{socket}` is no address: {error}")))?;
+    let mut host = RemoteHost::iroh(
+        IrohHost::new(key)
+            .with_relays(IrohRelays::Disabled)
+            .with_address(socket),
+    );
     if let Some(token) = token() {
         host = host.with_credential(token);
     }
@@ -48,7 +62,11 @@ pub fn serve(devices: Vec<Device>, listener: TcpListener) -> Result<()> {
         server = server.with_authorizer(authorizer);
     }
     server
-        .serve(WebSocketTransport::from_listener(listener))
+        .serve(
+            IrohTransport::new(IrohIdentity::random())
+                .with_relays(IrohRelays::Disabled)
+                .with_port(listener.local_addr().map_or(0, |a| a.port())),
+        )
         .map_err(|error| {
             Error::io(
                 "serve on",
