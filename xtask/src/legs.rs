@@ -63,12 +63,29 @@ enum Compiler {
     Wgsl,
 }
 
+/// One call of `cargo test`.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    /// Test targets; none for all.
+    targets: &'static [&'static str],
+    /// Part of the tests' names; empty for all.
+    filter: &'static str,
+}
+
+const ALL: Run = run(&[]);
+
+const fn run(targets: &'static [&'static str]) -> Run {
+    Run {
+        targets,
+        filter: "",
+    }
+}
+
 struct Plan {
     devices: &'static str,
     driver: Option<(usize, Compiler)>,
-    /// Test targets; none for all.
-    targets: &'static [&'static str],
-    /// Whether `--full` takes all targets.
+    runs: &'static [Run],
+    /// Whether `--full` takes all tests.
     grows: bool,
     variables: &'static [(&'static str, &'static str)],
 }
@@ -89,85 +106,103 @@ impl Leg {
             Self::Processors => Plan {
                 devices: "flex,ndarray,libtorch",
                 driver: None,
-                targets: &[],
+                runs: &[ALL],
                 grows: false,
-                variables: &[],
+                // No graphics driver that the machine may have: listing adapters starts them.
+                variables: &[("VK_DRIVER_FILES", "/dev/null")],
             },
             Self::MesaSpirv => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
-                targets: CORE_AND_TASKS,
+                runs: const { &[run(CORE_AND_TASKS)] },
                 grows: true,
                 variables: &[],
             },
             Self::MesaHalf => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
-                targets: &["half"],
+                runs: const { &[run(&["half"])] },
                 grows: false,
                 variables: &[("BERT_TEST_DTYPE", "f16")],
             },
             Self::MesaValidated => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
-                targets: &["parity", "packing"],
+                runs: const { &[run(&["parity", "packing"])] },
                 grows: false,
                 variables: validation::VARIABLES,
             },
             Self::MesaWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((MESA, Compiler::Wgsl)),
-                targets: CORE,
+                runs: const { &[run(CORE)] },
                 grows: true,
                 variables: &[],
             },
             Self::SwiftshaderWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((SWIFTSHADER, Compiler::Wgsl)),
-                targets: CORE_AND_TASKS,
+                runs: const { &[run(CORE_AND_TASKS)] },
                 grows: true,
                 variables: &[],
             },
         }
     }
 
-    /// Adds devices, driver and tests to `cargo test`.
-    ///
-    /// `full` takes all tests where the leg has a choice of them.
+    /// The calls of `cargo test` that the leg consists of; with `full` all tests where the leg has a choice of them.
+    pub(crate) fn runs(self, full: bool) -> &'static [Run] {
+        let plan = self.plan();
+        if full && plan.grows {
+            &[ALL]
+        } else {
+            plan.runs
+        }
+    }
+
+    /// Devices, driver and whatever else the tests learn from the environment.
     ///
     /// # Errors
     /// If the driver isn't what the leg is about.
-    pub(crate) fn apply(
+    pub(crate) fn variables(
         self,
-        cargo: &mut Command,
         tools: Option<&Tools>,
         full: bool,
-    ) -> Result<()> {
+    ) -> Result<Vec<(&'static str, OsString)>> {
         let plan = self.plan();
-        cargo.env("BERT_TEST_DEVICES", plan.devices);
-        cargo.envs(plan.variables.iter().copied());
+        let mut variables: Vec<(&str, OsString)> = plan
+            .variables
+            .iter()
+            .map(|&(name, value)| (name, value.into()))
+            .collect();
+        let mut devices = plan.devices.to_owned();
         if let Some((driver, compiler)) = plan.driver {
             let tools = tools.context("the leg needs the root with drivers")?;
-            let variables = tools.variables(driver, compiler);
-            tools.check(driver, compiler, &variables)?;
-            cargo.envs(variables);
-            cargo.env(RUNNER, &tools.enter);
+            let of_driver = tools.variables(driver, compiler);
+            tools.check(driver, compiler, &of_driver)?;
+            variables.extend(of_driver);
+            variables.push((RUNNER, tools.enter.clone().into()));
             // Each driver and compiler keeps kernel timings of its own.
-            cargo.env("CUBECL_ENVIRONMENT", self.name());
-        }
-        if !(full && plan.grows) {
-            for target in plan.targets {
-                cargo.args(["--test", target]);
+            variables.push(("CUBECL_ENVIRONMENT", self.name().into()));
+            if full && plan.grows {
+                // Some tests compare with a processor, or need sums that are the same in every run.
+                devices.insert_str(0, "flex,");
             }
         }
-        Ok(())
+        variables.push(("BERT_TEST_DEVICES", devices.into()));
+        Ok(variables)
     }
 
     /// Runs the tests.
     ///
     /// # Errors
     /// If one fails, or the validation layer was not there or found an error.
-    pub(crate) fn run(self, cargo: &mut Command) -> Result<()> {
+    pub(crate) fn test(self, run: Run, cargo: &mut Command) -> Result<()> {
+        for target in run.targets {
+            cargo.args(["--test", target]);
+        }
+        if !run.filter.is_empty() {
+            cargo.args(["--", run.filter]);
+        }
         if self == Self::MesaValidated {
             validation::check(&shell::run_and_keep(cargo)?)
         } else {
@@ -219,7 +254,11 @@ impl Tools {
     }
 
     fn variables(&self, driver: usize, compiler: Compiler) -> Vec<(&'static str, OsString)> {
-        let mut variables = vec![("VK_DRIVER_FILES", OsString::from(DRIVERS[driver].1))];
+        let mut variables = vec![
+            ("VK_DRIVER_FILES", OsString::from(DRIVERS[driver].1)),
+            // For tests that have the layer make the driver fail.
+            ("BERT_VULKAN_LAYER", self.layer.clone().into()),
+        ];
         if compiler == Compiler::Wgsl {
             variables.extend([
                 ("VK_ADD_LAYER_PATH", self.layer.clone().into()),

@@ -73,22 +73,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     } else {
         None
     };
-    let mut commands = Vec::new();
+    let mut legs_and_variables = Vec::new();
     for &leg in legs {
-        let mut cargo = cargo_test(FEATURES);
-        options.libtorch.apply(&mut cargo)?;
-        options.real.apply(&mut cargo)?;
-        leg.apply(&mut cargo, tools.as_ref(), options.full)?;
-        commands.push((leg, cargo));
+        legs_and_variables.push((leg, leg.variables(tools.as_ref(), options.full)?));
     }
-    for (leg, mut cargo) in commands {
+    let mut times = Vec::new();
+    for (leg, variables) in legs_and_variables {
         let name = leg.name();
         eprintln!("\n--- {name} ---");
         let start = Instant::now();
-        leg.run(&mut cargo)
-            .with_context(|| format!("the leg `{name}` failed"))?;
-        eprintln!("--- {name}: {} s ---", start.elapsed().as_secs());
+        for &run in leg.runs(options.full) {
+            let mut cargo = cargo_test(FEATURES);
+            options.libtorch.apply(&mut cargo)?;
+            options.real.apply(&mut cargo)?;
+            cargo.envs(variables.iter().cloned());
+            leg.test(run, &mut cargo)
+                .with_context(|| format!("the leg `{name}` failed"))?;
+        }
+        times.push(format!("{name}: {} s", start.elapsed().as_secs()));
     }
+    eprintln!("\n--- {} ---", times.join(", "));
     Ok(())
 }
 
