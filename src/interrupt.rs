@@ -60,7 +60,9 @@ fn listen() -> Result<()> {
 fn interrupted() {
     if STOP.get().is_some_and(|flag| !flag.set()) {
         if !dashboard_is_open() {
-            note("stopping after the step under way; a second signal (Ctrl-C, SIGTERM) ends the command at once");
+            note(
+                "stopping after the step under way; a second signal (Ctrl-C, SIGTERM) ends the command at once",
+            );
         }
         return;
     }

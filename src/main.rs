@@ -110,7 +110,8 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let name = std::env::args().nth(1).unwrap_or_default();
     let _operation = fault::during(format!("`bert {name}`"));
-    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| fault::catching(|| dispatch(command)))) else {
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| fault::catching(|| dispatch(command))))
+    else {
         bert_core::training::restore_terminal();
         output::note("this is a defect of bert: please report it, with the lines above");
         return ExitCode::from(DEFECT);

@@ -204,10 +204,8 @@ fn device_threads() -> Vec<DeviceId> {
         let name = std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default();
         let mut parts = name.trim().split('-');
         if parts.next() == Some("DSD")
-            && let (Some(Ok(kind)), Some(Ok(index))) = (
-                parts.next().map(str::parse),
-                parts.next().map(str::parse),
-            )
+            && let (Some(Ok(kind)), Some(Ok(index))) =
+                (parts.next().map(str::parse), parts.next().map(str::parse))
         {
             found.push(DeviceId::new(kind, index));
         }
@@ -228,21 +226,34 @@ fn a_panic_on_a_devices_thread_ends_training() {
                 for id in device_threads() {
                     let handle = DeviceHandle::<Guest>::new(id);
                     // Nobody waits for it, as nobody waits for a kernel.
-                    handle.submit(|_| panic!("injected on {}", std::thread::current().name().unwrap()));
+                    handle.submit(|_| {
+                        panic!("injected on {}", std::thread::current().name().unwrap())
+                    });
                     handle.submit_blocking(|_| ()).unwrap();
                 }
             }
         };
-        let error = session(dir.path(), &device, &mut kill, &mut |_| ()).run().unwrap_err();
+        let error = session(dir.path(), &device, &mut kill, &mut |_| ())
+            .run()
+            .unwrap_err();
         let text = error.to_string();
         assert!(
             matches!(error, Error::Core(CoreError::DeviceFailed { .. })),
             "{label}: {text}"
         );
-        for part in ["training step 7", "injected on DSD-", "step-00000006", "--resume"] {
+        for part in [
+            "training step 7",
+            "injected on DSD-",
+            "step-00000006",
+            "--resume",
+        ] {
             assert!(text.contains(part), "{label}: {part} in {text}");
         }
-        assert_eq!(checkpoints(dir.path()), ["step-00000003", "step-00000006"], "{label}");
+        assert_eq!(
+            checkpoints(dir.path()),
+            ["step-00000003", "step-00000006"],
+            "{label}"
+        );
         assert_resumes(&label, dir.path(), &device);
     }
 }
@@ -252,8 +263,16 @@ fn a_panic_that_its_caller_survives_is_no_fault() {
     let _alone = alone();
     let handle = DeviceHandle::<Guest>::new(DeviceId::new(998, 0));
     // As the autotuner runs its candidates.
-    assert!(handle.exclusive(|| -> () { panic!("a candidate failed") }).is_err());
-    assert!(handle.submit_blocking(|_| -> () { panic!("a probe failed") }).is_err());
+    assert!(
+        handle
+            .exclusive(|| -> () { panic!("a candidate failed") })
+            .is_err()
+    );
+    assert!(
+        handle
+            .submit_blocking(|_| -> () { panic!("a probe failed") })
+            .is_err()
+    );
     assert_eq!(fault::first(), None);
     // And as one who does not survive it does.
     let fault = fault::catching(|| {
@@ -263,7 +282,10 @@ fn a_panic_that_its_caller_survives_is_no_fault() {
             .unwrap_or_resume()
     });
     let fault = fault.unwrap_err();
-    assert_eq!((fault.operation.as_str(), fault.cause.as_str()), ("a read", "the queue is gone"));
+    assert_eq!(
+        (fault.operation.as_str(), fault.cause.as_str()),
+        ("a read", "the queue is gone")
+    );
     fault::forget();
 }
 
@@ -280,19 +302,30 @@ fn memory_that_runs_out_ends_training() {
                 assert!(much.into_data().iter::<f32>().all(|value| value == 1.0));
             } else {
                 // As LibTorch has it; Rust ends a process that asks for too much.
-                let refused: Result<(), &str> =
-                    Err("Torch(\"DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 TB\")");
+                let refused: Result<(), &str> = Err(
+                    "Torch(\"DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 TB\")",
+                );
                 refused.unwrap();
             }
         };
-        let mut session = session(dir.path(), &device, &mut |_| (), &mut evaluate);
+        let mut ignore = |_| ();
+        let mut session = session(dir.path(), &device, &mut ignore, &mut evaluate);
         session.evaluate_every = 8;
         let error = session.run().unwrap_err();
         let text = error.to_string();
-        for part in ["the evaluation after step 8", "step-00000006", "--accumulate", "--resume"] {
+        for part in [
+            "the evaluation after step 8",
+            "step-00000006",
+            "--accumulate",
+            "--resume",
+        ] {
             assert!(text.contains(part), "{label}: {part} in {text}");
         }
-        assert_eq!(checkpoints(dir.path()), ["step-00000003", "step-00000006"], "{label}");
+        assert_eq!(
+            checkpoints(dir.path()),
+            ["step-00000003", "step-00000006"],
+            "{label}"
+        );
         assert_resumes(&label, dir.path(), &device);
     }
 }
@@ -317,10 +350,19 @@ fn a_loss_that_is_not_finite_ends_training_before_a_checkpoint() {
             matches!(error, Error::Core(CoreError::Diverged { step: 9, .. })),
             "{label}: {text}"
         );
-        for part in ["the loss (NaN)", "learning rate", "step-00000006", "--resume"] {
+        for part in [
+            "the loss (NaN)",
+            "learning rate",
+            "step-00000006",
+            "--resume",
+        ] {
             assert!(text.contains(part), "{label}: {part} in {text}");
         }
-        assert_eq!(checkpoints(dir.path()), ["step-00000003", "step-00000006"], "{label}");
+        assert_eq!(
+            checkpoints(dir.path()),
+            ["step-00000003", "step-00000006"],
+            "{label}"
+        );
         assert_resumes(&label, dir.path(), &device);
     }
 }
@@ -331,7 +373,9 @@ fn weights_that_overflow_are_not_saved() {
     for (label, device) in test_devices() {
         let dir = tempfile::tempdir().unwrap();
         let mut ignore = |_| ();
-        let mut evaluate = |_: &Device| panic!("evaluated what is not finite");
+        let mut evaluate = |_: &Device| {
+            panic!("evaluated what is not finite");
+        };
         let mut session = session(dir.path(), &device, &mut ignore, &mut evaluate);
         // The first loss is as it should be, and after the first update nothing is.
         session.schedule = RECIPE.schedule(1e39, 0, UPDATES as u64);

@@ -122,7 +122,11 @@ fn a_loss_that_is_not_finite_is_one_error() {
     let said = message(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.matches("error:").count(), 1, "{said}");
-    for part in ["is not finite at step", "lower the learning rate", "no checkpoint yet"] {
+    for part in [
+        "is not finite at step",
+        "lower the learning rate",
+        "no checkpoint yet",
+    ] {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(!said.contains("panicked"), "{said}");
@@ -133,5 +137,9 @@ fn a_loss_that_is_not_finite_is_one_error() {
 fn levels_of_messages_are_checked() {
     let output = bert(&["doctor"]).env("BERT_LOG", "loud").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(message(&output).contains("BERT_LOG is `loud`"), "{}", message(&output));
+    assert!(
+        message(&output).contains("BERT_LOG is `loud`"),
+        "{}",
+        message(&output)
+    );
 }

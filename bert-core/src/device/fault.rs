@@ -152,7 +152,10 @@ pub fn catching<R>(work: impl FnOnce() -> R) -> Result<R, Fault> {
     let own = kept.as_ref().filter(|panic| panic.message == message);
     let from_device = watch::operation_of(message)
         .map(|operation| Fault::with_operation(message, operation))
-        .or_else(|| own.filter(|panic| panic.of_device).map(|panic| panic.fault()))
+        .or_else(|| {
+            own.filter(|panic| panic.of_device)
+                .map(|panic| panic.fault())
+        })
         .or_else(|| cause::is_of_a_device(message, None).then(|| Fault::new(message)));
     match from_device {
         Some(fault) => Err(record(fault)),

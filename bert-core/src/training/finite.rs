@@ -31,7 +31,9 @@ pub(crate) fn first_not_finite<M: Module>(module: &M, optimizer: &Optimizer) -> 
     }
     let sums = Tensor::cat(sums, 0).into_data(); // [names]
     let mut found = names.into_iter().zip(sums.iter::<f64>());
-    found.find(|(_, sum)| !sum.is_finite()).map(|(name, _)| name)
+    found
+        .find(|(_, sum)| !sum.is_finite())
+        .map(|(name, _)| name)
 }
 
 #[derive(Default)]
@@ -54,7 +56,8 @@ impl ModuleVisitor for Weights {
         let value = param.val().inner();
         let size = value.shape().num_elements();
         let flat = value.cast(FloatDType::F32).reshape([size]);
-        self.names.push(format!("the weight `{}`", self.position.name()));
+        self.names
+            .push(format!("the weight `{}`", self.position.name()));
         self.sums.push(ops::sum_of_squares(flat));
     }
 }

@@ -17,8 +17,8 @@ use super::replicas::Replicas;
 use super::schedule::Schedule;
 use super::stop::StopFlag;
 use super::store::{Best, CheckpointStore, TrainerState};
-use crate::device::fault::{self, Fault};
 use crate::device::Precision;
+use crate::device::fault::{self, Fault};
 use crate::{Error, Result};
 
 /// Whether whoever is at work has been asked to stop.

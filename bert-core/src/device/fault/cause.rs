@@ -38,7 +38,14 @@ const LONGEST: usize = 400;
 
 /// Crates whose panics are those of a device, as they stand in the path of a panic's source.
 const CRATES: [&str; 8] = [
-    "cubecl-", "cubek-", "burn-cubecl", "burn-fusion", "burn-wgpu", "burn-remote", "wgpu-", "naga-",
+    "cubecl-",
+    "cubek-",
+    "burn-cubecl",
+    "burn-fusion",
+    "burn-wgpu",
+    "burn-remote",
+    "wgpu-",
+    "naga-",
 ];
 
 /// Beginnings of messages with which Burn and LibTorch's binding fail where a device is at fault.
@@ -182,9 +189,18 @@ mod tests {
     #[test]
     fn devices_are_told_from_us() {
         let registry = |name: &str| format!("/home/u/.cargo/registry/src/index/{name}/src/lib.rs");
-        assert!(is_of_a_device("called `Option::unwrap()`", Some(&registry("cubecl-wgpu-0.11.3"))));
-        assert!(is_of_a_device("any", Some("C:\\cargo\\registry\\src\\wgpu-core-30.0.1\\src\\a.rs")));
-        assert!(!is_of_a_device("any", Some(&registry("burn-tensor-0.22.1"))));
+        assert!(is_of_a_device(
+            "called `Option::unwrap()`",
+            Some(&registry("cubecl-wgpu-0.11.3"))
+        ));
+        assert!(is_of_a_device(
+            "any",
+            Some("C:\\cargo\\registry\\src\\wgpu-core-30.0.1\\src\\a.rs")
+        ));
+        assert!(!is_of_a_device(
+            "any",
+            Some(&registry("burn-tensor-0.22.1"))
+        ));
         assert!(!is_of_a_device("any", Some("bert-core/src/device/wgpu.rs")));
         assert!(is_of_a_device("wgpu error: Out of Memory", None));
         assert!(is_of_a_device(

@@ -24,8 +24,14 @@ const FATAL: [(&str, &str); 3] = [
     // A panic in a task that nobody waits for.
     ("cubecl_common::device::handle::channel::task", "CallError("),
     // A panic in an operation of the fusion queue, outside of tuning.
-    ("burn_fusion::stream::queue::execution", "an operation failed"),
-    ("cubecl_wgpu::compute::device_poison", "the wgpu device was lost"),
+    (
+        "burn_fusion::stream::queue::execution",
+        "an operation failed",
+    ),
+    (
+        "cubecl_wgpu::compute::device_poison",
+        "the wgpu device was lost",
+    ),
 ];
 
 /// Panics of device threads that are remembered until their caller shows whether it survived them.
@@ -148,7 +154,9 @@ fn aborts(message: &str) -> bool {
 fn described(thread: &str, info: &PanicHookInfo<'_>) -> String {
     let backtrace = Backtrace::capture();
     match backtrace.status() {
-        BacktraceStatus::Captured => format!("thread '{thread}' {info}\nstack backtrace:\n{backtrace}"),
+        BacktraceStatus::Captured => {
+            format!("thread '{thread}' {info}\nstack backtrace:\n{backtrace}")
+        }
         _ => format!("thread '{thread}' {info}"),
     }
 }
