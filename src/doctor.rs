@@ -224,6 +224,7 @@ fn child(arguments: &[&str], limit: Duration) -> Outcome {
         .and_then(|program| {
             let mut command = Command::new(program);
             command.arg("doctor").args(arguments);
+            command.envs(device::remote_token_environment());
             Ok(supervise(command, limit)?)
         });
     match supervised {

@@ -24,13 +24,16 @@ mod pretrain;
 mod progress;
 mod questions;
 mod score;
-#[cfg(feature = "remote")]
-mod serve;
 mod shell;
 mod similarity;
 mod tokenize;
 mod training;
+#[cfg(feature = "remote")]
+mod worker;
 
+use std::ffi::OsString;
+#[cfg(feature = "remote")]
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -41,6 +44,16 @@ use clap::{CommandFactory, Parser, Subcommand};
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// File with the token that `bert worker` demands, and that other commands present to the worker of a `remote:` device
+    /// [default: the environment variable BERT_REMOTE_TOKEN_FILE]
+    #[cfg(feature = "remote")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Remote devices"
+    )]
+    token_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -71,9 +84,15 @@ enum Command {
     Augment(Box<augment::Args>),
     /// Show which words a prediction rests on, and where the model attends.
     Explain(explain::Args),
-    /// Offer this machine's devices to others, who name them remote:HOST:PORT:N.
+    /// Offer this machine's devices to other machines, by labels that begin with remote:
     #[cfg(feature = "remote")]
-    Serve(serve::Args),
+    Worker(worker::Args),
+    /// Former name of `worker`
+    #[command(hide = true, disable_help_flag = true)]
+    Serve {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        _arguments: Vec<OsString>,
+    },
     /// Measure the throughput of devices, and of other implementations beside them.
     Bench(Box<bench::Args>),
     /// Show how far devices agree on a model: every layer, outputs and gradients.
@@ -96,8 +115,17 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+const SERVE: Usage = Usage(
+    "`bert serve` is now `bert worker`, in builds with the feature `remote`: its labels begin with the worker's key, and it \
+     demands a token where other machines reach it; see `bert worker --help`",
+);
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    #[cfg(feature = "remote")]
+    if let Some(path) = &cli.token_file {
+        bert_core::device::set_remote_token_file(path).map_err(bert_core::Error::from)?;
+    }
+    match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Inspect(args) => inspect::run(args),
@@ -112,12 +140,19 @@ fn main() -> ExitCode {
         Command::Augment(args) => augment::run(*args),
         Command::Explain(args) => explain::run(args),
         #[cfg(feature = "remote")]
-        Command::Serve(args) => serve::run(args),
+        Command::Worker(args) => worker::run(args),
+        Command::Serve { .. } => Err(SERVE.into()),
         Command::Bench(args) => bench::run(*args),
         Command::Compare(args) => compare::run(args),
         Command::Completions(args) => shell::completions(Cli::command(), &args),
         Command::Man(args) => shell::man(Cli::command(), &args),
-    };
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = dispatch(Cli::parse());
+    #[cfg(feature = "remote")]
+    bert_core::device::close_remote_devices();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // `bert … | head` has all it wanted.

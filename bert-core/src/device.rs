@@ -24,7 +24,6 @@ mod label;
 mod libtorch;
 mod open;
 mod precision;
-#[cfg(feature = "remote")]
 mod remote;
 mod testing;
 #[cfg(feature = "wgpu")]
@@ -35,8 +34,12 @@ pub use burn::tensor::Device;
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
 pub use open::{adapters, compiled_backends};
 pub use precision::{Precision, set_dtype};
+pub use remote::{
+    RemoteError, RemoteToken, WorkerAddress, lost_session, remote_token_environment,
+    set_remote_token_file,
+};
 #[cfg(feature = "remote")]
-pub use remote::serve;
+pub use remote::{Worker, WorkerEvent, WorkerOptions, close_remote_devices, default_key_file};
 #[doc(hidden)]
 pub use testing::test_devices;
 

@@ -166,6 +166,9 @@ pub enum Error {
         /// What was found instead and how to ask for it.
         reason: String,
     },
+    /// A remote device, or a worker that offers devices.
+    #[error(transparent)]
+    Remote(#[from] crate::device::RemoteError),
     /// An environment variable with a value that means nothing.
     #[error("environment variable {name} is `{value}`: set it to {allowed}, or to nothing")]
     InvalidVariable {
