@@ -1,5 +1,6 @@
 //! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
-//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 130 for a run that Ctrl-C stopped.
+//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 101 for a defect of ours, 130 for a
+//! run that Ctrl-C stopped.
 
 mod augment;
 mod bench;
@@ -32,10 +33,12 @@ mod training;
 mod worker;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "remote")]
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bert_core::device::fault;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
@@ -120,6 +123,52 @@ const SERVE: Usage = Usage(
      demands a token where other machines reach it; see `bert worker --help`",
 );
 
+/// Exit code after a panic of ours, as Rust has it.
+const DEFECT: u8 = 101;
+
+fn main() -> ExitCode {
+    if let Err(error) = fault::watch() {
+        output::note(format_args!("error: {error}"));
+        return ExitCode::from(1);
+    }
+    let cli = Cli::parse();
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let _operation = fault::during(format!("`bert {name}`"));
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| fault::catching(|| dispatch(cli))))
+    else {
+        bert_core::training::restore_terminal();
+        output::note("this is a defect of bert: please report it, with the lines above");
+        return ExitCode::from(DEFECT);
+    };
+    let outcome = blame(outcome);
+    #[cfg(feature = "remote")]
+    bert_core::device::close_remote_devices();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // `bert … | head` has all it wanted.
+        Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<training::Interrupted>() || error.is::<demo::Stopped>() => {
+            output::note(error);
+            ExitCode::from(interrupt::EXIT_CODE)
+        }
+        Err(error) => {
+            output::note(format_args!("error: {error:#}"));
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// The outcome of a command, or the failure of a device that it came out of.
+fn blame(outcome: Result<anyhow::Result<()>, fault::Fault>) -> anyhow::Result<()> {
+    let outcome = outcome.map_err(bert_core::Error::from)?;
+    match (&outcome, fault::first()) {
+        // An error that says so already may say more.
+        (Err(error), Some(fault)) if format!("{error:#}").contains(&fault.cause) => outcome,
+        (_, Some(fault)) => Err(bert_core::Error::from(fault).into()),
+        (_, None) => outcome,
+    }
+}
+
 fn dispatch(cli: Cli) -> anyhow::Result<()> {
     #[cfg(feature = "remote")]
     if let Some(path) = &cli.token_file {
@@ -146,24 +195,5 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run(args),
         Command::Completions(args) => shell::completions(Cli::command(), &args),
         Command::Man(args) => shell::man(Cli::command(), &args),
-    }
-}
-
-fn main() -> ExitCode {
-    let outcome = dispatch(Cli::parse());
-    #[cfg(feature = "remote")]
-    bert_core::device::close_remote_devices();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        // `bert … | head` has all it wanted.
-        Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
-        Err(error) if error.is::<training::Interrupted>() || error.is::<demo::Stopped>() => {
-            output::note(error);
-            ExitCode::from(interrupt::EXIT_CODE)
-        }
-        Err(error) => {
-            output::note(format_args!("error: {error:#}"));
-            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
-        }
     }
 }

@@ -19,6 +19,7 @@ mod adapter;
 #[cfg(any(feature = "flex", feature = "tch"))]
 mod awake;
 mod choice;
+pub mod fault;
 mod label;
 #[cfg(feature = "tch")]
 mod libtorch;
