@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bert_core::device::{
-    Device, DeviceSpec, RemoteToken, Worker, WorkerEvent, WorkerOptions, default_key_file,
+    Device, DeviceSpec, RemoteToken, Worker, WorkerEvent, WorkerOptions, default_key_file, fault,
 };
 use serde::Serialize;
 
@@ -98,9 +98,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
         })?;
         output.finish()?;
     }
-    worker
-        .run_until(|| stop.is_set())
-        .map_err(bert_core::Error::from)?;
+    let stopped = || {
+        // One client's, which hears of it itself.
+        if let Some(fault) = fault::first() {
+            note(format_args!("a session failed: {}", fault.cause));
+            fault::forget();
+        }
+        stop.is_set()
+    };
+    worker.run_until(stopped).map_err(bert_core::Error::from)?;
     note("worker: stopped");
     Ok(())
 }
