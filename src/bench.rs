@@ -14,7 +14,7 @@ use benchmarks::record::Record;
 use benchmarks::run::{Runner, run as measure};
 use benchmarks::{device, markdown, page};
 use bert_core::config::BertConfig;
-use bert_core::device::{DeviceSpec, Precision, threads};
+use bert_core::device::{DeviceSpec, Precision, remote_token_environment, threads};
 use bert_core::files::write_atomically;
 use bert_core::hub::resolve_model;
 
@@ -170,6 +170,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let device_command = |spec: &DeviceSpec, job: &Path| {
         let mut command = program.command();
         command.args(["bench", "--job"]).arg(job);
+        command.envs(remote_token_environment());
         command.args(["--on", &spec.to_string()]);
         command
     };

@@ -211,6 +211,9 @@ pub enum Error {
         /// What to change.
         remedy: &'static str,
     },
+    /// A remote device, or a worker that offers devices.
+    #[error(transparent)]
+    Remote(#[from] crate::device::RemoteError),
     /// An environment variable with a value that means nothing.
     #[error("environment variable {name} is `{value}`: set it to {allowed}, or to nothing")]
     InvalidVariable {

@@ -53,13 +53,17 @@ impl Fault {
     }
 
     fn with_operation(message: &str, operation: String) -> Self {
+        let (cause, kind) = match super::lost_session(message) {
+            Some(cause) => (cause, FaultKind::WorkerLost),
+            None => (cause::cause(message), cause::kind(message)),
+        };
         Self {
             operation: match operation.is_empty() {
                 true => "a computation".to_owned(),
                 false => operation,
             },
-            cause: cause::cause(message),
-            kind: cause::kind(message),
+            cause,
+            kind,
         }
     }
 

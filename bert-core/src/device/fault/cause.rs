@@ -10,6 +10,8 @@ pub enum FaultKind {
     OutOfMemory,
     /// A device that was reset, unplugged or disconnected.
     Lost,
+    /// A worker that ended, or that the network does not reach any more.
+    WorkerLost,
     /// Anything else: a refused kernel, an invalid call, a panic.
     Other,
 }
@@ -24,6 +26,9 @@ impl FaultKind {
             }
             Self::Lost => {
                 "start again, and if it comes back use another driver or another device (--device)"
+            }
+            Self::WorkerLost => {
+                "look what `bert worker` says on its machine, start it again there if it has ended, and then this command"
             }
             Self::Other => {
                 "`bert doctor` examines the device; use another one (--device) if it fails there, and report it if it does \

@@ -20,7 +20,7 @@ const VARIABLE: &str = "BERT_LOG";
 const DEVICE_THREADS: [&str; 2] = ["DSD-", "DSU-"];
 
 /// Log targets that say that work was given up, with the beginning of the message.
-const FATAL: [(&str, &str); 3] = [
+const FATAL: [(&str, &str); 5] = [
     // A panic in a task that nobody waits for.
     ("cubecl_common::device::handle::channel::task", "CallError("),
     // A panic in an operation of the fusion queue, outside of tuning.
@@ -32,6 +32,9 @@ const FATAL: [(&str, &str); 3] = [
         "cubecl_wgpu::compute::device_poison",
         "the wgpu device was lost",
     ),
+    // On a client, the end of a session; on a worker, a session that failed.
+    ("burn_remote::client::service", "Remote response stream"),
+    ("burn_remote::server::worker", "Session"),
 ];
 
 /// Panics of device threads that are remembered until their caller shows whether it survived them.
