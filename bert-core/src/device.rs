@@ -28,6 +28,8 @@ mod precision;
 mod remote;
 mod testing;
 #[cfg(feature = "wgpu")]
+mod tuning;
+#[cfg(feature = "wgpu")]
 mod wgpu;
 
 pub use adapter::{AdapterInfo, AdapterKind};

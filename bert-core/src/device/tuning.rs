@@ -88,7 +88,7 @@ impl Course {
         self.next_line = spent + spent.clamp(PATIENCE, PAUSE);
         let (seconds, begun) = (spent.as_secs(), self.begun);
         Some(format!(
-            "tuning kernels for this device, which is remembered: {seconds} s, {begun} so far"
+            "tuning kernels for this device: {seconds} s, {begun} so far"
         ))
     }
 }
@@ -156,7 +156,9 @@ mod tests {
         assert_eq!(course.line(start + seconds(9)), None);
         course.begin(start + seconds(10));
         let second = |at: u64| start + seconds(at);
-        let seen: Vec<_> = (10..200).filter(|&at| course.line(second(at)).is_some()).collect();
+        let seen: Vec<_> = (10..200)
+            .filter(|&at| course.line(second(at)).is_some())
+            .collect();
         // 5, 10, 20, 40 and from then on every 30 seconds of tuning.
         assert_eq!(seen, [11, 16, 26, 46, 76, 106, 136, 166, 196]);
     }
@@ -181,9 +183,18 @@ mod tests {
     #[test]
     fn messages_of_the_tuner_are_told_from_others() {
         let tuner = "cubecl_runtime::tune::tuner";
-        assert_eq!(event(tuner, format_args!("Tuning Matmul - {}", 3)), Some(true));
-        assert_eq!(event("cubecl::autotune", format_args!("Fastest result a-b")), Some(false));
-        assert_eq!(event("cubecl::profiling", format_args!("Fastest result")), None);
+        assert_eq!(
+            event(tuner, format_args!("Tuning Matmul - {}", 3)),
+            Some(true)
+        );
+        assert_eq!(
+            event("cubecl::autotune", format_args!("Fastest result a-b")),
+            Some(false)
+        );
+        assert_eq!(
+            event("cubecl::profiling", format_args!("Fastest result")),
+            None
+        );
         assert_eq!(event("wgpu_core", format_args!("Tuning in")), None);
     }
 }

@@ -70,7 +70,7 @@ fn a_panic_on_the_devices_thread_is_an_error_where_its_result_is_read() {
 #[test]
 fn an_allocation_beyond_the_device_is_an_error_where_its_result_is_read() {
     for (label, device) in devices() {
-        let huge = Tensor::<1>::ones([1 << 38], &device) * 2.0; // 1 TiB
+        let huge = Tensor::<1>::ones([1usize << 38], &device) * 2.0; // 1 TiB
         let some = huge.narrow(0, 12345, 7);
         let found = some.clone().try_into_data();
         assert!(found.is_err(), "{label}: {found:?}");
