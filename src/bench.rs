@@ -1,10 +1,10 @@
 //! `bert bench`: throughput of devices and of other implementations, side by side.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use benchmarks::child::Program;
 use benchmarks::contract::{Limits, Mode};
 use benchmarks::diff::changes;
 use benchmarks::lengths::{self, Lengths};
@@ -20,6 +20,7 @@ use bert_core::hub::resolve_model;
 
 use crate::doctor;
 use crate::output::{Output, note};
+use crate::proof::ProofArgs;
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -134,6 +135,8 @@ struct Options {
     /// Write a page with charts
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    proof: ProofArgs,
     /// Internal: do the job in this file on the device of --on and print the reply as JSON.
     #[arg(long, hide = true, value_name = "FILE", requires = "on")]
     job: Option<PathBuf>,
@@ -161,10 +164,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if let (Some(job), Some(spec)) = (&options.job, &options.on) {
         return answer(job, spec);
     }
-    let plan = plan(&options)?;
-    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut plan = plan(&options)?;
+    let refused = prove(&mut plan, &options.proof)?;
+    let program = Program::this().context("cannot find this program")?;
     let device_command = |spec: &DeviceSpec, job: &Path| {
-        let mut command = Command::new(&program);
+        let mut command = program.command();
         command.args(["bench", "--job"]).arg(job);
         command.args(["--on", &spec.to_string()]);
         command
@@ -190,7 +194,33 @@ pub(crate) fn run(args: Args) -> Result<()> {
             record.rows.len()
         );
     }
-    Ok(())
+    match refused.as_slice() {
+        [] => Ok(()),
+        refused => bail!("not measured: {}", refused.join("; ")),
+    }
+}
+
+/// Takes the devices that are not proven out of the plan, and says why; an error if none is left.
+fn prove(plan: &mut Plan, proof: &ProofArgs) -> Result<Vec<String>> {
+    let precisions: &[Precision] = match (plan.dtype, plan.mode) {
+        (Precision::F32, _) => &[Precision::F32],
+        // Weights are in f32 there.
+        (dtype, Mode::Train | Mode::Pretrain) => &[Precision::F32, dtype],
+        (dtype, _) => &[dtype],
+    };
+    let mut refused = Vec::new();
+    plan.devices.retain(|spec| {
+        let proven = proof.require(spec, precisions);
+        if let Err(error) = &proven {
+            note(format_args!("{error:#}"));
+            refused.push(format!("{error:#}"));
+        }
+        proven.is_ok()
+    });
+    if plan.devices.is_empty() && !refused.is_empty() {
+        bail!("nothing to measure: {}", refused.join("; "));
+    }
+    Ok(refused)
 }
 
 /// What a process that measures one device does.

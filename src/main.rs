@@ -22,6 +22,7 @@ mod pairs;
 mod predict;
 mod pretrain;
 mod progress;
+mod proof;
 mod questions;
 mod score;
 #[cfg(feature = "remote")]

@@ -22,10 +22,14 @@ mod choice;
 mod label;
 #[cfg(feature = "tch")]
 mod libtorch;
+mod limits;
 mod open;
 mod precision;
+mod proof;
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(feature = "wgpu")]
+mod shaders;
 mod testing;
 #[cfg(feature = "wgpu")]
 mod tuning;
@@ -35,8 +39,10 @@ mod wgpu;
 pub use adapter::{AdapterInfo, AdapterKind};
 pub use burn::tensor::Device;
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
+pub use limits::{Workload, largest_buffer};
 pub use open::{adapters, compiled_backends};
 pub use precision::{Precision, set_dtype};
+pub use proof::{Proof, ProofSubject};
 #[cfg(feature = "remote")]
 pub use remote::serve;
 #[doc(hidden)]

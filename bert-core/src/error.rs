@@ -166,6 +166,29 @@ pub enum Error {
         /// What was found instead and how to ask for it.
         reason: String,
     },
+    /// A device that is there, and that the backend would compute wrongly on or not at all.
+    #[error("device `{label}` cannot be used: {reason}")]
+    DeviceUnfit {
+        /// As given.
+        label: String,
+        /// What it lacks or what differed, and what to use instead.
+        reason: String,
+    },
+    /// A buffer beyond what the graphics adapter gives out in one piece.
+    #[error(
+        "{what} would take {:.1} MiB in one buffer, and this device allows {:.1} MiB: {remedy}",
+        mebibytes(*bytes), mebibytes(*limit)
+    )]
+    BufferTooLarge {
+        /// What the buffer is for.
+        what: &'static str,
+        /// Its size.
+        bytes: u64,
+        /// The largest size there.
+        limit: u64,
+        /// What to change.
+        remedy: &'static str,
+    },
     /// An environment variable with a value that means nothing.
     #[error("environment variable {name} is `{value}`: set it to {allowed}, or to nothing")]
     InvalidVariable {
@@ -225,6 +248,10 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// The first few of many names, for a message of one line.

@@ -25,6 +25,7 @@ use std::path::Path;
 
 use bert_core::batch::{BertBatcher, BertInput, plan_batches};
 use bert_core::checkpoint::{Checkpoint, Loading};
+use bert_core::device::Workload;
 use bert_core::inference::{Weights, prepare};
 use bert_core::init::BertInit;
 use bert_core::model::BertModel;
@@ -151,6 +152,8 @@ impl SentenceEmbedder {
                 dir: dir.to_owned(),
             });
         }
+        let batch_tokens = options.batch_tokens.unwrap_or(BATCH_TOKENS);
+        Workload::of_batches(batch_tokens, max_length).check(config, device)?;
         let init = BertInit::new(config, 0, device);
         let fresh = BertModel::new(config, with_pooler, &init);
         let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
@@ -163,7 +166,7 @@ impl SentenceEmbedder {
             normalize: options.normalize.unwrap_or(files.normalize),
             max_length,
             long_texts: options.long_texts,
-            batch_tokens: options.batch_tokens.unwrap_or(BATCH_TOKENS),
+            batch_tokens,
             dimension: config.hidden_size,
             do_lower_case: files.do_lower_case,
             prompt: files.prompt,

@@ -63,7 +63,8 @@ impl ChoicePicker {
         let checkpoint = Checkpoint::open(&dir)?;
         let tokenizer = BertTokenizer::from_dir(dir)?;
         Ok(Self {
-            rows: RowMaker::new(tokenizer, checkpoint.config(), options)?,
+            rows: RowMaker::new(tokenizer, checkpoint.config(), options)?
+                .on(checkpoint.config(), device)?,
             model: options.hold(BertForMultipleChoice::from_checkpoint(&checkpoint, device)?)?,
         })
     }

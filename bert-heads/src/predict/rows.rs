@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bert_core::batch::{BertBatcher, BertInput, plan_batches};
 use bert_core::config::BertConfig;
+use bert_core::device::Workload;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use bert_core::training::Asked;
 use burn::tensor::{Device, FloatDType, Tensor};
@@ -109,6 +110,16 @@ impl RowMaker {
             long_texts: options.long_texts,
             batch_tokens: options.batch_tokens.max(1),
         })
+    }
+
+    /// The maker itself, if `device` can hold the buffers of its batches.
+    ///
+    /// # Errors
+    ///
+    /// [`bert_core::Error::BufferTooLarge`] if it cannot.
+    pub fn on(self, config: &BertConfig, device: &Device) -> Result<Self> {
+        Workload::of_batches(self.batch_tokens, self.max_length).check(config, device)?;
+        Ok(self)
     }
 
     /// The tokenizer.

@@ -103,7 +103,8 @@ impl TokenTagger {
             chain: model.crf.as_ref().map(Crf::chain).transpose()?,
             tags: are_tags(&labels),
             labels,
-            rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?,
+            rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?
+                .on(config, device)?,
             model,
         })
     }

@@ -64,7 +64,8 @@ impl QuestionAnswerer {
             max_length: Some(settings.max_length),
             ..*predict
         };
-        let rows = RowMaker::new(BertTokenizer::from_dir(&dir)?, config, &row_options)?;
+        let rows = RowMaker::new(BertTokenizer::from_dir(&dir)?, config, &row_options)?
+            .on(config, device)?;
         Ok(Self {
             maker: QuestionMaker::new(rows, settings)?,
             model: row_options.hold(BertForQuestionAnswering::from_checkpoint(
