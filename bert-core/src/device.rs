@@ -32,6 +32,8 @@ mod remote;
 mod shaders;
 mod testing;
 #[cfg(feature = "wgpu")]
+mod tuning;
+#[cfg(feature = "wgpu")]
 mod wgpu;
 
 pub use adapter::{AdapterInfo, AdapterKind};
