@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod ci;
 mod fixtures;
+mod kit;
 mod legs;
 mod libtorch;
 mod llvm;
@@ -33,6 +34,8 @@ enum Task {
     Ci(ci::Options),
     /// Regenerate the golden files under bert-core/fixtures from a pinned transformers.
     Fixtures(fixtures::Options),
+    /// Pack a program, its libraries and a script that measures, for machines without a toolchain.
+    Kit(kit::Options),
     /// Put a LibTorch that needs no CUDA in place and print what to export.
     Libtorch(libtorch::Options),
     /// Run all tests on several backends and drivers with one build, LibTorch and software Vulkan included.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Ci(options) => ci::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
+        Task::Kit(options) => kit::run(&options),
         Task::Libtorch(options) => libtorch::run(&options),
         Task::Parity(options) => parity::run(&options),
         Task::Peers(options) => peers::run(&options),
