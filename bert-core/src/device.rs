@@ -32,7 +32,7 @@ mod remote;
 mod shaders;
 mod testing;
 #[cfg(feature = "wgpu")]
-mod tuning;
+pub mod tuning;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
