@@ -12,9 +12,9 @@ use benchmarks::peers::Peer;
 use benchmarks::plan::{Model, ModelSource, Plan};
 use benchmarks::record::Record;
 use benchmarks::run::{Runner, run as measure};
-use benchmarks::{device, markdown, page};
+use benchmarks::{device, markdown, page, summary};
 use bert_core::config::BertConfig;
-use bert_core::device::{DeviceSpec, Precision, threads};
+use bert_core::device::{DeviceSpec, Precision, remote_token_environment, threads};
 use bert_core::files::write_atomically;
 use bert_core::hub::resolve_model;
 
@@ -42,6 +42,12 @@ enum Action {
         /// JSON on standard output instead of a table
         #[arg(long)]
         json: bool,
+    },
+    /// Show several records as one table: modes and float types below each other, memory over the iterations
+    Table {
+        /// Records, as --json wrote them
+        #[arg(required = true, num_args = 1..)]
+        records: Vec<PathBuf>,
     },
 }
 
@@ -91,7 +97,7 @@ struct Options {
     /// Threads on the processor, for devices and peers alike [default: all]
     #[arg(long, value_name = "N", default_value_t = threads())]
     threads: usize,
-    /// Other implementations to measure too: transformers, transformers-stock, onnxruntime, onnxruntime-int8, sentence-transformers, candle
+    /// Other implementations to measure too: transformers, transformers-eager, transformers-tf32, transformers-stock, onnxruntime, onnxruntime-int8, sentence-transformers, candle
     #[arg(long, value_name = "PEERS", value_delimiter = ',')]
     peers: Vec<Peer>,
     /// Where `cargo xtask peers` put their programs
@@ -147,19 +153,8 @@ struct Options {
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let options = args.options;
-    if let Some(Action::Diff {
-        before,
-        after,
-        json,
-    }) = args.action
-    {
-        let (before, after) = (Record::read(&before)?, Record::read(&after)?);
-        let mut output = Output::stdout();
-        match json {
-            true => output.json(&changes(&before, &after))?,
-            false => output.line(markdown::difference(&before, &after).trim_end())?,
-        }
-        return output.finish();
+    if let Some(action) = args.action {
+        return show(action);
     }
     if let (Some(job), Some(spec)) = (&options.job, &options.on) {
         return answer(job, spec);
@@ -170,6 +165,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let device_command = |spec: &DeviceSpec, job: &Path| {
         let mut command = program.command();
         command.args(["bench", "--job"]).arg(job);
+        command.envs(remote_token_environment());
         command.args(["--on", &spec.to_string()]);
         command
     };
@@ -221,6 +217,30 @@ fn prove(plan: &mut Plan, proof: &ProofArgs) -> Result<Vec<String>> {
         bail!("nothing to measure: {}", refused.join("; "));
     }
     Ok(refused)
+}
+
+/// Records as something to read.
+fn show(action: Action) -> Result<()> {
+    let mut output = Output::stdout();
+    match action {
+        Action::Diff {
+            before,
+            after,
+            json,
+        } => {
+            let (before, after) = (Record::read(&before)?, Record::read(&after)?);
+            match json {
+                true => output.json(&changes(&before, &after))?,
+                false => output.line(markdown::difference(&before, &after).trim_end())?,
+            }
+        }
+        Action::Table { records } => {
+            let records = records.iter().map(|path| Record::read(path));
+            let records = records.collect::<Result<Vec<_>, _>>()?;
+            output.line(summary::summary(&records).trim_end())?;
+        }
+    }
+    output.finish()
 }
 
 /// What a process that measures one device does.

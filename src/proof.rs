@@ -10,6 +10,7 @@ use bert_core::Error;
 use bert_core::agreement::Measurement;
 use bert_core::device::{
     Device, DeviceSpec, GpuApi, Precision, Proof, ProofSubject, compiled_backends,
+    remote_token_environment,
 };
 use bert_core::files::cache_dir;
 
@@ -298,6 +299,7 @@ pub(crate) fn child(arguments: &[&str], limit: Duration) -> Outcome {
     let supervised = Program::this().and_then(|program| {
         let mut command = program.command();
         command.arg("doctor").args(arguments);
+        command.envs(remote_token_environment());
         supervise(command, limit)
     });
     match supervised {

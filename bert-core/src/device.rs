@@ -19,6 +19,7 @@ mod adapter;
 #[cfg(any(feature = "flex", feature = "tch"))]
 mod awake;
 mod choice;
+pub mod fault;
 mod label;
 #[cfg(feature = "tch")]
 mod libtorch;
@@ -26,7 +27,6 @@ mod limits;
 mod open;
 mod precision;
 mod proof;
-#[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "wgpu")]
 mod shaders;
@@ -43,8 +43,12 @@ pub use limits::{Workload, largest_buffer};
 pub use open::{adapters, compiled_backends};
 pub use precision::{Precision, set_dtype};
 pub use proof::{Proof, ProofSubject};
+pub use remote::{
+    RemoteError, RemoteToken, WorkerAddress, lost_session, remote_token_environment,
+    set_remote_token_file,
+};
 #[cfg(feature = "remote")]
-pub use remote::serve;
+pub use remote::{Worker, WorkerEvent, WorkerOptions, close_remote_devices, default_key_file};
 #[doc(hidden)]
 pub use testing::test_devices;
 

@@ -107,6 +107,28 @@ pub enum Error {
         /// What happened and what to do.
         reason: String,
     },
+    /// Training whose numbers are not finite any more.
+    #[error(
+        "{quantity} is not finite at step {step}: lower the learning rate, warm up longer or clip harder{remains}"
+    )]
+    Diverged {
+        /// The loss, the gradient norm or a weight, with its value or name.
+        quantity: String,
+        /// Optimizer steps taken.
+        step: u64,
+        /// The checkpoint from before and how to resume from it, after a semicolon; empty where no run is written.
+        remains: String,
+    },
+    /// A device that failed while it computed.
+    #[error("the device failed during {operation} ({cause}): {remedy}")]
+    DeviceFailed {
+        /// The operation under way.
+        operation: String,
+        /// The message of the driver or runtime.
+        cause: String,
+        /// Ways out, and for training the checkpoint that remains.
+        remedy: String,
+    },
     /// The dashboard was asked for where it cannot be drawn.
     #[error(
         "the dashboard cannot be drawn because {reason}: run in a terminal, or choose plain lines"
@@ -189,6 +211,9 @@ pub enum Error {
         /// What to change.
         remedy: &'static str,
     },
+    /// A remote device, or a worker that offers devices.
+    #[error(transparent)]
+    Remote(#[from] crate::device::RemoteError),
     /// An environment variable with a value that means nothing.
     #[error("environment variable {name} is `{value}`: set it to {allowed}, or to nothing")]
     InvalidVariable {

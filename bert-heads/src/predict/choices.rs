@@ -78,7 +78,7 @@ impl ChoicePicker {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer, [`Device`](crate::Error::Device), and
+    /// Those of the tokenizer, [`Core`](crate::Error::Core), and
     /// [`NotFinite`](crate::Error::NotFinite) for scores that are no numbers.
     pub fn choose(&self, examples: &[ChoiceExample]) -> Result<Vec<Choice>> {
         let made = ChoiceRows::new(&self.rows, examples)?;

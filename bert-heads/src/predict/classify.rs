@@ -152,7 +152,7 @@ impl TextClassifier {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer, [`Error::Device`], and [`Error::NotFinite`] for outputs that are no
+    /// Those of the tokenizer, [`Error::Core`], and [`Error::NotFinite`] for outputs that are no
     /// numbers.
     pub fn predict<'a>(
         &self,

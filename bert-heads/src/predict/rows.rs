@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bert_core::batch::{BertBatcher, BertInput, plan_batches};
 use bert_core::config::BertConfig;
-use bert_core::device::Workload;
+use bert_core::device::{Workload, fault};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use bert_core::training::Asked;
 use burn::tensor::{Device, FloatDType, Tensor};
@@ -293,7 +293,7 @@ pub(crate) trait RowModel {
 ///
 /// # Errors
 ///
-/// [`Error::Device`], and those of the batcher and of `take`.
+/// [`Error::Core`], and those of the batcher and of `take`.
 pub(crate) fn run_rows(
     model: &impl RowModel,
     maker: &RowMaker,
@@ -314,6 +314,7 @@ pub(crate) fn run_rows(
         let logits = model.row_logits(maker.batcher.batch_rows(&chosen, &device)?);
         let [_, positions, outputs] = logits.dims();
         let values: Vec<f32> = logits.cast(FloatDType::F32).try_into_vec_as()?;
+        fault::check()?;
         for (row, values) in batch.into_iter().zip(values.chunks(positions * outputs)) {
             take(row, values)?;
         }

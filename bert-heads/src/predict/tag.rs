@@ -135,7 +135,7 @@ impl TokenTagger {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer, [`Error::Device`], and [`Error::NotFinite`] for outputs that are no
+    /// Those of the tokenizer, [`Error::Core`], and [`Error::NotFinite`] for outputs that are no
     /// numbers.
     pub fn tag_words<'a>(
         &self,

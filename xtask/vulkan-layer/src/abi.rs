@@ -66,6 +66,15 @@ pub(crate) struct MemoryModelFeatures {
     pub(crate) features: [u32; 3],
 }
 
+/// `VkPhysicalDeviceVulkan12Features`, which has the memory model's three among the others.
+#[repr(C)]
+pub(crate) struct Vulkan12Features {
+    base: Structure,
+    before: [u32; 41],
+    pub(crate) memory_model: [u32; 3],
+    after: [u32; 3],
+}
+
 /// `VkNegotiateLayerInterface`.
 #[repr(C)]
 pub struct NegotiateLayerInterface {

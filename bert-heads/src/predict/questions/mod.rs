@@ -84,7 +84,7 @@ impl QuestionAnswerer {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer, [`Error::Device`], and [`Error::NotFinite`] for outputs that are no
+    /// Those of the tokenizer, [`Error::Core`], and [`Error::NotFinite`] for outputs that are no
     /// numbers.
     pub fn answer(&self, questions: &[QuestionExample]) -> Result<Vec<FoundAnswer>> {
         let made = self.maker.questions(questions)?;
