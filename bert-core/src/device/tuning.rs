@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "wgpu")]
 use cubecl::config::autotune::AutotuneLevel;
+#[cfg(feature = "wgpu")]
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
+#[cfg(feature = "wgpu")]
 use crate::device::AdapterKind;
 
 /// Prepares CubeCL's tuner for a device of this `kind`; to be called before the device starts.
@@ -19,6 +22,7 @@ use crate::device::AdapterKind;
 /// A software rasteriser compiles each candidate for seconds, those for matrix units for longer, and gains little by the
 /// choice: it gets the lowest level of effort, with one sample of each. The first call of a process counts, and a level that
 /// a `cubecl.toml` or `CUBECL_AUTOTUNE_LEVEL` asks for stays.
+#[cfg(feature = "wgpu")]
 pub(super) fn prepare(kind: AdapterKind) {
     if kind == AdapterKind::SoftwareRasteriser {
         IN_SOFTWARE.store(true, Ordering::Relaxed);
@@ -27,6 +31,7 @@ pub(super) fn prepare(kind: AdapterKind) {
     CubeClRuntimeConfig::try_set(fitted(config, kind));
 }
 
+#[cfg(feature = "wgpu")]
 fn fitted(mut config: CubeClRuntimeConfig, kind: AdapterKind) -> CubeClRuntimeConfig {
     let tuning = &mut config.autotune;
     // Ends of tunings go to `log`, as beginnings do by themselves.
@@ -46,6 +51,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(30);
 const BEAT: Duration = Duration::from_millis(500);
 
+/// Names under which CubeCL's tuner logs.
+const BEGINS: &str = "cubecl_runtime::tune::tuner";
+const ENDS: &str = "cubecl::autotune";
+const GIVES_UP: &str = "cubecl_runtime::tune::schedule";
+const TARGETS: [&str; 3] = [BEGINS, ENDS, GIVES_UP];
+
+/// True while something else has the terminal.
+static SILENT: AtomicBool = AtomicBool::new(false);
 /// True once a software rasteriser has been prepared for.
 static IN_SOFTWARE: AtomicBool = AtomicBool::new(false);
 
@@ -119,7 +132,7 @@ impl Course {
 /// Takes note of a message that CubeCL logs, at the level of information: those of its tuner keep the [`Course`].
 ///
 /// From the fifth second of tuning on, a thread tells of it on standard error.
-pub fn heard(target: &str, message: Arguments<'_>) {
+pub(super) fn heard(target: &str, message: Arguments<'_>) {
     let Some(begins) = event(target, message) else {
         return;
     };
@@ -139,14 +152,24 @@ pub fn heard(target: &str, message: Arguments<'_>) {
     }
 }
 
+/// Keeps lines back, or lets them through again.
+pub(crate) fn keep_silent(silent: bool) {
+    SILENT.store(silent, Ordering::Relaxed);
+}
+
+/// True for a message that [`heard`] wants.
+pub(super) fn is_of_the_tuner(target: &str) -> bool {
+    TARGETS.contains(&target)
+}
+
 /// True for the beginning of a tuning, false for its end.
 fn event(target: &str, message: Arguments<'_>) -> Option<bool> {
     let starts = |start: &str| message.to_string().starts_with(start);
     match target {
-        "cubecl_runtime::tune::tuner" if starts("Tuning ") => Some(true),
-        "cubecl::autotune" if starts("Fastest result ") => Some(false),
+        BEGINS if starts("Tuning ") => Some(true),
+        ENDS if starts("Fastest result ") => Some(false),
         // A choice without a measurement.
-        "cubecl_runtime::tune::schedule" if starts("Autotune measured no candidate") => Some(false),
+        GIVES_UP if starts("Autotune measured no candidate") => Some(false),
         _ => None,
     }
 }
@@ -155,7 +178,8 @@ fn watch() {
     loop {
         std::thread::sleep(BEAT);
         let mut course = COURSE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = course.line(Instant::now()) {
+        let line = course.line(Instant::now());
+        if let Some(line) = line.filter(|_| !SILENT.load(Ordering::Relaxed)) {
             // Nobody is left to hear of it if that fails.
             let _ = writeln!(std::io::stderr(), "{line}");
         }
@@ -204,6 +228,7 @@ mod tests {
         assert!(course.line(start + seconds(152)).is_some());
     }
 
+    #[cfg(feature = "wgpu")]
     #[test]
     fn software_is_tuned_least_unless_told_otherwise() {
         let fitted = |level: AutotuneLevel, kind| {
