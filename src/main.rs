@@ -135,8 +135,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let name = std::env::args().nth(1).unwrap_or_default();
     let _operation = fault::during(format!("`bert {name}`"));
-    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| fault::catching(|| dispatch(cli))))
-    else {
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| fault::catching(|| dispatch(cli)))) else {
         bert_core::training::restore_terminal();
         output::note("this is a defect of bert: please report it, with the lines above");
         return ExitCode::from(DEFECT);

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bert_core::device::{
-    Device, DeviceSpec, RemoteToken, Worker, WorkerEvent, WorkerOptions, default_key_file, fault,
+    Device, DeviceSpec, Precision, RemoteToken, Worker, WorkerEvent, WorkerOptions,
+    default_key_file, fault,
 };
 use serde::Serialize;
 
 use crate::interrupt::stop_on_ctrl_c;
 use crate::output::{Output, note};
+use crate::proof::ProofArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -28,6 +30,8 @@ pub(crate) struct Args {
     /// Print the labels as a line of JSON on standard output
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    proof: ProofArgs,
 }
 
 /// What a script reads.
@@ -56,7 +60,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let devices: Vec<Device> = args
         .device
         .iter()
-        .map(DeviceSpec::open)
+        .map(|spec| args.proof.open(spec, &[Precision::F32]))
         .collect::<Result<_, _>>()?;
     let options = WorkerOptions {
         listen: args.listen,

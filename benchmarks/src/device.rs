@@ -118,7 +118,7 @@ fn timed<T>(
                 device: reserved(device),
             });
         }
-        Ok(())
+        Ok::<(), crate::Error>(())
     })?;
     Ok(Iterations { timing, memory })
 }

@@ -1,6 +1,5 @@
 //! Files written as a whole or not at all, and ways of reading that several readers share.
 
-mod cache;
 mod temporary;
 
 use std::fs::File;
@@ -10,7 +9,6 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use tempfile::NamedTempFile;
 
-pub use cache::cache_dir;
 pub use temporary::TemporaryDirectory;
 
 use crate::error::{Error, Result};

@@ -10,11 +10,12 @@ pub(crate) const DEVICE_LOST: i32 = -4;
 /// A dispatchable handle.
 pub(crate) type Handle = *mut c_void;
 /// A function whose signature its name says.
-pub type VoidFn = unsafe extern "C" fn();
+pub(crate) type VoidFn = unsafe extern "C" fn();
 /// `PFN_vkGetInstanceProcAddr`.
-pub type GetInstanceProc = unsafe extern "C" fn(*mut c_void, *const c_char) -> Option<VoidFn>;
+pub(crate) type GetInstanceProc =
+    unsafe extern "C" fn(*mut c_void, *const c_char) -> Option<VoidFn>;
 /// `PFN_vkGetDeviceProcAddr`.
-pub type GetDeviceProc = unsafe extern "C" fn(*mut c_void, *const c_char) -> Option<VoidFn>;
+pub(crate) type GetDeviceProc = unsafe extern "C" fn(*mut c_void, *const c_char) -> Option<VoidFn>;
 
 /// The beginning of every structure of a chain.
 #[repr(C)]
