@@ -107,7 +107,7 @@ fn timed<T>(
     sync(device)?;
     let mut count = 0;
     let mut memory = Vec::new();
-    let timing = sample(&job.limits, || {
+    let timing: Result<Timing> = sample(&job.limits, || {
         let _result = iteration()?;
         sync(device)?;
         count += 1;
@@ -119,8 +119,11 @@ fn timed<T>(
             });
         }
         Ok(())
-    })?;
-    Ok(Iterations { timing, memory })
+    });
+    Ok(Iterations {
+        timing: timing?,
+        memory,
+    })
 }
 
 /// Bytes that the device's allocator holds, where there is one that says.
