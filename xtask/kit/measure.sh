@@ -125,7 +125,11 @@ report() { # NAME STATUS SECONDS REMARK COMMAND RECORD
   say "$1: $2, $3 s${4:+; $4}"
 }
 
-left() { echo $((deadline - $(date +%s))); }
+left() {
+  rest=$((deadline - $(date +%s)))
+  [ "$rest" -gt 0 ] || rest=0
+  echo "$rest"
+}
 
 # SECONDS COMMAND...: runs it in place of this shell, which is one in parentheses or in the background; at the limit it
 # ends with all that it started.
