@@ -212,10 +212,10 @@ impl Args {
         let mut settings = self.settings(task, &checkpoint, labels, data_name)?;
         if let TrainingData::Similar(Splits { train, .. }) = &data {
             let layout = EmbeddingLayout::read(&dir)?;
-            settings.similarity = Some(self.similarity.settings(layout, &train.examples)?);
+            settings.similarity = Some(self.similarity.settings(&layout, &train.examples)?);
             if self.max_length.is_none() {
                 settings.max_length =
-                    pairs::usual_length(layout, checkpoint.config(), USUAL_LENGTH);
+                    pairs::usual_length(&layout, checkpoint.config(), USUAL_LENGTH);
             }
         }
         let rows = data.train_rows(&settings, &tokenizer, checkpoint.config())?;

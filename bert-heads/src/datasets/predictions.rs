@@ -41,7 +41,7 @@ pub enum PredictedKind {
     Label,
     /// Any number of labels: the list `labels` in JSON, else separated by commas.
     Labels,
-    /// A number: `value` in JSON.
+    /// A number: `value` in JSON, or `score` beside it, which is made of it; `similarity` of pairs.
     Number,
 }
 
@@ -176,8 +176,21 @@ fn json_target(cells: &mut Cells, kind: PredictedKind) -> Result<Target, RowFaul
     Ok(match kind {
         PredictedKind::Label => Target::Label(cells.word(&key)?),
         PredictedKind::Labels => Target::Labels(distinct(cells.words(&key, Some(','))?)),
-        PredictedKind::Number => Target::Number(cells.number(&key)?),
+        PredictedKind::Number => Target::Number(cells.number(&number_key(cells, key))?),
     })
+}
+
+/// The key of a predicted number in a row.
+fn number_key(cells: &Cells, value: Key) -> Key {
+    let Cells::Object(object) = cells else {
+        return value;
+    };
+    let has = |name: &str| object.contains_key(name);
+    match (has(&value.name), has("score"), has("similarity")) {
+        (true, true, _) => key("score"),
+        (false, _, true) => key("similarity"),
+        _ => value,
+    }
 }
 
 fn plain_target(text: &str, kind: PredictedKind) -> Result<Target, RowFault> {
@@ -271,6 +284,10 @@ mod tests {
 
         let numbers = texts("{\"value\":-1.5}\n", PredictedKind::Number).unwrap();
         assert_eq!(numbers[0].prediction, Target::Number(-1.5));
+        let scores = "{\"value\":-1.5,\"score\":0.25}\n{\"index\":1,\"similarity\":0.5}\n";
+        let scores = texts(scores, PredictedKind::Number).unwrap();
+        let scores: Vec<_> = scores.into_iter().map(|row| row.prediction).collect();
+        assert_eq!(scores, [0.25, 0.5].map(Target::Number));
         let numbers = texts("-1.5\n", PredictedKind::Number).unwrap();
         assert_eq!(numbers[0].prediction, Target::Number(-1.5));
 
