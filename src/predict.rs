@@ -87,6 +87,18 @@ pub(crate) enum Predictor {
 }
 
 impl ModelArgs {
+    /// Names of the outputs, where they are given.
+    pub(crate) fn labels(&self) -> Result<Option<Labels>> {
+        Ok(match self.labels.as_slice() {
+            [] => None,
+            names => Some(Labels::new(names)?),
+        })
+    }
+
+    pub(crate) fn questions(&self) -> &QuestionArgs {
+        &self.questions
+    }
+
     pub(crate) fn open(&self, name: &ModelName) -> Result<Predictor> {
         let dir = resolve_model(&name.model)?;
         let classes = class_of(&dir)?;
@@ -98,12 +110,16 @@ impl ModelArgs {
             batch_tokens: self.batch_tokens,
             weights: self.weights.get(),
         };
-        let labels = match self.labels.as_slice() {
-            [] => None,
-            names => Some(Labels::new(names)?),
-        };
+        let labels = self.labels()?;
         if labels.is_some() && !matches!(classes, Class::Texts | Class::Tokens) {
             bail!("--labels: the outputs of this model have no names");
+        }
+        if let Some(option) = self
+            .questions
+            .given()
+            .filter(|_| !matches!(classes, Class::Questions))
+        {
+            bail!("{option} is for a model of questions");
         }
         if self.overlap.is_some() && matches!(classes, Class::Questions) {
             bail!("--overlap: use --doc-stride for a model of questions");
@@ -238,6 +254,9 @@ struct WordsLine<'a> {
 pub(crate) fn run(args: Args) -> Result<()> {
     if args.words {
         return args.tag_words();
+    }
+    if args.model.questions.answers_language.is_some() {
+        bail!("--answers-language: nothing is scored; use it in `bert evaluate`");
     }
     let mut output = Output::open(args.output.as_deref())?;
     let predictor = args.model.open(&args.name)?;

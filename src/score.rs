@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bert_heads::datasets::Part;
 use bert_heads::finetune::Task;
 use bert_heads::metrics::Scores;
-use bert_heads::scoring::{AnswerFiles, score_answer_file, score_tag_file, score_text_file};
+use bert_heads::scoring::{
+    AnswerFiles, score_answer_file, score_choice_file, score_tag_file, score_text_file,
+};
 use clap::ValueEnum;
 
 use crate::data::DataArgs;
+use crate::predict::ModelArgs;
 
 /// What a file of predictions is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,13 +23,15 @@ pub(crate) enum ScoreTask {
     Regress,
     Tokens,
     Qa,
+    Choice,
+    Similarity,
 }
 
 /// The options that belong to files of predictions alone.
 #[derive(clap::Args)]
 pub(crate) struct ScoreArgs {
     /// Score the file of --predictions, without a model: JSON lines as `bert predict` writes them or
-    /// a line per example; for tokens JSON lines or columns; for qa SQuAD's JSON of answers by id
+    /// a line per example; for tokens JSON lines or columns; for qa also SQuAD's JSON of answers by id
     #[arg(long, value_enum, conflicts_with = "model", requires = "predictions")]
     task: Option<ScoreTask>,
     /// JSON of numbers by id, how sure the model is that a question has no answer (for --task qa)
@@ -50,15 +55,29 @@ impl ScoreArgs {
         data: &Path,
         part: Part,
         predictions: Option<&Path>,
+        model: &ModelArgs,
     ) -> Result<Scores> {
         let predictions = predictions.context("--predictions FILE is needed")?;
+        if task != ScoreTask::Qa
+            && let Some(option) = model.questions().given()
+        {
+            bail!("{option} is for questions");
+        }
+        let has_labels = !matches!(
+            task,
+            ScoreTask::Qa | ScoreTask::Regress | ScoreTask::Choice | ScoreTask::Similarity
+        );
+        if !has_labels && model.labels()?.is_some() {
+            bail!("--labels: the predictions of this task have no names");
+        }
         let task = match task {
             ScoreTask::Qa => {
-                let data = format.questions(data, part)?;
+                let data = format.answers(data, part)?;
                 let files = AnswerFiles {
                     answers: predictions.to_owned(),
                     no_answer: self.na_probs.clone(),
                     no_answer_threshold: self.na_prob_thresh,
+                    language: model.questions().answers_language,
                 };
                 return Ok(score_answer_file(&data.examples, &files)?);
             }
@@ -66,13 +85,25 @@ impl ScoreArgs {
             ScoreTask::MultiLabel => Task::MultiLabel,
             ScoreTask::Regress => Task::Regress,
             ScoreTask::Tokens => Task::Tokens,
+            ScoreTask::Similarity => Task::Similarity,
+            ScoreTask::Choice => {
+                let data = format.choices(data, part)?;
+                return Ok(score_choice_file(&data, predictions)?);
+            }
         };
-        let labels = format.labels()?;
+        let labels = match model.labels()? {
+            Some(labels) => Some(labels),
+            None => format.labels()?.or(format.flag_labels(task)?),
+        };
         if task == Task::Tokens {
             let data = format.tokens(data, part, labels.as_ref())?;
             return Ok(score_tag_file(&data, labels.as_ref(), predictions)?);
         }
-        let data = format.texts(data, part, task, labels.as_ref())?;
+        let of = match task {
+            Task::Similarity => Task::Regress,
+            task => task,
+        };
+        let data = format.targets(data, part, of, labels.as_ref())?;
         let glue = format.glue()?;
         Ok(score_text_file(
             task,
