@@ -179,7 +179,7 @@ fn labels_of_several_classes_in_every_form() {
     let learnt = |name: &str, text: &str, arguments: &[&str]| {
         let data = file(&workshop, name, text);
         let task = ["--task", "classify", "--multi-label"];
-        learnt(&workshop, &data, &[&task, arguments].concat())
+        learnt(&workshop, &data, &[&task[..], arguments].concat())
     };
     let flags = "text,toxic,insult,rude\nthe cat,1,0,0\na dog,0,0,0\nthe dog,1,1,0\n";
     let hot = "{\"text\":\"the cat\",\"labels\":[1,0]}\n{\"text\":\"a dog\",\"labels\":[0,0]}\n";

@@ -122,7 +122,9 @@ pub fn read_texts(
     let mut table = Table::open(path, &format.layout)?;
     let keys = Keys::find(path, &table, format)?;
     let remark = match &keys.texts {
-        Some(texts) if format.columns.is_none() => unread_texts(&mut table, texts)?,
+        Some(texts) if format.columns.is_none() && texts.pair.is_none() => {
+            unread_texts(&mut table, &texts.text, &texts.targets)?
+        }
         _ => None,
     };
     let (labels, unlabelled) = (format.labels.clone(), format.unlabelled.clone());
@@ -157,13 +159,13 @@ pub(super) fn text_keys(
 }
 
 /// Where the texts of a row are.
-pub(super) struct TextKeys {
-    pub(super) text: Key,
-    pub(super) pair: Option<Key>,
+struct TextKeys {
+    text: Key,
+    pair: Option<Key>,
     /// Where the second text may be of a JSON object that has one, though the first object has none.
     later_pairs: Vec<Key>,
     /// The column of the target, which holds no text.
-    pub(super) targets: Vec<Column>,
+    targets: Vec<Column>,
 }
 
 struct Keys {

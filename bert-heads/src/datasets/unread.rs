@@ -1,22 +1,22 @@
-//! Texts of a table that nobody reads.
+//! Columns of texts that are not read.
 
 use serde_json::Value;
 
-use super::cells::{Cells, quoted};
+use super::cells::{Cells, Key, quoted};
 use super::columns::{Column, is_text_name};
 use super::table::Table;
-use super::text::TextKeys;
 use crate::error::Result;
 
-/// A remark on the columns that look like texts and are not read, if one text alone is: the second
-/// of a pair, perhaps. The first row speaks for the others.
-pub(super) fn unread_texts(table: &mut Table, keys: &TextKeys) -> Result<Option<String>> {
+/// A remark on the columns that look like texts and are not read where `text` is read alone: the
+/// second of a pair, perhaps. The first row speaks for the others.
+pub(super) fn unread_texts(
+    table: &mut Table,
+    text: &Key,
+    targets: &[Column],
+) -> Result<Option<String>> {
     let Some(names) = table.names().map(<[String]>::to_vec) else {
         return Ok(None);
     };
-    if keys.pair.is_some() {
-        return Ok(None);
-    }
     let row = table.peek()?;
     let value = |index: usize, name: &str| match row? {
         Cells::Fields(fields) => fields.get(index).cloned(),
@@ -27,7 +27,7 @@ pub(super) fn unread_texts(table: &mut Table, keys: &TextKeys) -> Result<Option<
     };
     let is_read = |name: &String| {
         let column = Column::named(name.as_str());
-        *name == keys.text.name || keys.targets.contains(&column)
+        *name == text.name || targets.contains(&column)
     };
     let names = names.iter().enumerate().filter(|(_, name)| !is_read(name));
     let unread: Vec<String> = names
@@ -42,7 +42,7 @@ pub(super) fn unread_texts(table: &mut Table, keys: &TextKeys) -> Result<Option<
     }
     Ok(Some(format!(
         "column `{}` is read alone, and {} is not: for pairs of texts name both columns (--text-column, --pair-column)",
-        keys.text.name,
+        text.name,
         quoted(&unread)
     )))
 }
