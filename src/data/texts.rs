@@ -192,7 +192,9 @@ impl DataArgs {
     pub(crate) fn rewritable(&self, path: &Path, part: Part) -> Result<Rewriting> {
         let format = self.untold_format(path, part)?;
         let format = format.with_context(|| unknown_layout(path))?;
-        Ok(read_rewritable(path, &format, self.bad_rows())?)
+        let found = read_rewritable(path, &format, self.bad_rows())?;
+        remark(&found.rows);
+        Ok(found)
     }
 
     /// How a file of texts whose targets do not matter is to be read, unless it is plain text.

@@ -58,6 +58,7 @@ impl Records {
             };
             let fields = match text {
                 Ok(text) if text.is_empty() => continue,
+                Ok(text) if number == 1 && self.is_declaration(&text) => continue,
                 Ok(text) => match self.quotes {
                     Quotes::Literal => Ok(self.literal(&text)),
                     Quotes::Enclosing => self.quoted(text)?,
@@ -74,6 +75,18 @@ impl Records {
                 line: number,
                 fields,
             }));
+        }
+    }
+
+    /// Whether the line is `sep=;`, with which spreadsheets say what separates the fields.
+    fn is_declaration(&mut self, line: &str) -> bool {
+        let mut stated = line.strip_prefix("sep=").into_iter().flat_map(str::chars);
+        match (self.quotes, stated.next(), stated.next()) {
+            (Quotes::Enclosing | Quotes::AsNeeded, Some(separator), None) => {
+                self.separator = separator;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -347,6 +360,23 @@ mod tests {
             assert_eq!(line, expected_line);
             assert_eq!(fields, expected);
         }
+    }
+
+    #[test]
+    fn the_separator_may_be_stated_above_the_header() {
+        let read = good("sep=;\r\na;b\r\n1;2\r\n", ',', Quotes::Enclosing);
+        let expected = [(2, vec!["a", "b"]), (3, vec!["1", "2"])];
+        for ((line, fields), (expected_line, expected)) in read.iter().zip(&expected) {
+            assert_eq!(
+                (line, fields),
+                (
+                    expected_line,
+                    &expected.iter().map(|&f| f.to_owned()).collect()
+                )
+            );
+        }
+        assert_eq!(read.len(), 2);
+        assert_eq!(good("sep=;\n", '\t', Quotes::Literal).len(), 1);
     }
 
     #[test]
