@@ -8,9 +8,10 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use super::fault::{RowFault, shown};
+use super::fault::RowFault;
 use super::layout::{Delimited, Quotes};
 use super::lines::{DataLine, DataLines};
+use super::quoted_row::QuotedRow;
 use crate::error::Result;
 use crate::text_lines::MAX_LINE_BYTES;
 
@@ -172,7 +173,7 @@ impl Records {
                 }
             };
         }
-        Ok((complete.map(|_| row.fields), further))
+        Ok((complete.map(|_| row.into_fields()), further))
     }
 
     fn unread(&mut self, mut lines: VecDeque<DataLine>) {
@@ -191,81 +192,6 @@ fn enclosed(field: &str) -> Option<&str> {
 /// Whether a field that is written as it is would be read otherwise by [`Quotes::AsNeeded`].
 pub(super) fn is_ambiguous(field: &str) -> bool {
     enclosed(field).is_some_and(|inner| inner.contains(DOUBLED))
-}
-
-/// A row in the making.
-struct QuotedRow {
-    separator: char,
-    fields: Vec<String>,
-    field: String,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    /// Nothing of the field has been read.
-    Start,
-    /// In a field without quotes, where they are ordinary characters.
-    Plain,
-    /// Between quotes.
-    Quoted,
-    /// Behind a quote that closes the field unless another follows.
-    Closed,
-}
-
-impl QuotedRow {
-    fn new(separator: char) -> Self {
-        Self {
-            separator,
-            fields: Vec::new(),
-            field: String::new(),
-            state: State::Start,
-        }
-    }
-
-    /// Adds a line; whether the row ends with it.
-    fn line(&mut self, text: &str) -> Result<bool, RowFault> {
-        for c in text.chars() {
-            self.state = match (self.state, c) {
-                (State::Start, '"') => State::Quoted,
-                (State::Quoted, '"') => State::Closed,
-                (State::Start | State::Plain | State::Closed, c) if c == self.separator => {
-                    self.end_field();
-                    State::Start
-                }
-                (State::Quoted | State::Closed, c) if self.state == State::Quoted || c == '"' => {
-                    self.field.push(c);
-                    State::Quoted
-                }
-                (State::Closed, _) => {
-                    let field = shown(&self.field);
-                    let reason = format!("text follows the closing quote of `{field}`");
-                    return Err(RowFault::Quotes { reason });
-                }
-                (_, c) => {
-                    self.field.push(c);
-                    State::Plain
-                }
-            };
-        }
-        if self.state == State::Quoted {
-            self.field.push('\n');
-            return Ok(false);
-        }
-        self.end_field();
-        Ok(true)
-    }
-
-    fn end_field(&mut self) {
-        self.fields.push(std::mem::take(&mut self.field));
-    }
-
-    fn unclosed(&self) -> RowFault {
-        let field = shown(self.field.trim_end());
-        RowFault::Quotes {
-            reason: format!("the quote before `{field}` is never closed"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ mod lines;
 mod predictions;
 mod preset;
 mod questions;
+mod quoted_row;
 mod rewrite;
 mod sample;
 mod similar;
