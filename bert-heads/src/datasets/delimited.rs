@@ -15,6 +15,8 @@ use super::quoted_row::QuotedRow;
 use crate::error::Result;
 use crate::text_lines::MAX_LINE_BYTES;
 
+/// Lines that are looked at to tell the columns in quotes.
+const HEAD_LINES: usize = 50;
 /// A quote between quotes.
 const DOUBLED: &str = "\"\"";
 /// How far the end of a row is looked for whose quotes may be no more than characters.
@@ -27,6 +29,8 @@ pub(super) struct Records {
     quotes: Quotes,
     /// Whether the first row names the columns.
     header: bool,
+    /// Columns that stand in quotes throughout, as far as the first rows tell.
+    quoted_columns: Vec<bool>,
     /// Fields that a row may have: as given, else those of the first.
     widths: Vec<usize>,
     /// Lines of a row whose quotes turned out broken, except its first: they are read anew.
@@ -41,14 +45,45 @@ pub(super) struct Record {
 
 impl Records {
     pub(super) fn open(path: &Path, delimited: &Delimited) -> Result<Self> {
-        Ok(Self {
+        let mut records = Self {
             lines: DataLines::open(path)?,
+            quoted_columns: Vec::new(),
             separator: delimited.separator,
             quotes: delimited.quotes,
             header: delimited.header,
             widths: delimited.fields.clone(),
             again: VecDeque::new(),
-        })
+        };
+        if records.quotes == Quotes::AsNeeded {
+            records.look_ahead()?;
+        }
+        Ok(records)
+    }
+
+    /// Finds the columns that stand in quotes in each of the first rows.
+    fn look_ahead(&mut self) -> Result<()> {
+        while self.again.len() < HEAD_LINES {
+            let Some(line) = self.lines.next()? else {
+                break;
+            };
+            self.again.push_back(line);
+        }
+        let lines = self.again.iter().filter_map(|line| line.text.as_ref().ok());
+        let rows = lines.filter(|text| !text.is_empty());
+        for row in rows.skip(usize::from(self.header)) {
+            let fields = row.split(self.separator);
+            let are_quoted: Vec<bool> = fields.map(|field| enclosed(field).is_some()).collect();
+            match self.quoted_columns.is_empty() {
+                true => self.quoted_columns = are_quoted,
+                false => {
+                    let known = self.quoted_columns.iter_mut();
+                    known
+                        .zip(are_quoted)
+                        .for_each(|(known, is_quoted)| *known &= is_quoted);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The next row; `None` after the last.
@@ -112,9 +147,10 @@ impl Records {
             }
             return Ok(Ok(fields));
         }
-        for field in &mut fields {
+        for (index, field) in fields.iter_mut().enumerate() {
+            let always = self.quoted_columns.get(index) == Some(&true);
             if let Some(inner) = enclosed(field)
-                && inner.contains(DOUBLED)
+                && (always || inner.contains(DOUBLED))
             {
                 *field = inner.replace(DOUBLED, "\"");
             }
@@ -257,12 +293,16 @@ mod tests {
             // Quotes everywhere.
             ("\"a\"\t\"b\"\n\"x\"\t\"1\"\n", [["a", "b"], ["x", "1"]]),
             // The words of a text.
-            ("a\tb\n\"x\"\t1\n", [["a", "b"], ["\"x\"", "1"]]),
             ("a\tb\n\"x\" y\t\"z\n", [["a", "b"], ["\"x\" y", "\"z"]]),
             ("a\tb\nx\"\"y\t\"\n", [["a", "b"], ["x\"\"y", "\""]]),
         ] {
             assert_eq!(fields(text), expected, "{text:?}");
         }
+        // In quotes in every row, or in some.
+        let read = fields("a\tb\n\"x\"\t1\n\"y \"\"z\"\"\"\t\"2\"\n");
+        assert_eq!(read[1..], [["x", "1"], ["y \"z\"", "\"2\""]]);
+        let read = fields("a\tb\n\"x\"\t1\ny\t2\n");
+        assert_eq!(read[1..], [["\"x\"", "1"], ["y", "2"]]);
         // A row with too few fields takes no other with it.
         let read = fields("a\tb\n\"x\ny\t\"z\n");
         assert_eq!(read, [vec!["a", "b"], vec!["\"x"], vec!["y", "\"z"]]);

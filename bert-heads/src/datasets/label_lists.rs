@@ -28,7 +28,10 @@ pub(super) fn labels(
         Value::String(text) => {
             let labels = match listed(text) {
                 Some(labels) => labels,
-                None => split(text, separator),
+                None => match flags_with_spaces(text) {
+                    Some(labels) => labels,
+                    None => split(text, separator),
+                },
             };
             let flags = flags(&labels);
             (labels, flags)
@@ -40,6 +43,12 @@ pub(super) fn labels(
         None => Ok(distinct(labels)),
         Some(flags) => chosen(key, &labels, &flags, known),
     }
+}
+
+/// The values of `0 1 0`.
+fn flags_with_spaces(text: &str) -> Option<Vec<String>> {
+    let values: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    flags(&values).map(|_| values)
 }
 
 /// The values as flags, if they may be: several, of 0 and 1 alone.
@@ -183,6 +192,7 @@ mod tests {
             json!([false, true, false]),
             json!("[0 1 0]"),
             json!("0,1,0"),
+            json!("0 1 0"),
         ] {
             let fault = read(value.clone(), None).unwrap_err();
             assert_eq!(fault.kind(), "ambiguous labels", "{value}");

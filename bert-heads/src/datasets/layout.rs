@@ -31,9 +31,10 @@ pub enum Quotes {
     Literal,
     /// Separators, line breaks and doubled quotes may stand between them (RFC 4180).
     Enclosing,
-    /// Enclosing where nothing else can be meant: around every field of the first row and so of the
-    /// file, around a field with doubled quotes and no others, and where the row has the right number
-    /// of fields only so. Characters like others elsewhere.
+    /// Enclosing where hardly anything else can be meant: around every field of the first row and so
+    /// of the file, around a column throughout the first rows, around a field with doubled quotes and
+    /// no others, and where the row has the right number of fields only so. Characters like others
+    /// elsewhere.
     AsNeeded,
 }
 
