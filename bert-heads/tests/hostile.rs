@@ -4,6 +4,7 @@
 //! The targets are those of cargo-fuzz (`xtask/fuzz`). An altered file whose outcome is new is altered
 //! further. `BERT_FUZZ_SECONDS` says how long each target runs, a moment by default.
 
+#[allow(unreachable_pub, reason = "it is a library under cargo-fuzz")]
 #[path = "../../xtask/fuzz/src/lib.rs"]
 mod targets;
 

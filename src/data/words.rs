@@ -62,7 +62,7 @@ impl DataArgs {
     fn sentences_in_lines(&self) -> Result<TokenFormat> {
         const USED: [&str; 4] = ["--text-column", "--label-column", "--separator", "--scheme"];
         self.only(&USED, "a file with a word per line")?;
-        let field = |option, column: &Option<Column>, otherwise| match column {
+        let field = |option: &str, column: &Option<Column>, otherwise: Field| match column {
             None => Ok(otherwise),
             Some(Column::Number(number)) => Ok(Field::Number(*number)),
             Some(Column::Name(name)) => bail!(
@@ -81,7 +81,7 @@ impl DataArgs {
     fn sentences_as_json(&self) -> Result<TokenFormat> {
         const USED: [&str; 3] = ["--text-column", "--label-column", "--scheme"];
         self.only(&USED, "a file of JSON lines")?;
-        let key = |option, column: &Option<Column>| match column {
+        let key = |option: &str, column: &Option<Column>| match column {
             None => Ok(None),
             Some(Column::Name(name)) => Ok(Some(name.clone())),
             Some(Column::Number(number)) => {

@@ -354,7 +354,7 @@ fn class(cells: &mut Cells, key: &Key, is_list: bool) -> Result<String, RowFault
         let [value] = values.as_slice() else {
             return Err(RowFault::SeveralLabels {
                 column: key.name.clone(),
-                text: shown(&serde_json::Value::from(values).to_string()),
+                text: shown(&serde_json::Value::from(values.clone()).to_string()),
             });
         };
         let label = super::cells::word(value).filter(|label| !label.is_empty());

@@ -74,12 +74,8 @@ impl Sentences {
         let words: Vec<&String> = texts
             .filter(|text| !is_break(text) && !text.starts_with(COMMENT))
             .collect();
-        let same = |widths: &mut dyn Iterator<Item = usize>| {
-            let first = widths.next();
-            first.filter(|first| widths.all(|width| width == *first))
-        };
-        let by_tabs = same(&mut words.iter().map(|text| text.split('\t').count()));
-        let by_spaces = same(&mut words.iter().map(|text| spaced(text).count()));
+        let by_tabs = same(words.iter().map(|text| text.split('\t').count()));
+        let by_spaces = same(words.iter().map(|text| spaced(text).count()));
         if self.columns.separator.is_none()
             && by_spaces.is_none()
             && by_tabs.is_some_and(|width| width > 1)
@@ -233,6 +229,12 @@ impl Sentences {
             true => Err(RowFault::Comment { tag: shown(tag) }),
         }
     }
+}
+
+/// The number that all are.
+fn same(mut numbers: impl Iterator<Item = usize>) -> Option<usize> {
+    let first = numbers.next()?;
+    numbers.all(|number| number == first).then_some(first)
 }
 
 fn spaced(line: &str) -> impl Iterator<Item = &str> {
