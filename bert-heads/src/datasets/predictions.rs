@@ -41,7 +41,7 @@ pub enum PredictedKind {
     Label,
     /// Any number of labels: the list `labels` in JSON, else separated by commas.
     Labels,
-    /// A number: `value` in JSON, else `similarity` or `score`.
+    /// A number: `value` in JSON, or `score` beside it, which is made of it; `similarity` of pairs.
     Number,
     /// The number of a choice, counted from 0: `choice` in JSON.
     Choice,
@@ -53,7 +53,7 @@ impl PredictedKind {
         match self {
             Self::Label => &["label"],
             Self::Labels => &["labels"],
-            Self::Number => &["value", "similarity", "score"],
+            Self::Number => &["score", "value", "similarity"],
             Self::Choice => &["choice"],
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::checkpoint::Checkpoint;
-use bert_core::device::Device;
+use bert_core::device::{Device, Workload};
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
@@ -311,6 +311,15 @@ impl FineTuning<'_> {
         }
         let settings = self.settings;
         let config = self.checkpoint.config().clone();
+        let workload = Workload {
+            rows: settings.batch_size,
+            tokens: settings.max_length,
+            scored: 0,
+            remedy: "use a smaller --batch-size (--accumulate makes up for it), or a smaller --max-length",
+        };
+        for device in &self.devices {
+            workload.check(&config, device)?;
+        }
         let found = CheckpointStore::find(&self.output, self.resume)?;
         let store = CheckpointStore::open(&self.output, self.keep)?;
         let devices = training_devices(&self.devices, self.gradient_checkpointing);
