@@ -86,7 +86,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         let predictions = args.predictions.as_deref();
         let scores = args
             .score
-            .score(task, &args.format, file, part, predictions)?;
+            .score(task, &args.format, file, part, predictions, &args.model)?;
         let mut output = Output::stdout();
         args.print(&mut output, file, &scores)?;
         return output.finish();

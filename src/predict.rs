@@ -95,12 +95,27 @@ pub(crate) enum Predictor {
 }
 
 impl ModelArgs {
+    /// Names of the outputs, where they are given.
+    pub(crate) fn labels(&self) -> Result<Option<Labels>> {
+        Ok(match self.labels.as_slice() {
+            [] => None,
+            names => Some(Labels::new(names)?),
+        })
+    }
+
+    pub(crate) fn questions(&self) -> &QuestionArgs {
+        &self.questions
+    }
+
     /// Opens the model for the task that its files say, or `task` in place of it.
     pub(crate) fn open(&self, name: &ModelName, task: Option<ModelTask>) -> Result<Predictor> {
         let dir = resolve_model(&name.model)?;
         let (kind, overrule) = self.overrule(&dir, task)?;
         if overrule.labels.is_some() && matches!(kind, Questions | Choices | Sentences) {
             bail!("--labels: the outputs of this model have no names");
+        }
+        if let Some(option) = self.questions.given().filter(|_| kind != Questions) {
+            bail!("{option} is for a model of questions");
         }
         if self.overlap.is_some() && kind == Questions {
             bail!("--overlap: use --doc-stride for a model of questions");
@@ -154,10 +169,7 @@ impl ModelArgs {
             None => ModelKind::find(dir)?,
         };
         note_evidence(dir, found);
-        let labels = match self.labels.as_slice() {
-            [] => None,
-            names => Some(Labels::new(names)?),
-        };
+        let labels = self.labels()?;
         let task = match found.kind {
             NextSentence => Some(Task::NextSentence),
             _ => task,
@@ -226,6 +238,9 @@ struct WordsLine<'a> {
 pub(crate) fn run(args: Args) -> Result<()> {
     if args.words {
         return args.tag_words();
+    }
+    if args.model.questions.answers_language.is_some() {
+        bail!("--answers-language: nothing is scored; use it in `bert evaluate`");
     }
     let mut output = Output::open(args.output.as_deref())?;
     let predictor = args.model.open(&args.name, args.task)?;

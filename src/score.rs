@@ -6,9 +6,12 @@ use anyhow::{Context, Result, bail};
 use bert_heads::datasets::Part;
 use bert_heads::finetune::Task;
 use bert_heads::metrics::Scores;
-use bert_heads::scoring::{AnswerFiles, score_answer_file, score_tag_file, score_text_file};
+use bert_heads::scoring::{
+    AnswerFiles, score_answer_file, score_choice_file, score_tag_file, score_text_file,
+};
 
 use crate::data::DataArgs;
+use crate::predict::ModelArgs;
 use crate::task::ModelTask;
 
 /// The options that belong to files of predictions, with which a model has the task in common.
@@ -16,7 +19,7 @@ use crate::task::ModelTask;
 pub(crate) struct ScoreArgs {
     /// What the model was trained for, in place of what its files say. Without --model, what the file
     /// of --predictions to score is about: JSON lines as `bert predict` writes them or a line per
-    /// example; for tokens JSON lines or columns; for qa SQuAD's JSON of answers by id
+    /// example; for tokens JSON lines or columns; for qa also SQuAD's JSON of answers by id
     #[arg(long, value_enum)]
     task: Option<ModelTask>,
     /// JSON of numbers by id, how sure the model is that a question has no answer (for --task qa)
@@ -40,32 +43,51 @@ impl ScoreArgs {
         data: &Path,
         part: Part,
         predictions: Option<&Path>,
+        model: &ModelArgs,
     ) -> Result<Scores> {
         let predictions = predictions.context("--predictions FILE is needed, or --model")?;
+        if task != ModelTask::Qa
+            && let Some(option) = model.questions().given()
+        {
+            bail!("{option} is for questions");
+        }
+        let has_labels = !matches!(
+            task,
+            ModelTask::Qa | ModelTask::Regress | ModelTask::Choice | ModelTask::Similarity
+        );
+        if !has_labels && model.labels()?.is_some() {
+            bail!("--labels: the predictions of this task have no names");
+        }
         let task = match task {
             ModelTask::Qa => {
-                let data = format.questions(data, part)?;
+                let data = format.answers(data, part)?;
                 let files = AnswerFiles {
                     answers: predictions.to_owned(),
                     no_answer: self.na_probs.clone(),
                     no_answer_threshold: self.na_prob_thresh,
+                    language: model.questions().answers_language,
                 };
                 return Ok(score_answer_file(&data.examples, &files)?);
             }
-            ModelTask::Choice | ModelTask::Similarity => {
-                bail!(
-                    "--task {}: its predictions are scored with --model",
-                    task.task()
-                );
+            ModelTask::Choice => {
+                let data = format.choices(data, part)?;
+                return Ok(score_choice_file(&data, predictions)?);
             }
             task => task.task(),
         };
-        let labels = format.labels()?;
+        let labels = match model.labels()? {
+            Some(labels) => Some(labels),
+            None => format.labels()?.or(format.flag_labels(task)?),
+        };
         if task == Task::Tokens {
             let data = format.tokens(data, part, labels.as_ref())?;
             return Ok(score_tag_file(&data, labels.as_ref(), predictions)?);
         }
-        let data = format.texts(data, part, task, labels.as_ref())?;
+        let of = match task {
+            Task::Similarity => Task::Regress,
+            task => task,
+        };
+        let data = format.targets(data, part, of, labels.as_ref())?;
         let glue = format.glue()?;
         Ok(score_text_file(
             task,

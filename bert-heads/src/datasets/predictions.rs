@@ -41,17 +41,20 @@ pub enum PredictedKind {
     Label,
     /// Any number of labels: the list `labels` in JSON, else separated by commas.
     Labels,
-    /// A number: `value` in JSON, or `score` beside it, which is made of it; `similarity` of pairs.
+    /// A number: `value` in JSON, or the `score` that is made of it, else `similarity` or `score`.
     Number,
+    /// The number of a choice, counted from 0: `choice` in JSON.
+    Choice,
 }
 
 impl PredictedKind {
-    /// The key of JSON lines.
-    const fn key(self) -> &'static str {
+    /// The keys of JSON lines, the first of which that is there counts.
+    const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Label => "label",
-            Self::Labels => "labels",
-            Self::Number => "value",
+            Self::Label => &["label"],
+            Self::Labels => &["labels"],
+            Self::Number => &["score", "value", "similarity"],
+            Self::Choice => &["choice"],
         }
     }
 }
@@ -172,29 +175,24 @@ fn of_line(cells: &mut Cells) -> Result<Option<usize>, RowFault> {
 }
 
 fn json_target(cells: &mut Cells, kind: PredictedKind) -> Result<Target, RowFault> {
-    let key = key(kind.key());
+    let names = kind.keys();
+    // A score beside a value is what its owner makes of it.
+    let is_scored = kind == PredictedKind::Number
+        && ["value", "score"].iter().all(|name| cells.has(&key(name)));
+    let name = match is_scored {
+        true => Some(&"score"),
+        false => names.iter().find(|name| cells.has(&key(name))),
+    };
+    let key = key(name.unwrap_or(&names[0]));
     Ok(match kind {
         PredictedKind::Label => Target::Label(cells.word(&key)?),
         PredictedKind::Labels => Target::Labels(distinct(cells.words(&key, Some(','))?)),
-        PredictedKind::Number => Target::Number(cells.number(&number_key(cells, key))?),
+        PredictedKind::Number | PredictedKind::Choice => Target::Number(cells.number(&key)?),
     })
 }
 
-/// The key of a predicted number in a row.
-fn number_key(cells: &Cells, value: Key) -> Key {
-    let Cells::Object(object) = cells else {
-        return value;
-    };
-    let has = |name: &str| object.contains_key(name);
-    match (has(&value.name), has("score"), has("similarity")) {
-        (true, true, _) => key("score"),
-        (false, _, true) => key("similarity"),
-        _ => value,
-    }
-}
-
 fn plain_target(text: &str, kind: PredictedKind) -> Result<Target, RowFault> {
-    let column = || kind.key().to_owned();
+    let column = || kind.keys()[0].to_owned();
     match kind {
         // No label at all is a prediction too.
         PredictedKind::Labels => {
@@ -204,7 +202,7 @@ fn plain_target(text: &str, kind: PredictedKind) -> Result<Target, RowFault> {
         }
         _ if text.is_empty() => Err(RowFault::Blank { column: column() }),
         PredictedKind::Label => Ok(Target::Label(text.to_owned())),
-        PredictedKind::Number => match text.parse() {
+        PredictedKind::Number | PredictedKind::Choice => match text.parse() {
             Ok(number) if f64::is_finite(number) => Ok(Target::Number(number)),
             _ => Err(RowFault::NotANumber {
                 column: column(),
@@ -240,7 +238,7 @@ fn json_tags(cells: &mut Cells) -> Result<PredictedTags, RowFault> {
     })?;
     let words = ["tokens", "words"].into_iter().find_map(|name| {
         // A prediction without words is one that is read by its place.
-        let words = cells.words(&key(name), None);
+        let words = cells.tokens(&key(name));
         words.ok()
     });
     Ok(PredictedTags { words, tags })

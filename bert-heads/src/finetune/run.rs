@@ -236,9 +236,14 @@ impl FineTuning<'_> {
             let (answers, loss) = evaluation.ask(model, &maker, asked)?;
             let questions = evaluation.questions();
             if silence {
-                threshold.set(Some(best_null_threshold(questions, &answers)?));
+                let best = best_null_threshold(questions, &answers, maker.settings())?;
+                threshold.set(Some(best));
             }
-            let scores = score_questions(questions, &answers, threshold.get())?;
+            let settings = QuestionSettings {
+                null_threshold: threshold.get(),
+                ..*maker.settings()
+            };
+            let scores = score_questions(questions, &answers, &settings)?;
             // As version 1 calls it, so that one name chooses the best model for both versions.
             let exact = scores.get("exact_match").or(scores.get("exact"));
             Ok(scores

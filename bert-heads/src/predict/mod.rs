@@ -43,7 +43,9 @@ pub use tag::{FoundEntity, TaggedText, TaggedWord, TokenTagger, WordTag};
 pub(crate) use choices::{ChoiceRows, choice_logits, score_choices};
 pub(crate) use classify::{argmax, sigmoid, softmax, text_logits};
 pub(crate) use evaluate::{gold_tags, score_texts, score_tokens, tag_metrics, text_metrics};
-pub(crate) use questions::{QuestionEvaluation, best_null_threshold, score_questions};
+pub(crate) use questions::{
+    QuestionEvaluation, answers_language, best_null_threshold, naming, score_questions,
+};
 pub(crate) use rows::RowModel;
 pub(crate) use similarity::{row_similarities, score_similarity};
 pub(crate) use tag::{TextWord, word_logits, words};
