@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bert_core::hub::resolve_model;
 use bert_heads::npy::NpyWriter;
 use bert_heads::sentence_embedding::{
-    BATCH_TOKENS, EmbedderOptions, LongInputs, Pooling, Progress, SentenceEmbedder,
+    BATCH_TOKENS, EmbedderOptions, LongInputs, Poolings, Progress, SentenceEmbedder,
     SentenceEmbedding, Summary,
 };
 use clap::ValueEnum;
@@ -27,10 +27,10 @@ pub(crate) struct Args {
     device: DeviceArgs,
     #[command(flatten)]
     weights: WeightArgs,
-    /// How token vectors become one: cls, mean, max or pooler [default: as the model's
-    /// 1_Pooling/config.json says, else mean]
+    /// How token vectors become one: cls, mean, mean-sqrt-len, weighted-mean, max, last-token, pooler,
+    /// or several joined by + [default: as the model's 1_Pooling/config.json says, else mean]
     #[arg(long)]
-    pooling: Option<Pooling>,
+    pooling: Option<Poolings>,
     /// Scale vectors to length 1 [default: if the model's modules.json says so]
     #[arg(
         long,
@@ -108,7 +108,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             output.json(&TokensLine {
                 index: text.index,
                 tokens: &text.tokens,
-                embeddings: text.values.chunks(embedder.dimension()).collect(),
+                embeddings: text.values.chunks(embedder.token_dimension()).collect(),
             })
         }),
         (false, Format::Jsonl) => embedder.embed_lines(lines, progress, |text| {

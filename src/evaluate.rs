@@ -35,7 +35,7 @@ pub(crate) struct Args {
     part: PartName,
     #[command(flatten)]
     format: DataArgs,
-    /// Also write what was predicted for each example, as JSON lines; with --task the file to score
+    /// Also write what was predicted for each example, as JSON lines; without --model the file to score
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
     /// For questions: also write the answer to each id, as SQuAD's scoring scripts take it
@@ -79,14 +79,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
         PartName::Test => Part::Test,
     };
     let files = args.files(part)?;
-    if let Some(task) = args.score.task() {
+    if let (Some(task), None) = (args.score.task(), &args.name) {
         let [file] = files.as_slice() else {
             bail!("predictions are for one file: name it with --data");
         };
         let predictions = args.predictions.as_deref();
         let scores = args
             .score
-            .score(task, &args.format, file, part, predictions)?;
+            .score(task, &args.format, file, part, predictions, &args.model)?;
         let mut output = Output::stdout();
         args.print(&mut output, file, &scores)?;
         return output.finish();
@@ -94,7 +94,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let Some(name) = &args.name else {
         bail!("--model is needed, or --task to score a file of predictions");
     };
-    let predictor = args.model.open(name)?;
+    let predictor = args.model.open(name, args.score.task())?;
     let mut predictions = match &args.predictions {
         Some(path) => Some(Output::open(Some(path))?),
         None => None,

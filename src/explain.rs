@@ -7,9 +7,12 @@ use bert_core::files::write_atomically;
 use bert_core::hub::resolve_model;
 use bert_core::tokenizer::TextInput;
 use bert_heads::explain::{Attribution, ExplainOptions, Explainer, Explanation};
+use bert_heads::labels::Labels;
+use bert_heads::predict::Overrule;
 
 use crate::device::DeviceArgs;
 use crate::output::{Output, note};
+use crate::task::ModelTask;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -27,6 +30,12 @@ pub(crate) struct Args {
     /// Label whose score is explained [default: the predicted one]
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
+    /// Names of the outputs in their order, in place of those that the model's files give
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// What the model was trained for, in place of what its files say
+    #[arg(long, value_enum)]
+    task: Option<ModelTask>,
     /// Points at which integrated gradients are taken
     #[arg(long, value_name = "N", default_value_t = ExplainOptions::default().steps)]
     steps: usize,
@@ -47,7 +56,17 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
     let dir = resolve_model(&args.model)?;
     let device = args.device.open()?;
-    let explainer = Explainer::from_dir(dir, &args.model, &device)?;
+    let overrule = Overrule {
+        task: args.task.map(ModelTask::task),
+        labels: match args.labels.as_slice() {
+            [] => None,
+            names => Some(Labels::new(names)?),
+        },
+    };
+    let explainer = Explainer::open(dir, &args.model, &overrule, &device)?;
+    if !explainer.attributes() && overrule.labels.is_some() {
+        anyhow::bail!("--labels: the model has no classifier of texts, whose outputs have names");
+    }
     if !explainer.attributes() {
         note("the model has no classifier of texts: attention alone is shown");
     }

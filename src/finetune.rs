@@ -212,10 +212,10 @@ impl Args {
         let mut settings = self.settings(task, &checkpoint, labels, data_name)?;
         if let TrainingData::Similar(Splits { train, .. }) = &data {
             let layout = EmbeddingLayout::read(&dir)?;
-            settings.similarity = Some(self.similarity.settings(layout, &train.examples)?);
+            settings.similarity = Some(self.similarity.settings(&layout, &train.examples)?);
             if self.max_length.is_none() {
                 settings.max_length =
-                    pairs::usual_length(layout, checkpoint.config(), USUAL_LENGTH);
+                    pairs::usual_length(&layout, checkpoint.config(), USUAL_LENGTH);
             }
         }
         let rows = data.train_rows(&settings, &tokenizer, checkpoint.config())?;
@@ -304,7 +304,7 @@ impl Args {
     fn data(&self, task: Task) -> Result<(TrainingData, Labels, String)> {
         let (train_file, validation_file) = self.files()?;
         let given = match self.labels.as_slice() {
-            [] => self.format.labels()?,
+            [] => self.format.labels()?.or(self.format.flag_labels(task)?),
             names => Some(Labels::new(names)?),
         };
         let named = |count: usize| format!("{count} examples of {}", train_file.display());
@@ -313,6 +313,9 @@ impl Args {
             .map(|names| Labels::new(names.iter().copied()))
             .transpose()?;
         let renames = task == Task::NextSentence;
+        if let Some(option) = self.questions.given().filter(|_| task != Task::Qa) {
+            bail!("{option} is for --task qa");
+        }
         if own.is_some() && !self.labels.is_empty() && !renames {
             bail!("--labels: the outputs of --task {task} have no names");
         }

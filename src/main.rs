@@ -28,6 +28,7 @@ mod questions;
 mod score;
 mod shell;
 mod similarity;
+mod task;
 mod tokenize;
 mod training;
 #[cfg(feature = "remote")]

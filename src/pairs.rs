@@ -1,4 +1,4 @@
-//! Pairs of texts and the cosine of their vectors in `bert finetune`, `bert predict` and
+//! Pairs of texts and how alike their vectors are in `bert finetune`, `bert predict` and
 //! `bert evaluate`.
 
 use anyhow::{Context, Result, bail};
@@ -7,7 +7,7 @@ use bert_heads::datasets::{SimilarExample, TextExample};
 use bert_heads::finetune::{Dataset, SimilarityLoss, SimilaritySettings};
 use bert_heads::metrics::Scores;
 use bert_heads::predict::in_windows;
-use bert_heads::sentence_embedding::{EmbeddingLayout, Pooling, SentenceEmbedder};
+use bert_heads::sentence_embedding::{EmbeddingLayout, Poolings, SentenceEmbedder};
 use serde::Serialize;
 
 use crate::output::{Output, note};
@@ -20,10 +20,11 @@ pub(crate) struct SimilarityArgs {
     /// of the batch is not, nor are columns called negative…)
     #[arg(long, value_enum, value_name = "LOSS", default_value_t = LossName::Cosine)]
     loss: LossName,
-    /// For similarity: how token vectors become one: cls, mean, mean-sqrt-len or max [default: as the
-    /// model's 1_Pooling/config.json says, else mean]
+    /// For similarity: how token vectors become one: cls, mean, mean-sqrt-len, weighted-mean, max,
+    /// last-token, or several joined by + [default: as the model's 1_Pooling/config.json says, else
+    /// mean]
     #[arg(long)]
-    pooling: Option<Pooling>,
+    pooling: Option<Poolings>,
     /// For similarity: what cosines are multiplied by in the ranking loss
     #[arg(long, value_name = "X", default_value_t = SimilaritySettings::default().scale)]
     scale: f64,
@@ -60,7 +61,7 @@ impl SimilarityArgs {
 
     pub(crate) fn settings(
         &self,
-        layout: EmbeddingLayout,
+        layout: &EmbeddingLayout,
         train: &[SimilarExample],
     ) -> Result<SimilaritySettings> {
         let scores = match self.scores.as_slice() {
@@ -73,7 +74,7 @@ impl SimilarityArgs {
                 LossName::Cosine => SimilarityLoss::Cosine,
                 LossName::Ranking => SimilarityLoss::Ranking,
             },
-            pooling: self.pooling.unwrap_or(layout.pooling),
+            pooling: self.pooling.clone().unwrap_or(layout.pooling.clone()),
             normalize: layout.normalize,
             scale: self.scale,
             scores,
@@ -83,7 +84,7 @@ impl SimilarityArgs {
 
 /// The tokens that texts of an encoder are cut to.
 pub(crate) fn usual_length(
-    layout: EmbeddingLayout,
+    layout: &EmbeddingLayout,
     config: &BertConfig,
     otherwise: usize,
 ) -> usize {
@@ -106,7 +107,7 @@ fn score_range(train: &[SimilarExample]) -> [f64; 2] {
     [low, high]
 }
 
-/// The cosines of a stream of pairs.
+/// How alike the pairs of a stream are.
 pub(crate) fn predict(
     model: &SentenceEmbedder,
     items: impl Iterator<Item = Result<Item>>,
@@ -137,7 +138,7 @@ pub(crate) fn predict(
     Ok(())
 }
 
-/// Scores the cosines of pairs, and writes them.
+/// Scores how alike pairs are, and writes it.
 pub(crate) fn evaluate(
     model: &SentenceEmbedder,
     data: &Dataset<TextExample>,

@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use bert_core::checkpoint::Checkpoint;
 use bert_core::hub::resolve_model;
 use bert_core::tokenizer::TextInput;
 use bert_heads::datasets::Examples;
+use bert_heads::finetune::Task;
 use bert_heads::labels::Labels;
+use bert_heads::model_kind::FoundKind;
+use bert_heads::model_kind::ModelKind::{
+    self, Choices, NextSentence, Questions, Sentences, Texts, Tokens,
+};
 use bert_heads::predict::{
-    Answer, ChoicePicker, LongTexts, PredictOptions, QuestionAnswerer, TaggedText, TextClassifier,
-    TokenTagger, WordTag, in_windows,
+    Answer, ChoicePicker, LongTexts, Overrule, PredictOptions, QuestionAnswerer, TaggedText,
+    TextClassifier, TokenTagger, WordTag, in_windows,
 };
 use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
 use serde::Serialize;
@@ -21,6 +25,7 @@ use crate::device::{DeviceArgs, WeightArgs};
 use crate::output::{Output, note};
 use crate::pairs;
 use crate::questions::{self, QuestionArgs};
+use crate::task::{ModelTask, about};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -28,6 +33,9 @@ pub(crate) struct Args {
     name: ModelName,
     #[command(flatten)]
     model: ModelArgs,
+    /// What the model was trained for, in place of what its files say
+    #[arg(long, value_enum)]
+    task: Option<ModelTask>,
     #[command(flatten)]
     format: DataArgs,
     /// The file holds sentences that are parted into words already, for a model of words: JSON lines
@@ -57,7 +65,7 @@ pub(crate) struct ModelArgs {
     device: DeviceArgs,
     #[command(flatten)]
     weights: WeightArgs,
-    /// Names of the outputs in their order, in place of the model's
+    /// Names of the outputs in their order, in place of those that the model's files give
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     labels: Vec<String>,
     /// Most tokens that the model reads at once; longer texts are read in overlapping windows
@@ -87,9 +95,34 @@ pub(crate) enum Predictor {
 }
 
 impl ModelArgs {
-    pub(crate) fn open(&self, name: &ModelName) -> Result<Predictor> {
+    /// Names of the outputs, where they are given.
+    pub(crate) fn labels(&self) -> Result<Option<Labels>> {
+        Ok(match self.labels.as_slice() {
+            [] => None,
+            names => Some(Labels::new(names)?),
+        })
+    }
+
+    pub(crate) fn questions(&self) -> &QuestionArgs {
+        &self.questions
+    }
+
+    /// Opens the model for the task that its files say, or `task` in place of it.
+    pub(crate) fn open(&self, name: &ModelName, task: Option<ModelTask>) -> Result<Predictor> {
         let dir = resolve_model(&name.model)?;
-        let classes = class_of(&dir)?;
+        let (kind, overrule) = self.overrule(&dir, task)?;
+        if overrule.labels.is_some() && matches!(kind, Questions | Choices | Sentences) {
+            bail!("--labels: the outputs of this model have no names");
+        }
+        if let Some(option) = self.questions.given().filter(|_| kind != Questions) {
+            bail!("{option} is for a model of questions");
+        }
+        if self.overlap.is_some() && kind == Questions {
+            bail!("--overlap: use --doc-stride for a model of questions");
+        }
+        if self.overlap.is_some() && kind == Sentences {
+            bail!("--overlap: texts that become vectors are cut, not read in windows");
+        }
         let device = self.device.open()?;
         let options = PredictOptions {
             max_length: self.max_length,
@@ -98,27 +131,14 @@ impl ModelArgs {
             batch_tokens: self.batch_tokens,
             weights: self.weights.get(),
         };
-        let labels = match self.labels.as_slice() {
-            [] => None,
-            names => Some(Labels::new(names)?),
-        };
-        if labels.is_some() && !matches!(classes, Class::Texts | Class::Tokens) {
-            bail!("--labels: the outputs of this model have no names");
-        }
-        if self.overlap.is_some() && matches!(classes, Class::Questions) {
-            bail!("--overlap: use --doc-stride for a model of questions");
-        }
-        if self.overlap.is_some() && matches!(classes, Class::Sentences) {
-            bail!("--overlap: texts that become vectors are cut, not read in windows");
-        }
-        Ok(match classes {
-            Class::Questions => Predictor::Questions(QuestionAnswerer::from_dir(
+        Ok(match kind {
+            Questions => Predictor::Questions(QuestionAnswerer::from_dir(
                 dir,
                 &self.questions.options(self.max_length),
                 &options,
                 &device,
             )?),
-            Class::Sentences => {
+            Sentences => {
                 let options = EmbedderOptions {
                     max_length: self.max_length,
                     batch_tokens: Some(self.batch_tokens),
@@ -127,67 +147,47 @@ impl ModelArgs {
                 };
                 Predictor::Sentences(SentenceEmbedder::from_dir(dir, &options, &device)?)
             }
-            Class::Choices => Predictor::Choices(ChoicePicker::from_dir(dir, &options, &device)?),
-            Class::Texts => {
-                let model = TextClassifier::from_dir(dir, &options, &device)?;
-                Predictor::Texts(match labels {
-                    Some(labels) => model.with_labels(labels)?,
-                    None => model,
-                })
+            Choices => Predictor::Choices(ChoicePicker::open(dir, &options, &overrule, &device)?),
+            Texts | NextSentence => {
+                Predictor::Texts(TextClassifier::open(dir, &options, &overrule, &device)?)
             }
-            Class::Tokens => {
-                let model = TokenTagger::from_dir(dir, &options, &device)?;
-                Predictor::Tokens(Box::new(match labels {
-                    Some(labels) => model.with_labels(labels)?,
-                    None => model,
-                }))
+            Tokens => {
+                let model = TokenTagger::open(dir, &options, &overrule, &device)?;
+                Predictor::Tokens(Box::new(model))
             }
         })
     }
+
+    /// The kind of the model in `dir`, and what options know better than its files.
+    fn overrule(&self, dir: &Path, task: Option<ModelTask>) -> Result<(ModelKind, Overrule)> {
+        let task = task.map(ModelTask::task);
+        let found = match task {
+            Some(task) => FoundKind {
+                kind: task.model_kind(),
+                evidence: None,
+            },
+            None => ModelKind::find(dir)?,
+        };
+        note_evidence(dir, found);
+        let labels = self.labels()?;
+        let task = match found.kind {
+            NextSentence => Some(Task::NextSentence),
+            _ => task,
+        };
+        Ok((found.kind, Overrule { task, labels }))
+    }
 }
 
-enum Class {
-    Texts,
-    Tokens,
-    Questions,
-    Choices,
-    Sentences,
-}
-
-/// Which head a model directory has, as its configuration says.
-fn class_of(dir: &Path) -> Result<Class> {
-    if dir.join("modules.json").is_file() {
-        return Ok(Class::Sentences);
+/// Says which kind a model is taken for where no class in its configuration says so.
+pub(crate) fn note_evidence(dir: &Path, found: FoundKind) {
+    if let Some(evidence) = found.evidence {
+        note(format_args!(
+            "{} states no class that is known, but {evidence}: taken for a model of {}; --task says \
+             otherwise",
+            dir.join("config.json").display(),
+            about(found.kind)
+        ));
     }
-    let checkpoint = Checkpoint::open(dir)?;
-    let stated = checkpoint
-        .config()
-        .extra
-        .get("architectures")
-        .cloned()
-        .unwrap_or_default();
-    let states = |class: &str| {
-        let classes = stated.as_array().map(Vec::as_slice).unwrap_or_default();
-        classes.iter().any(|stated| stated == class)
-    };
-    if states("BertForTokenClassification") {
-        return Ok(Class::Tokens);
-    }
-    if states("BertForMultipleChoice") {
-        return Ok(Class::Choices);
-    }
-    if checkpoint.contains("qa_outputs.weight") {
-        return Ok(Class::Questions);
-    }
-    let heads = ["classifier.weight", "cls.seq_relationship.weight"];
-    if states("BertForSequenceClassification") || heads.iter().any(|h| checkpoint.contains(h)) {
-        return Ok(Class::Texts);
-    }
-    bail!(
-        "{} is no fine-tuned model of texts, words, questions or choices (its config.json states \
-         {stated}): train one with `bert finetune`",
-        dir.display()
-    )
 }
 
 /// Where tables are read from without a file.
@@ -239,8 +239,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if args.words {
         return args.tag_words();
     }
+    if args.model.questions.answers_language.is_some() {
+        bail!("--answers-language: nothing is scored; use it in `bert evaluate`");
+    }
     let mut output = Output::open(args.output.as_deref())?;
-    let predictor = args.model.open(&args.name)?;
+    let predictor = args.model.open(&args.name, args.task)?;
     let mut long = LongTextCount::default();
     let bytes = |item: &Item| item.text.len() + item.pair.as_ref().map_or(0, String::len);
     let file = args.file.as_deref().filter(|path| *path != Path::new("-"));
@@ -311,7 +314,7 @@ impl Args {
         let path = path.unwrap_or(Path::new(STDIN));
         let sentences = self.format.words(path)?;
         let mut output = Output::open(self.output.as_deref())?;
-        let Predictor::Tokens(model) = self.model.open(&self.name)? else {
+        let Predictor::Tokens(model) = self.model.open(&self.name, self.task)? else {
             bail!("--words is for models that label words; this one labels texts");
         };
         in_windows(

@@ -6,6 +6,7 @@ use anyhow::Result;
 use bert_heads::datasets::{Part, QuestionExample, Targets};
 use bert_heads::finetune::Dataset;
 use bert_heads::metrics::Scores;
+use bert_heads::metrics::squad::AnswerLanguage;
 use bert_heads::predict::{FoundAnswer, QuestionAnswerer, QuestionOptions, in_windows};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -34,6 +35,10 @@ pub(crate) struct QuestionArgs {
     /// by more than X [default: the model's; training searches the best on the validation questions]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     null_threshold: Option<f64>,
+    /// For questions: language by whose rule answers are scored, en (F1 of words, as SQuAD has it), zh,
+    /// ja or th (F1 of characters) [default: found from the answers of the data]
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) answers_language: Option<AnswerLanguage>,
 }
 
 #[derive(Serialize)]
@@ -53,7 +58,22 @@ impl QuestionArgs {
             n_best: self.n_best,
             max_answer_length: self.max_answer_length,
             null_threshold: self.null_threshold,
+            answers_language: self.answers_language,
         }
+    }
+
+    /// The first option of these that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--doc-stride", self.doc_stride.is_some()),
+            ("--max-query-length", self.max_query_length.is_some()),
+            ("--n-best", self.n_best.is_some()),
+            ("--max-answer-length", self.max_answer_length.is_some()),
+            ("--null-threshold", self.null_threshold.is_some()),
+            ("--answers-language", self.answers_language.is_some()),
+        ];
+        let given = options.into_iter().find(|(_, given)| *given);
+        given.map(|(option, _)| option)
     }
 }
 

@@ -1,9 +1,9 @@
-//! `bert similarity`: the cosine between the vectors of two texts.
+//! `bert similarity`: how alike the vectors of two texts are.
 
 use anyhow::Result;
 use bert_core::hub::resolve_model;
-use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder, cosine_similarity};
-use serde_json::json;
+use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder, SimilarityFunction};
+use serde::Serialize;
 
 use crate::device::{DeviceArgs, WeightArgs};
 use crate::output::{Output, note};
@@ -26,6 +26,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
+#[derive(Serialize)]
+struct Compared {
+    similarity: f64,
+    /// `cosine` or the function that the model's files name.
+    function: String,
+}
+
 pub(crate) fn run(args: Args) -> Result<()> {
     let dir = resolve_model(&args.model)?;
     let device = args.device.open()?;
@@ -44,10 +51,19 @@ pub(crate) fn run(args: Args) -> Result<()> {
             ));
         }
     }
-    let similarity = cosine_similarity(&embeddings[0].values, &embeddings[1].values);
+    let function = embedder.similarity_function();
+    let similarity = function.between(&embeddings[0].values, &embeddings[1].values);
+    if function != SimilarityFunction::Cosine && !args.json {
+        note(format_args!(
+            "similarity: {function}, as the model's config_sentence_transformers.json says"
+        ));
+    }
     let mut output = Output::stdout();
     match args.json {
-        true => output.json(&json!({ "similarity": similarity }))?,
+        true => output.json(&Compared {
+            similarity,
+            function: function.to_string(),
+        })?,
         false => output.line(format_args!("{similarity:.6}"))?,
     }
     output.finish()

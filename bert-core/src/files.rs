@@ -142,10 +142,16 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// When the first bytes cannot be read; damaged contents show while reading.
 pub fn decompressed(mut raw: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
     let mut magic = Vec::new();
-    raw.by_ref()
-        .take(ZSTD.len() as u64)
-        .read_to_end(&mut magic)?;
-    let (is_gzip, is_zstd) = (magic.starts_with(GZIP), magic == ZSTD);
+    // No byte more than it takes: the first line of a pipe may be shorter.
+    while [GZIP, ZSTD]
+        .iter()
+        .any(|known| magic.len() < known.len() && known.starts_with(&magic))
+    {
+        if raw.by_ref().take(1).read_to_end(&mut magic)? == 0 {
+            break;
+        }
+    }
+    let (is_gzip, is_zstd) = (magic == GZIP, magic == ZSTD);
     let whole = BufReader::new(Cursor::new(magic).chain(raw));
     Ok(if is_gzip {
         // Several members in one file, as parallel compressors write, are one text.

@@ -6,8 +6,8 @@ use bert_core::device::Device;
 use burn::tensor::{Int, Tensor};
 
 use crate::error::Result;
-use crate::head::classifier_class;
 use crate::masked_lm::BertForMaskedLm;
+use crate::model_kind::{ModelKind, classifier_kind};
 use crate::multiple_choice::BertForMultipleChoice;
 use crate::next_sentence::BertForNextSentencePrediction;
 use crate::question_answering::BertForQuestionAnswering;
@@ -34,8 +34,8 @@ pub fn trace(checkpoint: &Checkpoint, probe: &Probe, device: &Device) -> Result<
     Ok(trace)
 }
 
-/// Which task a `classifier` belongs to is known by the class that the configuration states; without
-/// one it is left out.
+/// The logits of every head whose task is known; a `classifier` of which nothing tells whether it is
+/// about texts, words or choices is left out. Names of outputs play no part.
 fn push_logits(
     trace: &mut Trace,
     checkpoint: &Checkpoint,
@@ -62,18 +62,18 @@ fn push_logits(
     if !checkpoint.contains("classifier.weight") {
         return Ok(());
     }
-    match classifier_class(checkpoint.config()) {
-        Some("BertForSequenceClassification") => {
-            let model = BertForSequenceClassification::from_checkpoint(checkpoint, device)?;
+    match classifier_kind(checkpoint).map(|found| found.kind) {
+        Some(ModelKind::Texts) => {
+            let model = BertForSequenceClassification::from_weights(checkpoint, device)?;
             trace.push_tensor("logits", model.forward(input));
         }
-        Some("BertForTokenClassification") => {
-            let model = BertForTokenClassification::from_checkpoint(checkpoint, device)?;
+        Some(ModelKind::Tokens) => {
+            let model = BertForTokenClassification::from_weights(checkpoint, device)?;
             trace.push_tensor("logits", model.forward(input));
         }
-        Some("BertForMultipleChoice") => {
+        Some(ModelKind::Choices) => {
             // One score per text: which of them belong together makes no difference to it.
-            let model = BertForMultipleChoice::from_checkpoint(checkpoint, device)?;
+            let model = BertForMultipleChoice::from_weights(checkpoint, device)?;
             trace.push_tensor("logits", model.forward(input, 1));
         }
         _ => {}

@@ -42,7 +42,7 @@ pub enum Error {
         missing: Vec<&'static str>,
     },
     /// A checkpoint's head has tensors of the right names, but belongs to another task.
-    #[error("{}: config.json states the class {stated}, whose head reads other vectors than that of {class}: load it as {stated}, or correct `architectures`", dir.display())]
+    #[error("{}: config.json states the class {stated}, whose head reads other vectors than that of {class}: load it as {stated}, correct `architectures`, or overrule it with --task", dir.display())]
     WrongHead {
         /// The model directory.
         dir: PathBuf,
@@ -50,6 +50,46 @@ pub enum Error {
         class: &'static str,
         /// The class that the configuration states.
         stated: String,
+    },
+    /// The files do not decide which head a model has.
+    #[error("{}: field `{field}` is {found}, {reason}: say with --task (classify, tokens, choice, similarity, …) which it is, or {remedy}", path.display())]
+    UnknownKind {
+        /// The file.
+        path: PathBuf,
+        /// Its field.
+        field: &'static str,
+        /// The value.
+        found: String,
+        /// Why it does not decide.
+        reason: &'static str,
+        /// What to change in the files.
+        remedy: &'static str,
+    },
+    /// A checkpoint without any head that answers something.
+    #[error("{} is no fine-tuned model of texts, words, questions or choices (its config.json states {stated}): train one with `bert finetune`, or make vectors with --task similarity", dir.display())]
+    NoKnownHead {
+        /// The model directory.
+        dir: PathBuf,
+        /// The classes that the configuration states.
+        stated: String,
+    },
+    /// The names of outputs in a configuration are not those of the head.
+    #[error("{}: field `{field}` {reason}: correct it, or give the names with --labels", path.display())]
+    HeadLabels {
+        /// The file.
+        path: PathBuf,
+        /// Its field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The weights of a module of sentence-transformers do not fit its configuration.
+    #[error("{} has no weights that fit its config.json: take the whole directory as it was saved", dir.display())]
+    ModuleWeights {
+        /// The directory of the module.
+        dir: PathBuf,
+        /// What is wrong with them.
+        source: bert_core::Error,
     },
     /// Label names that cannot be the outputs of a classifier.
     #[error("labels: {reason}")]
@@ -80,7 +120,9 @@ pub enum Error {
         dir: PathBuf,
     },
     /// A pooling by a name that does not exist.
-    #[error("pooling `{name}` is not known: use cls, mean, mean-sqrt-len, max or pooler")]
+    #[error(
+        "pooling `{name}` is not known: use cls, mean, mean-sqrt-len, weighted-mean, max, last-token, pooler, or several joined by +"
+    )]
     UnknownPooling {
         /// As given.
         name: String,

@@ -11,14 +11,8 @@ use bert_core::pooler::BertPooler;
 use burn::module::Module;
 
 use crate::error::{Error, Result};
-use crate::labels::stated;
-
-/// Classes of transformers whose heads have the same tensors, but read different vectors.
-const CLASSIFIERS: [&str; 3] = [
-    "BertForSequenceClassification",
-    "BertForTokenClassification",
-    "BertForMultipleChoice",
-];
+use crate::labels::Labels;
+use crate::model_kind::{ModelKind, classifier_kind, stated_classifier};
 
 /// What is known of a class of task models before one is made.
 #[derive(Debug)]
@@ -36,43 +30,91 @@ impl TaskHead {
     ///
     /// # Errors
     ///
-    /// [`Error::NoHead`], [`Error::WrongHead`], and those of [`Checkpoint::load_into`].
+    /// Those of [`check`](Self::check), and of [`Checkpoint::load_into`].
     pub(crate) fn load<M: Module>(&self, checkpoint: &Checkpoint, fresh: M) -> Result<M> {
+        self.check(checkpoint)?;
+        let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
+        Ok(model)
+    }
+
+    /// Loads `fresh` strictly from a checkpoint with the head's tensors, whatever class its
+    /// configuration states.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHead`], and those of [`Checkpoint::load_into`].
+    pub(crate) fn load_tensors<M: Module>(&self, checkpoint: &Checkpoint, fresh: M) -> Result<M> {
+        self.check_tensors(checkpoint)?;
+        let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
+        Ok(model)
+    }
+
+    /// Refuses a checkpoint without the head.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHead`] for one without its tensors, [`Error::WrongHead`] for one whose configuration
+    /// states a class with the same tensors over other vectors.
+    pub(crate) fn check(&self, checkpoint: &Checkpoint) -> Result<()> {
+        self.check_tensors(checkpoint)?;
+        match stated_classifier(checkpoint.config()) {
+            Some((kind, class)) if self.has_classifier() && !self.is_of(kind) => {
+                Err(Error::WrongHead {
+                    dir: checkpoint.dir().to_owned(),
+                    class: self.class,
+                    stated: class.to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_tensors(&self, checkpoint: &Checkpoint) -> Result<()> {
         let missing: Vec<_> = self
             .tensors
             .into_iter()
             .filter(|name| !checkpoint.contains(name))
             .collect();
-        let dir = checkpoint.dir();
-        if !missing.is_empty() {
-            return Err(Error::NoHead {
-                dir: dir.to_owned(),
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(Error::NoHead {
+                dir: checkpoint.dir().to_owned(),
                 class: self.class,
                 missing,
-            });
+            }),
         }
-        if let Some(class) = self.other_class(checkpoint.config()) {
-            return Err(Error::WrongHead {
-                dir: dir.to_owned(),
-                class: self.class,
-                stated: class.to_owned(),
-            });
-        }
-        let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
-        Ok(model)
     }
 
-    /// Whether [`load`](Self::load) would find the head in a checkpoint.
+    /// The number of its outputs in a checkpoint: the rows of its weight.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHead`], and [`Error::Labels`] for a number that no head can have.
+    pub(crate) fn outputs(&self, checkpoint: &Checkpoint) -> Result<usize> {
+        self.check_tensors(checkpoint)?;
+        let weight = checkpoint.tensor(self.tensors[0]);
+        let outputs = match weight.map(|tensor| tensor.shape.as_slice()) {
+            Some(&[outputs, _]) => outputs,
+            // A single output can be stored as a vector.
+            _ => 1,
+        };
+        Ok(Labels::numbered(outputs)?.count())
+    }
+
+    /// Whether [`load`](Self::load) would find the head in a checkpoint, and nothing says that it is
+    /// another one with the same tensors.
     pub(crate) fn is_in(&self, checkpoint: &Checkpoint) -> bool {
-        self.tensors.iter().all(|name| checkpoint.contains(name))
-            && self.other_class(checkpoint.config()).is_none()
+        self.check_tensors(checkpoint).is_ok()
+            && (!self.has_classifier()
+                || classifier_kind(checkpoint).is_none_or(|found| self.is_of(found.kind)))
     }
 
-    /// The class that the configuration states, where its head has the same tensors, but is not this
-    /// one.
-    fn other_class<'a>(&self, config: &'a BertConfig) -> Option<&'a str> {
-        let class = classifier_class(config)?;
-        (CLASSIFIERS.contains(&self.class) && class != self.class).then_some(class)
+    fn has_classifier(&self) -> bool {
+        ModelKind::of_class(self.class).is_some_and(ModelKind::shares_tensors)
+    }
+
+    fn is_of(&self, kind: ModelKind) -> bool {
+        ModelKind::of_class(self.class) == Some(kind)
     }
 
     /// The encoder of any checkpoint, loaded strictly but for a pooler that it may lack, which then
@@ -118,13 +160,4 @@ impl TaskHead {
     ) -> Result<()> {
         Ok(save(dir, model, config, self.class)?)
     }
-}
-
-/// Which of the classes that share their tensors' names the configuration states.
-pub(crate) fn classifier_class(config: &BertConfig) -> Option<&str> {
-    stated(config, "architectures")?
-        .as_array()?
-        .iter()
-        .filter_map(|class| class.as_str())
-        .find(|class| CLASSIFIERS.contains(class))
 }

@@ -1,9 +1,11 @@
 //! The names of a classifier's outputs, as `config.json` states them.
 
+use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use burn::nn::Linear;
 use serde_json::{Map, Value, json};
 
+use crate::cross_encoder::remove_marks;
 use crate::error::{Error, Result};
 
 /// One distinct name for every output of a classifier, at least one (`id2label` and `label2id` of
@@ -13,6 +15,8 @@ pub struct Labels {
     names: Vec<String>,
 }
 
+/// The field with the names.
+const ID2LABEL: &str = "id2label";
 /// Outputs of a classifier whose configuration says nothing of labels.
 const DEFAULT_COUNT: usize = 2;
 /// Far more than any task has; a damaged file must not make a classifier that fills the memory.
@@ -56,26 +60,14 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// [`Error::Core`] naming the field when ids are not 0, 1, 2, … or disagree with `num_labels`,
-    /// [`Error::Labels`] when two names are equal.
+    /// [`Error::Core`] naming the field when ids are not 0, 1, 2, … or disagree with `num_labels`, or
+    /// two names are equal.
     pub fn of(config: &BertConfig) -> Result<Self> {
-        let count = ["num_labels", "_num_labels"]
-            .into_iter()
-            .find_map(|field| Some((field, stated(config, field)?)));
-        let count = match count {
-            None => None,
-            Some((field, value)) => match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
-                Some(count) if count > 0 => Some((field, count)),
-                _ => return refuse(field, format!("is {value}, but must be a count above 0")),
-            },
-        };
-        let Some(value) = stated(config, "id2label") else {
+        let count = stated_count(config).or_else(|(field, reason)| refuse(field, reason))?;
+        let Some(value) = stated(config, ID2LABEL) else {
             return Self::numbered(count.map_or(DEFAULT_COUNT, |(_, count)| count));
         };
-        let Some(fields) = value.as_object() else {
-            return refuse("id2label", format!("is {value}, but must be an object"));
-        };
-        let labels = Self::from_id2label(fields)?;
+        let labels = Self::from_id2label(value).or_else(|reason| refuse(ID2LABEL, reason))?;
         match count {
             Some((field, count)) if count != labels.count() => refuse(
                 field,
@@ -88,7 +80,44 @@ impl Labels {
         }
     }
 
-    fn from_id2label(fields: &Map<String, Value>) -> Result<Self> {
+    /// The labels of a head with `outputs` outputs in `checkpoint`: `id2label`, else numbered ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeadLabels`] naming the field when its names are not as many as the outputs, or are no
+    /// names, or two are equal.
+    pub(crate) fn of_head(checkpoint: &Checkpoint, outputs: usize) -> Result<Self> {
+        let config = checkpoint.config();
+        let refuse = |field, reason: String| {
+            Err(Error::HeadLabels {
+                path: checkpoint.dir().join("config.json"),
+                field,
+                reason,
+            })
+        };
+        let against = format!("but `classifier.weight` has {outputs} output(s)");
+        let Some(value) = stated(config, ID2LABEL) else {
+            return match stated_count(config) {
+                Err((field, reason)) => refuse(field, reason),
+                Ok(Some((field, count))) if count != outputs => {
+                    refuse(field, format!("is {count}, {against}"))
+                }
+                Ok(_) => Self::numbered(outputs),
+            };
+        };
+        match Self::from_id2label(value) {
+            Err(reason) => refuse(ID2LABEL, reason),
+            Ok(labels) if labels.count() != outputs => {
+                refuse(ID2LABEL, format!("names {}, {against}", labels.count()))
+            }
+            Ok(labels) => Ok(labels),
+        }
+    }
+
+    fn from_id2label(value: &Value) -> Result<Self, String> {
+        let Some(fields) = value.as_object() else {
+            return Err(format!("is {value}, but must be an object"));
+        };
         let mut names = vec![None; fields.len()];
         for (key, value) in fields {
             let slot = key.parse::<usize>().ok().and_then(|id| names.get_mut(id));
@@ -100,18 +129,18 @@ impl Labels {
             match (slot, name) {
                 (Some(slot @ None), Some(name)) => *slot = Some(name),
                 _ => {
-                    return refuse(
-                        "id2label",
-                        format!(
-                            "entry `{key}`: {value} is not a name under one of the ids 0 to {}",
-                            fields.len() - 1
-                        ),
-                    );
+                    return Err(format!(
+                        "entry `{key}`: {value} is not a name under one of the ids 0 to {}",
+                        fields.len() - 1
+                    ));
                 }
             }
         }
         // As many distinct ids below the count as entries: none is left out.
-        Self::new(names.into_iter().flatten())
+        Self::new(names.into_iter().flatten()).map_err(|error| match error {
+            Error::Labels { reason } => reason,
+            other => other.to_string(),
+        })
     }
 
     /// How many there are.
@@ -159,6 +188,22 @@ impl Labels {
     }
 }
 
+/// The number of labels that a configuration states, and in which field.
+fn stated_count(
+    config: &BertConfig,
+) -> Result<Option<(&'static str, usize)>, (&'static str, String)> {
+    let stated = ["num_labels", "_num_labels"]
+        .into_iter()
+        .find_map(|field| Some((field, stated(config, field)?)));
+    let Some((field, value)) = stated else {
+        return Ok(None);
+    };
+    match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
+        Some(count) if count > 0 => Ok(Some((field, count))),
+        _ => Err((field, format!("is {value}, but must be a count above 0"))),
+    }
+}
+
 /// Takes everything about labels out of `config`: a head with a fixed number of outputs must not
 /// inherit the labels of the task that its encoder was fine-tuned for.
 pub(crate) fn remove_labels(config: &mut BertConfig) {
@@ -171,6 +216,7 @@ pub(crate) fn remove_labels(config: &mut BertConfig) {
     ] {
         config.extra.shift_remove(field);
     }
+    remove_marks(config);
 }
 
 /// A field of the configuration that is there and not null.
@@ -254,6 +300,7 @@ mod tests {
     fn labels_replace_those_of_an_earlier_task() {
         let mut config = config(json!({
             "num_labels": 5, "label2id": {"x": 4}, "problem_type": "regression", "other": 1,
+            "sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity",
         }));
         let labels = Labels::new(["no", "yes"]).unwrap();
         labels.write_into(&mut config);

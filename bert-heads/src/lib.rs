@@ -8,6 +8,7 @@
 pub mod agreement;
 pub mod augment;
 pub mod crf;
+mod cross_encoder;
 pub mod datasets;
 mod error;
 pub mod explain;
@@ -18,6 +19,7 @@ pub mod labels;
 pub mod losses;
 pub mod masked_lm;
 pub mod metrics;
+pub mod model_kind;
 pub mod multiple_choice;
 pub mod next_sentence;
 pub mod npy;
@@ -28,5 +30,6 @@ pub mod sentence_embedding;
 pub mod sequence_classification;
 pub mod text_lines;
 pub mod token_classification;
+pub mod torch_activation;
 
 pub use error::{Error, Result};

@@ -60,6 +60,17 @@ impl BertForMultipleChoice {
         HEAD.load(checkpoint, fresh)
     }
 
+    /// Loads encoder and classifier on `device`, strictly, whatever class the configuration states.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHead`](crate::Error::NoHead), and those of [`Checkpoint::load_into`].
+    pub fn from_weights(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let config = checkpoint.config();
+        let fresh = Self::new(config, &BertInit::new(config, 0, device));
+        HEAD.load_tensors(checkpoint, fresh)
+    }
+
     /// A model for fine-tuning: the encoder of any checkpoint and a fresh classifier, on the device
     /// of `init`. What is fresh stands in the report as missing: show it.
     ///

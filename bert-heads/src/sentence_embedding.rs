@@ -12,12 +12,18 @@
 //! # Ok::<(), bert_heads::Error>(())
 //! ```
 
+mod dense;
 mod encoder;
-mod fields;
-mod files;
+pub(crate) mod fields;
+pub(crate) mod files;
 mod layout;
 mod long_texts;
+mod lower_case;
+pub(crate) mod modules;
 mod pooling;
+mod poolings;
+mod similarity_function;
+mod steps;
 mod stream;
 
 use std::borrow::Cow;
@@ -32,22 +38,27 @@ use bert_core::model::BertModel;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 
+pub use dense::{Dense, DenseConfig};
 pub use encoder::SentenceEncoder;
 pub use layout::EmbeddingLayout;
 pub use long_texts::LongInputs;
 pub use pooling::{Pooling, normalize};
+pub use poolings::Poolings;
+pub use similarity_function::{SimilarityFunction, cosine_similarity};
 pub use stream::{Progress, Summary};
 
 use crate::error::{Error, Result};
 use files::SentenceTransformersFiles;
 use long_texts::{Window, weighted_means, windows};
+use lower_case::lower_case;
+use steps::{Step, StepConfig};
 
 /// What to do differently from what the files of a model directory say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EmbedderOptions {
     /// How token vectors become one; by default as `1_Pooling/config.json` says, else the mean.
-    pub pooling: Option<Pooling>,
-    /// Whether vectors get length 1; by default if `modules.json` lists `Normalize`.
+    pub pooling: Option<Poolings>,
+    /// Whether vectors get length 1 at last; by default if `modules.json` lists `Normalize`.
     pub normalize: Option<bool>,
     /// The most tokens of a row, special tokens included. By default
     /// `max_seq_length` of `sentence_bert_config.json`, else the tokenizer's `model_max_length`,
@@ -72,12 +83,15 @@ pub struct SentenceEmbedder {
     tokenizer: BertTokenizer,
     batcher: BertBatcher,
     device: Device,
-    pooling: Pooling,
-    normalize: bool,
+    pooling: Poolings,
+    /// What follows the pooling, in its order.
+    steps: Vec<Step>,
     max_length: usize,
     long_texts: LongInputs,
     batch_tokens: usize,
+    hidden_size: usize,
     dimension: usize,
+    similarity: SimilarityFunction,
     do_lower_case: bool,
     prompt: String,
 }
@@ -108,13 +122,13 @@ pub struct TokenEmbeddings {
 
 impl SentenceEmbedder {
     /// Loads model, tokenizer and settings from a model directory: one that sentence-transformers
-    /// wrote (`modules.json`, `1_Pooling/config.json`, `sentence_bert_config.json`), or a plain
-    /// BERT checkpoint, for which the defaults of sentence-transformers hold (mean pooling).
+    /// wrote (`modules.json`, `1_Pooling/config.json`, `2_Dense`, `sentence_bert_config.json`), or a
+    /// plain BERT checkpoint, for which the defaults of sentence-transformers hold (mean pooling).
     ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] naming file and field for a module or pooling that is not
-    /// implemented; [`Error::NoPooler`]; [`Error::MaxLength`]; [`Error::Core`] for files that are
+    /// implemented; [`Error::ModuleWeights`]; [`Error::NoPooler`]; [`Error::MaxLength`]; [`Error::Core`] for files that are
     /// missing, malformed or do not belong together.
     pub fn from_dir(
         dir: impl AsRef<Path>,
@@ -145,16 +159,42 @@ impl SentenceEmbedder {
                 expected: "at least 3: [CLS], [SEP] and a token of the text",
             });
         }
-        let pooling = options.pooling.unwrap_or(files.pooling);
-        let with_pooler = pooling == Pooling::Pooler;
+        let pooling = options.pooling.clone().unwrap_or(files.pooling);
+        let with_pooler = pooling.needs_pooler();
         if with_pooler && !checkpoint.has_pooler() {
             return Err(Error::NoPooler {
                 dir: dir.to_owned(),
             });
         }
+        let mut steps = files.steps;
+        match options.normalize {
+            Some(true) if steps.last() != Some(&StepConfig::Normalize) => {
+                steps.push(StepConfig::Normalize);
+            }
+            Some(false) => {
+                // One between Dense modules is part of the model.
+                let last = steps
+                    .iter()
+                    .rposition(|step| *step == StepConfig::Normalize);
+                let is_last = |at: &usize| {
+                    let mut after = steps[at + 1..].iter();
+                    after.all(|step| matches!(step, StepConfig::Truncate(_)))
+                };
+                if let Some(at) = last.filter(is_last) {
+                    steps.remove(at);
+                }
+            }
+            _ => {}
+        }
+        let mut dimension = pooling.each().len() * config.hidden_size;
+        for step in &steps {
+            dimension = step.width(dimension)?;
+        }
         let batch_tokens = options.batch_tokens.unwrap_or(BATCH_TOKENS);
         Workload::of_batches(batch_tokens, max_length).check(config, device)?;
         let init = BertInit::new(config, 0, device);
+        let steps = steps.iter().map(|step| step.load(&init));
+        let steps = steps.collect::<Result<_>>()?;
         let fresh = BertModel::new(config, with_pooler, &init);
         let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
         Ok(Self {
@@ -163,29 +203,41 @@ impl SentenceEmbedder {
             tokenizer,
             device: device.clone(),
             pooling,
-            normalize: options.normalize.unwrap_or(files.normalize),
+            steps,
             max_length,
             long_texts: options.long_texts,
             batch_tokens,
-            dimension: config.hidden_size,
+            hidden_size: config.hidden_size,
+            dimension,
+            similarity: files.similarity,
             do_lower_case: files.do_lower_case,
             prompt: files.prompt,
         })
     }
 
-    /// Numbers in a vector.
+    /// Numbers in the vector of a text.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
+    /// Numbers in the vector of a token.
+    pub fn token_dimension(&self) -> usize {
+        self.hidden_size
+    }
+
     /// How token vectors become one.
-    pub fn pooling(&self) -> Pooling {
-        self.pooling
+    pub fn pooling(&self) -> &Poolings {
+        &self.pooling
     }
 
     /// Whether vectors of texts get length 1.
     pub fn is_normalized(&self) -> bool {
-        self.normalize
+        matches!(self.steps.last(), Some(Step::Normalize))
+    }
+
+    /// How two vectors of texts are compared.
+    pub fn similarity_function(&self) -> SimilarityFunction {
+        self.similarity
     }
 
     /// The most tokens of a row, special tokens included; longer texts are cut or read in windows.
@@ -247,21 +299,27 @@ impl SentenceEmbedder {
         done: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<SentenceEmbedding>> {
         let rows = windows(encodings, &self.tokenizer, self.max_length);
+        let width = self.pooling.each().len() * self.hidden_size;
         let vectors = self.in_batches(&rows, done, |input, _| {
-            let pooled = self.pooling.encode(&self.model, input); // [batch, hidden]
+            let pooled = self.pooling.encode(&self.model, input); // [batch, width]
             let values: Vec<f32> = pooled.try_into_vec_as()?;
             fault::check()?;
-            Ok(values.chunks(self.dimension).map(<[f32]>::to_vec).collect())
+            Ok(values.chunks(width).map(<[f32]>::to_vec).collect())
         })?;
         let mut values = weighted_means(&rows, vectors);
-        for (row, index) in values.chunks(self.dimension).zip(offset..) {
+        for (row, index) in values.chunks(width).zip(offset..) {
             finite(row, index)?;
         }
-        if self.normalize {
-            let shape = [encodings.len(), self.dimension];
-            let means = TensorData::new(values, shape);
+        if !self.steps.is_empty() && !encodings.is_empty() {
+            let means = TensorData::new(values, [encodings.len(), width]);
             let means = Tensor::<2>::from_data(means, (&self.device, DType::F32));
-            values = normalize(means).try_into_vec_as()?;
+            let steps = self.steps.iter();
+            let vectors = steps.fold(means, |vectors, step| step.forward(vectors));
+            values = vectors.try_into_vec_as()?; // [texts, dimension]
+            fault::check()?;
+            for (row, index) in values.chunks(self.dimension).zip(offset..) {
+                finite(row, index)?;
+            }
         }
         let texts = values.chunks(self.dimension).zip(encodings).zip(offset..);
         Ok(texts
@@ -339,85 +397,10 @@ impl SentenceEmbedder {
     }
 }
 
-/// Cosine of the angle between two vectors, -1 to 1, summed in f64; 0 if either has no direction.
-///
-/// # Panics
-///
-/// If the vectors differ in length.
-pub fn cosine_similarity(a: &[f32], b: &[f32]) -> f64 {
-    assert_eq!(a.len(), b.len(), "vectors of one space");
-    let dot = |x: &[f32], y: &[f32]| -> f64 {
-        x.iter()
-            .zip(y)
-            .map(|(x, y)| f64::from(*x) * f64::from(*y))
-            .sum()
-    };
-    let length = (dot(a, a) * dot(b, b)).sqrt();
-    if length == 0.0 {
-        0.0
-    } else {
-        dot(a, b) / length
-    }
-}
-
 fn finite(row: &[f32], index: usize) -> Result<&[f32]> {
     if row.iter().all(|value| value.is_finite()) {
         Ok(row)
     } else {
         Err(Error::NotFinite { index })
-    }
-}
-
-/// Lower-cases character by character, as the `Lowercase` normalizer does, and leaves special
-/// tokens alone, which the tokenizer takes out before it normalizes.
-fn lower_case(text: &str, tokenizer: &BertTokenizer) -> String {
-    let special = tokenizer.special_tokens();
-    let special = [
-        &special.unk,
-        &special.sep,
-        &special.pad,
-        &special.cls,
-        &special.mask,
-    ];
-    let mut lowered = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        match special
-            .iter()
-            .find(|token| rest.starts_with(token.as_str()))
-        {
-            Some(token) if !token.is_empty() => {
-                lowered.push_str(token);
-                rest = &rest[token.len()..];
-            }
-            _ => {
-                lowered.extend(first.to_lowercase());
-                rest = &rest[first.len_utf8()..];
-            }
-        }
-    }
-    lowered
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bert_core::tokenizer::TokenizerOptions;
-
-    #[test]
-    fn lower_casing_leaves_special_tokens() {
-        let vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
-        let tokenizer = BertTokenizer::from_vocab(vocab, &TokenizerOptions::default()).unwrap();
-        assert_eq!(
-            lower_case("A [MASK] [Mask] ÀΣ", &tokenizer),
-            "a [MASK] [mask] àσ"
-        );
-    }
-
-    #[test]
-    fn cosine_of_known_angles() {
-        assert!((cosine_similarity(&[1.0, 0.0], &[1.0, 1.0]) - 0.5f64.sqrt()).abs() < 1e-12);
-        assert_eq!(cosine_similarity(&[3.0, 0.0], &[-2.0, 0.0]), -1.0);
-        assert_eq!(cosine_similarity(&[0.0, 0.0], &[1.0, 1.0]), 0.0);
     }
 }

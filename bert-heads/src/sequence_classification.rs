@@ -72,13 +72,25 @@ impl BertForSequenceClassification {
     /// # Errors
     ///
     /// [`Error::NoHead`] if the checkpoint was saved without a classifier, [`Error::WrongHead`] if
-    /// its classifier is one of tokens or choices, those of [`Labels::of`], and those of
-    /// [`Checkpoint::load_into`].
+    /// its classifier is one of tokens or choices, [`Error::HeadLabels`] if the labels of its
+    /// configuration are not those of its classifier, and those of [`Checkpoint::load_into`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        HEAD.check(checkpoint)?;
+        Labels::of_head(checkpoint, HEAD.outputs(checkpoint)?)?;
+        Self::from_weights(checkpoint, device)
+    }
+
+    /// Loads encoder and classifier on `device`, strictly, with as many outputs as the weights have,
+    /// whatever the configuration says of class and labels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHead`], and those of [`Checkpoint::load_into`].
+    pub fn from_weights(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let config = checkpoint.config();
-        let num_labels = Labels::of(config)?.count();
-        let fresh = Self::new(config, num_labels, &BertInit::new(config, 0, device));
-        HEAD.load(checkpoint, fresh)
+        let init = BertInit::new(config, 0, device);
+        let fresh = Self::new(config, HEAD.outputs(checkpoint)?, &init);
+        HEAD.load_tensors(checkpoint, fresh)
     }
 
     /// A model for fine-tuning: the encoder of any checkpoint and a fresh classifier, on the device
@@ -173,7 +185,16 @@ impl ProblemType {
     /// [`Error::Core`] naming `problem_type` when it is unknown or does not fit the number of
     /// labels, and those of [`Labels::of`].
     pub fn of(config: &BertConfig) -> Result<Self> {
-        let count = Labels::of(config)?.count();
+        Self::of_outputs(config, Labels::of(config)?.count())
+    }
+
+    /// The type that a configuration states for a head with `count` outputs, else as
+    /// [`of`](Self::of).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] naming `problem_type`.
+    pub fn of_outputs(config: &BertConfig, count: usize) -> Result<Self> {
         let Some(value) = stated(config, "problem_type") else {
             return Ok(match count {
                 1 => Self::Regression,
@@ -187,7 +208,7 @@ impl ProblemType {
     }
 
     /// Choosing one label of one is no choice.
-    fn check(self, num_labels: usize) -> Result<Self> {
+    pub(crate) fn check(self, num_labels: usize) -> Result<Self> {
         if self == Self::SingleLabel && num_labels == 1 {
             let remedy = "use regression, multi_label_classification or at least two labels";
             let reason = format!("is {} with a single label: {remedy}", self.name());

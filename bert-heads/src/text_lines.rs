@@ -1,12 +1,16 @@
 //! Texts from a stream, one a line, with a bound on the memory of each.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read as _};
 
 /// A line beyond this many bytes is refused: no model reads as much, and a stream without line
 /// breaks would fill the memory.
 pub const MAX_LINE_BYTES: usize = 4 << 20;
 
-/// The lines of a stream without their line breaks, `\n` or `\r\n`.
+/// At the front of files that Windows writes; no part of the first text.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// The lines of a stream without their line breaks, `\n` or `\r\n`, or `\r` in files of classic Mac
+/// OS, and without a byte-order mark at the front.
 ///
 /// A line that is not UTF-8, or longer than [`MAX_LINE_BYTES`], is an error of kind
 /// [`InvalidData`](io::ErrorKind::InvalidData); the error does not name the line, because the
@@ -15,6 +19,106 @@ pub const MAX_LINE_BYTES: usize = 4 << 20;
 pub struct TextLines<R> {
     reader: R,
     max_bytes: usize,
+    ends: LineEnds,
+    is_first: bool,
+}
+
+/// How the lines of a stream end, which its first line break decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LineEnds {
+    /// No line break has been seen.
+    #[default]
+    Unknown,
+    /// `\n` or `\r\n`; a `\r` elsewhere is a character of its line.
+    Feed,
+    /// `\r` as classic Mac OS has it, or any of the others.
+    Return,
+}
+
+impl LineEnds {
+    /// Appends the next line with its line break to `bytes`, which is empty: `limit` bytes at most,
+    /// but for a `\n` behind the last.
+    pub(crate) fn read(
+        &mut self,
+        reader: &mut (impl BufRead + ?Sized),
+        limit: usize,
+        bytes: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        if *self == Self::Feed {
+            reader.take(limit as u64).read_until(b'\n', bytes)?;
+            return Ok(());
+        }
+        let end = until_break(reader, limit, bytes)?;
+        if end == Some(b'\r') {
+            let rest = reader.fill_buf()?;
+            if rest.first() == Some(&b'\n') {
+                reader.consume(1);
+                bytes.push(b'\n');
+            } else if *self == Self::Return || !rest.contains(&b'\n') {
+                *self = Self::Return;
+                return Ok(());
+            } else {
+                // Other lines end otherwise: this one goes on.
+                let left = limit.saturating_sub(bytes.len());
+                reader.take(left as u64).read_until(b'\n', bytes)?;
+            }
+        }
+        if *self == Self::Unknown && end.is_some() {
+            *self = Self::Feed;
+        }
+        Ok(())
+    }
+
+    /// Whether a line that was read ends with a line break.
+    pub(crate) fn are_at_end_of(self, bytes: &[u8]) -> bool {
+        bytes.ends_with(b"\n") || (self == Self::Return && bytes.ends_with(b"\r"))
+    }
+
+    /// Passes over the rest of a line.
+    pub(crate) fn skip(self, reader: &mut (impl BufRead + ?Sized)) -> io::Result<()> {
+        const CHUNK: usize = 1 << 16;
+        if self != Self::Return {
+            reader.skip_until(b'\n')?;
+            return Ok(());
+        }
+        loop {
+            let mut passed = Vec::new();
+            if until_break(reader, CHUNK, &mut passed)?.is_some() || passed.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Takes the line break off a line.
+pub(crate) fn without_break(bytes: &mut Vec<u8>) {
+    bytes.pop_if(|byte| *byte == b'\n');
+    bytes.pop_if(|byte| *byte == b'\r');
+}
+
+/// Appends to `bytes` up to the first `\n` or `\r`, which comes back, or to `limit` bytes.
+fn until_break(
+    reader: &mut (impl BufRead + ?Sized),
+    limit: usize,
+    bytes: &mut Vec<u8>,
+) -> io::Result<Option<u8>> {
+    while bytes.len() < limit {
+        let chunk = match reader.fill_buf() {
+            Ok(chunk) => chunk,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let chunk = &chunk[..chunk.len().min(limit - bytes.len())];
+        let at = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let used = at.map_or(chunk.len(), |at| at + 1);
+        let end = at.map(|at| chunk[at]);
+        bytes.extend_from_slice(&chunk[..used]);
+        reader.consume(used);
+        if end.is_some() || used == 0 {
+            return Ok(end);
+        }
+    }
+    Ok(None)
 }
 
 impl<R: BufRead> TextLines<R> {
@@ -23,23 +127,26 @@ impl<R: BufRead> TextLines<R> {
         Self {
             reader,
             max_bytes: MAX_LINE_BYTES,
+            ends: LineEnds::default(),
+            is_first: true,
         }
     }
 
     fn read(&mut self) -> io::Result<Option<String>> {
         let mut bytes = Vec::new();
         // Room for the line break, which does not count.
-        let limit = self.max_bytes as u64 + 2;
-        self.reader
-            .by_ref()
-            .take(limit)
-            .read_until(b'\n', &mut bytes)?;
+        let mut limit = self.max_bytes + 2;
+        if self.is_first {
+            limit += BYTE_ORDER_MARK.len();
+        }
+        self.ends.read(&mut self.reader, limit, &mut bytes)?;
         if bytes.is_empty() {
             return Ok(None);
         }
-        if bytes.pop_if(|byte| *byte == b'\n').is_some() {
-            bytes.pop_if(|byte| *byte == b'\r');
+        if std::mem::take(&mut self.is_first) && bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
         }
+        without_break(&mut bytes);
         if bytes.len() > self.max_bytes {
             return Err(invalid(format!(
                 "it is longer than {} bytes: split the text",
@@ -73,8 +180,8 @@ mod tests {
 
     fn lines(bytes: &[u8]) -> Vec<Result<String, String>> {
         let lines = TextLines {
-            reader: bytes,
             max_bytes: 7,
+            ..TextLines::new(bytes)
         };
         lines.map(|line| line.map_err(|e| e.to_string())).collect()
     }
@@ -87,6 +194,26 @@ mod tests {
             .collect();
         assert_eq!(read, ["a", "", "b ", "", "last"]);
         assert!(lines(b"").is_empty());
+    }
+
+    fn good(bytes: &[u8]) -> Vec<String> {
+        lines(bytes).into_iter().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn returns_alone_end_lines_where_no_line_feed_does() {
+        assert_eq!(good(b"a\rb\r\rc"), ["a", "b", "", "c"]);
+        assert_eq!(good(b"a\r"), ["a"]);
+        // A stray one is a character of a file whose lines end otherwise.
+        assert_eq!(good(b"a\rb\nc\n"), ["a\rb", "c"]);
+        assert_eq!(good(b"a\r\nb\rc\r\n"), ["a", "b\rc"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_dropped_at_the_front_alone() {
+        assert_eq!(good(b"\xef\xbb\xbfabcdefg\nb"), ["abcdefg", "b"]);
+        assert_eq!(good(b"a\n\xef\xbb\xbfb"), ["a", "\u{feff}b"]);
+        assert_eq!(good(b"\xef\xbb\xbf"), [""]);
     }
 
     #[test]

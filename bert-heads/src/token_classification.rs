@@ -76,15 +76,28 @@ impl BertForTokenClassification {
     /// # Errors
     ///
     /// [`NoHead`](crate::Error::NoHead) if the checkpoint was saved without a classifier,
-    /// [`WrongHead`](crate::Error::WrongHead) if its classifier is one of texts or choices, those of
-    /// [`Labels::of`], those of [`Checkpoint::load_into`], and [`Core`](crate::Error::Core) naming
+    /// [`WrongHead`](crate::Error::WrongHead) if its classifier is one of texts or choices,
+    /// [`HeadLabels`](crate::Error::HeadLabels) if the labels of its configuration are not those of
+    /// its classifier, those of [`Checkpoint::load_into`], and [`Core`](crate::Error::Core) naming
     /// `crf` when it is neither true nor false, or true without the tensors.
     pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        HEAD.check(checkpoint)?;
+        Labels::of_head(checkpoint, HEAD.outputs(checkpoint)?)?;
+        Self::from_weights(checkpoint, device)
+    }
+
+    /// Loads encoder and classifier on `device`, strictly, with as many outputs as the weights have,
+    /// whatever the configuration says of class and labels.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHead`](crate::Error::NoHead), those of [`Checkpoint::load_into`], and
+    /// [`Core`](crate::Error::Core) naming `crf`.
+    pub fn from_weights(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let config = checkpoint.config();
-        let num_labels = Labels::of(config)?.count();
         let init = BertInit::new(config, 0, device);
-        let fresh = Self::new(config, num_labels, &init);
-        HEAD.load(
+        let fresh = Self::new(config, HEAD.outputs(checkpoint)?, &init);
+        HEAD.load_tensors(
             checkpoint,
             match has_crf(checkpoint)? {
                 true => fresh.with_crf(&init),

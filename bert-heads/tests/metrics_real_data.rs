@@ -68,6 +68,7 @@ fn squad_v1_ensemble(data: &Path) -> Outcome {
         answers: data.join("squad-dev/pred-v1.1-bert-ensemble.json"),
         no_answer: None,
         no_answer_threshold: 1.0,
+        language: None,
     };
     let scores = read_questions(&path, &QuestionFormat::of(&path), BadRows::Fail)
         .and_then(|questions| score_answer_file(&questions.read_all()?.0, &files))

@@ -231,6 +231,7 @@ fn answers_are_scored_as_the_scripts_do() {
             path
         }),
         no_answer_threshold: 0.5,
+        language: None,
     };
     let answered = [
         question("1", Some("Ada Lovelace")),

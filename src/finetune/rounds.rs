@@ -72,11 +72,7 @@ impl Args {
 
     /// Texts whose labels, if they have any, are left aside.
     fn unlabelled(&self, path: &Path) -> Result<Dataset<TextExample>> {
-        let examples = self
-            .format
-            .untold(Some(path))?
-            .rows
-            .collect::<Result<_>>()?;
+        let examples = self.format.unlabelled(path)?.rows.collect::<Result<_>>()?;
         Ok(Dataset {
             path: path.to_owned(),
             examples,

@@ -176,3 +176,33 @@ fn embed_refuses_options_that_make_no_sense() {
     let message = fail(&["embed", "--model", &model, "--max-length", "1"], b"a\n");
     assert_names(&message, &["max_length 1", "special tokens"]);
 }
+
+#[test]
+fn texts_come_compressed_with_a_mark_or_with_returns() {
+    use std::io::Write;
+
+    let model = model();
+    let dir = tempfile::tempdir().unwrap();
+    let text = "The cat\nwho wrote it\n";
+    let (expected, _) = succeed(&["embed", "--model", &model], text);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    for (name, bytes) in [
+        ("texts.gz", gzip.clone()),
+        ("texts.zst", zstd::encode_all(text.as_bytes(), 0).unwrap()),
+        ("marked.txt", format!("\u{feff}{text}").into_bytes()),
+        ("mac.txt", text.replace('\n', "\r").into_bytes()),
+        ("dos.txt", text.replace('\n', "\r\n").into_bytes()),
+    ] {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let path = path.display().to_string();
+        let (found, _) = succeed(&["embed", "--model", &model, &path], "");
+        assert_eq!(found, expected, "{name}");
+    }
+    let output = run(&["embed", "--model", &model], &gzip);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    let output = run(&["embed", "--model", &model], &gzip[..gzip.len() / 2]);
+    assert!(!output.status.success());
+}

@@ -8,6 +8,7 @@ mod compare_texts;
 mod demo;
 mod devices;
 mod embed;
+mod heads;
 mod models;
 mod proof;
 mod shell;

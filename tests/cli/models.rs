@@ -115,12 +115,12 @@ fn settings_that_are_not_implemented_are_named() {
         dir.path().join("modules.json"),
         r#"[{"type": "sentence_transformers.models.Transformer", "path": ""},
             {"type": "sentence_transformers.models.Pooling", "path": ""},
-            {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]"#,
+            {"type": "sentence_transformers.models.CNN", "path": "2_CNN"}]"#,
     )
     .unwrap();
     assert_names(
         &embed_fails(dir.path()),
-        &["modules.json", "[2].type", "Dense"],
+        &["modules.json", "[2].type", "CNN"],
     );
 }
 

@@ -8,6 +8,7 @@ mod more_data;
 mod next_sentence;
 mod questions;
 mod similarity;
+mod tables;
 mod words;
 
 use std::fs;

@@ -10,7 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.dont_write_bytecode = True
 
-PARTS = ["tokenizer", "models", "formats", "heads", "curves", "minilm"]
+PARTS = ["tokenizer", "models", "formats", "heads", "curves", "sentences", "minilm"]
 
 
 def main():
@@ -53,6 +53,11 @@ def main():
 
         print("pretraining-curves", flush=True)
         curve_fixtures.write(out)
+    if "sentences" in wanted:
+        import sentence_fixtures
+
+        print("sentence-transformers", flush=True)
+        sentence_fixtures.write(out)
     if "minilm" in wanted:
         if arguments.data and arguments.checkpoint:
             import minilm_fixtures

@@ -9,6 +9,7 @@ mod names;
 mod report;
 mod save;
 pub(crate) mod tensors;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use burn::tensor::Device;
 pub use report::{Ignored, LoadReport, Loading, Reshaped};
 pub use save::save;
 pub use tensors::TensorInfo;
+pub use weights::{load_weights, save_weights};
 
 use crate::config::BertConfig;
 use crate::error::{Error, Result};
@@ -109,6 +111,11 @@ impl Checkpoint {
     /// under `bert.` ("bert.pooler.dense.weight", "cls.predictions.bias").
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
+    }
+
+    /// The tensor of this name, spelled as for [`contains`](Self::contains).
+    pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name).map(|tensor| &tensor.info)
     }
 
     /// Whether the encoder was saved with its pooler.

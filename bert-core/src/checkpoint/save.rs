@@ -31,8 +31,17 @@ pub fn save<M: Module>(
     architecture: &str,
 ) -> Result<()> {
     let dir = dir.as_ref();
-    std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
+    write_weights(dir, module)?;
+    let mut fields = config.to_json();
+    fields.insert("architectures".to_owned(), json!([architecture]));
+    let text =
+        serde_json::to_string_pretty(&Value::Object(fields)).expect("JSON values always serialise");
+    write_atomically(dir.join("config.json"), format!("{text}\n").as_bytes())
+}
 
+/// Writes the parameters of `module` as `model.safetensors` into `dir`, which is made if need be.
+pub(super) fn write_weights<M: Module>(dir: &Path, module: &M) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
     let mut collector = Collector::default();
     module.visit(&mut collector);
     // What a failed device hands over is no weight.
@@ -41,13 +50,7 @@ pub fn save<M: Module>(
     let path = dir.join("model.safetensors");
     let bytes = safetensors::serialize(collector.tensors, Some(metadata))
         .map_err(|error| Error::malformed(&path, "safetensors", error))?;
-    write_atomically(&path, &bytes)?;
-
-    let mut fields = config.to_json();
-    fields.insert("architectures".to_owned(), json!([architecture]));
-    let text =
-        serde_json::to_string_pretty(&Value::Object(fields)).expect("JSON values always serialise");
-    write_atomically(dir.join("config.json"), format!("{text}\n").as_bytes())
+    write_atomically(&path, &bytes)
 }
 
 #[derive(Default)]

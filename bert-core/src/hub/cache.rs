@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hf_hub::Repo;
 
 use super::files::{
-    CONFIG, OPTIONAL, PYTORCH, SAFETENSORS, SAFETENSORS_INDEX, TOKENIZER, VOCAB, shards,
+    CONFIG, OPTIONAL, PYTORCH, SAFETENSORS, SAFETENSORS_INDEX, TOKENIZER, VOCAB, modules, shards,
 };
 use super::id::ModelId;
 use crate::error::{Error, Result};
@@ -53,9 +53,14 @@ impl CachedModel {
 
     /// Whether nothing more can be hoped for: each optional file is there or known to be absent.
     pub(super) fn is_settled(&self) -> bool {
-        OPTIONAL
-            .iter()
-            .all(|name| self.has(name) || self.knows_absent(name))
+        let known = |name: &str| self.has(name) || self.knows_absent(name);
+        let of_modules = || modules(&self.snapshot).into_iter();
+        OPTIONAL.iter().all(|name| known(name))
+            && of_modules().all(|module| known(&module.config))
+            && of_modules().all(|module| {
+                let weights = || module.weights.iter();
+                weights().any(|name| self.has(name)) || weights().all(|name| known(name))
+            })
     }
 
     /// What the model needs and the cache lacks, in words.
@@ -68,6 +73,11 @@ impl CachedModel {
             match shards(&self.snapshot.join(SAFETENSORS_INDEX)) {
                 Ok(shards) => missing.extend(shards.into_iter().filter(|name| !self.has(name))),
                 Err(_) => missing.push("weights".to_owned()),
+            }
+        }
+        for module in modules(&self.snapshot) {
+            if module.needs_weights && !module.weights.iter().any(|name| self.has(name)) {
+                missing.push(module.weights.join(" or "));
             }
         }
         let vocabularies = [TOKENIZER, VOCAB];

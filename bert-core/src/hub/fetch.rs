@@ -15,7 +15,7 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
 use super::cache::{CachedModel, folder, is_commit};
-use super::files::{OPTIONAL, SAFETENSORS_INDEX, plan, shards};
+use super::files::{OPTIONAL, SAFETENSORS_INDEX, modules, plan, shards};
 use super::id::ModelId;
 use super::options::HubOptions;
 use crate::error::{Error, Result};
@@ -66,6 +66,15 @@ pub(super) fn fetch(
     for name in &plan.small {
         session.file(&repo, &model, name)?;
     }
+    // Which modules there are is known once `modules.json` is there.
+    let modules = modules(&model.snapshot);
+    for module in &modules {
+        let weights = module.weights.iter().find(|name| listed.contains(*name));
+        let files = [&module.config].into_iter().chain(weights);
+        for name in files.filter(|name| listed.contains(*name) && !plan.small.contains(*name)) {
+            session.file(&repo, &model, name)?;
+        }
+    }
     session.file(&repo, &model, plan.weights)?;
     if plan.weights == SAFETENSORS_INDEX {
         for shard in shards(&model.snapshot.join(SAFETENSORS_INDEX))? {
@@ -77,7 +86,11 @@ pub(super) fn fetch(
             session.file(&repo, &model, &shard)?;
         }
     }
-    for name in OPTIONAL.into_iter().filter(|name| !listed.contains(*name)) {
+    let of_modules = modules
+        .iter()
+        .flat_map(|module| [&module.config].into_iter().chain(&module.weights));
+    let looked_for = OPTIONAL.into_iter().chain(of_modules.map(String::as_str));
+    for name in looked_for.filter(|name| !listed.contains(*name)) {
         model.record_absent(name)?;
     }
     session

@@ -1,7 +1,7 @@
 //! Which files of a repository a model needs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::Deserialize;
 
@@ -13,6 +13,7 @@ pub(super) const SAFETENSORS_INDEX: &str = "model.safetensors.index.json";
 pub(super) const PYTORCH: &str = "pytorch_model.bin";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const VOCAB: &str = "vocab.txt";
+pub(super) const MODULES: &str = "modules.json";
 
 /// Taken along where the repository has them: the tokenizer, and what sentence-transformers
 /// writes about pooling.
@@ -22,7 +23,7 @@ pub(super) const OPTIONAL: [&str; 9] = [
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "modules.json",
+    MODULES,
     "1_Pooling/config.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
@@ -88,9 +89,85 @@ pub(super) fn shards(path: &Path) -> Result<BTreeSet<String>> {
     }
 }
 
+/// The files of a module of sentence-transformers beside the encoder, such as `2_Dense`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ModuleFiles {
+    /// Its configuration.
+    pub(super) config: String,
+    /// Its weights, of which the first that exists is read.
+    pub(super) weights: [String; 2],
+    /// Whether it computes with weights.
+    pub(super) needs_weights: bool,
+}
+
+/// The part of an entry of `modules.json` that says where files lie.
+#[derive(Deserialize)]
+struct ModuleEntry {
+    path: String,
+    #[serde(rename = "type")]
+    class: String,
+}
+
+/// The modules in directories of their own that the `modules.json` in `snapshot` lists; none where it
+/// cannot be read, which the model's reader explains.
+pub(super) fn modules(snapshot: &Path) -> Vec<ModuleFiles> {
+    let text = std::fs::read_to_string(snapshot.join(MODULES)).unwrap_or_default();
+    let entries: Vec<ModuleEntry> = serde_json::from_str(&text).unwrap_or_default();
+    // Paths come from a file: none may lead out of the directory.
+    let is_inside = |path: &str| {
+        let mut parts = Path::new(path).components();
+        !path.is_empty()
+            && !path.contains(['\\', ':'])
+            && parts.all(|part| matches!(part, Component::Normal(_)))
+    };
+    entries
+        .into_iter()
+        .filter(|entry| is_inside(&entry.path))
+        .map(|ModuleEntry { path, class }| {
+            let kind = class.rsplit('.').next().unwrap_or_default();
+            let path = path.trim_end_matches('/');
+            ModuleFiles {
+                config: format!("{path}/config.json"),
+                weights: [SAFETENSORS, PYTORCH].map(|name| format!("{path}/{name}")),
+                needs_weights: ["Dense", "LayerNorm"].contains(&kind),
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn modules_are_looked_for_inside_the_snapshot_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(modules(dir.path()).is_empty());
+        for text in ["", "{}", r#"[{"path": 3}]"#] {
+            std::fs::write(dir.path().join(MODULES), text).unwrap();
+            assert!(modules(dir.path()).is_empty(), "{text}");
+        }
+        let entries = serde_json::json!([
+            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"path": "../elsewhere", "type": "x.Dense"},
+            {"path": "/etc", "type": "x.Dense"},
+            {"path": "2_Dense", "type": "sentence_transformers.base.modules.dense.Dense"},
+            {"path": "3_Normalize", "type": "sentence_transformers.models.Normalize"},
+        ]);
+        std::fs::write(dir.path().join(MODULES), entries.to_string()).unwrap();
+        let found = modules(dir.path());
+        let found: Vec<_> = found
+            .iter()
+            .map(|m| (&*m.config, m.needs_weights))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("2_Dense/config.json", true),
+                ("3_Normalize/config.json", false)
+            ]
+        );
+    }
 
     fn planned(listed: &[&str]) -> Result<Plan, String> {
         plan(&listed.iter().map(|name| (*name).to_owned()).collect())

@@ -280,6 +280,56 @@ fn sharded_weights_come_with_their_index() {
 }
 
 #[test]
+fn the_modules_of_sentence_transformers_come_with_their_weights() {
+    let modules = br#"[{"path": "", "type": "sentence_transformers.models.Transformer"},
+                       {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+                       {"path": "2_Dense", "type": "sentence_transformers.models.Dense"},
+                       {"path": "3_Dense", "type": "sentence_transformers.models.Dense"},
+                       {"path": "4_Normalize", "type": "sentence_transformers.models.Normalize"}]"#;
+    let mut files = tiny();
+    files.retain(|(name, _)| *name != "modules.json");
+    let of_modules: [(&str, &[u8]); 7] = [
+        ("modules.json", modules),
+        ("2_Dense/config.json", b"{}"),
+        ("2_Dense/model.safetensors", b"weights"),
+        (
+            "2_Dense/pytorch_model.bin",
+            b"not needed beside safetensors",
+        ),
+        ("3_Dense/config.json", b"{}"),
+        ("3_Dense/pytorch_model.bin", b"older weights"),
+        ("5_Other/config.json", b"not of a module that is listed"),
+    ];
+    files.extend(of_modules);
+    let server = Server::start(&files);
+    let cache = tempfile::tempdir().unwrap();
+    let mut options = options(&server.endpoint, &cache);
+    let dir = resolve_model_with(ID, &options).unwrap();
+    let is_there = |name: &str| dir.join(name).is_file();
+    for name in [
+        "2_Dense/config.json",
+        "2_Dense/model.safetensors",
+        "3_Dense/pytorch_model.bin",
+        "1_Pooling/config.json",
+    ] {
+        assert!(is_there(name), "{name}");
+    }
+    assert!(!is_there("2_Dense/pytorch_model.bin") && !is_there("5_Other/config.json"));
+
+    // Nothing more is asked for, and what is missing is known without the hub.
+    server.requests();
+    assert_eq!(resolve_model_with(ID, &options).unwrap(), dir);
+    assert!(server.requests().is_empty());
+    options.offline = true;
+    std::fs::remove_file(dir.join("2_Dense/model.safetensors")).unwrap();
+    let text = message(&resolve_model_with(ID, &options).unwrap_err());
+    assert!(text.contains("no 2_Dense/model.safetensors"), "{text}");
+    options.offline = false;
+    assert_eq!(resolve_model_with(ID, &options).unwrap(), dir);
+    assert!(is_there("2_Dense/model.safetensors"));
+}
+
+#[test]
 fn an_index_that_names_a_missing_shard_is_refused() {
     let server = Server::start(&[
         ("config.json", b"{}"),

@@ -23,13 +23,50 @@ pub(super) struct Key {
 impl Cells {
     /// A text that is not blank, as it stands in the file.
     pub(super) fn text(&mut self, key: &Key) -> Result<String, RowFault> {
-        let text = match self.take(key)? {
-            Value::String(text) => text,
-            other => return Err(wrong_type(&key.name, "a text", &other)),
-        };
+        let text = self.any_text(key)?;
         match text.trim().is_empty() {
             true => Err(blank(key)),
             false => Ok(text),
+        }
+    }
+
+    /// A text as it stands in the file, blank or not.
+    fn any_text(&mut self, key: &Key) -> Result<String, RowFault> {
+        match self.take(key)? {
+            Value::String(text) => Ok(text),
+            other => Err(wrong_type(&key.name, "a text", &other)),
+        }
+    }
+
+    /// A text that is not blank, or a pair of which one side may be.
+    pub(super) fn texts(
+        &mut self,
+        text: &Key,
+        pair: Option<&Key>,
+    ) -> Result<(String, Option<String>), RowFault> {
+        let Some(pair) = pair else {
+            return Ok((self.text(text)?, None));
+        };
+        let (first, second) = (self.any_text(text)?, self.any_text(pair)?);
+        match first.trim().is_empty() && second.trim().is_empty() {
+            true => Err(blank(text)),
+            false => Ok((first, Some(second))),
+        }
+    }
+
+    /// Whether the row has a value, not null, in a column.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        match self {
+            Self::Fields(fields) => fields.get(key.index).is_some(),
+            Self::Object(object) => object.get(&key.name).is_some_and(|value| !value.is_null()),
+        }
+    }
+
+    /// Whether the row has a text, blank or not, in a column.
+    pub(super) fn has_text(&self, key: &Key) -> bool {
+        match self {
+            Self::Fields(fields) => fields.get(key.index).is_some(),
+            Self::Object(object) => object.get(&key.name).is_some_and(Value::is_string),
         }
     }
 
@@ -77,6 +114,26 @@ impl Cells {
             _ => None,
         };
         words.ok_or_else(|| wrong_type(&key.name, "a list of words", &value))
+    }
+
+    /// The words of a list as they stand in the file: some data sets have spaces for words.
+    pub(super) fn tokens(&mut self, key: &Key) -> Result<Vec<String>, RowFault> {
+        let value = self.take(key)?;
+        let token = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            other => word(other),
+        };
+        let tokens = value.as_array();
+        let tokens = tokens.and_then(|values| values.iter().map(token).collect());
+        tokens.ok_or_else(|| wrong_type(&key.name, "a list of words", &value))
+    }
+
+    /// The values of a JSON list.
+    pub(super) fn list(&self, key: &Key) -> Option<&[Value]> {
+        match self {
+            Self::Fields(_) => None,
+            Self::Object(object) => Some(object.get(&key.name)?.as_array()?.as_slice()),
+        }
     }
 
     /// Puts another text into a column that the row has.

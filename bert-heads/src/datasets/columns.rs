@@ -20,6 +20,14 @@ impl Column {
     pub fn named(name: impl Into<String>) -> Self {
         Self::Name(name.into())
     }
+
+    /// Whether its name promises several labels.
+    pub(super) fn is_list_of_labels(&self) -> bool {
+        match self {
+            Self::Name(name) => LABEL_LISTS.contains(&folded(name).as_str()),
+            Self::Number(_) => false,
+        }
+    }
 }
 
 impl Display for Column {
@@ -94,24 +102,82 @@ pub struct Columns {
     pub target: Option<TargetColumn>,
 }
 
-/// Pairs come first: QNLI has a question *and* a sentence.
-const TEXTS: [(&str, Option<&str>); 16] = [
-    ("sentence1", Some("sentence2")),
-    ("premise", Some("hypothesis")),
-    ("question1", Some("question2")),
-    ("question", Some("sentence")),
-    ("question", Some("passage")),
-    ("text1", Some("text2")),
-    ("text_a", Some("text_b")),
-    ("query", Some("passage")),
-    ("#1 string", Some("#2 string")),
-    ("sentence", None),
-    ("text", None),
-    ("text_a", None),
-    ("review", None),
-    ("content", None),
-    ("document", None),
-    ("question", None),
+/// Kind of the target that a task learns, which decides how its column is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// One class.
+    Label,
+    /// Any number of labels.
+    Labels,
+    /// A number.
+    Number,
+}
+
+/// Names of two texts that belong together. Pairs come before single texts: QNLI has a question
+/// *and* a sentence.
+const PAIRS: [(&str, &str); 34] = [
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("query", "passage"),
+    ("#1 string", "#2 string"),
+    ("text", "text_pair"),
+    ("text", "pair"),
+    ("text", "text2"),
+    ("text", "text_b"),
+    ("query", "document"),
+    ("query", "doc"),
+    ("query", "text"),
+    ("query", "paragraph"),
+    ("query", "answer"),
+    ("query", "positive"),
+    ("question", "answer"),
+    ("question", "context"),
+    ("question", "document"),
+    ("question", "text"),
+    ("sentence", "sentence_pair"),
+    ("sentence", "sentence2"),
+    ("sentence_1", "sentence_2"),
+    ("sentence_a", "sentence_b"),
+    ("sentence0", "sentence1"),
+    ("text_1", "text_2"),
+    ("sent1", "sent2"),
+    ("first", "second"),
+    ("claim", "evidence"),
+    ("context", "response"),
+    ("anchor", "positive"),
+];
+/// Names of one text.
+const TEXTS: [&str; 10] = [
+    "sentence",
+    "text",
+    "text_a",
+    "review",
+    "content",
+    "document",
+    "question",
+    "comment_text",
+    "comment",
+    "tweet",
+];
+/// What names of columns of texts have in them, or are.
+const TEXT_LIKE: [&str; 12] = [
+    "text",
+    "sentence",
+    "title",
+    "body",
+    "description",
+    "summary",
+    "headline",
+    "reply",
+    "response",
+    "passage",
+    "paragraph",
+    "context",
 ];
 const LABELS: [&str; 8] = [
     "label",
@@ -169,33 +235,84 @@ impl Columns {
     /// # Errors
     ///
     /// What is wrong, for [`Error::Columns`]: no column looks like a text.
-    pub(super) fn discover(names: &[String]) -> Result<Self, String> {
-        let find = |wanted: &str| {
-            let name = names.iter().find(|name| name.to_lowercase() == wanted)?;
-            Some(Column::named(name))
+    pub(super) fn discover(names: &[String], kind: Option<TargetKind>) -> Result<Self, String> {
+        let pair = PAIRS
+            .into_iter()
+            .find_map(|(text, pair)| Some((find(names, text)?, find(names, pair)?)));
+        let (text, pair) = match pair {
+            Some((text, pair)) => (text, Some(pair)),
+            None => match TEXTS.into_iter().find_map(|text| find(names, text)) {
+                Some(text) => (text, None),
+                None => {
+                    return Err(format!(
+                        "none of {} is known as a text: say which column to read{}",
+                        quoted(names),
+                        separated(names)
+                    ));
+                }
+            },
         };
-        let texts = TEXTS.into_iter().find_map(|(text, pair)| {
-            let pair = match pair {
-                None => None,
-                Some(pair) => Some(find(pair)?),
-            };
-            Some((find(text)?, pair))
-        });
-        let Some((text, pair)) = texts else {
-            return Err(format!(
-                "none of {} is known as a text: say which column to read",
-                quoted(names)
-            ));
-        };
-        let list = |column| TargetColumn::Labels {
+        Ok(Self {
+            text,
+            pair,
+            target: TargetColumn::discover(names, kind),
+        })
+    }
+}
+
+impl TargetColumn {
+    /// Finds the target by the names that published data sets give it; its kind goes by the name
+    /// unless it is known.
+    pub(super) fn discover(names: &[String], kind: Option<TargetKind>) -> Option<Self> {
+        let any = |wanted: &[&str]| wanted.iter().find_map(|name| find(names, name));
+        let list = |column| Self::Labels {
             column,
             separator: LABEL_SEPARATOR,
         };
-        let label = LABELS.into_iter().find_map(find).map(TargetColumn::Label);
-        let target = label
-            .or_else(|| LABEL_LISTS.into_iter().find_map(find).map(list))
-            .or_else(|| NUMBERS.into_iter().find_map(find).map(TargetColumn::Number));
-        Ok(Self { text, pair, target })
+        match kind {
+            None => any(&LABELS)
+                .map(Self::Label)
+                .or_else(|| any(&LABEL_LISTS).map(list))
+                .or_else(|| any(&NUMBERS).map(Self::Number)),
+            Some(TargetKind::Label) => any(&LABELS).or_else(|| any(&LABEL_LISTS)).map(Self::Label),
+            Some(TargetKind::Labels) => any(&LABEL_LISTS).or_else(|| any(&LABELS)).map(list),
+            Some(TargetKind::Number) => any(&NUMBERS).or_else(|| any(&LABELS)).map(Self::Number),
+        }
+    }
+}
+
+/// The names that a second text beside `text` goes by.
+pub(super) fn partners(text: &str) -> impl Iterator<Item = &'static str> {
+    let text = folded(text);
+    let pairs = PAIRS.into_iter().filter(move |(first, _)| *first == text);
+    pairs.map(|(_, second)| second)
+}
+
+/// Whether the name of a column promises texts.
+pub(super) fn is_text_name(name: &str) -> bool {
+    let name = folded(name);
+    let mut pairs = PAIRS.iter().flat_map(|(text, pair)| [*text, *pair]);
+    let is_known = pairs.any(|known| known == name) || TEXTS.contains(&name.as_str());
+    // `label_text` is another spelling of the label.
+    is_known || (!name.starts_with("label") && TEXT_LIKE.iter().any(|part| name.contains(part)))
+}
+
+fn find(names: &[String], wanted: &str) -> Option<Column> {
+    let name = names.iter().find(|name| folded(name) == wanted)?;
+    Some(Column::named(name))
+}
+
+fn folded(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// A hint where one name looks like several.
+fn separated(names: &[String]) -> String {
+    let [name] = names else { return String::new() };
+    match name.chars().find(|c| matches!(c, ',' | ';' | '\t' | '|')) {
+        Some('\t') => " (it has tabs: is that what stands between its fields?)".to_owned(),
+        Some(c) => format!(" (it has `{c}`: is that what stands between its fields?)"),
+        None => String::new(),
     }
 }
 
@@ -205,7 +322,7 @@ mod tests {
 
     fn discover(header: &str) -> Result<Columns, String> {
         let names: Vec<String> = header.split('\t').map(str::to_owned).collect();
-        Columns::discover(&names)
+        Columns::discover(&names, None)
     }
 
     fn named(name: &str) -> Column {
@@ -243,11 +360,40 @@ mod tests {
                 }),
             ),
             ("index\tsentence", text("sentence")),
+            ("text\ttext_pair", pair("text", "text_pair")),
+            ("query\tDocument", pair("query", "Document")),
+            ("question\tanswer", pair("question", "answer")),
+            ("text\ttext2", pair("text", "text2")),
+            ("pair\ttext", pair("text", "pair")),
         ] {
             assert_eq!(discover(header).unwrap(), columns, "{header}");
         }
         let reason = discover("a\tlabel").unwrap_err();
         assert!(reason.contains("`a`, `label`"), "{reason}");
+    }
+
+    #[test]
+    fn the_task_decides_how_a_label_is_read() {
+        let names = |header: &str| -> Vec<String> { header.split(' ').map(Into::into).collect() };
+        let discover = |header: &str, kind| TargetColumn::discover(&names(header), Some(kind));
+        let list = |column| TargetColumn::Labels {
+            column: named(column),
+            separator: ',',
+        };
+        let label = TargetColumn::Label(named("label"));
+        assert_eq!(discover("text label", TargetKind::Label), Some(label));
+        assert_eq!(
+            discover("text label", TargetKind::Labels),
+            Some(list("label"))
+        );
+        let label = TargetColumn::Label(named("labels"));
+        assert_eq!(discover("text labels", TargetKind::Label), Some(label));
+        let number = TargetColumn::Number(named("score"));
+        assert_eq!(
+            discover("text label score", TargetKind::Number),
+            Some(number)
+        );
+        assert_eq!(discover("text score", TargetKind::Label), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Rows of separated fields: CSV with quotes (RFC 4180), and TSV, where quotes mean nothing.
+//! Rows of separated fields: CSV with quotes (RFC 4180), and TSV, where quotes mean nothing or as
+//! much as in CSV.
 //!
 //! Written here rather than taken from the `csv` crate, which mends what it reads: a quote that is
 //! never closed takes the rest of the file into one field without a word, and the line of a field
@@ -7,16 +8,31 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use super::fault::{RowFault, shown};
+use super::fault::RowFault;
+use super::layout::{Delimited, Quotes};
 use super::lines::{DataLine, DataLines};
+use super::quoted_row::QuotedRow;
 use crate::error::Result;
 use crate::text_lines::MAX_LINE_BYTES;
+
+/// Lines that are looked at to tell the columns in quotes.
+const HEAD_LINES: usize = 50;
+/// A quote between quotes.
+const DOUBLED: &str = "\"\"";
+/// How far the end of a row is looked for whose quotes may be no more than characters.
+const MAX_ROW_BYTES: usize = 1 << 16;
 
 /// The rows of a file; empty lines are none.
 pub(super) struct Records {
     lines: DataLines,
     separator: char,
-    quotes: bool,
+    quotes: Quotes,
+    /// Whether the first row names the columns.
+    header: bool,
+    /// Columns that stand in quotes throughout, as far as the first rows tell.
+    quoted_columns: Vec<bool>,
+    /// Fields that a row may have: as given, else those of the first.
+    widths: Vec<usize>,
     /// Lines of a row whose quotes turned out broken, except its first: they are read anew.
     again: VecDeque<DataLine>,
 }
@@ -28,13 +44,46 @@ pub(super) struct Record {
 }
 
 impl Records {
-    pub(super) fn open(path: &Path, separator: char, quotes: bool) -> Result<Self> {
-        Ok(Self {
+    pub(super) fn open(path: &Path, delimited: &Delimited) -> Result<Self> {
+        let mut records = Self {
             lines: DataLines::open(path)?,
-            separator,
-            quotes,
+            quoted_columns: Vec::new(),
+            separator: delimited.separator,
+            quotes: delimited.quotes,
+            header: delimited.header,
+            widths: delimited.fields.clone(),
             again: VecDeque::new(),
-        })
+        };
+        if records.quotes == Quotes::AsNeeded {
+            records.look_ahead()?;
+        }
+        Ok(records)
+    }
+
+    /// Finds the columns that stand in quotes in each of the first rows.
+    fn look_ahead(&mut self) -> Result<()> {
+        while self.again.len() < HEAD_LINES {
+            let Some(line) = self.lines.next()? else {
+                break;
+            };
+            self.again.push_back(line);
+        }
+        let lines = self.again.iter().filter_map(|line| line.text.as_ref().ok());
+        let rows = lines.filter(|text| !text.is_empty());
+        for row in rows.skip(usize::from(self.header)) {
+            let fields = row.split(self.separator);
+            let are_quoted: Vec<bool> = fields.map(|field| enclosed(field).is_some()).collect();
+            match self.quoted_columns.is_empty() {
+                true => self.quoted_columns = are_quoted,
+                false => {
+                    let known = self.quoted_columns.iter_mut();
+                    known
+                        .zip(are_quoted)
+                        .for_each(|(known, is_quoted)| *known &= is_quoted);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The next row; `None` after the last.
@@ -45,15 +94,72 @@ impl Records {
             };
             let fields = match text {
                 Ok(text) if text.is_empty() => continue,
-                Ok(text) if self.quotes => self.quoted(text)?,
-                Ok(text) => Ok(text.split(self.separator).map(str::to_owned).collect()),
+                Ok(text) if number == 1 && self.is_declaration(&text) => continue,
+                Ok(text) => match self.quotes {
+                    Quotes::Literal => Ok(self.literal(&text)),
+                    Quotes::Enclosing => self.quoted(text)?,
+                    Quotes::AsNeeded => self.as_needed(text)?,
+                },
                 Err(fault) => Err(fault),
             };
+            if let Ok(fields) = &fields
+                && self.widths.is_empty()
+            {
+                self.widths.push(fields.len());
+            }
             return Ok(Some(Record {
                 line: number,
                 fields,
             }));
         }
+    }
+
+    /// Whether the line is `sep=;`, with which spreadsheets say what separates the fields.
+    fn is_declaration(&mut self, line: &str) -> bool {
+        let mut stated = line.strip_prefix("sep=").into_iter().flat_map(str::chars);
+        match (self.quotes, stated.next(), stated.next()) {
+            (Quotes::Enclosing | Quotes::AsNeeded, Some(separator), None) => {
+                self.separator = separator;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn literal(&self, text: &str) -> Vec<String> {
+        text.split(self.separator).map(str::to_owned).collect()
+    }
+
+    /// The row that begins with `first`, whose quotes may mean something or nothing.
+    fn as_needed(&mut self, first: String) -> Result<Result<Vec<String>, RowFault>> {
+        let mut fields = self.literal(&first);
+        // One field without a name for it may be a text that begins and ends with what is said.
+        let is_telling = self.header || fields.len() > 1;
+        if self.widths.is_empty() && is_telling && fields.iter().all(|f| enclosed(f).is_some()) {
+            self.quotes = Quotes::Enclosing;
+            return self.quoted(first);
+        }
+        if !self.fits(&fields) && fields.iter().any(|field| field.starts_with('"')) {
+            let (quoted, further) = self.look_for_end(&first, MAX_ROW_BYTES)?;
+            match quoted {
+                Ok(quoted) if self.fits(&quoted) => return Ok(Ok(quoted)),
+                _ => self.unread(further),
+            }
+            return Ok(Ok(fields));
+        }
+        for (index, field) in fields.iter_mut().enumerate() {
+            let always = self.quoted_columns.get(index) == Some(&true);
+            if let Some(inner) = enclosed(field)
+                && (always || inner.contains(DOUBLED))
+            {
+                *field = inner.replace(DOUBLED, "\"");
+            }
+        }
+        Ok(Ok(fields))
+    }
+
+    fn fits(&self, fields: &[String]) -> bool {
+        self.widths.is_empty() || self.widths.contains(&fields.len())
     }
 
     fn line(&mut self) -> Result<Option<DataLine>> {
@@ -65,9 +171,24 @@ impl Records {
 
     /// The row that begins with `first` and ends where its quotes are closed.
     fn quoted(&mut self, first: String) -> Result<Result<Vec<String>, RowFault>> {
+        let (row, further) = self.look_for_end(&first, MAX_LINE_BYTES)?;
+        if row.is_err() {
+            // One stray quote is to cost its own row and no other.
+            self.unread(further);
+        }
+        Ok(row)
+    }
+
+    /// The row up to where its quotes are closed, at most `limit` bytes further, and its lines after
+    /// the first.
+    fn look_for_end(
+        &mut self,
+        first: &str,
+        limit: usize,
+    ) -> Result<(Result<Vec<String>, RowFault>, VecDeque<DataLine>)> {
         let mut row = QuotedRow::new(self.separator);
         let mut further = VecDeque::new();
-        let mut complete = row.line(&first);
+        let mut complete = row.line(first);
         let mut bytes = first.len();
         while let Ok(false) = complete {
             complete = match self.line()? {
@@ -81,99 +202,32 @@ impl Records {
                         Err(fault) => Err(fault.clone()),
                     };
                     further.push_back(line);
-                    match bytes > MAX_LINE_BYTES {
+                    match bytes > limit {
                         true => Err(row.unclosed()),
                         false => complete,
                     }
                 }
             };
         }
-        match complete {
-            Ok(_) => Ok(Ok(row.fields)),
-            Err(fault) => {
-                // One stray quote is to cost its own row and no other.
-                while let Some(line) = further.pop_back() {
-                    self.again.push_front(line);
-                }
-                Ok(Err(fault))
-            }
+        Ok((complete.map(|_| row.into_fields()), further))
+    }
+
+    fn unread(&mut self, mut lines: VecDeque<DataLine>) {
+        while let Some(line) = lines.pop_back() {
+            self.again.push_front(line);
         }
     }
 }
 
-/// A row in the making.
-struct QuotedRow {
-    separator: char,
-    fields: Vec<String>,
-    field: String,
-    state: State,
+/// What stands between the quotes of a field, if none is within unless doubled.
+fn enclosed(field: &str) -> Option<&str> {
+    let inner = field.strip_prefix('"')?.strip_suffix('"')?;
+    (!inner.replace(DOUBLED, "").contains('"')).then_some(inner)
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    /// Nothing of the field has been read.
-    Start,
-    /// In a field without quotes, where they are ordinary characters.
-    Plain,
-    /// Between quotes.
-    Quoted,
-    /// Behind a quote that closes the field unless another follows.
-    Closed,
-}
-
-impl QuotedRow {
-    fn new(separator: char) -> Self {
-        Self {
-            separator,
-            fields: Vec::new(),
-            field: String::new(),
-            state: State::Start,
-        }
-    }
-
-    /// Adds a line; whether the row ends with it.
-    fn line(&mut self, text: &str) -> Result<bool, RowFault> {
-        for c in text.chars() {
-            self.state = match (self.state, c) {
-                (State::Start, '"') => State::Quoted,
-                (State::Quoted, '"') => State::Closed,
-                (State::Start | State::Plain | State::Closed, c) if c == self.separator => {
-                    self.end_field();
-                    State::Start
-                }
-                (State::Quoted | State::Closed, c) if self.state == State::Quoted || c == '"' => {
-                    self.field.push(c);
-                    State::Quoted
-                }
-                (State::Closed, _) => {
-                    let field = shown(&self.field);
-                    let reason = format!("text follows the closing quote of `{field}`");
-                    return Err(RowFault::Quotes { reason });
-                }
-                (_, c) => {
-                    self.field.push(c);
-                    State::Plain
-                }
-            };
-        }
-        if self.state == State::Quoted {
-            self.field.push('\n');
-            return Ok(false);
-        }
-        self.end_field();
-        Ok(true)
-    }
-
-    fn end_field(&mut self) {
-        self.fields.push(std::mem::take(&mut self.field));
-    }
-
-    fn unclosed(&self) -> RowFault {
-        let field = shown(self.field.trim_end());
-        RowFault::Quotes {
-            reason: format!("the quote before `{field}` is never closed"),
-        }
-    }
+/// Whether a field that is written as it is would be read otherwise by [`Quotes::AsNeeded`].
+pub(super) fn is_ambiguous(field: &str) -> bool {
+    enclosed(field).is_some_and(|inner| inner.contains(DOUBLED))
 }
 
 #[cfg(test)]
@@ -187,10 +241,16 @@ mod tests {
 
     type Rows = Vec<(usize, Result<Vec<String>, String>)>;
 
-    fn rows(text: &str, separator: char, quotes: bool) -> Rows {
+    fn rows(text: &str, separator: char, quotes: Quotes) -> Rows {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        let mut records = Records::open(file.path(), separator, quotes).unwrap();
+        let layout = Delimited {
+            separator,
+            quotes,
+            header: true,
+            fields: Vec::new(),
+        };
+        let mut records = Records::open(file.path(), &layout).unwrap();
         let mut all = Vec::new();
         while let Some(Record { line, fields }) = records.next().unwrap() {
             all.push((line, fields.map_err(|fault| fault.to_string())));
@@ -198,14 +258,14 @@ mod tests {
         all
     }
 
-    fn good(text: &str, separator: char, quotes: bool) -> Vec<(usize, Vec<String>)> {
+    fn good(text: &str, separator: char, quotes: Quotes) -> Vec<(usize, Vec<String>)> {
         let rows = rows(text, separator, quotes).into_iter();
         rows.map(|(line, fields)| (line, fields.unwrap())).collect()
     }
 
     #[test]
     fn quotes_mean_nothing_in_plain_tsv() {
-        let read = good("a\t\"b\tc\"d\r\n\n\t\n", '\t', false);
+        let read = good("a\t\"b\tc\"d\r\n\n\t\n", '\t', Quotes::Literal);
         let expected = [(1, vec!["a", "\"b", "c\"d"]), (3, vec!["", ""])];
         assert_eq!(read.len(), expected.len());
         for ((line, fields), (expected_line, expected)) in read.into_iter().zip(expected) {
@@ -220,11 +280,40 @@ mod tests {
     }
 
     #[test]
+    fn quotes_of_a_tsv_mean_what_alone_they_can_mean() {
+        let fields = |text: &str| -> Vec<Vec<String>> {
+            let read = good(text, '\t', Quotes::AsNeeded).into_iter();
+            read.map(|(_, fields)| fields).collect()
+        };
+        for (text, expected) in [
+            // What pandas writes: quotes where a field needs them.
+            ("a\tb\n\"x \"\"y\"\"\"\t1\n", [["a", "b"], ["x \"y\"", "1"]]),
+            ("a\tb\n\"x\ty\"\t1\n", [["a", "b"], ["x\ty", "1"]]),
+            ("a\tb\n\"x\ny\"\t1\n", [["a", "b"], ["x\ny", "1"]]),
+            // Quotes everywhere.
+            ("\"a\"\t\"b\"\n\"x\"\t\"1\"\n", [["a", "b"], ["x", "1"]]),
+            // The words of a text.
+            ("a\tb\n\"x\" y\t\"z\n", [["a", "b"], ["\"x\" y", "\"z"]]),
+            ("a\tb\nx\"\"y\t\"\n", [["a", "b"], ["x\"\"y", "\""]]),
+        ] {
+            assert_eq!(fields(text), expected, "{text:?}");
+        }
+        // In quotes in every row, or in some.
+        let read = fields("a\tb\n\"x\"\t1\n\"y \"\"z\"\"\"\t\"2\"\n");
+        assert_eq!(read[1..], [["x", "1"], ["y \"z\"", "\"2\""]]);
+        let read = fields("a\tb\n\"x\"\t1\ny\t2\n");
+        assert_eq!(read[1..], [["\"x\"", "1"], ["y", "2"]]);
+        // A row with too few fields takes no other with it.
+        let read = fields("a\tb\n\"x\ny\t\"z\n");
+        assert_eq!(read, [vec!["a", "b"], vec!["\"x"], vec!["y", "\"z"]]);
+    }
+
+    #[test]
     fn quoted_fields_hold_separators_quotes_and_line_breaks() {
         let read = good(
             "1,\"a, \"\"b\"\"\",\"\"\r\n\n2,\"x\r\ny\n\",5\"\n,\n\"\"\"\"\n",
             ',',
-            true,
+            Quotes::Enclosing,
         );
         let expected: [(usize, &[&str]); 4] = [
             (1, &["1", "a, \"b\"", ""]),
@@ -240,8 +329,29 @@ mod tests {
     }
 
     #[test]
+    fn the_separator_may_be_stated_above_the_header() {
+        let read = good("sep=;\r\na;b\r\n1;2\r\n", ',', Quotes::Enclosing);
+        let expected = [(2, vec!["a", "b"]), (3, vec!["1", "2"])];
+        for ((line, fields), (expected_line, expected)) in read.iter().zip(&expected) {
+            assert_eq!(
+                (line, fields),
+                (
+                    expected_line,
+                    &expected.iter().map(|&f| f.to_owned()).collect()
+                )
+            );
+        }
+        assert_eq!(read.len(), 2);
+        assert_eq!(good("sep=;\n", '\t', Quotes::Literal).len(), 1);
+    }
+
+    #[test]
     fn a_stray_quote_costs_its_own_row_only() {
-        let read = rows("a,b\n\"open,1\nc,d\n\"x\"y,2\ne,f\n", ',', true);
+        let read = rows(
+            "a,b\n\"open,1\nc,d\n\"x\"y,2\ne,f\n",
+            ',',
+            Quotes::Enclosing,
+        );
         let fault = |n: usize| read[n].1.clone().unwrap_err();
         assert_eq!(read.len(), 5);
         // The quote of line 2 ends at that of line 4, where text follows.
@@ -254,7 +364,7 @@ mod tests {
         for (n, line) in [(0, 1), (2, 3), (4, 5)] {
             assert_eq!((read[n].0, read[n].1.is_ok()), (line, true));
         }
-        let read = rows("\"open\nc,d", ',', true);
+        let read = rows("\"open\nc,d", ',', Quotes::Enclosing);
         assert!(read[0].1.clone().unwrap_err().contains("never closed"));
         assert_eq!(read[1], (2, Ok(vec!["c".to_owned(), "d".to_owned()])));
     }
@@ -281,7 +391,7 @@ mod tests {
                 writer.write_record(row).unwrap();
             }
             let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
-            let read = good(&text, separator, true).into_iter();
+            let read = good(&text, separator, Quotes::Enclosing).into_iter();
             assert_eq!(read.map(|(_, fields)| fields).collect::<Vec<_>>(), table);
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 /// A text, or a pair of texts, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextExample {
-    /// The text, or the first of two; never blank.
+    /// The text, or the first of two; blank only beside a second that is not, or where targets alone
+    /// are read.
     pub text: String,
-    /// The second text, for tasks on pairs; never blank.
+    /// The second text, for tasks on pairs; blank only beside a first that is not.
     pub pair: Option<String>,
     /// What is to be predicted.
     pub target: Target,
@@ -43,7 +44,7 @@ impl Target {
 /// The words of a sentence, and a tag for each where they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenExample {
-    /// At least one, none empty.
+    /// At least one; some may be nothing but spaces.
     pub words: Vec<String>,
     /// As many as there are words.
     pub tags: Option<Vec<String>>,
@@ -54,11 +55,11 @@ pub struct TokenExample {
 /// A question on a text that may hold its answer (SQuAD).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuestionExample {
-    /// Names the question in predictions; no two of a file are equal.
+    /// Names the question in predictions; no two of a file are equal, unless it is read to score.
     pub id: String,
-    /// Never blank.
+    /// Never blank, unless it is read to score.
     pub question: String,
-    /// The text, never blank, shared by the questions of a paragraph.
+    /// The text, never blank unless it is read to score, shared by the questions of a paragraph.
     pub context: Arc<str>,
     /// Every answer that counts as right; none if impossible or unknown.
     pub answers: Vec<Answer>,
@@ -71,9 +72,10 @@ pub struct QuestionExample {
 /// A stretch of a context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Never empty, and what stands at `start`.
+    /// Never empty, and what stands at `start`, unless it is read to score.
     pub text: String,
-    /// Where it begins in the context, in characters (Unicode scalar values) counted from 0.
+    /// Where it begins in the context, in characters (Unicode scalar values) counted from 0; 0 where
+    /// it is read to score.
     pub start: usize,
 }
 

@@ -26,6 +26,7 @@ pub struct Examples<T> {
     rows: Box<dyn Iterator<Item = Row<T>> + Send>,
     bad_rows: BadRows,
     report: ReadReport,
+    remarks: Vec<String>,
     ended: bool,
 }
 
@@ -40,8 +41,19 @@ impl<T> Examples<T> {
             rows: Box::new(rows),
             bad_rows,
             report: ReadReport::default(),
+            remarks: Vec::new(),
             ended: false,
         }
+    }
+
+    pub(super) fn with_remarks(mut self, remarks: impl IntoIterator<Item = String>) -> Self {
+        self.remarks.extend(remarks);
+        self
+    }
+
+    /// What a reader of the file had to decide that its owner may see otherwise.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// The file.

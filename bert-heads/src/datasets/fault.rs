@@ -87,6 +87,28 @@ pub enum RowFault {
         /// Its name or number.
         column: String,
     },
+    /// A row of 0 and 1, which may be labels of these names or a flag for each label.
+    #[error(
+        "column `{column}` is `{text}`, which may be labels that are called so or a flag for each of {places} labels: name as many labels in the order of the flags (--labels), or write the names"
+    )]
+    AmbiguousLabels {
+        /// Its name or number.
+        column: String,
+        /// As in the file.
+        text: String,
+        /// Values in the row.
+        places: usize,
+    },
+    /// Several labels where there may be one.
+    #[error(
+        "column `{column}` is `{text}`, but must be one class: train on several labels (--multi-label), or name the column to take it as it is"
+    )]
+    SeveralLabels {
+        /// Its name or number.
+        column: String,
+        /// As in the file.
+        text: String,
+    },
     /// A label that is not among the known ones.
     #[error("label `{label}` is not known: use one of {known}")]
     UnknownLabel {
@@ -102,6 +124,14 @@ pub enum RowFault {
         column: String,
         /// As in the file.
         text: String,
+    },
+    /// A line above a sentence that may be a comment or its first word.
+    #[error(
+        "it may be a comment or the word `#` with the tag `{tag}`, which no line before has: take it out, or name the tags (--labels)"
+    )]
+    Comment {
+        /// What would be the tag.
+        tag: String,
     },
     /// Words and tags that do not pair up.
     #[error("it has {words} word(s) and {tags} tag(s): give each word one tag")]
@@ -181,8 +211,11 @@ impl RowFault {
             Self::MissingColumn { .. } => "missing column",
             Self::WrongType { .. } => "wrong type",
             Self::Blank { .. } => "blank",
+            Self::AmbiguousLabels { .. } => "ambiguous labels",
+            Self::SeveralLabels { .. } => "several labels",
             Self::UnknownLabel { .. } => "unknown label",
             Self::NotANumber { .. } => "not a number",
+            Self::Comment { .. } => "comment or word",
             Self::TagCount { .. } => "words and tags of different count",
             Self::Tag { .. } => "broken tags",
             Self::AnswerRange { .. } => "answer out of range",

@@ -16,32 +16,50 @@ pub enum Layout {
 pub struct Delimited {
     /// What stands between two fields.
     pub separator: char,
-    /// Whether a field may stand in double quotes, with separators and line breaks inside and
-    /// quotes doubled (RFC 4180). Otherwise a quote is a character like others.
-    pub quotes: bool,
+    /// What double quotes around a field mean.
+    pub quotes: Quotes,
     /// Whether the first line names the columns.
     pub header: bool,
     /// How many fields a row may have; by default as many as the header, else the first row.
     pub fields: Vec<usize>,
 }
 
+/// What double quotes around a field mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quotes {
+    /// Characters like others.
+    Literal,
+    /// Separators, line breaks and doubled quotes may stand between them (RFC 4180).
+    Enclosing,
+    /// Enclosing where hardly anything else can be meant: around every field of the first row and so
+    /// of the file, around a column throughout the first rows, around a field with doubled quotes and
+    /// no others, and where the row has the right number of fields only so. Characters like others
+    /// elsewhere.
+    AsNeeded,
+}
+
 impl Layout {
     /// Tabs, no quotes, with a header: the files of GLUE.
     pub const fn tsv() -> Self {
-        Self::delimited('\t', false)
+        Self::delimited('\t', Quotes::Literal)
     }
 
     /// Tabs and quotes, with a header: what spreadsheets and pandas write.
     pub const fn quoted_tsv() -> Self {
-        Self::delimited('\t', true)
+        Self::delimited('\t', Quotes::Enclosing)
+    }
+
+    /// Tabs, with a header; quotes as either of the other two has them.
+    pub const fn any_tsv() -> Self {
+        Self::delimited('\t', Quotes::AsNeeded)
     }
 
     /// Commas and quotes, with a header (RFC 4180).
     pub const fn csv() -> Self {
-        Self::delimited(',', true)
+        Self::delimited(',', Quotes::Enclosing)
     }
 
-    const fn delimited(separator: char, quotes: bool) -> Self {
+    const fn delimited(separator: char, quotes: Quotes) -> Self {
         Self::Delimited(Delimited {
             separator,
             quotes,
@@ -58,7 +76,7 @@ impl Layout {
             path.set_extension("");
         }
         match extension(&path)?.as_str() {
-            "tsv" => Some(Self::tsv()),
+            "tsv" => Some(Self::any_tsv()),
             "csv" => Some(Self::csv()),
             "jsonl" | "ndjson" | "json" => Some(Self::JsonLines),
             _ => None,
@@ -70,6 +88,15 @@ impl Layout {
     pub fn without_header(mut self) -> Self {
         if let Self::Delimited(delimited) = &mut self {
             delimited.header = false;
+        }
+        self
+    }
+
+    /// The same with another separator. Nothing changes for JSON lines.
+    #[must_use]
+    pub fn with_separator(mut self, separator: char) -> Self {
+        if let Self::Delimited(delimited) = &mut self {
+            delimited.separator = separator;
         }
         self
     }
@@ -96,7 +123,7 @@ mod tests {
     #[test]
     fn names_of_files_tell_their_layout() {
         for (name, layout) in [
-            ("a.tsv", Some(Layout::tsv())),
+            ("a.tsv", Some(Layout::any_tsv())),
             ("a.b/c.CSV", Some(Layout::csv())),
             ("a.csv.gz", Some(Layout::csv())),
             ("a.jsonl.zst", Some(Layout::JsonLines)),

@@ -8,9 +8,7 @@ use bert_core::files::decompressed;
 
 use super::fault::RowFault;
 use crate::error::Result;
-use crate::text_lines::MAX_LINE_BYTES;
-
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+use crate::text_lines::{BYTE_ORDER_MARK, LineEnds, MAX_LINE_BYTES, without_break};
 
 /// A line without its line break.
 pub(super) struct DataLine {
@@ -26,6 +24,7 @@ pub(super) struct DataLines {
     reader: Box<dyn BufRead + Send>,
     read: usize,
     max_bytes: usize,
+    ends: LineEnds,
 }
 
 impl DataLines {
@@ -35,6 +34,7 @@ impl DataLines {
             reader: open(path)?,
             read: 0,
             max_bytes: MAX_LINE_BYTES,
+            ends: LineEnds::default(),
         })
     }
 
@@ -47,9 +47,7 @@ impl DataLines {
             return Ok(None);
         }
         self.read += 1;
-        if bytes.pop_if(|byte| *byte == b'\n').is_some() {
-            bytes.pop_if(|byte| *byte == b'\r');
-        }
+        without_break(&mut bytes);
         let text = match whole && bytes.len() <= self.max_bytes {
             false => Err(RowFault::TooLong {
                 limit: self.max_bytes,
@@ -68,18 +66,17 @@ impl DataLines {
     fn read_bytes(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         // Room for the line break, which does not count.
         let limit = self.max_bytes + 2;
-        let reader = self.reader.by_ref();
-        reader.take(limit as u64).read_until(b'\n', bytes)?;
-        let whole = bytes.len() < limit || bytes.ends_with(b"\n");
+        self.ends.read(&mut *self.reader, limit, bytes)?;
+        let whole = bytes.len() < limit || self.ends.are_at_end_of(bytes);
         if !whole {
-            self.reader.skip_until(b'\n')?;
+            self.ends.skip(&mut *self.reader)?;
         }
         Ok(whole)
     }
 }
 
 /// A file without compression and byte-order mark.
-pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
+pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let opened = File::open(path)
         .and_then(decompressed)
         .and_then(without_mark);
@@ -142,6 +139,14 @@ mod tests {
         assert_eq!(lines(&members).unwrap()[1], (2, Ok("two".to_owned())));
         assert!(lines(b"").unwrap().is_empty());
         assert_eq!(lines(b"a\n").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn lines_of_classic_mac_files_are_told_apart() {
+        let read = lines(b"a,b\r12345678\rc\r").unwrap();
+        let too_long = Err(RowFault::TooLong { limit: 7 });
+        let expected = [Ok("a,b".to_owned()), too_long, Ok("c".to_owned())];
+        assert_eq!(read, (1..).zip(expected).collect::<Vec<_>>());
     }
 
     #[test]

@@ -33,15 +33,18 @@ mod cells;
 mod choices;
 mod columns;
 mod delimited;
+mod detect;
 mod example;
 mod examples;
 mod fault;
+mod label_lists;
 mod label_set;
 mod layout;
 mod lines;
 mod predictions;
 mod preset;
 mod questions;
+mod quoted_row;
 mod rewrite;
 mod sample;
 mod similar;
@@ -49,17 +52,19 @@ mod table;
 mod tags;
 mod text;
 mod tokens;
+mod unread;
 
 pub use bad_rows::{BadRow, BadRows, ReadReport};
 pub use choices::{ChoiceColumns, ChoiceFormat, ChoiceTexts, read_choices};
-pub use columns::{Column, Columns, TargetColumn};
+pub use columns::{Column, Columns, TargetColumn, TargetKind};
 pub use example::{
     Answer, ChoiceExample, QuestionExample, SimilarExample, Target, TextExample, TokenExample,
 };
 pub use examples::Examples;
 pub use fault::{Place, RowFault};
 pub use label_set::{Labelled, discover_labels};
-pub use layout::{Delimited, Layout};
+pub use layout::{Delimited, Layout, Quotes};
+pub(crate) use lines::open;
 pub use predictions::{
     Predicted, PredictedKind, PredictedTags, read_tag_predictions, read_text_predictions,
 };

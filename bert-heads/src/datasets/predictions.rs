@@ -41,17 +41,20 @@ pub enum PredictedKind {
     Label,
     /// Any number of labels: the list `labels` in JSON, else separated by commas.
     Labels,
-    /// A number: `value` in JSON.
+    /// A number: `value` in JSON, or the `score` that is made of it, else `similarity` or `score`.
     Number,
+    /// The number of a choice, counted from 0: `choice` in JSON.
+    Choice,
 }
 
 impl PredictedKind {
-    /// The key of JSON lines.
-    const fn key(self) -> &'static str {
+    /// The keys of JSON lines, the first of which that is there counts.
+    const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Label => "label",
-            Self::Labels => "labels",
-            Self::Number => "value",
+            Self::Label => &["label"],
+            Self::Labels => &["labels"],
+            Self::Number => &["score", "value", "similarity"],
+            Self::Choice => &["choice"],
         }
     }
 }
@@ -172,16 +175,24 @@ fn of_line(cells: &mut Cells) -> Result<Option<usize>, RowFault> {
 }
 
 fn json_target(cells: &mut Cells, kind: PredictedKind) -> Result<Target, RowFault> {
-    let key = key(kind.key());
+    let names = kind.keys();
+    // A score beside a value is what its owner makes of it.
+    let is_scored = kind == PredictedKind::Number
+        && ["value", "score"].iter().all(|name| cells.has(&key(name)));
+    let name = match is_scored {
+        true => Some(&"score"),
+        false => names.iter().find(|name| cells.has(&key(name))),
+    };
+    let key = key(name.unwrap_or(&names[0]));
     Ok(match kind {
         PredictedKind::Label => Target::Label(cells.word(&key)?),
         PredictedKind::Labels => Target::Labels(distinct(cells.words(&key, Some(','))?)),
-        PredictedKind::Number => Target::Number(cells.number(&key)?),
+        PredictedKind::Number | PredictedKind::Choice => Target::Number(cells.number(&key)?),
     })
 }
 
 fn plain_target(text: &str, kind: PredictedKind) -> Result<Target, RowFault> {
-    let column = || kind.key().to_owned();
+    let column = || kind.keys()[0].to_owned();
     match kind {
         // No label at all is a prediction too.
         PredictedKind::Labels => {
@@ -191,7 +202,7 @@ fn plain_target(text: &str, kind: PredictedKind) -> Result<Target, RowFault> {
         }
         _ if text.is_empty() => Err(RowFault::Blank { column: column() }),
         PredictedKind::Label => Ok(Target::Label(text.to_owned())),
-        PredictedKind::Number => match text.parse() {
+        PredictedKind::Number | PredictedKind::Choice => match text.parse() {
             Ok(number) if f64::is_finite(number) => Ok(Target::Number(number)),
             _ => Err(RowFault::NotANumber {
                 column: column(),
@@ -227,7 +238,7 @@ fn json_tags(cells: &mut Cells) -> Result<PredictedTags, RowFault> {
     })?;
     let words = ["tokens", "words"].into_iter().find_map(|name| {
         // A prediction without words is one that is read by its place.
-        let words = cells.words(&key(name), None);
+        let words = cells.tokens(&key(name));
         words.ok()
     });
     Ok(PredictedTags { words, tags })
@@ -271,6 +282,10 @@ mod tests {
 
         let numbers = texts("{\"value\":-1.5}\n", PredictedKind::Number).unwrap();
         assert_eq!(numbers[0].prediction, Target::Number(-1.5));
+        let scores = "{\"value\":-1.5,\"score\":0.25}\n{\"index\":1,\"similarity\":0.5}\n";
+        let scores = texts(scores, PredictedKind::Number).unwrap();
+        let scores: Vec<_> = scores.into_iter().map(|row| row.prediction).collect();
+        assert_eq!(scores, [0.25, 0.5].map(Target::Number));
         let numbers = texts("-1.5\n", PredictedKind::Number).unwrap();
         assert_eq!(numbers[0].prediction, Target::Number(-1.5));
 

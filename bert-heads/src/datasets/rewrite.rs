@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::bad_rows::BadRows;
 use super::cells::{Cells, Key};
+use super::delimited::is_ambiguous;
 use super::examples::{Examples, Row};
 use super::fault::{Place, RowFault};
-use super::layout::{Delimited, Layout};
+use super::layout::{Delimited, Layout, Quotes};
 use super::table::{Table, TableRow};
 use super::text::{TextFormat, text_keys};
 use crate::error::Result;
@@ -78,10 +79,10 @@ fn row(
     keys: &(Key, Option<Key>),
 ) -> Result<RewritableRow, RowFault> {
     // Reading a value takes it.
-    let mut read = cells.clone();
+    let (text, pair) = cells.clone().texts(&keys.0, keys.1.as_ref())?;
     Ok(RewritableRow {
-        text: read.text(&keys.0)?,
-        pair: keys.1.as_ref().map(|key| read.text(key)).transpose()?,
+        text,
+        pair,
         line,
         cells,
         layout: layout.clone(),
@@ -114,10 +115,15 @@ impl RewritableRow {
 /// The line of some fields, in quotes where they need it and the layout has them.
 fn join(layout: &Delimited, fields: &[String]) -> String {
     let separator = layout.separator;
-    let special = |c: char| c == separator || matches!(c, '"' | '\n' | '\r');
+    let breaks = |c: char| c == separator || matches!(c, '\n' | '\r');
+    let needs_quotes = |field: &str| match layout.quotes {
+        Quotes::Literal => false,
+        Quotes::Enclosing => field.contains(breaks) || field.contains('"'),
+        Quotes::AsNeeded => field.contains(breaks) || is_ambiguous(field),
+    };
     let written: Vec<String> = fields
         .iter()
-        .map(|field| match layout.quotes && field.contains(special) {
+        .map(|field| match needs_quotes(field) {
             true => format!("\"{}\"", field.replace('"', "\"\"")),
             false => field.clone(),
         })
@@ -143,6 +149,8 @@ mod tests {
     fn rows_come_back_as_they_are_in_every_layout() {
         for (text, layout) in [
             ("id\ttext\tlabel\n7\ta \"b\"\t1\n8\tc\t\n", Layout::tsv()),
+            ("id\ttext\n1\t\"x\" y\n2\t\"z\"\n", Layout::any_tsv()),
+            ("id\ttext\n1\tx \"\"y\"\"\n2\t\"x\ty\"\n", Layout::any_tsv()),
             ("label,text\n\" x\"\"y\",\"a, b\"\n0,c\n", Layout::csv()),
             (
                 "{\"n\":1.50,\"text\":\"a\",\"label\":[1,null]}\n",

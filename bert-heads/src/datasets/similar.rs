@@ -52,7 +52,7 @@ impl SimilarColumns {
             .find_map(|(text, like)| Some((find(text)?, find(like)?)));
         let (text, like) = match pair {
             Some(pair) => pair,
-            None => match Columns::discover(names)? {
+            None => match Columns::discover(names, None)? {
                 Columns {
                     text,
                     pair: Some(pair),
@@ -157,6 +157,12 @@ impl TryFrom<TextExample> for SimilarExample {
             let column = "second text".to_owned();
             return Err(RowFault::MissingColumn { column });
         };
+        for (text, column) in [(&example.text, "first text"), (&pair, "second text")] {
+            if text.trim().is_empty() {
+                let column = column.to_owned();
+                return Err(RowFault::Blank { column });
+            }
+        }
         Ok(Self {
             texts: vec![example.text, pair],
             score: match example.target {

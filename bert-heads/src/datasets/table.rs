@@ -9,7 +9,7 @@ use super::cells::{Cells, Key, kind, quoted};
 use super::columns::Column;
 use super::delimited::{Record, Records};
 use super::fault::{Place, RowFault};
-use super::layout::{Delimited, Layout};
+use super::layout::Layout;
 use super::lines::{DataLine, DataLines};
 use crate::error::{Error, Result};
 
@@ -43,9 +43,7 @@ impl Table {
         let mut table = Self {
             path: path.to_owned(),
             rows: match layout {
-                Layout::Delimited(Delimited {
-                    separator, quotes, ..
-                }) => Rows::Records(Records::open(path, *separator, *quotes)?),
+                Layout::Delimited(delimited) => Rows::Records(Records::open(path, delimited)?),
                 Layout::JsonLines => Rows::Json(DataLines::open(path)?),
             },
             names: None,
@@ -106,6 +104,26 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// Whether its rows are JSON objects.
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.rows, Rows::Json(_))
+    }
+
+    /// The next row that is good, left in its place.
+    pub(super) fn peek(&mut self) -> Result<Option<&Cells>> {
+        let is_good = |row: &TableRow| row.cells.is_ok();
+        if !self.ahead.iter().any(is_good) {
+            while let Some(row) = self.read()? {
+                let found = is_good(&row);
+                self.ahead.push_back(row);
+                if found {
+                    break;
+                }
+            }
+        }
+        Ok(self.ahead.iter().find_map(|row| row.cells.as_ref().ok()))
     }
 
     /// Whether there is nothing to tell the columns by: the file is empty, or none of its rows good.

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::bad_rows::BadRows;
-use super::cells::{Cells, Key, quoted};
-use super::columns::{Column, Columns, TargetColumn};
+use super::cells::{Cells, Key, quoted, wrong_type};
+use super::columns::{Column, Columns, TargetColumn, TargetKind, partners};
 use super::example::{Target, TextExample};
 use super::examples::{Examples, Row};
 use super::fault::{Place, RowFault, shown};
+use super::label_lists;
 use super::layout::Layout;
 use super::table::{Table, TableRow};
+use super::unread::unread_texts;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 
@@ -33,8 +35,13 @@ pub struct TextFormat {
     /// Which columns to read; by default they are found by the names that published data sets give
     /// them, such as `sentence1`, `sentence2` and `label`.
     pub columns: Option<Columns>,
+    /// Kind of the target; by default the name of its column tells it. Does not matter where the
+    /// columns are given with a target.
+    pub kind: Option<TargetKind>,
     /// Whether there must be a target.
     pub targets: Targets,
+    /// Whether targets alone are read, and texts may be blank or absent: to score predictions.
+    pub targets_only: bool,
     /// The labels there are: any other is a bad row. By default every label passes.
     pub labels: Option<Labels>,
     /// The label that stands for none, `-` in SNLI and OCNLI: such rows are left out and counted.
@@ -47,7 +54,9 @@ impl TextFormat {
         Self {
             layout,
             columns: None,
+            kind: None,
             targets: Targets::Required,
+            targets_only: false,
             labels: None,
             unlabelled: None,
         }
@@ -58,6 +67,24 @@ impl TextFormat {
     pub fn with_columns(self, columns: Columns) -> Self {
         Self {
             columns: Some(columns),
+            ..self
+        }
+    }
+
+    /// The same for targets of a kind.
+    #[must_use]
+    pub fn with_kind(self, kind: TargetKind) -> Self {
+        Self {
+            kind: Some(kind),
+            ..self
+        }
+    }
+
+    /// The same without texts.
+    #[must_use]
+    pub fn targets_only(self) -> Self {
+        Self {
+            targets_only: true,
             ..self
         }
     }
@@ -94,6 +121,12 @@ pub fn read_texts(
     let path = path.as_ref();
     let mut table = Table::open(path, &format.layout)?;
     let keys = Keys::find(path, &table, format)?;
+    let remark = match &keys.texts {
+        Some(texts) if format.columns.is_none() && texts.pair.is_none() => {
+            unread_texts(&mut table, &texts.text, &texts.targets)?
+        }
+        _ => None,
+    };
     let (labels, unlabelled) = (format.labels.clone(), format.unlabelled.clone());
     let rows = std::iter::from_fn(move || {
         let TableRow { line, cells } = match table.next() {
@@ -108,7 +141,7 @@ pub fn read_texts(
             Err(fault) => Row::Bad(Place::Line(line), fault),
         })
     });
-    Ok(Examples::new(path, bad_rows, rows))
+    Ok(Examples::new(path, bad_rows, rows).with_remarks(remark))
 }
 
 /// Where the texts of a file are, targets left aside.
@@ -117,19 +150,36 @@ pub(super) fn text_keys(
     table: &Table,
     format: &TextFormat,
 ) -> Result<(Key, Option<Key>)> {
-    let format = format.clone().with_targets(Targets::Ignored);
-    let keys = Keys::find(path, table, &format)?;
-    Ok((keys.text, keys.pair))
+    let columns = match &format.columns {
+        Some(columns) => columns.clone(),
+        None => discover(path, table, None)?,
+    };
+    let pair = columns.pair.map(|pair| table.key(&pair)).transpose()?;
+    Ok((table.key(&columns.text)?, pair))
+}
+
+/// Where the texts of a row are.
+struct TextKeys {
+    text: Key,
+    pair: Option<Key>,
+    /// Where the second text may be of a JSON object that has one, though the first object has none.
+    later_pairs: Vec<Key>,
+    /// The column of the target, which holds no text.
+    targets: Vec<Column>,
 }
 
 struct Keys {
-    text: Key,
-    pair: Option<Key>,
+    /// `None` where targets alone are read.
+    texts: Option<TextKeys>,
     target: Option<TargetKey>,
 }
 
 enum TargetKey {
-    Label(Key),
+    Label {
+        key: Key,
+        /// Its name promises several, so that a comma is none of a name.
+        is_list: bool,
+    },
     Labels(Key, char),
     Flags(Vec<Key>),
     Number(Key),
@@ -138,10 +188,19 @@ enum TargetKey {
 impl Keys {
     fn find(path: &Path, table: &Table, format: &TextFormat) -> Result<Self> {
         let columns = match &format.columns {
-            Some(columns) => columns.clone(),
-            None => discover(path, table)?,
+            Some(columns) => Some(columns.clone()),
+            None if format.targets_only => None,
+            None => Some(discover(path, table, format.kind)?),
         };
-        let target = match (columns.target, format.targets) {
+        let target = columns.as_ref().and_then(|columns| columns.target.clone());
+        // Columns that are given without a target have none, unless a task needs one.
+        let is_open = format.columns.is_none() || format.kind.is_some();
+        let target = target
+            .or_else(|| discover_target(table, format.kind).filter(|_| is_open))
+            .or_else(|| flags(table, format));
+        let targets = target.as_ref().map_or(&[][..], TargetColumn::columns);
+        let targets = targets.to_vec();
+        let target = match (target, format.targets) {
             (_, Targets::Ignored) => None,
             (None, Targets::IfPresent) => None,
             (Some(target), Targets::IfPresent)
@@ -155,17 +214,33 @@ impl Keys {
                     Some(names) => format!("none of {} is known as a label", quoted(names)),
                     None => "none is given for the label".to_owned(),
                 };
+                let flags = match format.kind {
+                    Some(TargetKind::Labels) => ", or name the columns of 0 and 1 of all labels",
+                    _ => "",
+                };
                 return Err(Error::Columns {
                     path: path.to_owned(),
-                    reason: format!("{reason}: say which column holds it"),
+                    reason: format!("{reason}: say which column holds it{flags}"),
                 });
             }
         };
-        Ok(Self {
-            text: table.key(&columns.text)?,
-            pair: columns.pair.map(|pair| table.key(&pair)).transpose()?,
-            target,
-        })
+        let texts = match columns.filter(|_| !format.targets_only) {
+            None => None,
+            Some(columns) => {
+                let pair = columns.pair.map(|pair| table.key(&pair)).transpose()?;
+                let text = table.key(&columns.text)?;
+                let may_come = pair.is_none() && format.columns.is_none() && table.is_json();
+                let later = partners(&text.name).filter(|_| may_come);
+                let later = later.map(|name| table.key(&Column::named(name)));
+                Some(TextKeys {
+                    later_pairs: later.collect::<Result<_>>()?,
+                    text,
+                    pair,
+                    targets,
+                })
+            }
+        };
+        Ok(Self { texts, target })
     }
 
     /// The example of a row; `None` if its label says that there is none.
@@ -179,8 +254,8 @@ impl Keys {
         let target = match &self.target {
             None => Target::None,
             Some(TargetKey::Number(key)) => Target::Number(cells.number(key)?),
-            Some(TargetKey::Label(key)) => {
-                let label = cells.word(key)?;
+            Some(TargetKey::Label { key, is_list }) => {
+                let label = class(&mut cells, key, *is_list)?;
                 if unlabelled == Some(label.as_str()) {
                     return Ok(None);
                 }
@@ -188,14 +263,11 @@ impl Keys {
                 Target::Label(label)
             }
             Some(TargetKey::Labels(key, separator)) => {
-                let mut distinct = Vec::new();
-                for label in cells.words(key, Some(*separator))? {
-                    check_label(&label, labels)?;
-                    if !distinct.contains(&label) {
-                        distinct.push(label);
-                    }
+                let found = label_lists::labels(&mut cells, key, *separator, labels)?;
+                for label in &found {
+                    check_label(label, labels)?;
                 }
-                Target::Labels(distinct)
+                Target::Labels(found)
             }
             Some(TargetKey::Flags(keys)) => {
                 let mut set = Vec::new();
@@ -208,8 +280,15 @@ impl Keys {
                 Target::Labels(set)
             }
         };
-        let text = cells.text(&self.text)?;
-        let pair = self.pair.as_ref().map(|key| cells.text(key)).transpose()?;
+        let (text, pair) = match &self.texts {
+            None => (String::new(), None),
+            Some(texts) => {
+                let mut later = texts.later_pairs.iter();
+                let pair = texts.pair.as_ref();
+                let pair = pair.or_else(|| later.find(|key| cells.has_text(key)));
+                cells.texts(&texts.text, pair)?
+            }
+        };
         Ok(Some(TextExample {
             text,
             pair,
@@ -219,9 +298,9 @@ impl Keys {
     }
 }
 
-fn discover(path: &Path, table: &Table) -> Result<Columns> {
+fn discover(path: &Path, table: &Table, kind: Option<TargetKind>) -> Result<Columns> {
     let found = match table.names() {
-        Some(names) => Columns::discover(names),
+        Some(names) => Columns::discover(names, kind),
         None if table.is_blank() => {
             Ok(Columns::text(Column::named("text")).with_label(Column::named("label")))
         }
@@ -233,9 +312,30 @@ fn discover(path: &Path, table: &Table) -> Result<Columns> {
     })
 }
 
+fn discover_target(table: &Table, kind: Option<TargetKind>) -> Option<TargetColumn> {
+    match table.names() {
+        Some(names) => TargetColumn::discover(names, kind),
+        None => table
+            .is_blank()
+            .then(|| TargetColumn::Label(Column::named("label"))),
+    }
+}
+
+/// A column for each of the labels, where several are asked for and the file has one of each name.
+fn flags(table: &Table, format: &TextFormat) -> Option<TargetColumn> {
+    let labels = format.labels.as_ref()?;
+    let columns: Vec<Column> = labels.names().iter().map(Column::named).collect();
+    let are_columns = || columns.iter().all(|column| table.has(column));
+    let fits = format.kind == Some(TargetKind::Labels) && !table.is_blank() && are_columns();
+    fits.then_some(TargetColumn::Flags(columns))
+}
+
 fn target_key(table: &Table, target: TargetColumn) -> Result<TargetKey> {
     Ok(match target {
-        TargetColumn::Label(column) => TargetKey::Label(table.key(&column)?),
+        TargetColumn::Label(column) => TargetKey::Label {
+            key: table.key(&column)?,
+            is_list: column.is_list_of_labels(),
+        },
         TargetColumn::Labels { column, separator } => {
             TargetKey::Labels(table.key(&column)?, separator)
         }
@@ -245,6 +345,29 @@ fn target_key(table: &Table, target: TargetColumn) -> Result<TargetKey> {
         }
         TargetColumn::Number(column) => TargetKey::Number(table.key(&column)?),
     })
+}
+
+/// One class, which may be the only one of a list.
+fn class(cells: &mut Cells, key: &Key, is_list: bool) -> Result<String, RowFault> {
+    if let Some(values) = cells.list(key) {
+        let values = values.to_vec();
+        let [value] = values.as_slice() else {
+            return Err(RowFault::SeveralLabels {
+                column: key.name.clone(),
+                text: shown(&serde_json::Value::from(values.clone()).to_string()),
+            });
+        };
+        let label = super::cells::word(value).filter(|label| !label.is_empty());
+        return label.ok_or_else(|| wrong_type(&key.name, "a list of one class", value));
+    }
+    let label = cells.word(key)?;
+    match is_list && label.contains(',') {
+        true => Err(RowFault::SeveralLabels {
+            column: key.name.clone(),
+            text: shown(&label),
+        }),
+        false => Ok(label),
+    }
 }
 
 /// Refuses a label that is not among the known ones.
@@ -267,13 +390,10 @@ pub(super) fn check_label(label: &str, labels: Option<&Labels>) -> Result<(), Ro
 }
 
 fn flag(cells: &mut Cells, key: &Key) -> Result<bool, RowFault> {
-    match cells.word(key)?.to_lowercase().as_str() {
-        "1" | "true" => Ok(true),
-        "0" | "false" => Ok(false),
-        other => Err(RowFault::WrongType {
-            column: key.name.clone(),
-            expected: "1 or 0, or true or false",
-            found: format!("`{}`", shown(other)),
-        }),
-    }
+    let word = cells.word(key)?;
+    label_lists::flag(&word).ok_or_else(|| RowFault::WrongType {
+        column: key.name.clone(),
+        expected: "1 or 0, or true or false",
+        found: format!("`{}`", shown(&word)),
+    })
 }

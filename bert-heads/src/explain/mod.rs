@@ -25,10 +25,11 @@ use serde::Serialize;
 pub use attribution::{IntegratedGradients, gradient_times_input, integrated_gradients};
 
 use crate::error::{Error, Result};
-use crate::head::classifier_class;
+use crate::finetune::Task;
 use crate::labels::Labels;
-use crate::predict::{argmax, sigmoid, softmax};
-use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
+use crate::model_kind::{ModelKind, classifier_kind, unknown_classifier};
+use crate::predict::{Overrule, argmax, sigmoid, softmax};
+use crate::sequence_classification::{BertForSequenceClassification, HEAD, ProblemType};
 
 /// A model that can be asked for its reasons.
 pub struct Explainer {
@@ -130,26 +131,57 @@ impl Explainer {
     ///
     /// # Errors
     ///
-    /// [`Error::Core`] for files that are missing, malformed or do not belong together, and those of
-    /// [`Labels::of`] and [`ProblemType::of`].
+    /// [`Error::Core`] for files that are missing, malformed or do not belong together,
+    /// [`Error::UnknownKind`] for a classifier of which nothing tells whether it is one of texts, and
+    /// [`Error::HeadLabels`] for one whose labels are not those of its outputs.
     pub fn from_dir(dir: impl AsRef<Path>, model: &str, device: &Device) -> Result<Self> {
+        Self::open(dir, model, &Overrule::default(), device)
+    }
+
+    /// Loads model and tokenizer as [`from_dir`](Self::from_dir) does, where `overrule` does not know
+    /// better.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_dir`](Self::from_dir), for what is not overruled, and [`Error::LabelNames`] when there
+    /// is not one name per output.
+    pub fn open(
+        dir: impl AsRef<Path>,
+        model: &str,
+        overrule: &Overrule,
+        device: &Device,
+    ) -> Result<Self> {
         let dir = dir.as_ref();
         let checkpoint = Checkpoint::open(dir)?;
         let config = checkpoint.config();
         let tokenizer = BertTokenizer::from_dir(dir)?;
         tokenizer.check_vocab(config.vocab_size)?;
         let max_length = config.max_position_embeddings;
-        let of_texts =
-            classifier_class(config).is_none_or(|class| class == "BertForSequenceClassification");
-        let (subject, device) = match of_texts && checkpoint.contains("classifier.weight") {
+        let kind = match overrule.task {
+            Some(task) => Some(task.model_kind()),
+            None if checkpoint.contains("classifier.weight") => {
+                match classifier_kind(&checkpoint) {
+                    Some(found) => Some(found.kind),
+                    None => return Err(unknown_classifier(&checkpoint)),
+                }
+            }
+            None => None,
+        };
+        let (subject, device) = match kind == Some(ModelKind::Texts) {
             true => {
+                let labels = overrule.labels(&checkpoint, HEAD.outputs(&checkpoint)?)?;
+                let problem_type = match overrule.task {
+                    None => ProblemType::of_outputs(config, labels.count())?,
+                    Some(Task::Classify) if labels.count() == 1 => ProblemType::Regression,
+                    Some(task) => task.problem_type().check(labels.count())?,
+                };
                 let device = device.clone().autodiff();
-                let model = BertForSequenceClassification::from_checkpoint(&checkpoint, &device)?;
+                let model = BertForSequenceClassification::from_weights(&checkpoint, &device)?;
                 let subject = Subject::Classifier {
                     // Gradients are wanted of the word vectors, not of the weights.
                     model: Box::new(without_dropout(model).no_grad()),
-                    labels: Labels::of(config)?,
-                    problem_type: ProblemType::of(config)?,
+                    labels,
+                    problem_type,
                 };
                 (subject, device)
             }

@@ -12,6 +12,7 @@ use crate::datasets::{Place, RowFault, Target, TextExample, TokenExample};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::losses::IGNORED_LABEL;
+use crate::model_kind::ModelKind;
 use crate::next_sentence::NEXT_SENTENCE_LABELS;
 use crate::predict::Row;
 use crate::sequence_classification::ProblemType;
@@ -69,6 +70,18 @@ impl Task {
             ProblemType::SingleLabel => Self::Classify,
             ProblemType::MultiLabel => Self::MultiLabel,
             ProblemType::Regression => Self::Regress,
+        }
+    }
+
+    /// The kind of model that is trained for it.
+    pub const fn model_kind(self) -> ModelKind {
+        match self {
+            Self::Classify | Self::MultiLabel | Self::Regress => ModelKind::Texts,
+            Self::NextSentence => ModelKind::NextSentence,
+            Self::Tokens => ModelKind::Tokens,
+            Self::Qa => ModelKind::Questions,
+            Self::Choice => ModelKind::Choices,
+            Self::Similarity => ModelKind::Sentences,
         }
     }
 

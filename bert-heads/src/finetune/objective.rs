@@ -24,7 +24,7 @@ use crate::predict::RowModel;
 use crate::question_answering::{
     BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss,
 };
-use crate::sentence_embedding::{Pooling, SentenceEncoder};
+use crate::sentence_embedding::{Poolings, SentenceEncoder};
 use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
 use crate::token_classification::BertForTokenClassification;
 
@@ -344,7 +344,7 @@ trained_by_rows!(SentenceEncoder);
 
 impl TaskModel for SentenceEncoder {
     fn fresh(config: &BertConfig, _outputs: usize, init: &BertInit) -> Self {
-        Self::new(config, Pooling::default(), init)
+        Self::new(config, Poolings::default(), init)
     }
 
     fn from_encoder(
@@ -352,11 +352,11 @@ impl TaskModel for SentenceEncoder {
         _outputs: usize,
         init: &BertInit,
     ) -> Result<(Self, LoadReport)> {
-        Self::from_encoder(checkpoint, Pooling::default(), init.device())
+        Self::from_encoder(checkpoint, Poolings::default(), init.device())
     }
 
     fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        let (model, _) = Self::from_encoder(checkpoint, Pooling::default(), device)?;
+        let (model, _) = Self::from_encoder(checkpoint, Poolings::default(), device)?;
         Ok(model)
     }
 
@@ -375,7 +375,7 @@ impl TaskModel for SentenceEncoder {
     }
 
     fn configure(&mut self, settings: &Settings) {
-        self.pooling = settings.similarity.unwrap_or_default().pooling;
+        self.pooling = settings.similarity.clone().unwrap_or_default().pooling;
     }
 }
 

@@ -36,7 +36,7 @@ use crate::predict::{
     score_questions, score_similarity, score_texts, score_tokens, text_logits, word_logits,
 };
 use crate::question_answering::BertForQuestionAnswering;
-use crate::sentence_embedding::{EmbeddingLayout, SentenceEncoder};
+use crate::sentence_embedding::{DenseConfig, EmbeddingLayout, SentenceEncoder};
 use crate::sequence_classification::BertForSequenceClassification;
 use crate::token_classification::BertForTokenClassification;
 
@@ -236,9 +236,14 @@ impl FineTuning<'_> {
             let (answers, loss) = evaluation.ask(model, &maker, asked)?;
             let questions = evaluation.questions();
             if silence {
-                threshold.set(Some(best_null_threshold(questions, &answers)?));
+                let best = best_null_threshold(questions, &answers, maker.settings())?;
+                threshold.set(Some(best));
             }
-            let scores = score_questions(questions, &answers, threshold.get())?;
+            let settings = QuestionSettings {
+                null_threshold: threshold.get(),
+                ..*maker.settings()
+            };
+            let scores = score_questions(questions, &answers, &settings)?;
             // As version 1 calls it, so that one name chooses the best model for both versions.
             let exact = scores.get("exact_match").or(scores.get("exact"));
             Ok(scores
@@ -251,17 +256,18 @@ impl FineTuning<'_> {
     /// What is saved is a directory of sentence-transformers.
     fn similarity(mut self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
         let length = self.settings.max_length;
-        let settings = *self.settings.similarity.get_or_insert_default();
+        let settings = self.settings.similarity.get_or_insert_default().clone();
         let TrainingData::Similar(Splits { train, validation }) = &self.data else {
             return Err(misfit(self.settings.task));
         };
         let (rows, cut) = similarity_rows(train, &settings, &self.tokenizer, length)?;
+        let hidden_size = self.checkpoint.config().hidden_size;
         let layout = EmbeddingLayout {
+            dense: self.dense(settings.pooling.each().len() * hidden_size)?,
             pooling: settings.pooling,
             normalize: settings.normalize,
             max_length: Some(length),
         };
-        let hidden_size = self.checkpoint.config().hidden_size;
         let save = move |dir: &Path| layout.save(dir, hidden_size);
         let rows = TrainingRows {
             beside: &save,
@@ -281,6 +287,31 @@ impl FineTuning<'_> {
             Ok(score_similarity(&gold, &cosines))
         };
         self.train(labels, rows, Some(&mut evaluate))
+    }
+
+    /// The Dense modules that follow the pooling and are trained with the encoder.
+    fn dense(&self, pooled: usize) -> Result<Vec<DenseConfig>> {
+        let dense = EmbeddingLayout::read(self.checkpoint.dir())?.dense;
+        let refuse = |option, value: String, expected| {
+            Err(Error::InvalidOption {
+                option,
+                value,
+                expected,
+            })
+        };
+        match dense.first() {
+            Some(_) if self.settings.from_scratch => refuse(
+                "from scratch:",
+                self.checkpoint.dir().display().to_string(),
+                "an encoder without Dense modules, whose weights would not be random",
+            ),
+            Some(first) if first.in_features != pooled => refuse(
+                "pooling",
+                format!("to {pooled} numbers"),
+                "the numbers that the Dense module after it takes",
+            ),
+            _ => Ok(dense),
+        }
     }
 
     fn train<M: TaskModel>(

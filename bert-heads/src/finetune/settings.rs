@@ -15,7 +15,7 @@ use crate::predict::{
     PredictOptions, QuestionSettings, RowMaker, score_choices, score_similarity, score_texts,
     score_tokens,
 };
-use crate::sentence_embedding::Pooling;
+use crate::sentence_embedding::{Pooling, Poolings};
 
 /// What decides the outcome of a run; kept in its checkpoints and compared when it is taken up again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,12 +63,12 @@ pub struct Settings {
 }
 
 /// How vectors of texts come about, and what they are trained with.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SimilaritySettings {
     /// What is minimised.
     pub loss: SimilarityLoss,
     /// How token vectors become one.
-    pub pooling: Pooling,
+    pub pooling: Poolings,
     /// Whether whoever loads the model gets vectors of length 1; training is the same either way.
     pub normalize: bool,
     /// What cosines are multiplied by before the softmax of [`SimilarityLoss::Ranking`].
@@ -92,7 +92,7 @@ impl Default for SimilaritySettings {
     fn default() -> Self {
         Self {
             loss: SimilarityLoss::Cosine,
-            pooling: Pooling::Mean,
+            pooling: Poolings::default(),
             normalize: false,
             scale: 20.0,
             scores: [0.0, 1.0],
@@ -123,13 +123,14 @@ impl SimilaritySettings {
         if !(self.scale.is_finite() && self.scale > 0.0) {
             return refuse("scale", self.scale.to_string(), "a number above 0");
         }
-        match self.pooling {
-            Pooling::Pooler => refuse(
+        match self.pooling.each().contains(&Pooling::Pooler) {
+            true => refuse(
                 "pooling",
-                "pooler".to_owned(),
-                "one that sentence-transformers has: cls, mean, mean-sqrt-len or max",
+                self.pooling.to_string(),
+                "those that sentence-transformers has: cls, mean, mean-sqrt-len, weighted-mean, max \
+                 or last-token",
             ),
-            _ => Ok(()),
+            false => Ok(()),
         }
     }
 }

@@ -4,7 +4,7 @@ use bert_core::checkpoint::Checkpoint;
 
 use super::dataset::Task;
 use super::settings::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::sequence_classification::ProblemType;
 use crate::token_classification::has_crf;
@@ -18,9 +18,11 @@ use crate::{
 /// A run with these very labels, in their order, goes on with that head; one with others begins a
 /// fresh one.
 ///
+/// A head whose configuration does not name its outputs, or not rightly, counts as none.
+///
 /// # Errors
 ///
-/// Those of [`Labels::of`] and [`ProblemType::of`] the configuration.
+/// Those of [`ProblemType::of_outputs`] the configuration.
 pub fn stored_labels(checkpoint: &Checkpoint, task: Task) -> Result<Option<Labels>> {
     let config = checkpoint.config();
     let head = match task {
@@ -35,15 +37,19 @@ pub fn stored_labels(checkpoint: &Checkpoint, task: Task) -> Result<Option<Label
     if !head.is_in(checkpoint) {
         return Ok(None);
     }
+    let outputs = head.outputs(checkpoint)?;
     let of_texts = matches!(task, Task::Classify | Task::MultiLabel | Task::Regress);
-    if of_texts && ProblemType::of(config)? != task.problem_type() {
+    if of_texts && ProblemType::of_outputs(config, outputs)? != task.problem_type() {
         return Ok(None);
     }
-    let labels = match task.own_labels() {
-        Some(names) => Labels::new(names.iter().copied())?,
-        None => Labels::of(config)?,
-    };
-    Ok(Some(labels))
+    match task.own_labels() {
+        Some(names) if names.len() != outputs => Ok(None),
+        Some(names) => Ok(Some(Labels::new(names.iter().copied())?)),
+        None => match Labels::of_head(checkpoint, outputs) {
+            Err(Error::HeadLabels { .. }) => Ok(None),
+            labels => labels.map(Some),
+        },
+    }
 }
 
 /// Whether a run goes on with the head of the checkpoint that it begins with.

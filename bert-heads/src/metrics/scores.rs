@@ -18,6 +18,8 @@ pub enum Score {
     Value(f64),
     /// How many of something.
     Count(u64),
+    /// How the other numbers came about, such as the language of answers.
+    Name(&'static str),
     /// Not defined for these data, `null` in JSON.
     Undefined,
 }
@@ -50,7 +52,7 @@ impl Score {
         match self {
             Self::Value(value) => Some(value),
             Self::Count(count) => Some(count as f64),
-            Self::Undefined => None,
+            Self::Name(_) | Self::Undefined => None,
         }
     }
 }
@@ -84,6 +86,12 @@ impl Scores {
     #[must_use]
     pub fn with_count(self, name: &'static str, count: u64) -> Self {
         self.with(name, Score::Count(count))
+    }
+
+    /// Adds a name for how the numbers came about.
+    #[must_use]
+    pub fn with_name(self, name: &'static str, value: &'static str) -> Self {
+        self.with(name, Score::Name(value))
     }
 
     /// Adds precision, recall and F1 of a label; labels print in the order they are added.
@@ -161,6 +169,7 @@ impl Scores {
         let json = |score: Score| match score {
             Score::Value(value) => value.into(),
             Score::Count(count) => count.into(),
+            Score::Name(name) => name.into(),
             Score::Undefined => Value::Null,
         };
         self.values()
@@ -206,6 +215,7 @@ impl Display for Score {
         match self {
             Self::Value(value) => f.pad(&format!("{value:.4}")),
             Self::Count(count) => f.pad(&count.to_string()),
+            Self::Name(name) => f.pad(name),
             Self::Undefined => f.pad("undefined"),
         }
     }

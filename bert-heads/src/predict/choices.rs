@@ -9,10 +9,10 @@ use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
-use super::PredictOptions;
 use super::classify::{argmax, softmax, text_logits};
 use super::evaluate::{cross_entropy, mean};
 use super::rows::{RowMaker, RowModel, TextRows};
+use super::{Overrule, PredictOptions};
 use crate::datasets::{ChoiceExample, RowFault};
 use crate::error::Result;
 use crate::finetune::Dataset;
@@ -60,12 +60,31 @@ impl ChoicePicker {
         options: &PredictOptions,
         device: &Device,
     ) -> Result<Self> {
+        Self::open(dir, options, &Overrule::default(), device)
+    }
+
+    /// Loads model and tokenizer from a model directory, of which `overrule` knows better; the choices
+    /// have no names.
+    ///
+    /// # Errors
+    ///
+    /// As [`TextClassifier::open`](super::TextClassifier::open).
+    pub fn open(
+        dir: impl AsRef<Path>,
+        options: &PredictOptions,
+        overrule: &Overrule,
+        device: &Device,
+    ) -> Result<Self> {
         let checkpoint = Checkpoint::open(&dir)?;
         let tokenizer = BertTokenizer::from_dir(dir)?;
+        let model = match overrule.task {
+            Some(_) => BertForMultipleChoice::from_weights(&checkpoint, device)?,
+            None => BertForMultipleChoice::from_checkpoint(&checkpoint, device)?,
+        };
         Ok(Self {
             rows: RowMaker::new(tokenizer, checkpoint.config(), options)?
                 .on(checkpoint.config(), device)?,
-            model: options.hold(BertForMultipleChoice::from_checkpoint(&checkpoint, device)?)?,
+            model: options.hold(model)?,
         })
     }
 

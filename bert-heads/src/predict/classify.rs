@@ -11,12 +11,15 @@ use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::PredictOptions;
 use super::rows::{RowMaker, RowModel, TextRows, run_rows};
+use super::{Overrule, PredictOptions};
+use crate::cross_encoder;
 use crate::error::{Error, Result};
-use crate::labels::Labels;
+use crate::finetune::Task;
+use crate::labels::{Labels, stated};
 use crate::next_sentence::{BertForNextSentencePrediction, NEXT_SENTENCE_LABELS};
-use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
+use crate::sequence_classification::{BertForSequenceClassification, HEAD, ProblemType};
+use crate::torch_activation::TorchActivation;
 
 /// A fine-tuned sequence classifier with all that it takes to ask it; or the next-sentence head of a
 /// pretrained model, which tells a text that follows another from a random one.
@@ -25,6 +28,8 @@ pub struct TextClassifier {
     rows: RowMaker,
     labels: Labels,
     problem_type: ProblemType,
+    /// What makes a score of the one output.
+    activation: Option<TorchActivation>,
 }
 
 /// A model with outputs for texts.
@@ -64,8 +69,12 @@ pub enum Answer {
     },
     /// A number.
     Number {
-        /// The number.
+        /// The number: the raw output, called logit where a score is made of it.
         value: f32,
+        /// The score that the owner of a cross-encoder gives: `value` through the activation that its
+        /// files name, sigmoid where they name none; absent for regression.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        score: Option<f32>,
     },
     /// Several numbers.
     Numbers {
@@ -81,39 +90,82 @@ impl TextClassifier {
     /// # Errors
     ///
     /// [`Error::NoHead`] for a checkpoint without a classifier, [`Error::WrongHead`] for one of words
-    /// or choices, those of [`RowMaker::new`], and [`Error::Core`] for files that are missing or
-    /// malformed.
+    /// or choices, [`Error::HeadLabels`] for one whose labels are not those of its outputs, those of
+    /// [`RowMaker::new`], and [`Error::Core`] for files that are missing or malformed.
     pub fn from_dir(
         dir: impl AsRef<Path>,
         options: &PredictOptions,
         device: &Device,
     ) -> Result<Self> {
-        let checkpoint = Checkpoint::open(&dir)?;
+        Self::open(dir, options, &Overrule::default(), device)
+    }
+
+    /// Loads model and tokenizer from a model directory, of which `overrule` knows better.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_dir`](Self::from_dir), for what is not overruled, and [`Error::LabelNames`] when there
+    /// is not one name per output.
+    pub fn open(
+        dir: impl AsRef<Path>,
+        options: &PredictOptions,
+        overrule: &Overrule,
+        device: &Device,
+    ) -> Result<Self> {
+        let dir = dir.as_ref();
+        let checkpoint = Checkpoint::open(dir)?;
         let config = checkpoint.config();
         let rows =
             RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?.on(config, device)?;
-        let is_pretrained = checkpoint.contains("cls.seq_relationship.weight");
-        if is_pretrained && !checkpoint.contains("classifier.weight") {
-            let model = options.hold(BertForNextSentencePrediction::from_checkpoint(
-                &checkpoint,
-                device,
-            )?)?;
+        let task = overrule.task;
+        let has = |name| checkpoint.contains(name);
+        let is_next_sentence = match task {
+            Some(task) => task == Task::NextSentence,
+            None => has("cls.seq_relationship.weight") && !has("classifier.weight"),
+        };
+        if is_next_sentence {
+            let model = BertForNextSentencePrediction::from_checkpoint(&checkpoint, device)?;
+            let labels = match &overrule.labels {
+                Some(labels) => labels.clone(),
+                None => Labels::new(NEXT_SENTENCE_LABELS)?,
+            };
+            labels.check_outputs(&model.cls.seq_relationship)?;
             return Ok(Self {
-                model: TextModel::NextSentence(model),
+                model: TextModel::NextSentence(options.hold(model)?),
                 rows,
-                labels: Labels::new(NEXT_SENTENCE_LABELS)?,
+                labels,
                 problem_type: ProblemType::SingleLabel,
+                activation: None,
             });
         }
-        let model = options.hold(BertForSequenceClassification::from_checkpoint(
-            &checkpoint,
-            device,
-        )?)?;
+        if task.is_none() {
+            HEAD.check(&checkpoint)?;
+        }
+        let labels = overrule.labels(&checkpoint, HEAD.outputs(&checkpoint)?)?;
+        let count = labels.count();
+        let problem_type = match task {
+            None => ProblemType::of_outputs(config, count)?,
+            // A class of one is none: it is the score of a cross-encoder.
+            Some(Task::Classify) if count == 1 => ProblemType::Regression,
+            Some(task) => task.problem_type().check(count)?,
+        };
+        let is_scored =
+            count == 1 && problem_type == ProblemType::Regression && task != Some(Task::Regress);
+        let activation = match is_scored {
+            false => None,
+            true => match cross_encoder::activation(dir, config)? {
+                // transformers leaves the number of a regression as it is.
+                None if task.is_none() && stated(config, "problem_type").is_some() => None,
+                named => Some(named.unwrap_or(TorchActivation::Sigmoid)),
+            },
+        };
+        let model = BertForSequenceClassification::from_weights(&checkpoint, device)?;
         Ok(Self {
-            model: TextModel::Classifier(model),
+            model: TextModel::Classifier(options.hold(model)?),
             rows,
-            labels: Labels::of(config)?,
-            problem_type: ProblemType::of(config)?,
+            labels,
+            problem_type,
+            activation,
         })
     }
 
@@ -168,6 +220,19 @@ impl TextClassifier {
             .collect())
     }
 
+    /// The outputs as their owner gives them: the one of a cross-encoder through its activation,
+    /// others as they are.
+    pub fn scored(&self, prediction: &TextPrediction) -> Vec<f32> {
+        let logits = prediction.logits.iter().copied();
+        let Some(activation) = self.activation else {
+            return logits.collect();
+        };
+        // Only activations that numbers have are taken.
+        logits
+            .map(|logit| activation.of_number(logit).unwrap_or(logit))
+            .collect()
+    }
+
     /// What a prediction means.
     pub fn answer(&self, prediction: &TextPrediction) -> Answer {
         let named = |values: &[f32]| -> Map<String, Value> {
@@ -179,7 +244,10 @@ impl TextClassifier {
         let logits = &prediction.logits;
         match self.problem_type {
             ProblemType::Regression => match logits.as_slice() {
-                [value] => Answer::Number { value: *value },
+                [value] => Answer::Number {
+                    value: *value,
+                    score: self.activation.map(|_| self.scored(prediction)[0]),
+                },
                 values => Answer::Numbers {
                     values: named(values),
                 },

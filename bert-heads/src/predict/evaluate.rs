@@ -28,7 +28,7 @@ impl TextClassifier {
         let task = Task::of(self.problem_type());
         let gold = data.targets(task, self.labels())?;
         let predictions = self.predict(data.inputs())?;
-        let logits: Vec<&[f32]> = predictions.iter().map(|p| p.logits.as_slice()).collect();
+        let logits: Vec<Vec<f32>> = predictions.iter().map(|p| self.scored(p)).collect();
         let scores = score_texts(task, self.labels(), glue, &gold, &logits)?;
         Ok((scores, predictions))
     }

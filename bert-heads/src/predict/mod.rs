@@ -11,10 +11,13 @@
 //! the logits of a text are the mean of those of its windows, or the highest ([`LongTexts`]), and a
 //! word's are those of the window in which it has most context.
 
+use bert_core::checkpoint::Checkpoint;
 use bert_core::inference::{Weights, prepare};
 use burn::module::Module;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::finetune::Task;
+use crate::labels::Labels;
 
 mod choices;
 mod classify;
@@ -40,10 +43,35 @@ pub use tag::{FoundEntity, TaggedText, TaggedWord, TokenTagger, WordTag};
 pub(crate) use choices::{ChoiceRows, choice_logits, score_choices};
 pub(crate) use classify::{argmax, sigmoid, softmax, text_logits};
 pub(crate) use evaluate::{gold_tags, score_texts, score_tokens, tag_metrics, text_metrics};
-pub(crate) use questions::{QuestionEvaluation, best_null_threshold, score_questions};
+pub(crate) use questions::{
+    QuestionEvaluation, answers_language, best_null_threshold, naming, score_questions,
+};
 pub(crate) use rows::RowModel;
 pub(crate) use similarity::{row_similarities, score_similarity};
 pub(crate) use tag::{TextWord, word_logits, words};
+
+/// What is known of a model better than its files say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrule {
+    /// The task of its head, in place of the class in `architectures` and of `problem_type`.
+    pub task: Option<Task>,
+    /// The names of its outputs, in place of `id2label`.
+    pub labels: Option<Labels>,
+}
+
+impl Overrule {
+    /// The names of a head's outputs: those given, as many as it has, else those of its configuration.
+    pub(crate) fn labels(&self, checkpoint: &Checkpoint, outputs: usize) -> Result<Labels> {
+        match &self.labels {
+            None => Labels::of_head(checkpoint, outputs),
+            Some(labels) if labels.count() == outputs => Ok(labels.clone()),
+            Some(labels) => Err(Error::LabelNames {
+                labels: labels.count(),
+                outputs,
+            }),
+        }
+    }
+}
 
 /// How a model is run over texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

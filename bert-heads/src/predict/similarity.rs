@@ -1,4 +1,4 @@
-//! How alike texts are: the cosine of their vectors.
+//! How alike texts are: the cosine of their vectors, or another function that the model's files name.
 
 use bert_core::batch::BertInput;
 use bert_core::training::Asked;
@@ -12,8 +12,9 @@ use crate::metrics::{RegressionScorer, Scores};
 use crate::sentence_embedding::{SentenceEmbedder, SentenceEncoder, cosine_similarity};
 
 impl SentenceEmbedder {
-    /// The cosine of the vectors of each pair of texts, -1 to 1, cut as
-    /// [`embed`](SentenceEmbedder::embed) cuts them.
+    /// How alike the vectors of each pair of texts are, by the model's
+    /// [function](SentenceEmbedder::similarity_function), cut as [`embed`](SentenceEmbedder::embed)
+    /// cuts them.
     ///
     /// # Errors
     ///
@@ -22,12 +23,13 @@ impl SentenceEmbedder {
         let texts: Vec<&str> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
         let vectors = self.embed(&texts)?;
         let pairs = vectors.chunks_exact(2);
+        let function = self.similarity_function();
         Ok(pairs
-            .map(|pair| cosine_similarity(&pair[0].values, &pair[1].values))
+            .map(|pair| function.between(&pair[0].values, &pair[1].values))
             .collect())
     }
 
-    /// The cosines of pairs with known scores, and how well they go together: `pearson` and
+    /// The similarities of pairs with known scores, and how well they go together: `pearson` and
     /// `spearmanr`, which is the primary number.
     ///
     /// # Errors
@@ -37,8 +39,8 @@ impl SentenceEmbedder {
     pub fn evaluate(&self, data: &Dataset<TextExample>) -> Result<(Scores, Vec<f64>)> {
         let gold = data.pair_scores()?;
         let pairs: Vec<_> = data.examples.iter().filter_map(pair_of).collect();
-        let cosines = self.similarities(&pairs)?;
-        Ok((score_similarity(&gold, &cosines), cosines))
+        let similarities = self.similarities(&pairs)?;
+        Ok((score_similarity(&gold, &similarities), similarities))
     }
 }
 
@@ -70,7 +72,7 @@ impl Dataset<TextExample> {
 
 impl RowModel for SentenceEncoder {
     fn row_logits(&self, input: BertInput) -> Tensor<3> {
-        self.forward(input).unsqueeze_dim(1) // [rows, 1, hidden]
+        self.forward(input).unsqueeze_dim(1) // [rows, 1, dimension]
     }
 
     fn device(&self) -> Device {

@@ -9,14 +9,14 @@ use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
-use super::PredictOptions;
 use super::classify::{argmax, softmax};
 use super::rows::{RowMaker, RowModel, WordRows, run_rows};
+use super::{Overrule, PredictOptions};
 use crate::crf::{Crf, CrfChain};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{TagReading, entities};
-use crate::token_classification::BertForTokenClassification;
+use crate::token_classification::{BertForTokenClassification, HEAD};
 
 /// A fine-tuned token classifier with all that it takes to ask it.
 pub struct TokenTagger {
@@ -92,13 +92,28 @@ impl TokenTagger {
         options: &PredictOptions,
         device: &Device,
     ) -> Result<Self> {
+        Self::open(dir, options, &Overrule::default(), device)
+    }
+
+    /// Loads model and tokenizer from a model directory, of which `overrule` knows better.
+    ///
+    /// # Errors
+    ///
+    /// As [`TextClassifier::open`](super::TextClassifier::open).
+    pub fn open(
+        dir: impl AsRef<Path>,
+        options: &PredictOptions,
+        overrule: &Overrule,
+        device: &Device,
+    ) -> Result<Self> {
         let checkpoint = Checkpoint::open(&dir)?;
         let config = checkpoint.config();
-        let labels = Labels::of(config)?;
-        let model = options.hold(BertForTokenClassification::from_checkpoint(
-            &checkpoint,
-            device,
-        )?)?;
+        if overrule.task.is_none() {
+            HEAD.check(&checkpoint)?;
+        }
+        let labels = overrule.labels(&checkpoint, HEAD.outputs(&checkpoint)?)?;
+        let model = BertForTokenClassification::from_weights(&checkpoint, device)?;
+        let model = options.hold(model)?;
         Ok(Self {
             chain: model.crf.as_ref().map(Crf::chain).transpose()?,
             tags: are_tags(&labels),

@@ -4,13 +4,16 @@
 //! | --- | --- | --- |
 //! | texts, pairs of texts | JSON lines or a line each | [`score_text_file`] |
 //! | word tags | JSON lines or columns | [`score_tag_file`] |
-//! | answers (SQuAD) | one JSON object, id to text | [`score_answer_file`] |
+//! | answers (SQuAD) | one JSON object, id to text, or JSON lines | [`score_answer_file`] |
+//! | choices | JSON lines or a number each | [`score_choice_file`] |
 
 mod answers;
+mod choices;
 mod tags;
 mod texts;
 
 pub use answers::{AnswerFiles, score_answer_file};
+pub use choices::score_choice_file;
 pub use tags::score_tag_file;
 pub use texts::score_text_file;
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::finetune::{Dataset, RowTarget, Task};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
-use crate::predict::text_metrics;
+use crate::predict::{score_similarity, text_metrics};
 
 /// The metrics of `glue`, or else those of `task`, for the predictions in the file `path`, of which
 /// there is one for each example.
@@ -27,6 +27,8 @@ pub fn score_text_file(
     glue: Option<GlueTask>,
     path: &Path,
 ) -> Result<Scores> {
+    let compares = task == Task::Similarity;
+    let task = if compares { Task::Regress } else { task };
     let kind = match task {
         Task::Classify | Task::NextSentence => PredictedKind::Label,
         Task::MultiLabel => PredictedKind::Labels,
@@ -58,5 +60,15 @@ pub fn score_text_file(
                 .map_err(|fault| bad_row(path, row.line, fault))
         })
         .collect::<Result<_>>()?;
+    if compares {
+        let numbers = |targets: &[RowTarget]| -> Vec<f64> {
+            let number = |target: &RowTarget| match target {
+                RowTarget::Number(number) => Some(f64::from(*number)),
+                _ => None,
+            };
+            targets.iter().filter_map(number).collect()
+        };
+        return Ok(score_similarity(&numbers(&gold), &numbers(&predicted)));
+    }
     text_metrics(task, &labels, glue, &gold, &predicted)
 }

@@ -10,47 +10,59 @@ use bert_core::model::BertModel;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::Pooling;
+use super::layout::{dense_dir, load_dense};
+use super::{Dense, Poolings};
 use crate::error::Result;
 use crate::labels::remove_labels;
 
-/// The encoder with a pooling: one vector per text. It has no head of its own, and is saved as the
-/// encoder alone.
+/// The encoder with a pooling and the Dense modules that may follow it: one vector per text. The
+/// encoder is saved alone, the modules in directories of their own.
 #[derive(Module, Debug)]
 pub struct SentenceEncoder {
     /// The encoder, with the pooler that its checkpoint may have.
     pub bert: BertModel,
+    /// What follows the pooling, in its order.
+    pub dense: Vec<Dense>,
     /// How token vectors become one.
     #[module(skip)]
-    pub pooling: Pooling,
+    pub pooling: Poolings,
 }
 
 impl SentenceEncoder {
-    /// An encoder with fresh weights.
-    pub fn new(config: &BertConfig, pooling: Pooling, init: &BertInit) -> Self {
+    /// An encoder with fresh weights and without Dense modules.
+    pub fn new(config: &BertConfig, pooling: Poolings, init: &BertInit) -> Self {
         Self {
             bert: BertModel::new(config, true, init),
+            dense: Vec::new(),
             pooling,
         }
     }
 
-    /// The encoder of any checkpoint, on the device of `init`; a head is left out, and listed as
-    /// ignored.
+    /// The encoder of any checkpoint, with the Dense modules that its `modules.json` lists; a head is
+    /// left out, and listed as ignored.
     ///
     /// # Errors
     ///
-    /// Those of [`Checkpoint::load_into`].
+    /// Those of [`Checkpoint::load_into`], and [`Unsupported`](crate::Error::Unsupported) or
+    /// [`ModuleWeights`](crate::Error::ModuleWeights) for files of sentence-transformers that cannot
+    /// be read.
     pub fn from_encoder(
         checkpoint: &Checkpoint,
-        pooling: Pooling,
+        pooling: Poolings,
         device: &Device,
     ) -> Result<(Self, LoadReport)> {
         let (bert, report) = checkpoint.load_model(Loading::Strict, device)?;
-        Ok((Self { bert, pooling }, report))
+        let init = BertInit::new(checkpoint.config(), 0, device);
+        let model = Self {
+            bert,
+            dense: load_dense(checkpoint.dir(), &init)?,
+            pooling,
+        };
+        Ok((model, report))
     }
 
-    /// Writes weights and configuration as transformers' `BertModel` loads them; labels in `config`,
-    /// which belong to another task, are left out.
+    /// Writes weights and configuration as transformers' `BertModel` loads them, and Dense modules
+    /// beside them; labels in `config`, which belong to another task, are left out.
     ///
     /// # Errors
     ///
@@ -58,6 +70,10 @@ impl SentenceEncoder {
     pub fn save(&self, dir: impl AsRef<Path>, config: &BertConfig) -> Result<()> {
         let mut config = config.clone();
         remove_labels(&mut config);
+        let dir = dir.as_ref();
+        for (index, dense) in self.dense.iter().enumerate() {
+            dense.save(dir.join(dense_dir(index)))?;
+        }
         Ok(save(dir, &self.bert, &config, "BertModel")?)
     }
 
@@ -66,12 +82,14 @@ impl SentenceEncoder {
     /// # Shapes
     ///
     /// - input: `[batch, seq]` ids, segments and padding
-    /// - output: `[batch, hidden]`
+    /// - output: `[batch, dimension]`
     ///
     /// # Panics
     ///
-    /// [`Pooling::Pooler`] without a pooler.
+    /// [`Pooling::Pooler`](super::Pooling::Pooler) without a pooler.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        self.pooling.encode(&self.bert, input)
+        let pooled = self.pooling.encode(&self.bert, input); // [batch, poolings * hidden]
+        let dense = self.dense.iter();
+        dense.fold(pooled, |vectors, dense| dense.forward(vectors))
     }
 }

@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 /// The object in a small JSON file.
 ///
 /// Errors name the file and the field.
-pub(super) struct Fields {
-    pub(super) path: PathBuf,
-    pub(super) object: Map<String, Value>,
+pub(crate) struct Fields {
+    pub(crate) path: PathBuf,
+    pub(crate) object: Map<String, Value>,
 }
 
 impl Fields {
     /// `None` if there is no such file.
-    pub(super) fn read(path: PathBuf) -> Result<Option<Self>> {
+    pub(crate) fn read(path: PathBuf) -> Result<Option<Self>> {
         if !path.is_file() {
             return Ok(None);
         }
@@ -30,8 +30,32 @@ impl Fields {
         }
     }
 
+    /// The object in a file that must be there.
+    pub(crate) fn required(path: PathBuf) -> Result<Self> {
+        let missing = |path| {
+            let error = std::io::ErrorKind::NotFound.into();
+            Error::Core(bert_core::Error::io("read", path, error))
+        };
+        Self::read(path.clone())?.ok_or_else(|| missing(path))
+    }
+
+    /// Refuses a module that reads or writes something else than the vector of a text.
+    pub(crate) fn only_sentence_vectors(&self) -> Result<()> {
+        for field in ["module_input_name", "module_output_name"] {
+            match self.object.get(field) {
+                None | Some(Value::Null) => {}
+                Some(name) if name == "sentence_embedding" => {}
+                Some(other) => {
+                    let supported = "only \"sentence_embedding\" is implemented";
+                    return Err(self.unsupported(field, other, supported));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A field that may be absent or null, but not of another type.
-    pub(super) fn get<T>(
+    pub(crate) fn get<T>(
         &self,
         name: &str,
         what: &str,
@@ -46,7 +70,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn unsupported(&self, field: &str, found: &Value, supported: &str) -> Error {
+    pub(crate) fn unsupported(&self, field: &str, found: &Value, supported: &str) -> Error {
         Error::Unsupported {
             path: self.path.clone(),
             field: field.to_owned(),
@@ -56,7 +80,7 @@ impl Fields {
     }
 }
 
-pub(super) fn read_json(path: &Path) -> Result<Value> {
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let text =
         std::fs::read_to_string(path).map_err(|error| bert_core::Error::io("read", path, error))?;
     let value = serde_json::from_str(&text)
@@ -64,6 +88,6 @@ pub(super) fn read_json(path: &Path) -> Result<Value> {
     Ok(value)
 }
 
-pub(super) fn as_size(value: &Value) -> Option<usize> {
+pub(crate) fn as_size(value: &Value) -> Option<usize> {
     usize::try_from(value.as_u64()?).ok()
 }

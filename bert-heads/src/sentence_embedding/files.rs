@@ -1,38 +1,49 @@
 //! The files sentence-transformers writes beside a checkpoint (its `base/model.py`,
 //! `base/modules/transformer.py` and `sentence_transformer/modules/pooling.py`).
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Pooling;
-use super::fields::{Fields, as_size, read_json};
+use super::fields::{Fields, as_size};
+use super::modules::{modules, unsupported};
+use super::steps::StepConfig;
+use super::{Pooling, Poolings, SimilarityFunction};
 use crate::error::{Error, Result};
 
-pub(super) const MODULES: &str = "modules.json";
-pub(super) const TRANSFORMER_CONFIG: &str = "sentence_bert_config.json";
-const PROMPTS: &str = "config_sentence_transformers.json";
+pub(crate) const TRANSFORMER_CONFIG: &str = "sentence_bert_config.json";
+/// What the first module's settings were called when each architecture had a class of its own.
+const OLDER_TRANSFORMER_CONFIGS: [&str; 3] = [
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+];
+pub(crate) const LIBRARY_CONFIG: &str = "config_sentence_transformers.json";
 
-/// The boolean fields of a pooling configuration before sentence-transformers 5.
-pub(super) const POOLING_FLAGS: [(&str, &str); 6] = [
-    ("pooling_mode_cls_token", "cls"),
-    ("pooling_mode_max_tokens", "max"),
-    ("pooling_mode_mean_tokens", "mean"),
-    ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
-    ("pooling_mode_weightedmean_tokens", "weightedmean"),
-    ("pooling_mode_lasttoken", "lasttoken"),
+/// The boolean fields of a pooling configuration before sentence-transformers 5.4, in the order in
+/// which it puts the vectors of several.
+pub(super) const POOLING_FLAGS: [(&str, Pooling); 6] = [
+    ("pooling_mode_cls_token", Pooling::Cls),
+    ("pooling_mode_max_tokens", Pooling::Max),
+    ("pooling_mode_mean_tokens", Pooling::Mean),
+    ("pooling_mode_mean_sqrt_len_tokens", Pooling::MeanSqrtLen),
+    ("pooling_mode_weightedmean_tokens", Pooling::WeightedMean),
+    ("pooling_mode_lasttoken", Pooling::LastToken),
 ];
 
 /// What the files say, with the defaults of sentence-transformers where they are silent.
 pub(super) struct SentenceTransformersFiles {
     /// Where checkpoint and tokenizer lie.
     pub(super) transformer_dir: PathBuf,
-    pub(super) pooling: Pooling,
-    pub(super) normalize: bool,
+    pub(super) pooling: Poolings,
+    /// What follows the pooling, in its order.
+    pub(super) steps: Vec<StepConfig>,
     pub(super) max_seq_length: Option<usize>,
     pub(super) do_lower_case: bool,
     /// Put in front of every text.
     pub(super) prompt: String,
+    /// How two vectors are compared.
+    pub(super) similarity: SimilarityFunction,
     /// Pooling is to leave the tokens of the prompt out.
     excludes_prompt: bool,
     /// Width of the token vectors and the file that states it.
@@ -46,48 +57,49 @@ impl SentenceTransformersFiles {
     pub(super) fn read(dir: &Path, pooling_is_chosen: bool) -> Result<Self> {
         let mut files = Self {
             transformer_dir: dir.to_owned(),
-            pooling: Pooling::Mean,
-            normalize: false,
+            pooling: Poolings::default(),
+            steps: Vec::new(),
             max_seq_length: None,
             do_lower_case: false,
             prompt: String::new(),
+            similarity: SimilarityFunction::default(),
             excludes_prompt: false,
             dimension: None,
         };
-        let path = dir.join(MODULES);
-        if !path.is_file() {
+        let Some(modules) = modules(dir)? else {
             return Ok(files);
+        };
+        let library = Fields::read(dir.join(LIBRARY_CONFIG))?;
+        if let Some(library) = &library {
+            refuse_other_models(library)?;
         }
-        let modules = modules(dir, &path)?;
         let is = |index: usize, kinds: &[&str]| {
-            modules
-                .get(index)
-                .is_some_and(|module| kinds.contains(&module.kind()))
+            let kind = modules.get(index).and_then(|module| module.kind());
+            kind.is_some_and(|kind| kinds.contains(&kind))
         };
         // Before version 0.4 the first module was named after its architecture.
         if !is(0, &["Transformer", "BERT"]) {
-            return Err(unsupported_module(&path, &modules, 0, "Transformer"));
+            return Err(unsupported(dir, &modules, 0, "Transformer"));
         }
-        if !is(1, &["Pooling"]) {
-            return Err(unsupported_module(&path, &modules, 1, "Pooling"));
-        }
-        files.normalize = is(2, &["Normalize"]);
-        let known = if files.normalize { 3 } else { 2 };
-        if modules.len() > known {
-            let expected = "Transformer, Pooling and then at most Normalize";
-            return Err(unsupported_module(&path, &modules, known, expected));
-        }
-
-        files.transformer_dir = modules[0].dir.clone();
+        files.transformer_dir = modules[0].dir().to_owned();
         files.read_transformer()?;
-        files.read_pooling(&modules[1].dir.join("config.json"), pooling_is_chosen)?;
-        if files.normalize {
-            refuse_token_normalization(&modules[2].dir.join("config.json"))?;
+        let lacks_pooling = pooling_is_chosen && modules.len() == 1;
+        if !lacks_pooling {
+            if !is(1, &["Pooling"]) {
+                return Err(unsupported(dir, &modules, 1, "Pooling"));
+            }
+            files.read_pooling(&modules[1].dir().join("config.json"), pooling_is_chosen)?;
+            for index in 2..modules.len() {
+                files.steps.extend(StepConfig::read(dir, &modules, index)?);
+            }
         }
-        files.read_prompt(&dir.join(PROMPTS))?;
+        let Some(library) = library else {
+            return Ok(files);
+        };
+        files.read_library(&library)?;
         if !files.prompt.is_empty() && files.excludes_prompt {
             return Err(Error::Unsupported {
-                path: modules[1].dir.join("config.json"),
+                path: modules[1].dir().join("config.json"),
                 field: "include_prompt".to_owned(),
                 found: "false".to_owned(),
                 supported: "pooling always includes the prompt".to_owned(),
@@ -112,23 +124,40 @@ impl SentenceTransformersFiles {
     }
 
     fn read_transformer(&mut self) -> Result<()> {
-        let Some(fields) = Fields::read(self.transformer_dir.join(TRANSFORMER_CONFIG))? else {
+        let mut names = [TRANSFORMER_CONFIG]
+            .into_iter()
+            .chain(OLDER_TRANSFORMER_CONFIGS);
+        let file = names.find(|name| self.transformer_dir.join(name).is_file());
+        let Some(file) = file else { return Ok(()) };
+        let Some(fields) = Fields::read(self.transformer_dir.join(file))? else {
             return Ok(());
         };
         self.max_seq_length = fields.get("max_seq_length", "a whole number", as_size)?;
         let flag = fields.get("do_lower_case", "true or false", Value::as_bool)?;
         self.do_lower_case = flag.unwrap_or(false);
-        Ok(())
+        // Since version 5 the module can compute something else than vectors of tokens.
+        let task = fields.object.get("transformer_task");
+        if let Some(task) = task.filter(|task| !task.is_null() && **task != "feature-extraction") {
+            let supported = "only \"feature-extraction\" gives vectors of texts";
+            return Err(fields.unsupported("transformer_task", task, supported));
+        }
+        let output = fields
+            .object
+            .get("modality_config")
+            .and_then(|modalities| modalities.get("text")?.get("method_output_name"));
+        match output {
+            None | Some(Value::Null) => Ok(()),
+            Some(name) if name == "last_hidden_state" => Ok(()),
+            Some(other) => {
+                let field = "modality_config.text.method_output_name";
+                let supported = "only \"last_hidden_state\" is implemented";
+                Err(fields.unsupported(field, other, supported))
+            }
+        }
     }
 
     fn read_pooling(&mut self, path: &Path, is_chosen: bool) -> Result<()> {
-        let Some(fields) = Fields::read(path.to_owned())? else {
-            return Err(Error::Core(bert_core::Error::io(
-                "read",
-                path,
-                std::io::ErrorKind::NotFound.into(),
-            )));
-        };
+        let fields = Fields::required(path.to_owned())?;
         let size = |name| fields.get(name, "a whole number", as_size);
         let dimension = match size("word_embedding_dimension")? {
             Some(dimension) => Some(dimension),
@@ -138,334 +167,105 @@ impl SentenceTransformersFiles {
         self.excludes_prompt = include_prompt == Some(false);
         self.dimension = dimension.map(|dimension| (path.to_owned(), dimension));
         if !is_chosen {
-            self.pooling = pooling(&fields)?;
+            self.pooling = poolings(&fields)?;
         }
         Ok(())
     }
 
-    fn read_prompt(&mut self, path: &Path) -> Result<()> {
-        let Some(fields) = Fields::read(path.to_owned())? else {
-            return Ok(());
-        };
-        let name = fields.get("default_prompt_name", "a string", |v| {
-            v.as_str().map(String::from)
-        })?;
-        let Some(name) = name else { return Ok(()) };
-        let prompts = fields.get("prompts", "an object", |v| v.as_object().cloned())?;
-        let prompt = prompts
-            .as_ref()
-            .and_then(|prompts| prompts.get(&name)?.as_str());
-        let Some(prompt) = prompt else {
-            return Err(fields.unsupported(
-                "default_prompt_name",
-                &Value::String(name),
-                "`prompts` holds no such text",
-            ));
-        };
-        prompt.clone_into(&mut self.prompt);
-        Ok(())
-    }
-}
-
-/// An entry of `modules.json`.
-struct Module {
-    /// Dotted path of the Python class.
-    class: String,
-    dir: PathBuf,
-}
-
-impl Module {
-    /// The class without its package, which has moved between versions.
-    fn kind(&self) -> &str {
-        self.class.rsplit('.').next().unwrap_or_default()
-    }
-}
-
-fn modules(dir: &Path, path: &Path) -> Result<Vec<Module>> {
-    let malformed =
-        |reason: String| Error::Core(bert_core::Error::malformed(path, MODULES, reason));
-    let Value::Array(entries) = read_json(path)? else {
-        return Err(malformed("it is not a list".to_owned()));
-    };
-    let entry = |(index, entry): (usize, &Value)| {
-        let text = |name: &str| {
-            let text = entry.get(name).and_then(Value::as_str);
-            text.ok_or_else(|| malformed(format!("[{index}].{name} is not a string")))
-        };
-        let sub = Path::new(text("path")?);
-        if !sub
-            .components()
-            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    fn read_library(&mut self, fields: &Fields) -> Result<()> {
+        if let Some(name) = fields
+            .object
+            .get("similarity_fn_name")
+            .filter(|v| !v.is_null())
         {
-            return Err(malformed(format!(
-                "[{index}].path leads out of the directory"
-            )));
+            let known = name.as_str().and_then(SimilarityFunction::of_name);
+            self.similarity = known.ok_or_else(|| {
+                let supported = "only cosine, dot, euclidean and manhattan compare two vectors";
+                fields.unsupported("similarity_fn_name", name, supported)
+            })?;
         }
-        Ok(Module {
-            class: text("type")?.to_owned(),
-            dir: dir.join(sub),
-        })
-    };
-    entries.iter().enumerate().map(entry).collect()
-}
-
-fn unsupported_module(path: &Path, modules: &[Module], index: usize, expected: &str) -> Error {
-    Error::Unsupported {
-        path: path.to_owned(),
-        field: format!("[{index}].type"),
-        found: modules.get(index).map_or("missing".to_owned(), |module| {
-            format!("\"{}\"", module.class)
-        }),
-        supported: format!("only {expected} is implemented there"),
+        let length = fields.get("truncate_dim", "a whole number", as_size)?;
+        if let Some(length) = length {
+            if length == 0 {
+                let supported = "a vector needs a number";
+                return Err(fields.unsupported("truncate_dim", &json!(0), supported));
+            }
+            self.steps.push(StepConfig::Truncate(length));
+        }
+        self.prompt = default_prompt(fields)?.unwrap_or_default();
+        Ok(())
     }
 }
 
-/// `Normalize` can act on token vectors instead, as late-interaction models use it.
-fn refuse_token_normalization(path: &Path) -> Result<()> {
-    let Some(fields) = Fields::read(path.to_owned())? else {
-        return Ok(());
+/// The text that the files put in front of every input.
+pub(crate) fn default_prompt(fields: &Fields) -> Result<Option<String>> {
+    let text = |value: &Value| value.as_str().map(String::from);
+    let Some(name) = fields.get("default_prompt_name", "a string", text)? else {
+        return Ok(None);
     };
-    for field in ["module_input_name", "module_output_name"] {
-        match fields.object.get(field) {
-            None | Some(Value::Null) => {}
-            Some(name) if name == "sentence_embedding" => {}
-            Some(other) => {
-                let supported = "only \"sentence_embedding\" is implemented";
-                return Err(fields.unsupported(field, other, supported));
+    let prompts = fields.get("prompts", "an object", |v| v.as_object().cloned())?;
+    match prompts.as_ref().and_then(|prompts| prompts.get(&name)) {
+        Some(Value::String(prompt)) => Ok(Some(prompt.clone())),
+        // sentence-transformers keeps a place for a prompt that nobody wrote.
+        Some(Value::Null) => Ok(None),
+        _ => Err(fields.unsupported(
+            "default_prompt_name",
+            &Value::String(name),
+            "`prompts` holds no such text",
+        )),
+    }
+}
+
+/// Refuses a directory that the library saved for something else than vectors of texts.
+fn refuse_other_models(fields: &Fields) -> Result<()> {
+    match fields.object.get("model_type") {
+        None | Some(Value::Null) => Ok(()),
+        Some(kind) if kind == "SentenceTransformer" => Ok(()),
+        Some(other) => {
+            let supported = match other.as_str() {
+                Some("CrossEncoder") => {
+                    "only \"SentenceTransformer\" gives vectors: for the scores of pairs use `bert predict`"
+                }
+                _ => "only \"SentenceTransformer\" gives vectors that are implemented",
+            };
+            Err(fields.unsupported("model_type", other, supported))
+        }
+    }
+}
+
+/// The poolings that a file asks for, in the order of their vectors.
+fn poolings(fields: &Fields) -> Result<Poolings> {
+    const FIELD: &str = "pooling_mode";
+    let known = |mode: &Value| {
+        let mut all = Pooling::ALL.into_iter();
+        all.find(|pooling| pooling.mode().is_some() && pooling.mode() == mode.as_str())
+    };
+    let stated = fields.object.get(FIELD);
+    let asked: Option<Vec<Pooling>> = match stated {
+        None | Some(Value::Null) => {
+            let mut asked = Vec::new();
+            for (flag, pooling) in POOLING_FLAGS {
+                if fields.get(flag, "true or false", Value::as_bool)? == Some(true) {
+                    asked.push(pooling);
+                }
+            }
+            match asked.is_empty() {
+                true => return Ok(Poolings::default()),
+                false => Some(asked),
             }
         }
-    }
-    Ok(())
-}
-
-/// The one pooling that a file asks for.
-fn pooling(fields: &Fields) -> Result<Pooling> {
-    const FIELD: &str = "pooling_mode";
-    let asked: Vec<&str> = match fields.object.get(FIELD) {
-        Some(Value::String(mode)) => vec![mode],
-        Some(Value::Array(modes)) => modes.iter().map(|m| m.as_str().unwrap_or("?")).collect(),
-        _ => POOLING_FLAGS
-            .into_iter()
-            .filter(|(flag, _)| fields.object.get(*flag) == Some(&Value::Bool(true)))
-            .map(|(_, mode)| mode)
-            .collect(),
+        Some(Value::Array(modes)) => modes.iter().map(known).collect(),
+        Some(mode) => known(mode).map(|pooling| vec![pooling]),
     };
-    match asked.as_slice() {
-        [] | ["mean"] => Ok(Pooling::Mean),
-        ["cls"] => Ok(Pooling::Cls),
-        ["max"] => Ok(Pooling::Max),
-        ["mean_sqrt_len_tokens"] => Ok(Pooling::MeanSqrtLen),
-        modes => {
-            let flag = POOLING_FLAGS
-                .into_iter()
-                .find(|(flag, mode)| fields.object.contains_key(*flag) && modes.contains(mode));
-            let field = match flag {
-                Some((flag, _)) if !fields.object.contains_key(FIELD) && modes.len() == 1 => flag,
-                _ => FIELD,
-            };
-            Err(fields.unsupported(
-                field,
-                &Value::String(modes.join(" + ")),
-                "only cls, mean, mean_sqrt_len_tokens or max alone is implemented: choose one explicitly",
-            ))
-        }
-    }
+    asked.and_then(Poolings::new).ok_or_else(|| {
+        let modes: Vec<&str> = Pooling::ALL.iter().filter_map(|p| p.mode()).collect();
+        let supported = format!(
+            "only {} are implemented: choose one explicitly",
+            modes.join(", ")
+        );
+        fields.unsupported(FIELD, stated.unwrap_or(&Value::Null), &supported)
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const PACKAGE: &str = "sentence_transformers.models";
-
-    fn dir(files: &[(&str, Value)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, value) in files {
-            let path = dir.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, value.to_string()).unwrap();
-        }
-        dir
-    }
-
-    fn module(kind: &str, path: &str) -> Value {
-        json!({"idx": 0, "name": "0", "path": path, "type": format!("{PACKAGE}.{kind}")})
-    }
-
-    fn modules_json(kinds: &[(&str, &str)]) -> (&'static str, Value) {
-        (
-            MODULES,
-            kinds
-                .iter()
-                .map(|(kind, path)| module(kind, path))
-                .collect(),
-        )
-    }
-
-    fn message(dir: &tempfile::TempDir) -> String {
-        match SentenceTransformersFiles::read(dir.path(), false) {
-            Ok(_) => panic!("it was read"),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn a_plain_checkpoint_is_pooled_by_mean() {
-        let files = SentenceTransformersFiles::read(dir(&[]).path(), false).unwrap();
-        assert_eq!((files.pooling, files.normalize), (Pooling::Mean, false));
-        assert_eq!((files.max_seq_length, files.do_lower_case), (None, false));
-    }
-
-    #[test]
-    fn the_files_set_the_defaults() {
-        let dir = dir(&[
-            modules_json(&[
-                ("Transformer", "0_BERT"),
-                ("Pooling", "1_Pooling"),
-                ("Normalize", "2"),
-            ]),
-            (
-                "0_BERT/sentence_bert_config.json",
-                json!({"max_seq_length": 37, "do_lower_case": true}),
-            ),
-            (
-                "1_Pooling/config.json",
-                json!({"word_embedding_dimension": 32, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}),
-            ),
-            (
-                PROMPTS,
-                json!({"prompts": {"query": "query: "}, "default_prompt_name": "query"}),
-            ),
-        ]);
-        let files = SentenceTransformersFiles::read(dir.path(), false).unwrap();
-        assert_eq!(files.transformer_dir, dir.path().join("0_BERT"));
-        assert_eq!((files.pooling, files.normalize), (Pooling::Cls, true));
-        assert_eq!(
-            (files.max_seq_length, files.do_lower_case),
-            (Some(37), true)
-        );
-        assert_eq!(files.prompt, "query: ");
-        files.check_dimension(32).unwrap();
-        let error = files.check_dimension(13).unwrap_err().to_string();
-        assert!(
-            error.contains("1_Pooling") && error.contains("word_embedding_dimension"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn the_layout_of_version_5_is_read() {
-        let mut modules = modules_json(&[("", ""), ("", "1_Pooling")]);
-        modules.1[0]["type"] = json!("sentence_transformers.base.modules.transformer.Transformer");
-        modules.1[1]["type"] =
-            json!("sentence_transformers.sentence_transformer.modules.pooling.Pooling");
-        let config =
-            json!({"embedding_dimension": 5, "pooling_mode": ["max"], "include_prompt": true});
-        let dir = dir(&[modules, ("1_Pooling/config.json", config)]);
-        let files = SentenceTransformersFiles::read(dir.path(), false).unwrap();
-        assert_eq!((files.pooling, files.normalize), (Pooling::Max, false));
-    }
-
-    #[test]
-    fn what_is_not_implemented_is_named_with_file_and_field() {
-        let transformer = ("Transformer", "");
-        let pooling = ("Pooling", "1");
-        let mean = ("1/config.json", json!({"pooling_mode_mean_tokens": true}));
-        let usual = modules_json(&[transformer, pooling, ("Normalize", "2")]);
-        for (files, needles) in [
-            (
-                vec![
-                    modules_json(&[transformer, pooling, ("Dense", "2_Dense")]),
-                    mean.clone(),
-                ],
-                vec![MODULES, "[2].type", "models.Dense"],
-            ),
-            (
-                vec![modules_json(&[transformer]), mean.clone()],
-                vec![MODULES, "[1].type", "missing"],
-            ),
-            (
-                vec![modules_json(&[("CLIPModel", "")])],
-                vec![MODULES, "[0].type", "CLIPModel"],
-            ),
-            (
-                vec![
-                    usual.clone(),
-                    ("1/config.json", json!({"pooling_mode_lasttoken": true})),
-                ],
-                vec!["1/config.json", "`pooling_mode_lasttoken`", "lasttoken"],
-            ),
-            (
-                vec![
-                    usual.clone(),
-                    ("1/config.json", json!({"pooling_mode": ["cls", "mean"]})),
-                ],
-                vec!["1/config.json", "`pooling_mode`", "cls + mean"],
-            ),
-            (
-                vec![
-                    usual.clone(),
-                    mean.clone(),
-                    (
-                        "2/config.json",
-                        json!({"module_input_name": "token_embeddings"}),
-                    ),
-                ],
-                vec!["2/config.json", "module_input_name"],
-            ),
-            (
-                vec![
-                    usual.clone(),
-                    mean.clone(),
-                    (TRANSFORMER_CONFIG, json!({"max_seq_length": "long"})),
-                ],
-                vec![TRANSFORMER_CONFIG, "max_seq_length", "whole number"],
-            ),
-            (
-                vec![
-                    usual.clone(),
-                    mean.clone(),
-                    (PROMPTS, json!({"default_prompt_name": "query"})),
-                ],
-                vec![PROMPTS, "default_prompt_name"],
-            ),
-            (
-                vec![
-                    usual.clone(),
-                    ("1/config.json", json!({"include_prompt": false})),
-                    (
-                        PROMPTS,
-                        json!({"prompts": {"q": "q: "}, "default_prompt_name": "q"}),
-                    ),
-                ],
-                vec!["1/config.json", "include_prompt"],
-            ),
-            (vec![usual.clone()], vec!["1/config.json"]),
-            (
-                vec![modules_json(&[("Transformer", "../elsewhere"), pooling])],
-                vec![MODULES, "[0].path"],
-            ),
-            (vec![(MODULES, json!({}))], vec![MODULES, "not a list"]),
-            (
-                vec![(MODULES, json!([{"type": "x"}]))],
-                vec![MODULES, "[0].path"],
-            ),
-        ] {
-            let message = message(&dir(&files));
-            for needle in needles {
-                assert!(message.contains(needle), "{needle}: {message}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_pooling_chosen_otherwise_is_not_looked_up() {
-        let dir = dir(&[
-            modules_json(&[("Transformer", ""), ("Pooling", "1")]),
-            ("1/config.json", json!({"pooling_mode": "lasttoken"})),
-        ]);
-        assert!(SentenceTransformersFiles::read(dir.path(), true).is_ok());
-        assert!(message(&dir).contains("lasttoken"));
-    }
-}
+mod tests;

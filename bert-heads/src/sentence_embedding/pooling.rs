@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bert_core::batch::BertInput;
 use bert_core::model::{BertModel, BertOutput};
-use burn::tensor::{Bool, FloatDType, Tensor};
+use burn::tensor::{Bool, FloatDType, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -21,21 +21,42 @@ pub enum Pooling {
     Mean,
     /// The sum over all tokens divided by the square root of their number.
     MeanSqrtLen,
+    /// The mean over all tokens, each with its position, counted from 1, as its weight
+    /// (Muennighoff 2022).
+    WeightedMean,
     /// The maximum over all tokens in each dimension.
     Max,
+    /// The vector of the last token, `[SEP]`.
+    LastToken,
     /// BERT's own pooler: dense layer and tanh on the vector of `[CLS]`.
     Pooler,
 }
 
 impl Pooling {
     /// Every pooling.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Cls,
         Self::Mean,
         Self::MeanSqrtLen,
+        Self::WeightedMean,
         Self::Max,
+        Self::LastToken,
         Self::Pooler,
     ];
+
+    /// The name in the files of sentence-transformers, which have none for
+    /// [`Pooler`](Self::Pooler).
+    pub const fn mode(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+            Self::MeanSqrtLen => "mean_sqrt_len_tokens",
+            Self::WeightedMean => "weightedmean",
+            Self::Max => "max",
+            Self::LastToken => "lasttoken",
+            Self::Pooler => return None,
+        })
+    }
 
     /// The vectors of texts, [pooled](Self::forward); what a pooling does not read of the last block is not computed.
     ///
@@ -56,7 +77,7 @@ impl Pooling {
                     .expect("the model has a pooler")
                     .cast(FloatDType::F32)
             }
-            Self::Mean | Self::MeanSqrtLen | Self::Max => {
+            Self::Mean | Self::MeanSqrtLen | Self::WeightedMean | Self::Max | Self::LastToken => {
                 let mask_pad = input.mask_pad.clone();
                 self.forward(model.forward(input), mask_pad)
             }
@@ -76,13 +97,21 @@ impl Pooling {
     /// [`Pooler`](Self::Pooler) of a model without a pooler.
     pub fn forward(self, output: BertOutput, mask_pad: Tensor<2, Bool>) -> Tensor<2> {
         let sequence = output.sequence_output;
-        let [_, seq, hidden] = sequence.dims();
-        let filled = |value: f32| {
-            let mask_pad: Tensor<3, Bool> = mask_pad.clone().unsqueeze_dim::<3>(2);
+        let [batch, seq, hidden] = sequence.dims();
+        let without = |left_out: Tensor<2, Bool>, value: f32| {
+            let left_out: Tensor<3, Bool> = left_out.unsqueeze_dim::<3>(2);
             sequence
                 .clone()
                 .cast(FloatDType::F32)
-                .mask_fill(mask_pad.repeat_dim(2, hidden), value) // [batch, seq, hidden]
+                .mask_fill(left_out.repeat_dim(2, hidden), value) // [batch, seq, hidden]
+        };
+        let filled = |value: f32| without(mask_pad.clone(), value);
+        // The number of each token, counted from 1, and 0 at padding.
+        let numbers = || {
+            let numbers = Tensor::<1, Int>::arange(1..seq as i64 + 1, &sequence.device());
+            let numbers = numbers.cast(FloatDType::F32).unsqueeze_dim::<2>(0);
+            let numbers = numbers.repeat_dim(0, batch);
+            numbers.mask_fill(mask_pad.clone(), 0.0) // [batch, seq]
         };
         match self {
             Self::Cls => sequence
@@ -98,7 +127,20 @@ impl Pooling {
                 };
                 filled(0.0).sum_dim(1).squeeze_dim::<2>(1) / divisor
             }
+            Self::WeightedMean => {
+                let weights = numbers();
+                let total = weights.clone().sum_dim(1).clamp_min(1.0); // [batch, 1]
+                let weighted = filled(0.0) * weights.unsqueeze_dim::<3>(2);
+                weighted.sum_dim(1).squeeze_dim::<2>(1) / total
+            }
             Self::Max => filled(f32::MIN).max_dim(1).squeeze_dim::<2>(1),
+            Self::LastToken => {
+                let numbers = numbers();
+                let last = numbers.clone().max_dim(1).repeat_dim(1, seq); // [batch, seq]
+                // A sum of one vector and of nothing else.
+                let only = without(numbers.not_equal(last), 0.0);
+                only.sum_dim(1).squeeze_dim::<2>(1)
+            }
             Self::Pooler => output
                 .pooled_output
                 .expect("the model has a pooler")
@@ -123,7 +165,9 @@ impl Display for Pooling {
             Self::Cls => "cls",
             Self::Mean => "mean",
             Self::MeanSqrtLen => "mean-sqrt-len",
+            Self::WeightedMean => "weighted-mean",
             Self::Max => "max",
+            Self::LastToken => "last-token",
             Self::Pooler => "pooler",
         })
     }
@@ -135,7 +179,7 @@ impl FromStr for Pooling {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL
             .into_iter()
-            .find(|pooling| pooling.to_string() == name)
+            .find(|pooling| pooling.to_string() == name || pooling.mode() == Some(name))
             .ok_or_else(|| Error::UnknownPooling {
                 name: name.to_owned(),
             })
@@ -151,10 +195,13 @@ mod tests {
     fn names_parse_and_print() {
         for pooling in Pooling::ALL {
             assert_eq!(pooling.to_string().parse::<Pooling>().unwrap(), pooling);
+            if let Some(mode) = pooling.mode() {
+                assert_eq!(mode.parse::<Pooling>().unwrap(), pooling);
+            }
         }
-        let error = "lasttoken".parse::<Pooling>().unwrap_err().to_string();
+        let error = "median".parse::<Pooling>().unwrap_err().to_string();
         assert!(
-            error.contains("`lasttoken`") && error.contains("pooler"),
+            error.contains("`median`") && error.contains("last-token"),
             "{error}"
         );
     }
@@ -194,6 +241,15 @@ mod tests {
             ]) {
                 assert!((value - expected).abs() < 1e-6, "{label}: {value}");
             }
+            for (value, expected) in pool(Pooling::WeightedMean).iter().zip([
+                (-1.0 - 2.0 * 3.0) / 3.0,
+                (2.0 + 2.0 * 5.0) / 3.0,
+                3.0 / 6.0,
+                (4.0 - 2.0 + 3.0 * 6.0) / 6.0,
+            ]) {
+                assert!((value - expected).abs() < 1e-6, "{label}: {value}");
+            }
+            assert_eq!(pool(Pooling::LastToken), [-3.0, 5.0, 0.0, 6.0], "{label}");
             assert_eq!(pool(Pooling::Max), [-1.0, 5.0, 3.0, 6.0], "{label}");
             assert_eq!(pool(Pooling::Pooler), [0.5, 0.25, 0.0, 1.0], "{label}");
 

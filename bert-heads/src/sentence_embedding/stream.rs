@@ -82,7 +82,7 @@ impl SentenceEmbedder {
         progress: impl FnMut(Progress),
         sink: impl FnMut(TokenEmbeddings) -> Result<(), E>,
     ) -> Result<Summary, E> {
-        let text_bytes = self.max_length() * self.dimension() * size_of::<f32>();
+        let text_bytes = self.max_length() * self.token_dimension() * size_of::<f32>();
         let texts = (WINDOW_VECTOR_BYTES / text_bytes.max(1)).clamp(1, WINDOW_TEXTS);
         let window = (texts, LongInputs::Cut);
         self.stream(lines, window, Self::per_token, progress, sink)

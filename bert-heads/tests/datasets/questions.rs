@@ -138,3 +138,40 @@ fn every_fault_of_a_question_names_it() {
         assert!(read[0].answers.is_empty() && !read[0].is_impossible);
     }
 }
+
+#[test]
+fn scoring_reads_answers_wherever_they_stand() {
+    let text = squad(
+        r#"{"id": "q1", "question": "What?", "answers": [{"text": "new", "answer_start": 1}]},
+           {"id": "q1", "answers": [{"text": "nowhere"}]},
+           {"id": "q2", "question": " ", "answers": {"text": ["a", ""], "answer_start": [0]}},
+           {"id": "q3", "question": "?", "is_impossible": true, "answers": [{"text": "x", "answer_start": 0}]},
+           {"id": "q4", "question": "?", "is_impossible": true}"#,
+    );
+    let file = file(text);
+    let format = QuestionFormat::new(QuestionLayout::Json);
+    assert!(
+        read_questions(file.path(), &format, BadRows::Fail)
+            .unwrap()
+            .read_all()
+            .is_err()
+    );
+    let read = read_questions(file.path(), &format.scoring_only(), BadRows::Fail).unwrap();
+    let (read, _) = read.read_all().unwrap();
+    let answers: Vec<Vec<&str>> = read
+        .iter()
+        .map(|question| question.answers.iter().map(|a| a.text.as_str()).collect())
+        .collect();
+    assert_eq!(
+        answers,
+        [
+            vec!["new"],
+            vec!["nowhere"],
+            vec!["a", ""],
+            vec!["x"],
+            vec![]
+        ]
+    );
+    let impossible: Vec<bool> = read.iter().map(|question| question.is_impossible).collect();
+    assert_eq!(impossible, [false, false, false, false, true]);
+}

@@ -251,3 +251,101 @@ fn bad_rows_are_skipped_and_accounted_for() {
     assert_eq!(places, ["line 4", "line 5", "line 6", "line 8", "line 10"]);
     assert_eq!(format!("{report}").lines().last(), Some("  and 3 more"));
 }
+
+#[test]
+fn either_side_of_a_pair_may_be_blank() {
+    let format = TextFormat::new(Layout::csv()).with_targets(Targets::Ignored);
+    let read = texts("text,text_pair\na,\n,b\n", &format).unwrap();
+    let sides: Vec<_> = read
+        .iter()
+        .map(|e| (e.text.as_str(), e.pair.as_deref()))
+        .collect();
+    assert_eq!(sides, [("a", Some("")), ("", Some("b"))]);
+    let message = text_message("text,text_pair\na,b\n , \n", &format);
+    assert!(
+        message.contains("line 3: column `text` is blank"),
+        "{message}"
+    );
+    let format = TextFormat::new(Layout::csv()).with_kind(TargetKind::Number);
+    let read = texts("text,text_pair,score\na,,1\n", &format).unwrap();
+    assert!(SimilarExample::try_from(read[0].clone()).is_err());
+}
+
+#[test]
+fn targets_alone_need_no_text() {
+    let format = TextFormat::new(Layout::csv())
+        .with_kind(TargetKind::Label)
+        .targets_only();
+    for text in [
+        "id,label\n1,x\n",
+        "text,label\n,x\n",
+        "text,text_pair,label\n,,x\n",
+    ] {
+        let read = texts(text, &format).unwrap();
+        assert_eq!(read[0].target, Target::Label("x".into()), "{text}");
+    }
+    let message = text_message("id,gold\n1,x\n", &format);
+    assert!(message.contains("say which column holds it"), "{message}");
+}
+
+#[test]
+fn texts_that_are_not_read_are_named() {
+    let format = TextFormat::new(Layout::csv()).with_targets(Targets::IfPresent);
+    let remarks = |text: &str, format: &TextFormat| -> Vec<String> {
+        let file = file(text);
+        let read = read_texts(file.path(), format, BadRows::Fail).unwrap();
+        read.remarks().to_vec()
+    };
+    for text in [
+        "text,reply\na,Hello\n",
+        "text,other\na,b c\n",
+        "text,title\na,\u{5b57}\n",
+    ] {
+        let found = remarks(text, &format);
+        assert!(
+            found.len() == 1 && found[0].contains("`text` is read alone"),
+            "{found:?}"
+        );
+    }
+    for text in [
+        "text,id,label,date\na,7,very good,2020-01-01 10:00\n",
+        "text,text_pair,title\na,b,c d\n",
+        "text,title\na,\n",
+        "text,label,label_text\na,1,good\n",
+    ] {
+        assert!(remarks(text, &format).is_empty(), "{text}");
+    }
+    let chosen = format.with_columns(Columns::text(named("text")));
+    assert!(remarks("text,reply\na,Hello you\n", &chosen).is_empty());
+}
+
+#[test]
+fn a_column_is_read_as_its_task_wants_it() {
+    let single = TextFormat::new(Layout::JsonLines).with_kind(TargetKind::Label);
+    for text in [
+        "{\"text\":\"a\",\"labels\":\"x\"}",
+        "{\"text\":\"a\",\"labels\":[\"x\"]}",
+    ] {
+        let read = texts(text, &single).unwrap();
+        assert_eq!(read[0].target, Target::Label("x".into()));
+    }
+    for text in [
+        "{\"text\":\"a\",\"labels\":\"x,y\"}",
+        "{\"text\":\"a\",\"label\":[\"x\",\"y\"]}",
+    ] {
+        let message = text_message(text, &single);
+        assert!(message.contains("must be one class"), "{message}");
+    }
+    // A comma is a part of a name where the column promises one.
+    let read = texts("{\"text\":\"a\",\"label\":\"x, y\"}", &single).unwrap();
+    assert_eq!(read[0].target, Target::Label("x, y".into()));
+    let flags = TextFormat::new(Layout::csv())
+        .with_kind(TargetKind::Labels)
+        .with_labels(labels(&["y", "x"]));
+    let read = texts("text,x,y\na,1,0\nb,1.0,true\n", &flags).unwrap();
+    let set = |names: &[&str]| Target::Labels(names.iter().map(|n| (*n).to_owned()).collect());
+    assert_eq!(
+        [&read[0].target, &read[1].target],
+        [&set(&["x"]), &set(&["y", "x"])]
+    );
+}

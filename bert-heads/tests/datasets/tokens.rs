@@ -134,3 +134,104 @@ fn every_fault_of_a_sentence_names_its_line() {
     let report = report("a O\nb\nc O\n\nd O\n", &Format::Tokens(lines));
     assert_eq!((report.examples, report.skipped_rows()), (1, 1));
 }
+
+/// The words and tags of every sentence.
+fn sentences(text: &str, format: &TokenFormat) -> Vec<(String, String)> {
+    let file = file(text);
+    let read = read_tokens(file.path(), format, BadRows::Fail).unwrap();
+    let (read, _) = read.read_all().unwrap();
+    let joined = |words: &[String]| words.join("/");
+    read.iter()
+        .map(|e| {
+            (
+                joined(&e.words),
+                joined(e.tags.as_deref().unwrap_or_default()),
+            )
+        })
+        .collect()
+}
+
+fn pair(words: &str, tags: &str) -> (String, String) {
+    (words.to_owned(), tags.to_owned())
+}
+
+#[test]
+fn comments_stand_above_sentences() {
+    let lines = TokenFormat::lines();
+    let text = "# id 1\tdomain=en\nthe _ _ O\n# _ _ O\n\n# sent_id = 2\n# text = a\na _ _ B-X\n";
+    let expected = [pair("the/#", "O/O"), pair("a", "B-X")];
+    assert_eq!(sentences(text, &lines), expected);
+    // A word that begins with `#`, or is nothing else.
+    let text = "#wow O\nthe O\n\n# O\ncat O\n\n# B-NEW\n\n#\tO\n";
+    let words: Vec<String> = sentences(text, &lines).into_iter().map(|s| s.0).collect();
+    assert_eq!(words, ["#wow/the", "#/cat", "#", "#"]);
+    // Without tags every line is a word, unless it is several.
+    let plain = TokenFormat::lines().with_targets(Targets::Ignored);
+    let words: Vec<String> = sentences("# a b\nthe\n#\n\n#\n", &plain)
+        .into_iter()
+        .map(|s| s.0)
+        .collect();
+    assert_eq!(words, ["the/#", "#"]);
+
+    // What may be either is refused, unless the tags are known.
+    let text = "the DT\ncat NN\n\n# newpar\na DT\n";
+    let either = file(text);
+    let message = message(
+        either.path(),
+        read_tokens(either.path(), &lines, BadRows::Fail),
+    );
+    assert!(message.contains("line 4: it may be a comment"), "{message}");
+    let known = lines.clone().with_labels(labels(&["DT", "NN"]));
+    assert_eq!(sentences(text, &known)[1], pair("a", "DT"));
+    let known = lines.with_labels(labels(&["DT", "NN", "newpar"]));
+    assert_eq!(sentences(text, &known)[1], pair("#/a", "newpar/DT"));
+}
+
+#[test]
+fn words_of_conll_u_are_read_one_by_one() {
+    let line =
+        |id: &str, form: &str, tag: &str| format!("{id}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n");
+    let text = [
+        "# sent_id = 1\n# text = d'un bon\n".to_owned(),
+        line("1-2", "d'un", "_"),
+        line("1", "de", "ADP"),
+        line("2", "un", "DET"),
+        line("2.1", "bon", "ADJ"),
+        line("3", "ad hoc", "ADJ"),
+    ];
+    let format = TokenFormat::new(TokenLayout::Lines(WordLine {
+        word: Field::Number(2),
+        tag: Field::Number(4),
+        separator: None,
+    }));
+    let expected = [pair("de/un/ad hoc", "ADP/DET/ADJ")];
+    assert_eq!(sentences(&text.concat(), &format), expected);
+}
+
+#[test]
+fn words_with_spaces_stand_between_tabs() {
+    let lines = TokenFormat::lines();
+    for (text, words) in [
+        ("New York\tB-LOC\nis\tO\n \tO\n", "New York/is/ "),
+        ("is\tO\nNew York\tB-LOC\n", "is/New York"),
+        ("is\tx\tO\n \tx\tO\n", "is/ "),
+        // Spaces and tabs mixed are what they were.
+        ("EU NNP\tO\nrejects   VBZ O\n", "EU/rejects"),
+    ] {
+        assert_eq!(sentences(text, &lines)[0].0, words, "{text:?}");
+    }
+    // The first lines do not show it.
+    let text = format!("{}New York\tB-LOC\n", "is\tO\n".repeat(600));
+    assert!(sentences(&text, &lines)[0].0.ends_with("is/New York"));
+    let spaces = "{\"tokens\": [\"the\", \" \", \"\u{a0}\"], \"tags\": [\" O\", \"O\", \"O\"]}\n";
+    let found = sentences(spaces, &TokenFormat::json_lines());
+    assert_eq!(found, [pair("the/ /\u{a0}", "O/O/O")]);
+    let message = {
+        let file = file("\tO\nis\tO\na b\tO\n");
+        message(file.path(), read_tokens(file.path(), &lines, BadRows::Fail))
+    };
+    assert!(
+        message.contains("line 1: column `word` is blank"),
+        "{message}"
+    );
+}

@@ -4,6 +4,7 @@ use bert_heads::datasets::SimilarExample;
 use bert_heads::finetune::{SimilarityLoss, SimilaritySettings};
 use bert_heads::sentence_embedding::{EmbedderOptions, Pooling, SentenceEmbedder};
 
+use super::trial::fixture;
 use super::*;
 
 const FRAMES: [&str; 4] = [
@@ -61,7 +62,7 @@ fn by_score(pooling: Pooling, steps: u64) -> Trial {
     let train = scored().examples.into_iter();
     let train = train.map(|pair| SimilarExample::try_from(pair).unwrap());
     let settings = SimilaritySettings {
-        pooling,
+        pooling: pooling.into(),
         scores: [1.0, 5.0],
         ..SimilaritySettings::default()
     };
@@ -88,7 +89,7 @@ fn cosines_are_learnt_and_the_directory_is_one_to_embed_with() {
         let options = EmbedderOptions::default();
         let out = trial.out.path();
         let embedder = SentenceEmbedder::from_dir(out, &options, &trial.device).unwrap();
-        assert_eq!(embedder.pooling(), Pooling::MeanSqrtLen);
+        assert_eq!(*embedder.pooling(), Pooling::MeanSqrtLen);
         assert_eq!(
             (embedder.max_length(), embedder.is_normalized()),
             (32, false)
@@ -146,6 +147,90 @@ fn a_run_on_pairs_goes_on_where_it_stopped() {
     assert_eq!(parts.weights(), whole.weights());
 }
 
+/// The modules that sentence-transformers saved around the encoder: Dense with Tanh, then length 1.
+fn with_dense(trial: &Trial) {
+    let modules = fixture().with_file_name("sentence-transformers/dense");
+    for name in ["modules.json", "1_Pooling", "2_Dense"] {
+        let (from, to) = (modules.join(name), trial.encoder.path().join(name));
+        if from.is_file() {
+            fs::copy(from, to).unwrap();
+            continue;
+        }
+        fs::create_dir_all(&to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn dense_modules_are_trained_and_saved_with_the_encoder() {
+    let weights = |dir: &Path| fs::read(dir.join("2_Dense/model.safetensors")).unwrap();
+    for (label, device) in test_devices() {
+        let mut trial = Trial {
+            device,
+            ..by_score(Pooling::Mean, 40)
+        };
+        trial.settings.similarity.as_mut().unwrap().normalize = true;
+        with_dense(&trial);
+        let (summary, course) = trial.run(false).unwrap();
+        assert!(
+            mean(&course.losses[35..]) < mean(&course.losses[..5]),
+            "{label}: {:?}",
+            course.losses
+        );
+        let learnt = summary.evaluation["pearson"].as_f64().unwrap();
+        assert!(
+            weights(trial.out.path()) != weights(trial.encoder.path()),
+            "{label}"
+        );
+        let out = trial.out.path();
+        let options = EmbedderOptions::default();
+        let embedder = SentenceEmbedder::from_dir(out, &options, &trial.device).unwrap();
+        assert_eq!((embedder.dimension(), embedder.is_normalized()), (7, true));
+        let (scores, _) = embedder.evaluate(&scored()).unwrap();
+        let difference = scores.get("pearson").unwrap() - learnt;
+        assert!(difference.abs() < 1e-4, "{label}: {difference}");
+    }
+    // A run goes on with them.
+    let whole = by_score(Pooling::Mean, 10);
+    with_dense(&whole);
+    whole.run(false).unwrap();
+    let mut parts = by_score(Pooling::Mean, 10);
+    with_dense(&parts);
+    parts.stop_after = 4;
+    parts.run(false).unwrap();
+    parts.stop_after = usize::MAX;
+    parts.run(true).unwrap();
+    assert_eq!(parts.weights(), whole.weights());
+    assert_eq!(weights(parts.out.path()), weights(whole.out.path()));
+}
+
+#[test]
+fn modules_that_training_does_not_carry_on_are_named() {
+    let refused = |change: &dyn Fn(&mut Trial), needle: &str| {
+        let mut trial = by_score(Pooling::Mean, 3);
+        with_dense(&trial);
+        change(&mut trial);
+        let error = trial.run(false).map(|(summary, _)| summary).unwrap_err();
+        assert!(error.to_string().contains(needle), "{error}");
+    };
+    refused(&|trial| trial.settings.from_scratch = true, "Dense");
+    let pooling = |trial: &mut Trial| {
+        trial.settings.similarity.as_mut().unwrap().pooling = "cls+mean".parse().unwrap();
+    };
+    refused(&pooling, "36 numbers");
+    let cut = |trial: &mut Trial| {
+        let path = trial
+            .encoder
+            .path()
+            .join("config_sentence_transformers.json");
+        fs::write(path, r#"{"truncate_dim": 3}"#).unwrap();
+    };
+    refused(&cut, "truncate_dim");
+}
+
 #[test]
 fn pairs_and_settings_that_make_no_run_are_named() {
     let refused = |change: &dyn Fn(&mut Trial), needle: &str| {
@@ -159,7 +244,10 @@ fn pairs_and_settings_that_make_no_run_are_named() {
     };
     refused(&settings(|s| s.scores = [5.0, 1.0]), "5 to 1");
     refused(&settings(|s| s.scale = 0.0), "scale");
-    refused(&settings(|s| s.pooling = Pooling::Pooler), "mean-sqrt-len");
+    refused(
+        &settings(|s| s.pooling = Pooling::Pooler.into()),
+        "mean-sqrt-len",
+    );
     refused(
         &|trial| {
             if let TrainingData::Similar(Splits { train, .. }) = &mut trial.data {

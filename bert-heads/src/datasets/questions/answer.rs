@@ -54,6 +54,36 @@ pub(super) fn answers(
     Err(RowFault::Answers { reason })
 }
 
+/// The texts of the answers of a question, wherever they stand in the context: what predictions are
+/// scored by. Without any the question is impossible (`evaluate-v2.0.py`).
+pub(super) fn answer_texts(fields: &Map<String, Value>) -> Result<Vec<Answer>, RowFault> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Ok(Answer {
+            text: text.clone(),
+            start: 0,
+        }),
+        other => Err(wrong_type("answers.text", "a text", other)),
+    };
+    match fields.get("answers") {
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|answer| text(answer.get("text").unwrap_or(answer)))
+            .collect(),
+        Some(Value::Object(lists)) => match lists.get("text") {
+            Some(Value::Array(texts)) => texts.iter().map(text).collect(),
+            Some(other) => Ok(vec![text(other)?]),
+            None => Err(wrong_type("answers.text", "a list", &Value::Null)),
+        },
+        None | Some(Value::Null) => match fields.get("is_impossible") {
+            Some(Value::Bool(true)) => Ok(Vec::new()),
+            _ => Err(RowFault::Answers {
+                reason: "it has no `answers`: add them, or say that it is impossible",
+            }),
+        },
+        Some(other) => Err(wrong_type("answers", "a list or an object", other)),
+    }
+}
+
 /// `{"text": […], "answer_start": […]}`.
 fn parallel_answers(lists: &Map<String, Value>, context: &str) -> Result<Vec<Answer>, RowFault> {
     let list = |name: &'static str| match lists.get(name) {

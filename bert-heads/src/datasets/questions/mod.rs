@@ -22,7 +22,7 @@ use crate::datasets::lines;
 use crate::datasets::table::Table;
 use crate::datasets::text::Targets;
 use crate::error::{Error, Result};
-use answer::answers;
+use answer::{answer_texts, answers};
 
 /// How questions are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,9 @@ pub struct QuestionFormat {
     pub layout: QuestionLayout,
     /// Whether there must be answers, or the statement that there is none.
     pub answers: Targets,
+    /// Whether nothing is demanded but what predictions are scored by, ids and the texts of answers:
+    /// no offset is looked at, ids may come twice, and question and context may be absent.
+    pub scoring_only: bool,
 }
 
 impl QuestionFormat {
@@ -52,6 +55,7 @@ impl QuestionFormat {
         Self {
             layout,
             answers: Targets::Required,
+            scoring_only: false,
         }
     }
 
@@ -73,6 +77,15 @@ impl QuestionFormat {
     pub const fn with_answers(self, answers: Targets) -> Self {
         Self { answers, ..self }
     }
+
+    /// The same for questions whose predicted answers are scored.
+    #[must_use]
+    pub const fn scoring_only(self) -> Self {
+        Self {
+            scoring_only: true,
+            ..self
+        }
+    }
 }
 
 /// Reads questions and their answers, each of which is checked to stand where it is said to.
@@ -93,6 +106,7 @@ pub fn read_questions(
     let path = path.as_ref();
     let mut reader = QuestionReader {
         targets: format.answers,
+        scoring_only: format.scoring_only,
         seen: HashSet::new(),
         count: 0,
     };
@@ -189,6 +203,7 @@ fn questions(dataset: Dataset) -> impl Iterator<Item = RawQuestion> + Send {
 
 struct QuestionReader {
     targets: Targets,
+    scoring_only: bool,
     /// The ids so far, unless answers are not read: a stream of questions may have no end.
     seen: HashSet<String>,
     count: usize,
@@ -209,6 +224,7 @@ impl QuestionReader {
         let text = |fields: &mut Map<String, Value>, key: &Key| match fields.remove(&key.name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(Arc::from(text))),
+            Some(_) if self.scoring_only => Ok(None),
             Some(other) => Err(wrong_type(&key.name, "a text", &other)),
         };
         self.question(RawQuestion {
@@ -231,6 +247,20 @@ impl QuestionReader {
             None | Some(Value::Null) if is_asked => number.to_string(),
             id => id.and_then(id_of).ok_or_else(|| missing("id"))?,
         };
+        if self.scoring_only {
+            let answers = answer_texts(&fields)?;
+            return Ok(QuestionExample {
+                id,
+                question: match fields.remove("question") {
+                    Some(Value::String(text)) => text,
+                    _ => String::new(),
+                },
+                context: context.unwrap_or_default(),
+                is_impossible: answers.is_empty(),
+                answers,
+                title,
+            });
+        }
         let question = match fields.remove("question") {
             Some(Value::String(text)) => text,
             None | Some(Value::Null) => return Err(missing("question")),

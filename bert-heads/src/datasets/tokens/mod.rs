@@ -39,7 +39,8 @@ pub struct WordLine {
     pub word: Field,
     /// Where its tag is.
     pub tag: Field,
-    /// What stands between two fields; by default any run of spaces and tabs.
+    /// What stands between two fields; by default any run of spaces and tabs, or single tabs where
+    /// lines have equally many fields only so, as those with spaces within a word have.
     pub separator: Option<char>,
 }
 
@@ -47,7 +48,8 @@ pub struct WordLine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenLayout {
     /// One word per line, a blank line after each sentence (Tjong Kim Sang & De Meulder 2003);
-    /// `-DOCSTART-` lines are skipped.
+    /// `-DOCSTART-` lines are skipped, and so are comments, which begin with `#` above a sentence,
+    /// and CoNLL-U's lines of several words.
     Lines(WordLine),
     /// One JSON object per sentence, with a list of words and one of tags.
     JsonLines {
@@ -138,7 +140,7 @@ impl TokenFormat {
         words: Vec<String>,
         tags: Option<Vec<String>>,
     ) -> Result<TokenExample, RowFault> {
-        if words.is_empty() || words.iter().any(String::is_empty) {
+        if words.is_empty() {
             let column = "word".to_owned();
             return Err(RowFault::Blank { column });
         }
@@ -255,7 +257,7 @@ fn json_row(
         return Ok(None);
     };
     let read = cells.and_then(|mut cells| {
-        let words = cells.words(words, None)?;
+        let words = cells.tokens(words)?;
         let tags = tags.map(|key| cells.words(key, None)).transpose()?;
         format.example(line, words, tags)
     });

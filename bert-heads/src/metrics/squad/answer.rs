@@ -5,10 +5,32 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::language::{AnswerLanguage, is_unspaced};
+
 /// The words of Python's `\b`: letters and numbers, and no combining marks. Punctuation is gone by
 /// the time it is used, the underscore too.
 static WORD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[\p{L}\p{N}]+").expect("it is a valid pattern"));
+
+/// Everything that MLQA's script takes for punctuation.
+static PUNCTUATION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[\p{P}[:punct:]]").expect("it is a valid pattern"));
+
+/// Lower case, without punctuation, and single spaces around every character of a script that has no
+/// spaces and between the words of others (`mixed_segmentation` of MLQA's script for Chinese).
+pub fn normalize_characters(answer: &str) -> String {
+    let lower = answer.to_lowercase();
+    let kept = PUNCTUATION.replace_all(&lower, "");
+    let mut parted = String::with_capacity(2 * kept.len());
+    for c in kept.chars() {
+        match is_unspaced(c) {
+            true => parted.extend([' ', c, ' ']),
+            false => parted.push(c),
+        }
+    }
+    let words: Vec<&str> = words(&parted).collect();
+    words.join(" ")
+}
 
 /// Lower case, without ASCII punctuation, without the words a, an and the, and single spaces
 /// between the words that are left. Punctuation beyond ASCII stays.
@@ -46,7 +68,14 @@ pub(super) struct NormalAnswer(String);
 
 impl NormalAnswer {
     pub(super) fn new(answer: &str) -> Self {
-        Self(normalize_answer(answer))
+        Self::of(answer, AnswerLanguage::English)
+    }
+
+    pub(super) fn of(answer: &str, language: AnswerLanguage) -> Self {
+        Self(match language.counts_characters() {
+            true => normalize_characters(answer),
+            false => normalize_answer(answer),
+        })
     }
 
     /// Without words.
@@ -79,11 +108,39 @@ impl NormalAnswer {
         if shared == 0 {
             return 0.0;
         }
-        // In the order of the scripts, so that thresholds compare the same numbers.
-        let precision = shared as f64 / predicted_count as f64;
-        let recall = shared as f64 / gold_count as f64;
-        (2.0 * precision * recall) / (precision + recall)
+        harmonic(shared, predicted_count, gold_count)
     }
+
+    /// F1 of the longest run of characters, or words, that two answers share (CMRC 2018; Cui et al.
+    /// 2019), 0 to 1; 0 where either has none.
+    pub(super) fn run_f1(&self, predicted: &Self) -> f64 {
+        let gold: Vec<&str> = words(&self.0).collect();
+        let predicted: Vec<&str> = words(&predicted.0).collect();
+        let mut longest = 0;
+        // Lengths of the runs that end at the places of `gold` and at one of `predicted`.
+        let mut runs = vec![0; gold.len() + 1];
+        for word in &predicted {
+            for place in (0..gold.len()).rev() {
+                runs[place + 1] = match gold[place] == *word {
+                    true => runs[place] + 1,
+                    false => 0,
+                };
+                longest = longest.max(runs[place + 1]);
+            }
+        }
+        match longest {
+            0 => 0.0,
+            _ => harmonic(longest, predicted.len(), gold.len()),
+        }
+    }
+}
+
+/// The harmonic mean of precision and recall, in the order of the scripts, so that thresholds
+/// compare the same numbers.
+fn harmonic(shared: usize, predicted: usize, gold: usize) -> f64 {
+    let precision = shared as f64 / predicted as f64;
+    let recall = shared as f64 / gold as f64;
+    (2.0 * precision * recall) / (precision + recall)
 }
 
 #[cfg(test)]
@@ -107,6 +164,41 @@ mod tests {
         ] {
             assert_eq!(normalize_answer(answer), normal, "{answer}");
         }
+    }
+
+    #[test]
+    fn characters_stand_apart_where_words_do_not() {
+        for (answer, normal) in [
+            (
+                "\u{5317}\u{4eac}\u{5927}\u{5b66}",
+                "\u{5317} \u{4eac} \u{5927} \u{5b66}",
+            ),
+            (
+                "\u{300a}\u{56f4}\u{57ce}\u{300b}\u{3002}",
+                "\u{56f4} \u{57ce}",
+            ),
+            ("1998\u{5e74}", "1998 \u{5e74}"),
+            (
+                "The NBA\u{8054}\u{8d5b} 2-0!",
+                "the nba \u{8054} \u{8d5b} 20",
+            ),
+            ("\u{30ab}\u{30fc}", "\u{30ab} \u{30fc}"),
+            ("", ""),
+        ] {
+            assert_eq!(normalize_characters(answer), normal, "{answer}");
+        }
+        let answer = |text| NormalAnswer::of(text, AnswerLanguage::Chinese);
+        let (gold, said) = (
+            answer("\u{5317}\u{4eac}\u{5927}\u{5b66}"),
+            answer("\u{5317}\u{4eac}"),
+        );
+        assert!((gold.token_f1(&said) - 2.0 / 3.0).abs() < 1e-15);
+        assert!((gold.run_f1(&said) - 2.0 / 3.0).abs() < 1e-15);
+        // The other order has all characters, and runs of two.
+        let turned = answer("\u{5927}\u{5b66}\u{5317}\u{4eac}");
+        assert_eq!((gold.token_f1(&turned), gold.run_f1(&turned)), (1.0, 0.5));
+        assert_eq!(gold.run_f1(&answer("x")), 0.0);
+        assert_eq!(gold.run_f1(&answer("")), 0.0);
     }
 
     #[test]

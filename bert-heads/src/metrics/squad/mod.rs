@@ -2,12 +2,17 @@
 //! `evaluate-v2.0.py`; Rajpurkar et al. 2016 and 2018; BERT §4.2 and §4.3).
 //!
 //! Scores are 0 to 100, the names in [`Scores`](super::Scores) those of the scripts.
+//!
+//! Answers in a language without spaces between words are scored by characters, as MLQA's script and
+//! CMRC's have it: by words their F1 would be no more than exact match ([`AnswerLanguage`]).
 
 mod answer;
+mod language;
 mod v1;
 mod v2;
 
-pub use answer::{exact_match, normalize_answer, token_f1};
+pub use answer::{exact_match, normalize_answer, normalize_characters, token_f1};
+pub use language::AnswerLanguage;
 pub use v1::V1Scorer;
 pub use v2::{Prediction, V2Scorer};
 

@@ -1,6 +1,7 @@
 //! SQuAD 1.1: every question has an answer.
 
 use super::answer::NormalAnswer;
+use super::language::AnswerLanguage;
 use super::percent;
 use crate::error::{Error, Result};
 use crate::metrics::Scores;
@@ -8,13 +9,24 @@ use crate::metrics::Scores;
 /// Scores answers as `evaluate-v1.1.py` does, question by question in constant memory.
 #[derive(Clone, Debug, Default)]
 pub struct V1Scorer {
+    language: AnswerLanguage,
     questions: u64,
     missing: u64,
     exact: f64,
     f1: f64,
+    /// Of the longest runs that are shared, for Chinese.
+    run_f1: f64,
 }
 
 impl V1Scorer {
+    /// A scorer of answers in a language.
+    pub fn in_language(language: AnswerLanguage) -> Self {
+        Self {
+            language,
+            ..Self::default()
+        }
+    }
+
     /// Counts one question: its gold answers, of which the best match counts, and the prediction.
     /// A question without a prediction counts as wrong.
     ///
@@ -35,18 +47,22 @@ impl V1Scorer {
             self.missing += 1;
             return Ok(());
         };
-        let prediction = NormalAnswer::new(prediction);
-        let (mut exact, mut f1) = (false, 0.0_f64);
+        let prediction = NormalAnswer::of(prediction, self.language);
+        let (mut exact, mut f1, mut run_f1) = (false, 0.0_f64, 0.0_f64);
         for answer in gold {
-            let answer = NormalAnswer::new(answer.as_ref());
+            let answer = NormalAnswer::of(answer.as_ref(), self.language);
             exact |= answer.exact_match(&prediction);
             // Two answers without words share none: unlike version 2.0, this one gives 0.
             if !answer.is_empty() {
                 f1 = f1.max(answer.token_f1(&prediction));
+                if self.language == AnswerLanguage::Chinese {
+                    run_f1 = run_f1.max(answer.run_f1(&prediction));
+                }
             }
         }
         self.exact += f64::from(u8::from(exact));
         self.f1 += f1;
+        self.run_f1 += run_f1;
         Ok(())
     }
 
@@ -56,11 +72,16 @@ impl V1Scorer {
     }
 
     /// `exact_match` and `f1`, the primary number, 0 to 100; `total` questions, and those `missing`
-    /// a prediction.
+    /// a prediction. For Chinese also `cmrc_f1`, the F1 of CMRC 2018, which counts the longest run of
+    /// characters that both answers have.
     pub fn scores(&self) -> Scores {
-        Scores::new("f1")
+        let mut scores = Scores::new("f1")
             .with_value("exact_match", percent(self.exact, self.questions))
-            .with_value("f1", percent(self.f1, self.questions))
+            .with_value("f1", percent(self.f1, self.questions));
+        if self.language == AnswerLanguage::Chinese {
+            scores = scores.with_value("cmrc_f1", percent(self.run_f1, self.questions));
+        }
+        scores
             .with_count("total", self.questions)
             .with_count("missing", self.missing)
     }
@@ -81,6 +102,27 @@ mod tests {
         assert_eq!(scores.get("exact_match"), Some(50.0));
         assert_eq!(scores.get("f1"), Some(100.0 * (1.0 + 2.0 / 3.0) / 4.0));
         assert_eq!((scores.get("total"), scorer.missing()), (Some(4.0), 1));
+    }
+
+    #[test]
+    fn chinese_answers_are_scored_by_characters() {
+        let gold = ["\u{5317}\u{4eac}\u{5927}\u{5b66}"];
+        let mut scorer = V1Scorer::in_language(AnswerLanguage::Chinese);
+        scorer.add("q1", &gold, Some("\u{5317}\u{4eac}")).unwrap();
+        scorer
+            .add(
+                "q2",
+                &gold,
+                Some("\u{5927}\u{5b66}\u{5317}\u{4eac}\u{3002}"),
+            )
+            .unwrap();
+        let scores = scorer.scores();
+        assert_eq!(scores.get("f1"), Some(100.0 * (2.0 / 3.0 + 1.0) / 2.0));
+        assert_eq!(scores.get("cmrc_f1"), Some(100.0 * (2.0 / 3.0 + 0.5) / 2.0));
+        let mut words = V1Scorer::default();
+        words.add("q1", &gold, Some("\u{5317}\u{4eac}")).unwrap();
+        assert_eq!(words.scores().get("f1"), Some(0.0));
+        assert_eq!(words.scores().get("cmrc_f1"), None);
     }
 
     #[test]

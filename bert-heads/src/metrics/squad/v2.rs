@@ -1,6 +1,7 @@
 //! SQuAD 2.0: some questions have no answer.
 
 use super::answer::NormalAnswer;
+use super::language::AnswerLanguage;
 use super::percent;
 use crate::error::{Error, Result};
 use crate::metrics::Scores;
@@ -22,6 +23,7 @@ pub struct Prediction<'a> {
 /// script does so for `exact`, `f1` and `total`, and fails where it splits them.)
 #[derive(Clone, Debug, Default)]
 pub struct V2Scorer {
+    language: AnswerLanguage,
     threshold: Option<f64>,
     answered: Vec<Question>,
     missing: u64,
@@ -82,6 +84,12 @@ impl V2Scorer {
         })
     }
 
+    /// The same for answers in a language.
+    #[must_use]
+    pub fn in_language(self, language: AnswerLanguage) -> Self {
+        Self { language, ..self }
+    }
+
     /// Counts one question: its gold answers, none if it has no answer, and the prediction.
     ///
     /// # Errors
@@ -108,10 +116,10 @@ impl V2Scorer {
             self.missing += 1;
             return Ok(());
         };
-        let predicted = NormalAnswer::new(text);
+        let predicted = NormalAnswer::of(text, self.language);
         let mut answers: Vec<NormalAnswer> = gold
             .iter()
-            .map(|answer| NormalAnswer::new(answer.as_ref()))
+            .map(|answer| NormalAnswer::of(answer.as_ref(), self.language))
             .filter(|answer| !answer.is_empty())
             .collect();
         if answers.is_empty() {

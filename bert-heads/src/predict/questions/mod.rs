@@ -23,7 +23,9 @@ pub use answers::{AnswerCandidate, FoundAnswer};
 pub use settings::{QuestionOptions, QuestionSettings};
 pub use windows::{QuestionMaker, QuestionRows};
 
-pub(crate) use score::{QuestionEvaluation, best_null_threshold, score_questions};
+pub(crate) use score::{
+    QuestionEvaluation, answers_language, best_null_threshold, naming, score_questions,
+};
 
 use answers::Gathered;
 

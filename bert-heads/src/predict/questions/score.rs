@@ -1,10 +1,12 @@
 //! Answers against what is known (SQuAD 1.1 and 2.0).
 
-use super::{FoundAnswer, QuestionAnswerer, QuestionMaker, QuestionRows, answer_rows};
+use super::{
+    FoundAnswer, QuestionAnswerer, QuestionMaker, QuestionRows, QuestionSettings, answer_rows,
+};
 use crate::datasets::QuestionExample;
 use crate::error::Result;
 use crate::metrics::Scores;
-use crate::metrics::squad::{Prediction, V1Scorer, V2Scorer};
+use crate::metrics::squad::{AnswerLanguage, Prediction, V1Scorer, V2Scorer};
 use crate::predict::evaluate::{cross_entropy, mean};
 use crate::question_answering::BertForQuestionAnswering;
 use bert_core::training::Asked;
@@ -17,8 +19,8 @@ pub(crate) struct QuestionEvaluation {
 }
 
 impl QuestionAnswerer {
-    /// The answers to questions, and how good they are, by the threshold of the settings: the metrics
-    /// of SQuAD 2.0 if one of the questions is impossible, else those of 1.1; and the `loss`.
+    /// The answers to questions, and how good they are, by threshold and language of the settings: the
+    /// metrics of SQuAD 2.0 if one of the questions is impossible, else those of 1.1; and the `loss`.
     ///
     /// # Errors
     ///
@@ -27,7 +29,7 @@ impl QuestionAnswerer {
     pub fn evaluate(&self, questions: &[QuestionExample]) -> Result<(Scores, Vec<FoundAnswer>)> {
         let evaluation = QuestionEvaluation::new(&self.maker, questions.to_vec())?;
         let (answers, loss) = evaluation.ask(&self.model, &self.maker, &|| false)?;
-        let scores = score_questions(questions, &answers, self.settings().null_threshold)?;
+        let scores = score_questions(questions, &answers, self.settings())?;
         Ok((scores.with_value("loss", loss), answers))
     }
 }
@@ -77,26 +79,55 @@ impl QuestionEvaluation {
 pub(crate) fn score_questions(
     questions: &[QuestionExample],
     answers: &[FoundAnswer],
-    null_threshold: Option<f64>,
+    settings: &QuestionSettings,
 ) -> Result<Scores> {
+    let null_threshold = settings.null_threshold;
+    let language = language(questions, settings);
     if questions.iter().any(|question| question.is_impossible) {
         let scorer = V2Scorer::with_threshold(null_threshold.unwrap_or(f64::INFINITY))?;
-        return Ok(scored(scorer, questions, answers)?.scores());
+        let scorer = scorer.in_language(language);
+        let scores = scored(scorer, questions, answers)?.scores();
+        return Ok(naming(language, scores));
     }
-    let mut scorer = V1Scorer::default();
+    let mut scorer = V1Scorer::in_language(language);
     for (question, answer) in questions.iter().zip(answers) {
         let said = answer.under(null_threshold);
         scorer.add(&question.id, &gold(question), Some(said))?;
     }
-    Ok(scorer.scores())
+    Ok(naming(language, scorer.scores()))
+}
+
+/// The language that answers are scored in.
+fn language(questions: &[QuestionExample], settings: &QuestionSettings) -> AnswerLanguage {
+    let found = || answers_language(questions);
+    settings.answers_language.unwrap_or_else(found)
+}
+
+/// The language of the answers that are known, or of the questions where none is in letters.
+pub(crate) fn answers_language(questions: &[QuestionExample]) -> AnswerLanguage {
+    let answers = || questions.iter().flat_map(gold);
+    match answers().flat_map(str::chars).any(char::is_alphabetic) {
+        true => AnswerLanguage::of(answers()),
+        false => AnswerLanguage::of(questions.iter().map(|question| question.question.as_str())),
+    }
+}
+
+/// The scores, which name the language if it is not that of the scripts.
+pub(crate) fn naming(language: AnswerLanguage, scores: Scores) -> Scores {
+    match language.counts_characters() {
+        true => scores.with_name("answers_language", language.code()),
+        false => scores,
+    }
 }
 
 /// The threshold of the best F1.
 pub(crate) fn best_null_threshold(
     questions: &[QuestionExample],
     answers: &[FoundAnswer],
+    settings: &QuestionSettings,
 ) -> Result<f64> {
     let scorer = V2Scorer::with_threshold(f64::INFINITY)?;
+    let scorer = scorer.in_language(language(questions, settings));
     Ok(scored(scorer, questions, answers)?.best_threshold())
 }
 
@@ -126,6 +157,13 @@ mod tests {
     use super::*;
     use crate::datasets::Answer;
     use crate::predict::AnswerCandidate;
+
+    fn settings(null_threshold: Option<f64>) -> QuestionSettings {
+        QuestionSettings {
+            null_threshold,
+            ..QuestionSettings::usual(12)
+        }
+    }
 
     fn pair(gold: Option<&str>, said: &str, no_answer: f32) -> (QuestionExample, FoundAnswer) {
         let question = QuestionExample {
@@ -169,12 +207,12 @@ mod tests {
         ]
         .into_iter()
         .unzip();
-        let threshold = best_null_threshold(&questions, &answers).unwrap();
+        let threshold = best_null_threshold(&questions, &answers, &settings(None)).unwrap();
         assert_eq!(threshold, -0.75);
-        let scores = score_questions(&questions, &answers, Some(threshold)).unwrap();
+        let scores = score_questions(&questions, &answers, &settings(Some(threshold))).unwrap();
         assert_eq!(scores.get("f1"), Some(75.0));
         assert_eq!(scores.get("best_f1"), Some(75.0));
-        let all = score_questions(&questions, &answers, None).unwrap();
+        let all = score_questions(&questions, &answers, &settings(None)).unwrap();
         assert_eq!(all.get("f1"), Some(50.0));
 
         // Best is to say nothing at all.
@@ -182,9 +220,9 @@ mod tests {
             [pair(None, "x", -3.0), pair(Some("x"), "y", -9.0)]
                 .into_iter()
                 .unzip();
-        let threshold = best_null_threshold(&questions, &answers).unwrap();
+        let threshold = best_null_threshold(&questions, &answers, &settings(None)).unwrap();
         assert!(threshold < -9.0 && threshold.is_finite(), "{threshold}");
-        let scores = score_questions(&questions, &answers, Some(threshold)).unwrap();
+        let scores = score_questions(&questions, &answers, &settings(Some(threshold))).unwrap();
         assert_eq!(scores.get("f1"), Some(50.0));
     }
 
@@ -194,8 +232,28 @@ mod tests {
             [pair(Some("x"), "the X", 0.0), pair(Some("x"), "y", 0.0)]
                 .into_iter()
                 .unzip();
-        let scores = score_questions(&questions, &answers, None).unwrap();
+        let scores = score_questions(&questions, &answers, &settings(None)).unwrap();
         assert_eq!(scores.get("exact_match"), Some(50.0));
         assert_eq!(scores.get("HasAns_f1"), None);
+    }
+
+    #[test]
+    fn the_language_of_the_answers_decides_what_is_counted() {
+        let (question, answer) = pair(
+            Some("\u{5317}\u{4eac}\u{5927}\u{5b66}"),
+            "\u{5317}\u{4eac}",
+            0.0,
+        );
+        let (questions, answers) = ([question], [answer]);
+        let scores = score_questions(&questions, &answers, &settings(None)).unwrap();
+        assert!((scores.get("f1").unwrap() - 200.0 / 3.0).abs() < 1e-9);
+        assert_eq!(scores.to_map()["answers_language"], "zh");
+        let words = QuestionSettings {
+            answers_language: Some(AnswerLanguage::English),
+            ..settings(None)
+        };
+        let scores = score_questions(&questions, &answers, &words).unwrap();
+        assert_eq!(scores.get("f1"), Some(0.0));
+        assert!(!scores.to_map().contains_key("answers_language"));
     }
 }

@@ -6,6 +6,7 @@ use bert_core::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::metrics::squad::AnswerLanguage;
 
 /// The file beside the weights.
 const FILE: &str = "question_answering.json";
@@ -31,6 +32,9 @@ pub struct QuestionSettings {
     /// than this. `None` for a model that always answers (SQuAD 1.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub null_threshold: Option<f64>,
+    /// Language by whose rule answers are scored; by default found from the answers that are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers_language: Option<AnswerLanguage>,
 }
 
 /// What to do differently from what a model's file says.
@@ -48,6 +52,8 @@ pub struct QuestionOptions {
     pub max_answer_length: Option<usize>,
     /// See [`QuestionSettings::null_threshold`].
     pub null_threshold: Option<f64>,
+    /// See [`QuestionSettings::answers_language`].
+    pub answers_language: Option<AnswerLanguage>,
 }
 
 impl QuestionSettings {
@@ -61,6 +67,7 @@ impl QuestionSettings {
             n_best: 20,
             max_answer_length: 30,
             null_threshold: None,
+            answers_language: None,
         }
     }
 
@@ -102,6 +109,7 @@ impl QuestionSettings {
             n_best: options.n_best.unwrap_or(self.n_best),
             max_answer_length: options.max_answer_length.unwrap_or(self.max_answer_length),
             null_threshold: options.null_threshold.or(self.null_threshold),
+            answers_language: options.answers_language.or(self.answers_language),
         }
     }
 
