@@ -11,7 +11,7 @@ use burn::tensor::FloatDType;
 /// PyTorch's own f16 are off by up to 1.5e-2.
 const BAR: f64 = 2.5e-2;
 
-/// Mean difference, likewise: up to 1.5e-3 there.
+/// Mean difference, likewise.
 const MEAN_BAR: f64 = 4e-3;
 
 /// The test devices that compute in f16. NdArray and many graphics drivers do not; where `BERT_TEST_DTYPE` asks for it,
