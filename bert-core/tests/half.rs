@@ -7,8 +7,12 @@ use bert_core::checkpoint::Loading;
 use bert_core::device::{Device, Precision, set_dtype, test_devices};
 use burn::tensor::FloatDType;
 
-/// f16 has 11 bits: a value of the fixtures, which reach 4, is rounded by up to 2e-3, and layers follow layers.
-const BAR: f64 = 4e-3;
+/// Largest difference as a share of the largest value. The weights of the fixtures are large, and layers follow layers: Flex and
+/// PyTorch's own f16 are off by up to 1.5e-2.
+const BAR: f64 = 2.5e-2;
+
+/// Mean difference, likewise.
+const MEAN_BAR: f64 = 4e-3;
 
 /// The test devices that compute in f16. NdArray and many graphics drivers do not; where `BERT_TEST_DTYPE` asks for it,
 /// all of them must.
@@ -50,8 +54,12 @@ fn values_in_half_precision_are_near_the_reference() {
             let mut worst = 0.0_f64;
             for difference in trace.differences(golden.reference()) {
                 if !difference.is_gradient() {
-                    worst = worst.max(difference.max_abs);
-                    assert!(difference.max_abs <= BAR, "{label} {name}: {difference:?}");
+                    worst = worst.max(difference.relative());
+                    assert!(
+                        difference.relative() <= BAR
+                            && difference.mean_abs <= MEAN_BAR * difference.scale,
+                        "{label} {name}: {difference:?}"
+                    );
                 }
             }
             assert_eq!(
@@ -62,7 +70,7 @@ fn values_in_half_precision_are_near_the_reference() {
                 worst > 1e-5,
                 "{label} {name}: too near for f16: {worst:.1e}"
             );
-            println!("{label:12} {name:18} forward {worst:.1e} in f16");
+            println!("{label:12} {name:18} forward {worst:.1e} relative, in f16");
         }
     }
 }
