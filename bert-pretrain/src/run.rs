@@ -23,7 +23,7 @@ use crate::data::{
     UpdatesOptions, evaluation_batches,
 };
 use crate::instances::{MaskingOptions, PairOptions, PreparedInstances};
-use crate::model::BertForPreTraining;
+use crate::model::{BertForPreTraining, check_segments};
 use crate::objective::{PreTrainingBatch, evaluation_values, unigram_accuracy};
 use crate::{Error, Result};
 
@@ -135,7 +135,7 @@ impl Run<'_> {
         self.settings.optimizer.validate()?;
         self.settings.schedule.validate()?;
         self.check_lengths()?;
-        self.tokenizer.check_vocab(self.config.vocab_size)?;
+        self.check_embeddings()?;
         let found = CheckpointStore::find(&self.output, self.resume)?;
         let store = CheckpointStore::open(&self.output, self.keep)?;
 
@@ -247,6 +247,16 @@ impl Run<'_> {
             ));
         }
         Ok(model)
+    }
+
+    /// Refuses tokens and segments that the model has no embedding for. Masks draw from the whole vocabulary.
+    fn check_embeddings(&self) -> Result<()> {
+        self.tokenizer.check_every_token(self.config.vocab_size)?;
+        let pairs = match &self.data {
+            Data::Documents(_) => self.settings.pairs.next_sentence,
+            Data::Instances(instances) => instances.options().pair.next_sentence,
+        };
+        check_segments(&self.config, pairs || self.settings.pairs.next_sentence)
     }
 
     /// Refuses sequences longer than the model has positions before hours are spent on others.

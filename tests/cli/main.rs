@@ -8,6 +8,7 @@ mod compare_texts;
 mod demo;
 mod devices;
 mod embed;
+mod loading;
 mod models;
 mod shell;
 mod tokenize;

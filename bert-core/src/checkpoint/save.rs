@@ -10,6 +10,7 @@ use safetensors::{Dtype, View};
 use serde_json::{Value, json};
 
 use super::load::{Position, transpose};
+use super::{BIAS, DECODER, DECODER_BIAS};
 use crate::config::BertConfig;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -34,6 +35,7 @@ pub fn save<M: Module>(
 
     let mut collector = Collector::default();
     module.visit(&mut collector);
+    collector.name_decoder_bias_twice();
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let path = dir.join("model.safetensors");
     let bytes = safetensors::serialize(collector.tensors, Some(metadata))
@@ -53,6 +55,19 @@ struct Collector {
     tensors: Vec<(String, SavedTensor)>,
 }
 
+impl Collector {
+    /// transformers' decoder, once it is untied, has a bias by another name than that of a tied one, and keeps both.
+    fn name_decoder_bias_twice(&mut self) {
+        let find = |name: &str| self.tensors.iter().position(|(other, _)| other == name);
+        if find(DECODER).is_some()
+            && let Some(bias) = find(BIAS)
+        {
+            let copy = self.tensors[bias].1.clone();
+            self.tensors.push((DECODER_BIAS.to_owned(), copy));
+        }
+    }
+}
+
 impl ModuleVisitor for Collector {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.position.enter(name, container);
@@ -70,6 +85,7 @@ impl ModuleVisitor for Collector {
 }
 
 /// A tensor in the layout of the file.
+#[derive(Clone)]
 struct SavedTensor {
     dtype: Dtype,
     shape: Vec<usize>,
