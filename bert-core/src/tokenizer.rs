@@ -21,7 +21,7 @@ pub use words::WordPieces;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Model, PreTokenizerWrapper, Tokenizer, decoders};
+use tokenizers::{AddedToken, PreTokenizerWrapper, Tokenizer, decoders};
 
 use crate::{Error, Result};
 
@@ -274,14 +274,11 @@ fn rows(inner: &Tokenizer) -> (usize, usize) {
     let cuts_at_spaces = matches!(splitter, Some(PreTokenizerWrapper::BertPreTokenizer(_)));
     let (mut all, mut needed) = (0, 0);
     for (token, id) in inner.get_vocab(true) {
-        let out_of_reach = token.is_empty() || (cuts_at_spaces && is_out_of_reach(&token));
-        if out_of_reach && !added.contains_key(&id) {
-            continue;
-        }
         let rows = id as usize + 1;
-        all = rows.max(all);
-        if inner.get_model().token_to_id(&token) == Some(id) {
-            needed = rows.max(needed);
+        if added.contains_key(&id) {
+            all = rows.max(all);
+        } else if !token.is_empty() && !(cuts_at_spaces && is_out_of_reach(&token)) {
+            (all, needed) = (rows.max(all), rows.max(needed));
         }
     }
     (all, needed)

@@ -1,5 +1,6 @@
 //! A tokenizer from the files of a model directory.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -100,23 +101,33 @@ pub(super) fn add_file_tokens(
     Ok(())
 }
 
-/// Tokens in the order of their ids: added ones take the lines out of reach at the end that have the ids of their file.
+/// Lines without a token that may stand before an added one.
+const MOST_UNUSED: usize = 1 << 16;
+
+/// Tokens in the order of their ids, with added ones at the ids that their file gives them, where these are free and
+/// appending would give others: behind blank lines, behind tokens that occur twice, or further on.
 pub(super) fn numbered(
     mut tokens: Vec<String>,
     added: &[FileToken],
 ) -> impl Iterator<Item = String> {
     let within_reach = |token: &String| !is_out_of_reach(token);
     let used = tokens.iter().rposition(within_reach).map_or(0, |at| at + 1);
-    if used < tokens.len() {
-        for FileToken { id, token } in added {
-            let place = id.map(|id| id as usize).filter(|&id| id >= used);
-            match place {
-                Some(_) if tokens.contains(&token.content) => {}
-                Some(place) if place < tokens.len() => tokens[place] = token.content.clone(),
-                Some(place) if place == tokens.len() => tokens.push(token.content.clone()),
-                _ => {}
-            }
+    let distinct: HashSet<&str> = tokens.iter().map(String::as_str).collect();
+    let wanted: Vec<(usize, &str)> = added
+        .iter()
+        .filter_map(|FileToken { id, token }| Some(((*id)? as usize, token.content.as_str())))
+        .filter(|(id, content)| *id >= used && !distinct.contains(content))
+        .collect();
+    let next = distinct.len();
+    let appended = wanted.iter().zip(next..).all(|((id, _), next)| *id == next);
+    for (id, content) in wanted.into_iter().filter(|_| !appended) {
+        if id > tokens.len() + MOST_UNUSED {
+            continue;
         }
+        if id >= tokens.len() {
+            tokens.resize(id + 1, String::new());
+        }
+        content.clone_into(&mut tokens[id]);
     }
     tokens.into_iter()
 }
@@ -313,9 +324,12 @@ mod tests {
 
     #[test]
     fn contradicting_added_ids_are_refused() {
-        let dir = dir(&[(VOCAB_TXT, VOCAB), ("added_tokens.json", r#"{"new": 37}"#)]);
-        let error = BertTokenizer::from_dir(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("37") && error.contains("9"), "{error}");
+        for id in ["3", "4000000000"] {
+            let added = format!(r#"{{"new": {id}}}"#);
+            let dir = dir(&[(VOCAB_TXT, VOCAB), ("added_tokens.json", &added)]);
+            let error = BertTokenizer::from_dir(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(id) && error.contains("9"), "{error}");
+        }
     }
 
     #[test]
