@@ -1,10 +1,10 @@
 //! `bert bench`: throughput of devices and of other implementations, side by side.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use benchmarks::child::Program;
 use benchmarks::contract::{Limits, Mode};
 use benchmarks::diff::changes;
 use benchmarks::lengths::{self, Lengths};
@@ -12,14 +12,15 @@ use benchmarks::peers::Peer;
 use benchmarks::plan::{Model, ModelSource, Plan};
 use benchmarks::record::Record;
 use benchmarks::run::{Runner, run as measure};
-use benchmarks::{device, markdown, page};
+use benchmarks::{device, markdown, page, summary};
 use bert_core::config::BertConfig;
-use bert_core::device::{DeviceSpec, Precision, threads};
+use bert_core::device::{DeviceSpec, Precision, remote_token_environment, threads};
 use bert_core::files::write_atomically;
 use bert_core::hub::resolve_model;
 
 use crate::doctor;
 use crate::output::{Output, note};
+use crate::proof::ProofArgs;
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -41,6 +42,12 @@ enum Action {
         /// JSON on standard output instead of a table
         #[arg(long)]
         json: bool,
+    },
+    /// Show several records as one table: modes and float types below each other, memory over the iterations
+    Table {
+        /// Records, as --json wrote them
+        #[arg(required = true, num_args = 1..)]
+        records: Vec<PathBuf>,
     },
 }
 
@@ -90,7 +97,7 @@ struct Options {
     /// Threads on the processor, for devices and peers alike [default: all]
     #[arg(long, value_name = "N", default_value_t = threads())]
     threads: usize,
-    /// Other implementations to measure too: transformers, transformers-stock, onnxruntime, onnxruntime-int8, sentence-transformers, candle
+    /// Other implementations to measure too: transformers, transformers-eager, transformers-tf32, transformers-stock, onnxruntime, onnxruntime-int8, sentence-transformers, candle
     #[arg(long, value_name = "PEERS", value_delimiter = ',')]
     peers: Vec<Peer>,
     /// Where `cargo xtask peers` put their programs
@@ -134,6 +141,8 @@ struct Options {
     /// Write a page with charts
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    proof: ProofArgs,
     /// Internal: do the job in this file on the device of --on and print the reply as JSON.
     #[arg(long, hide = true, value_name = "FILE", requires = "on")]
     job: Option<PathBuf>,
@@ -144,28 +153,19 @@ struct Options {
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let options = args.options;
-    if let Some(Action::Diff {
-        before,
-        after,
-        json,
-    }) = args.action
-    {
-        let (before, after) = (Record::read(&before)?, Record::read(&after)?);
-        let mut output = Output::stdout();
-        match json {
-            true => output.json(&changes(&before, &after))?,
-            false => output.line(markdown::difference(&before, &after).trim_end())?,
-        }
-        return output.finish();
+    if let Some(action) = args.action {
+        return show(action);
     }
     if let (Some(job), Some(spec)) = (&options.job, &options.on) {
         return answer(job, spec);
     }
-    let plan = plan(&options)?;
-    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut plan = plan(&options)?;
+    let refused = prove(&mut plan, &options.proof)?;
+    let program = Program::this().context("cannot find this program")?;
     let device_command = |spec: &DeviceSpec, job: &Path| {
-        let mut command = Command::new(&program);
+        let mut command = program.command();
         command.args(["bench", "--job"]).arg(job);
+        command.envs(remote_token_environment());
         command.args(["--on", &spec.to_string()]);
         command
     };
@@ -190,7 +190,57 @@ pub(crate) fn run(args: Args) -> Result<()> {
             record.rows.len()
         );
     }
-    Ok(())
+    match refused.as_slice() {
+        [] => Ok(()),
+        refused => bail!("not measured: {}", refused.join("; ")),
+    }
+}
+
+/// Takes the devices that are not proven out of the plan, and says why; an error if none is left.
+fn prove(plan: &mut Plan, proof: &ProofArgs) -> Result<Vec<String>> {
+    let precisions: &[Precision] = match (plan.dtype, plan.mode) {
+        (Precision::F32, _) => &[Precision::F32],
+        // Weights are in f32 there.
+        (dtype, Mode::Train | Mode::Pretrain) => &[Precision::F32, dtype],
+        (dtype, _) => &[dtype],
+    };
+    let mut refused = Vec::new();
+    plan.devices.retain(|spec| {
+        let proven = proof.require(spec, precisions);
+        if let Err(error) = &proven {
+            note(format_args!("{error:#}"));
+            refused.push(format!("{error:#}"));
+        }
+        proven.is_ok()
+    });
+    if plan.devices.is_empty() && !refused.is_empty() {
+        bail!("nothing to measure: {}", refused.join("; "));
+    }
+    Ok(refused)
+}
+
+/// Records as something to read.
+fn show(action: Action) -> Result<()> {
+    let mut output = Output::stdout();
+    match action {
+        Action::Diff {
+            before,
+            after,
+            json,
+        } => {
+            let (before, after) = (Record::read(&before)?, Record::read(&after)?);
+            match json {
+                true => output.json(&changes(&before, &after))?,
+                false => output.line(markdown::difference(&before, &after).trim_end())?,
+            }
+        }
+        Action::Table { records } => {
+            let records = records.iter().map(|path| Record::read(path));
+            let records = records.collect::<Result<Vec<_>, _>>()?;
+            output.line(summary::summary(&records).trim_end())?;
+        }
+    }
+    output.finish()
 }
 
 /// What a process that measures one device does.

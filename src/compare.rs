@@ -6,12 +6,13 @@ use anyhow::{Context, bail};
 use bert_core::agreement::{Difference, Probe, Trace};
 use bert_core::batch::BertBatcher;
 use bert_core::checkpoint::Checkpoint;
-use bert_core::device::DeviceSpec;
+use bert_core::device::{DeviceSpec, Precision};
 use bert_core::hub;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use serde_json::json;
 
 use crate::output::{Output, note};
+use crate::proof::ProofArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -24,6 +25,8 @@ pub(crate) struct Args {
     /// The device the others are measured against [default: the first of --devices].
     #[arg(long, value_name = "DEVICE")]
     reference: Option<DeviceSpec>,
+    #[command(flatten)]
+    proof: ProofArgs,
     /// Texts to run, as one padded batch; a few sentences by default.
     #[arg(long, value_name = "TEXT")]
     text: Vec<String>,
@@ -60,10 +63,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         bail!("nothing to compare: name at least two different devices");
     }
 
-    let expected = trace(&checkpoint, &probe, &reference)?;
+    let expected = trace(&checkpoint, &probe, &reference, &args.proof)?;
     let mut columns = Vec::new();
     for spec in &others {
-        let differences = trace(&checkpoint, &probe, spec)?.differences(&expected);
+        let differences = trace(&checkpoint, &probe, spec, &args.proof)?.differences(&expected);
         columns.push((spec.to_string(), differences));
     }
     let mut output = Output::stdout();
@@ -95,16 +98,21 @@ fn probe(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<Probe> {
         .map(|text| tokenizer.encode(text, &options))
         .collect::<Result<Vec<_>, _>>()?;
     // Any device will do to lay out the batch: the probe keeps it on the host.
-    let device = args.devices[0].open()?;
+    let device = args.proof.open(&args.devices[0], &[Precision::F32])?;
     let input = BertBatcher::new(&tokenizer)
         .for_model(config)
         .batch(&encodings, &device)?;
     Ok(Probe::new(&input, config.hidden_size, args.seed))
 }
 
-fn trace(checkpoint: &Checkpoint, probe: &Probe, spec: &DeviceSpec) -> anyhow::Result<Trace> {
+fn trace(
+    checkpoint: &Checkpoint,
+    probe: &Probe,
+    spec: &DeviceSpec,
+    proof: &ProofArgs,
+) -> anyhow::Result<Trace> {
     note(format_args!("running on {spec}"));
-    let device = spec.open()?;
+    let device = proof.open(spec, &[Precision::F32])?;
     bert_heads::agreement::trace(checkpoint, probe, &device)
         .with_context(|| format!("device {spec}"))
 }

@@ -12,6 +12,7 @@ use bert_demo::{Demo, Ending, Plan, Results, Start, Subject};
 
 use crate::interrupt::stop_on_ctrl_c;
 use crate::output::{Output, note};
+use crate::proof::ProofArgs;
 use crate::training;
 
 #[derive(clap::Args)]
@@ -28,6 +29,8 @@ pub(crate) struct Args {
     /// Device to compute on [default: as for other commands]
     #[arg(long, value_name = "LABEL")]
     device: Option<DeviceSpec>,
+    #[command(flatten)]
+    proof: ProofArgs,
     /// Steps of pretraining [default: 5000]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
@@ -48,7 +51,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Some(spec) => spec.clone(),
         None => DeviceSpec::resolve(None)?,
     };
-    let device = spec.open()?;
+    let device = args.proof.open(&spec, &[Precision::F32])?;
     set_dtype(&device, &spec.to_string(), Precision::F32)?;
     let mut plan = match args.tiny {
         true => Plan::tiny(),

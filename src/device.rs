@@ -6,6 +6,7 @@ use bert_core::device::{Device, DeviceSpec, Precision, set_dtype};
 use bert_core::inference::Weights;
 
 use crate::output::note;
+use crate::proof::ProofArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct DeviceArgs {
@@ -16,6 +17,8 @@ pub(crate) struct DeviceArgs {
     /// Float type to compute in: f32, f16 or bf16
     #[arg(long, value_name = "TYPE", default_value_t)]
     dtype: Precision,
+    #[command(flatten)]
+    proof: ProofArgs,
 }
 
 impl DeviceArgs {
@@ -26,7 +29,7 @@ impl DeviceArgs {
             Some(spec) => spec.clone(),
             None => DeviceSpec::resolve(None)?,
         };
-        let device = spec.open()?;
+        let device = self.proof.open(&spec, &[self.dtype])?;
         set_dtype(&device, &spec.to_string(), self.dtype)?;
         match self.dtype {
             Precision::F32 => note(format_args!("device: {spec}")),

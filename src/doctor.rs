@@ -1,24 +1,30 @@
 //! `bert doctor`: what this binary can run on, with a numeric self-test per device.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use benchmarks::child::{Outcome, supervise};
+use benchmarks::child::Outcome;
 use benchmarks::machine::{BURN, Machine};
-use bert_core::agreement::{Difference, Golden};
-use bert_core::device::{self, AdapterKind, DeviceSpec};
+use bert_core::agreement::{Measurement, self_test};
+use bert_core::device::{self, AdapterKind, DeviceSpec, Precision, set_dtype};
 use bert_core::inference::int8_instructions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::output::{Output, note};
+use crate::proof::{Proving, Unproven, child, worst};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Test only these devices, separated by commas [default: all that are found].
     #[arg(long, value_name = "DEVICES", value_delimiter = ',')]
     devices: Vec<String>,
+    /// Float type to test in: f32, f16 or bf16
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    dtype: Precision,
+    /// Test again what has passed with this build before.
+    #[arg(long)]
+    again: bool,
     /// Seconds after which a device's self-test counts as hung.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     timeout: u64,
@@ -53,7 +59,11 @@ struct Row {
     forward: Option<f64>,
     /// Largest difference of a gradient, as a share of the largest value.
     gradients: Option<f64>,
+    /// Everything that was compared, with its bar.
+    measured: Vec<Measurement>,
     seconds: f64,
+    /// When the test passed, in seconds since 1970-01-01 (UTC), if an earlier run's result is shown.
+    proven_at: Option<u64>,
     reason: Option<String>,
 }
 
@@ -66,14 +76,6 @@ enum Status {
     Hung,
 }
 
-/// What a self-test child prints.
-#[derive(Serialize, Deserialize)]
-struct Verdict {
-    within_bars: bool,
-    forward: f64,
-    gradients: f64,
-}
-
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut output = Output::stdout();
     if args.list_adapters {
@@ -81,7 +83,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         return output.finish();
     }
     if let Some(spec) = args.self_test {
-        output.json(&self_test(&spec)?)?;
+        let device = spec.open()?;
+        set_dtype(&device, &spec.to_string(), args.dtype)?;
+        output.json(&self_test(&device, args.dtype)?)?;
         return output.finish();
     }
 
@@ -99,11 +103,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let rows: Vec<Row> = labels
         .into_iter()
         .map(|label| {
-            note(format_args!("testing {label}"));
             let adapter = found.iter().find(|adapter| adapter.label == label).cloned();
-            test(label, adapter, limit)
+            test(label, adapter, args.dtype, args.again, limit)
         })
-        .collect();
+        .collect::<Result<_, _>>()?;
 
     if args.json {
         let machine = machine();
@@ -161,75 +164,60 @@ fn adapters() -> Vec<Adapter> {
         .collect()
 }
 
-fn self_test(spec: &DeviceSpec) -> anyhow::Result<Verdict> {
-    let device = spec.open()?;
-    let differences = Golden::built_in()?.check(&device)?;
-    let worst = |gradient: bool, value: fn(&Difference) -> f64| {
-        differences
-            .iter()
-            .filter(|difference| difference.is_gradient() == gradient)
-            .map(value)
-            .fold(0.0, f64::max)
-    };
-    Ok(Verdict {
-        within_bars: differences.iter().all(Difference::is_within_bars),
-        // JSON has no infinity.
-        forward: worst(false, |d| d.max_abs).min(f64::MAX),
-        gradients: worst(true, Difference::relative).min(f64::MAX),
-    })
-}
-
-fn test(label: String, adapter: Option<Adapter>, limit: Duration) -> Row {
+/// The outcome of a device's self-test: the one that is remembered, or a new one.
+fn test(
+    label: String,
+    adapter: Option<Adapter>,
+    dtype: Precision,
+    again: bool,
+    limit: Duration,
+) -> anyhow::Result<Row> {
     let start = Instant::now();
-    let outcome = child(&["--self-test", &label], limit);
-    let mut row = Row {
+    let spec: DeviceSpec = label.parse()?;
+    let proving = Proving::of(&spec, dtype)?;
+    let remembered = match again || !spec.wants_proof() {
+        true => None,
+        false => proving.recall(),
+    };
+    let proven_at = remembered.as_ref().map(|proof| proof.unix_time);
+    let outcome = match remembered {
+        Some(proof) => Ok(proof),
+        None => {
+            note(format_args!("testing {label}"));
+            proving.attempt(limit)
+        }
+    };
+    let (status, reason, measured, seconds) = match outcome {
+        Ok(proof) => (Status::Ok, None, proof.measured, proof.seconds),
+        Err(unproven) => {
+            let reason = Some(unproven.to_string());
+            let (status, measured) = match unproven {
+                Unproven::Differs(measured) => (Status::Fail, measured),
+                Unproven::Failed(_) => (Status::Fail, Vec::new()),
+                Unproven::Crashed(_) => (Status::Crashed, Vec::new()),
+                Unproven::Hung(_) => (Status::Hung, Vec::new()),
+            };
+            (status, reason, measured, start.elapsed().as_secs_f64())
+        }
+    };
+    let (forward, gradients) = match measured.is_empty() {
+        true => (None, None),
+        false => {
+            let (forward, gradients) = worst(&measured);
+            (Some(forward), Some(gradients))
+        }
+    };
+    Ok(Row {
         device: label,
         adapter,
-        status: Status::Fail,
-        forward: None,
-        gradients: None,
-        seconds: start.elapsed().as_secs_f64(),
-        reason: None,
-    };
-    match &outcome {
-        Outcome::Finished(output) => match serde_json::from_str::<Verdict>(output) {
-            Ok(verdict) => {
-                row.forward = Some(verdict.forward);
-                row.gradients = Some(verdict.gradients);
-                if verdict.within_bars {
-                    row.status = Status::Ok;
-                } else {
-                    row.reason = Some("differs from the float64 reference".to_owned());
-                }
-            }
-            Err(error) => row.reason = Some(format!("unreadable result: {error}")),
-        },
-        Outcome::Failed(_) => row.reason = Some(outcome.reason()),
-        Outcome::Crashed(_) => {
-            row.status = Status::Crashed;
-            row.reason = Some(outcome.reason());
-        }
-        Outcome::Hung => {
-            row.status = Status::Hung;
-            row.reason = Some(outcome.reason());
-        }
-    }
-    row
-}
-
-/// Runs `bert doctor` with internal arguments.
-fn child(arguments: &[&str], limit: Duration) -> Outcome {
-    let supervised = std::env::current_exe()
-        .map_err(anyhow::Error::from)
-        .and_then(|program| {
-            let mut command = Command::new(program);
-            command.arg("doctor").args(arguments);
-            Ok(supervise(command, limit)?)
-        });
-    match supervised {
-        Ok(outcome) => outcome,
-        Err(error) => Outcome::Failed(format!("the child process did not start: {error:#}")),
-    }
+        status,
+        forward,
+        gradients,
+        measured,
+        seconds,
+        proven_at,
+        reason,
+    })
 }
 
 fn machine() -> serde_json::Value {
@@ -313,6 +301,9 @@ fn write_row(output: &mut Output, row: &Row) -> anyhow::Result<()> {
         line += &format!("  max |difference| {forward:.1e}, gradients {gradients:.1e}");
     }
     line += &format!("  {:.1} s", row.seconds);
+    if row.proven_at.is_some() {
+        line += " (remembered; --again tests it again)";
+    }
     if let Some(adapter) = &row.adapter {
         let about: Vec<_> = [&adapter.kind, &adapter.api, &adapter.driver]
             .into_iter()
@@ -329,6 +320,6 @@ fn write_row(output: &mut Output, row: &Row) -> anyhow::Result<()> {
 }
 
 /// The backend features of this package.
-const FEATURES: [&str; 10] = [
-    "flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "webgpu", "cuda", "rocm", "cpu",
+const FEATURES: [&str; 11] = [
+    "flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "webgpu", "cuda", "rocm", "cpu", "remote",
 ];

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context, Result};
-use bert_core::training::{StopFlag, restore_terminal};
+use bert_core::training::{StopFlag, dashboard_is_open, restore_terminal};
+
+use crate::output::note;
 
 /// What shells report of a command that Ctrl-C ended.
 pub(crate) const EXIT_CODE: u8 = 130;
@@ -14,9 +16,9 @@ pub(crate) const EXIT_CODE: u8 = 130;
 static STOP: OnceLock<StopFlag> = OnceLock::new();
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// A flag that Ctrl-C sets: the run then stops after the step it is at, with a checkpoint. A second
-/// Ctrl-C ends the process at once. Nothing is written here, where a dashboard may be on the screen;
-/// the run itself says that it stops.
+/// A flag that Ctrl-C or SIGTERM sets: the run then stops after the step it is at, with a checkpoint, and a second
+/// signal ends the process at once. A step may take minutes while kernels are compiled and tuned, so the first signal says
+/// so, unless a dashboard is on the screen.
 pub(crate) fn stop_on_ctrl_c() -> Result<StopFlag> {
     listen()?;
     Ok(STOP.get_or_init(StopFlag::new).clone())
@@ -57,6 +59,11 @@ fn listen() -> Result<()> {
 /// Runs in a thread of its own.
 fn interrupted() {
     if STOP.get().is_some_and(|flag| !flag.set()) {
+        if !dashboard_is_open() {
+            note(
+                "stopping after the step under way; a second signal (Ctrl-C, SIGTERM) ends the command at once",
+            );
+        }
         return;
     }
     restore_terminal();

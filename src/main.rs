@@ -1,5 +1,6 @@
 //! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
-//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 130 for a run that Ctrl-C stopped.
+//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 101 for a defect of ours, 130 for a
+//! run that Ctrl-C stopped.
 
 mod augment;
 mod bench;
@@ -22,17 +23,23 @@ mod pairs;
 mod predict;
 mod pretrain;
 mod progress;
+mod proof;
 mod questions;
 mod score;
-#[cfg(feature = "remote")]
-mod serve;
 mod shell;
 mod similarity;
 mod tokenize;
 mod training;
+#[cfg(feature = "remote")]
+mod worker;
 
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "remote")]
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bert_core::device::fault;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
@@ -41,6 +48,16 @@ use clap::{CommandFactory, Parser, Subcommand};
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// File with the token that `bert worker` demands, and that other commands present to the worker of a `remote:` device
+    /// [default: the environment variable BERT_REMOTE_TOKEN_FILE]
+    #[cfg(feature = "remote")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Remote devices"
+    )]
+    token_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -71,9 +88,15 @@ enum Command {
     Augment(Box<augment::Args>),
     /// Show which words a prediction rests on, and where the model attends.
     Explain(explain::Args),
-    /// Offer this machine's devices to others, who name them remote:HOST:PORT:N.
+    /// Offer this machine's devices to other machines, by labels that begin with remote:
     #[cfg(feature = "remote")]
-    Serve(serve::Args),
+    Worker(worker::Args),
+    /// Former name of `worker`
+    #[command(hide = true, disable_help_flag = true)]
+    Serve {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        _arguments: Vec<OsString>,
+    },
     /// Measure the throughput of devices, and of other implementations beside them.
     Bench(Box<bench::Args>),
     /// Show how far devices agree on a model: every layer, outputs and gradients.
@@ -96,8 +119,62 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+const SERVE: Usage = Usage(
+    "`bert serve` is now `bert worker`, in builds with the feature `remote`: its labels begin with the worker's key, and it \
+     demands a token where other machines reach it; see `bert worker --help`",
+);
+
+/// Exit code after a panic of ours, as Rust has it.
+const DEFECT: u8 = 101;
+
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    if let Err(error) = fault::watch() {
+        output::note(format_args!("error: {error}"));
+        return ExitCode::from(1);
+    }
+    let cli = Cli::parse();
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let _operation = fault::during(format!("`bert {name}`"));
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| fault::catching(|| dispatch(cli)))) else {
+        bert_core::training::restore_terminal();
+        output::note("this is a defect of bert: please report it, with the lines above");
+        return ExitCode::from(DEFECT);
+    };
+    let outcome = blame(outcome);
+    #[cfg(feature = "remote")]
+    bert_core::device::close_remote_devices();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // `bert … | head` has all it wanted.
+        Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<training::Interrupted>() || error.is::<demo::Stopped>() => {
+            output::note(error);
+            ExitCode::from(interrupt::EXIT_CODE)
+        }
+        Err(error) => {
+            output::note(format_args!("error: {error:#}"));
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// The outcome of a command, or the failure of a device that it came out of.
+fn blame(outcome: Result<anyhow::Result<()>, fault::Fault>) -> anyhow::Result<()> {
+    let outcome = outcome.map_err(bert_core::Error::from)?;
+    match (&outcome, fault::first()) {
+        // An error that says so already may say more.
+        (Err(error), Some(fault)) if format!("{error:#}").contains(&fault.cause) => outcome,
+        (_, Some(fault)) => Err(bert_core::Error::from(fault).into()),
+        (_, None) => outcome,
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    #[cfg(feature = "remote")]
+    if let Some(path) = &cli.token_file {
+        bert_core::device::set_remote_token_file(path).map_err(bert_core::Error::from)?;
+    }
+    match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Inspect(args) => inspect::run(args),
@@ -112,23 +189,11 @@ fn main() -> ExitCode {
         Command::Augment(args) => augment::run(*args),
         Command::Explain(args) => explain::run(args),
         #[cfg(feature = "remote")]
-        Command::Serve(args) => serve::run(args),
+        Command::Worker(args) => worker::run(args),
+        Command::Serve { .. } => Err(SERVE.into()),
         Command::Bench(args) => bench::run(*args),
         Command::Compare(args) => compare::run(args),
         Command::Completions(args) => shell::completions(Cli::command(), &args),
         Command::Man(args) => shell::man(Cli::command(), &args),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        // `bert … | head` has all it wanted.
-        Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
-        Err(error) if error.is::<training::Interrupted>() || error.is::<demo::Stopped>() => {
-            output::note(error);
-            ExitCode::from(interrupt::EXIT_CODE)
-        }
-        Err(error) => {
-            output::note(format_args!("error: {error:#}"));
-            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
-        }
     }
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::interrupt::stop_on_ctrl_c;
 use crate::output::{Output, note};
+use crate::proof::ProofArgs;
 
 /// How often a run reports, measures and saves.
 #[derive(clap::Args)]
@@ -79,6 +80,8 @@ pub(crate) struct TrainingDevices {
     /// Compute cheap intermediate results again in the backward pass instead of keeping them.
     #[arg(long)]
     pub(crate) gradient_checkpointing: bool,
+    #[command(flatten)]
+    proof: ProofArgs,
 }
 
 impl TrainingDevices {
@@ -90,7 +93,11 @@ impl TrainingDevices {
         };
         let mut devices = Vec::new();
         for spec in &specs {
-            let device = spec.open()?;
+            // The weights and the optimizer compute in f32 whatever the passes do.
+            let device = match self.dtype {
+                Precision::F32 => self.proof.open(spec, &[Precision::F32])?,
+                dtype => self.proof.open(spec, &[Precision::F32, dtype])?,
+            };
             let dtype = FloatDType::from(self.dtype);
             if self.dtype != Precision::F32 && !device.supports_dtype(dtype) {
                 return Err(bert_core::Error::DTypeNotSupported {

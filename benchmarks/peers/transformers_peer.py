@@ -3,7 +3,8 @@
 Training steps have what ours have: dropout as configured, gradients clipped to norm 1, AdamW with decay for all but
 biases and LayerNorm. Pretraining gathers the masked positions before the vocabulary projection, as ours does and
 unlike transformers' own BertForPreTraining, which projects every token and is the peer `transformers-stock`
-(transformers_stock_peer.py). Sentence vectors are made of texts in the order
+(transformers_stock_peer.py). Attention is PyTorch's fused one (SDPA); `transformers-eager` has it written out, and
+`transformers-tf32` lets products of 32-bit floats round to TF32 on a CUDA device. Sentence vectors are made of texts in the order
 they come in, 32 at a time, padded to the longest.
 
     python transformers_peer.py JOB.json
@@ -24,7 +25,8 @@ def optimizer_of(model):
     spared = [p for n, p in model.named_parameters() if n.endswith("bias") or "LayerNorm" in n]
     decays = [p for n, p in model.named_parameters() if not (n.endswith("bias") or "LayerNorm" in n)]
     groups = [{"params": decays, "weight_decay": 0.01}, {"params": spared, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=1e-4)
+    on_cuda = decays[0].device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=1e-4, fused=on_cuda)  # as transformers' own Trainer has it
 
 
 def training_step(job, model, loss):
@@ -47,8 +49,11 @@ def training_step(job, model, loss):
     return step
 
 
-def main(stock=False):
+def main(stock=False, attention="sdpa", tf32=False):
     job = common.read_job()
+    if tf32:
+        common.refuse(job, MODES, ("f32",), ("cuda",))
+        torch.set_float32_matmul_precision("high")
     common.refuse(job, ("pretrain",) if stock else MODES, ("f32", "f16", "bf16"), ("cpu", "cuda"))
     logging.disable(logging.WARNING)
     transformers.utils.logging.disable_progress_bar()
@@ -61,7 +66,7 @@ def main(stock=False):
 
     kind = {"train": BertForSequenceClassification, "pretrain": BertForPreTraining}.get(mode, BertModel)
     more = {"num_labels": 2} if mode == "train" else {}
-    model = kind.from_pretrained(job["model"], **more).to(device).eval()
+    model = kind.from_pretrained(job["model"], attn_implementation=attention, **more).to(device).eval()
     encoder = model.bert if mode in ("train", "pretrain") else model
     if encoder is model:
         model = model.to(common.torch_dtype(job))
@@ -126,7 +131,8 @@ def main(stock=False):
 
     wait()
     timing = common.sample(job, iteration)
-    common.answer(common.torch_reply(job, timing, values, {"transformers": transformers.__version__}))
+    software = {"transformers": transformers.__version__, "attention": model.config._attn_implementation}
+    common.answer(common.torch_reply(job, timing, values, software))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,69 @@
 //! A process of its own for what may crash or hang, such as a device's driver.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// The running program, to be started again.
+pub struct Program {
+    /// A dynamic loader with its options, where the program was started through one.
+    loader: Vec<OsString>,
+    /// The program's file.
+    pub file: PathBuf,
+}
+
+impl Program {
+    /// The running program.
+    ///
+    /// # Errors
+    /// Where the operating system does not tell it.
+    pub fn this() -> std::io::Result<Self> {
+        // Through a loader (`ld-linux-x86-64.so.2 --library-path DIR bert …`) the running file is the loader's.
+        #[cfg(target_os = "linux")]
+        if let Ok(line) = std::fs::read("/proc/self/cmdline")
+            && let Some(program) = through_loader(&line, std::env::args_os().count())
+        {
+            return Ok(program);
+        }
+        Ok(Self {
+            loader: Vec::new(),
+            file: std::env::current_exe()?,
+        })
+    }
+
+    /// A command that starts the program in the way in which it was started.
+    pub fn command(&self) -> Command {
+        let mut words = self.loader.iter().map(OsString::as_os_str);
+        let mut command = match words.next() {
+            Some(loader) => Command::new(loader),
+            None => return Command::new(&self.file),
+        };
+        command.args(words).arg(&self.file);
+        command
+    }
+}
+
+/// The program whose process has the command line `line` (words that end in a zero byte), if it was started through a loader:
+/// the program itself then sees only the last `arguments` words.
+#[cfg(target_os = "linux")]
+fn through_loader(line: &[u8], arguments: usize) -> Option<Program> {
+    use std::os::unix::ffi::OsStringExt;
+    let words = line.strip_suffix(&[0])?.split(|&byte| byte == 0);
+    let mut words: Vec<_> = words
+        .map(|word| OsString::from_vec(word.to_vec()))
+        .collect();
+    let before = words
+        .len()
+        .checked_sub(arguments)
+        .filter(|&before| before > 0)?;
+    words.truncate(before + 1);
+    let file = words.pop()?.into();
+    Some(Program {
+        loader: words,
+        file,
+    })
+}
 
 /// How a child process ended.
 pub enum Outcome {
@@ -76,6 +138,23 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_secs(60);
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_loader_before_the_program_is_kept() {
+        let line = b"ld.so\0--library-path\0lib\0./bert\0doctor\0--json\0";
+        let program = through_loader(line, 3).unwrap();
+        let mut command = program.command();
+        command.arg("embed");
+        let words: Vec<_> = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .collect();
+        assert_eq!(words, ["ld.so", "--library-path", "lib", "./bert", "embed"]);
+        assert!(through_loader(line, 6).is_none());
+        assert!(through_loader(b"", 1).is_none());
+        let this = Program::this().unwrap();
+        assert_eq!(this.file, std::env::current_exe().unwrap());
+    }
 
     #[test]
     fn outcomes_of_a_child_are_told_apart() {

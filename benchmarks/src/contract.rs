@@ -149,6 +149,9 @@ pub struct Reply {
     /// Memory reserved on the device after the last iteration, in bytes.
     #[serde(default)]
     pub device_memory: Option<u64>,
+    /// Memory after every [`MEMORY_EVERY`]th iteration: flat, or a leak.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<MemoryPoint>,
     /// Versions by name.
     #[serde(default)]
     pub software: BTreeMap<String, String>,
@@ -159,6 +162,20 @@ pub struct Reply {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Vec<f64>>,
 }
+
+/// Memory in use after an iteration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryPoint {
+    /// Number of the iteration, the first and those of warming up counted.
+    pub iteration: usize,
+    /// Physical memory of the process, in bytes.
+    pub host: Option<u64>,
+    /// Memory that the device's allocator has reserved, in bytes.
+    pub device: Option<u64>,
+}
+
+/// Iterations between two looks at the memory in use.
+pub const MEMORY_EVERY: usize = 10;
 
 /// Rows of a batch whose results are compared.
 pub const COMPARED_ROWS: usize = 8;

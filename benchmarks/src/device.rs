@@ -23,7 +23,8 @@ use burn::tensor::{Distribution, FloatDType, Tensor};
 use burn::train::TrainStep;
 
 use crate::contract::{
-    Adapter, COMPARED_GRADIENT, COMPARED_ROWS, INT8, Inputs, Job, Mode, Reply, Timing,
+    Adapter, COMPARED_GRADIENT, COMPARED_ROWS, INT8, Inputs, Job, MEMORY_EVERY, MemoryPoint, Mode,
+    Reply, Timing,
 };
 use crate::error::{Error, Result};
 use crate::sampling::sample;
@@ -33,6 +34,12 @@ use crate::{fault, memory, peak};
 const LEARNING_RATE: f64 = 1e-4;
 
 type Values = BTreeMap<String, Vec<f64>>;
+
+/// Iterations that were timed, and the memory in use between them.
+struct Iterations {
+    timing: Timing,
+    memory: Vec<MemoryPoint>,
+}
 
 /// Does `job` on the device that `spec` names.
 ///
@@ -49,7 +56,7 @@ pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
     if !matches!(job.mode, Mode::Train | Mode::Pretrain) {
         set_dtype(&device, &spec.to_string(), precision)?;
     }
-    let (values, timing) = match job.mode {
+    let (values, iterations) = match job.mode {
         Mode::Forward => forward(job, &device),
         Mode::Backward => backward(job, &device.clone().autodiff()),
         Mode::Train => classifier_step(job, precision, &device.clone().autodiff()),
@@ -57,7 +64,7 @@ pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
         Mode::Embed => embed(job, &device),
     }?;
     let host_memory = memory::peak_host_bytes();
-    let device_memory = device.memory_pool_usage().map(|usage| usage.bytes_reserved);
+    let device_memory = reserved(&device);
     let mut software = BTreeMap::new();
     if let (DeviceSpec::LibTorch(_), Some(info)) = (spec, libtorch_info()) {
         software.insert("LibTorch".to_owned(), info.version.to_owned());
@@ -67,7 +74,8 @@ pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
         }
     }
     Ok(Reply {
-        timing,
+        timing: iterations.timing,
+        memory: iterations.memory,
         peak_flops: Some(product_rate(&device, precision)?),
         host_memory,
         device_memory,
@@ -95,12 +103,29 @@ fn timed<T>(
     job: &Job,
     device: &Device,
     mut iteration: impl FnMut() -> Result<T>,
-) -> Result<Timing> {
+) -> Result<Iterations> {
     sync(device)?;
-    sample(&job.limits, || {
+    let mut count = 0;
+    let mut memory = Vec::new();
+    let timing = sample(&job.limits, || {
         let _result = iteration()?;
-        sync(device)
-    })
+        sync(device)?;
+        count += 1;
+        if count % MEMORY_EVERY == 0 {
+            memory.push(MemoryPoint {
+                iteration: count,
+                host: memory::host_bytes(),
+                device: reserved(device),
+            });
+        }
+        Ok::<(), crate::Error>(())
+    })?;
+    Ok(Iterations { timing, memory })
+}
+
+/// Bytes that the device's allocator holds, where there is one that says.
+fn reserved(device: &Device) -> Option<u64> {
+    device.memory_pool_usage().map(|usage| usage.bytes_reserved)
 }
 
 fn input(inputs: &Inputs, device: &Device) -> BertInput {
@@ -122,16 +147,16 @@ fn encoder_output(model: &BertModel, inputs: &Inputs, device: &Device) -> Values
     BTreeMap::from([("output".to_owned(), values)])
 }
 
-fn forward(job: &Job, device: &Device) -> Result<(Values, Timing)> {
+fn forward(job: &Job, device: &Device) -> Result<(Values, Iterations)> {
     let model = BertModel::from_dir(&job.model, device)?;
     let model = prepare(model, weights(job))?;
     let values = encoder_output(&model, &job.inputs, device);
     let input = input(&job.inputs, device);
-    let timing = timed(job, device, || Ok(model.forward(input.clone())))?;
-    Ok((values, timing))
+    let iterations = timed(job, device, || Ok(model.forward(input.clone())))?;
+    Ok((values, iterations))
 }
 
-fn backward(job: &Job, device: &Device) -> Result<(Values, Timing)> {
+fn backward(job: &Job, device: &Device) -> Result<(Values, Iterations)> {
     let model = without_dropout(BertModel::from_dir(&job.model, device)?);
     let mut values = encoder_output(&model.valid(), &job.inputs, &device.clone().inner());
     let input = input(&job.inputs, device);
@@ -146,11 +171,15 @@ fn backward(job: &Job, device: &Device) -> Result<(Values, Timing)> {
     let gradient = weight.grad(&gradients());
     let gradient = gradient.map(|gradient| gradient.into_data().iter::<f64>().collect());
     values.insert(COMPARED_GRADIENT.to_owned(), gradient.unwrap_or_default());
-    let timing = timed(job, device, || Ok(gradients()))?;
-    Ok((values, timing))
+    let iterations = timed(job, device, || Ok(gradients()))?;
+    Ok((values, iterations))
 }
 
-fn classifier_step(job: &Job, precision: Precision, device: &Device) -> Result<(Values, Timing)> {
+fn classifier_step(
+    job: &Job,
+    precision: Precision,
+    device: &Device,
+) -> Result<(Values, Iterations)> {
     let checkpoint = Checkpoint::open(&job.model)?;
     let init = BertInit::new(checkpoint.config(), job.seed, device);
     let (model, _) = BertForSequenceClassification::from_encoder(&checkpoint, 2, &init)?;
@@ -170,7 +199,11 @@ fn classifier_step(job: &Job, precision: Precision, device: &Device) -> Result<(
     Ok((values, steps(job, precision, model, batch, device)?))
 }
 
-fn pretraining_step(job: &Job, precision: Precision, device: &Device) -> Result<(Values, Timing)> {
+fn pretraining_step(
+    job: &Job,
+    precision: Precision,
+    device: &Device,
+) -> Result<(Values, Iterations)> {
     let checkpoint = Checkpoint::open(&job.model)?;
     let (model, _) = BertForPreTraining::from_checkpoint(&checkpoint, true, job.seed, device)?;
     let inner = device.clone().inner();
@@ -197,7 +230,7 @@ fn steps<M: TrainableModel>(
     model: M,
     data: M::Data,
     device: &Device,
-) -> Result<Timing>
+) -> Result<Iterations>
 where
     M::Data: Clone,
 {
@@ -238,7 +271,7 @@ fn weights(job: &Job) -> Weights {
     }
 }
 
-fn embed(job: &Job, device: &Device) -> Result<(Values, Timing)> {
+fn embed(job: &Job, device: &Device) -> Result<(Values, Iterations)> {
     let options = EmbedderOptions {
         weights: weights(job),
         ..EmbedderOptions::default()
@@ -248,8 +281,8 @@ fn embed(job: &Job, device: &Device) -> Result<(Values, Timing)> {
     let compared = embedder.embed(&texts[..texts.len().min(COMPARED_ROWS)])?;
     let vectors = compared.iter().flat_map(|embedding| &embedding.values);
     let vectors = vectors.map(|&value| f64::from(value)).collect();
-    let timing = timed(job, device, || Ok(embedder.embed(&texts)?))?;
-    Ok((BTreeMap::from([("output".to_owned(), vectors)]), timing))
+    let iterations = timed(job, device, || Ok(embedder.embed(&texts)?))?;
+    Ok((BTreeMap::from([("output".to_owned(), vectors)]), iterations))
 }
 
 /// The peak of the device in a float type.
@@ -322,6 +355,39 @@ mod tests {
                 let agreement = agreement.unwrap();
                 assert!(agreement.agrees, "{mode} on {spec}: {agreement:?}");
             }
+        }
+    }
+
+    #[test]
+    fn memory_is_looked_at_every_ten_iterations() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = BertConfig::new(37, 32, 2, 4, 37);
+        let spec: DeviceSpec = test_devices()[0].0.parse().unwrap();
+        model::write(&config, 3, &spec, dir.path()).unwrap();
+        let words = Words::new(&BertTokenizer::from_dir(dir.path()).unwrap(), dir.path()).unwrap();
+        let job = Job {
+            mode: Mode::Train,
+            model: dir.path().to_owned(),
+            dtype: "f32".to_owned(),
+            device: "cpu".to_owned(),
+            threads: 1,
+            seed: 3,
+            inputs: words.inputs(Mode::Train, [3, 7], None, 5),
+            limits: Limits {
+                warmup_seconds: 0.0,
+                seconds: 0.0,
+                min_samples: 38,
+                max_samples: 38,
+            },
+        };
+        let memory = measure(&job, &spec).unwrap().memory;
+        let iterations: Vec<usize> = memory.iter().map(|point| point.iteration).collect();
+        assert_eq!(iterations, [10, 20, 30, 40]);
+        if cfg!(target_os = "linux") {
+            assert!(
+                memory.iter().all(|point| point.host > Some(1 << 20)),
+                "{memory:?}"
+            );
         }
     }
 

@@ -29,6 +29,7 @@ pub mod run;
 pub mod sampling;
 pub mod scaling;
 pub mod stats;
+pub mod summary;
 mod tables;
 
 pub use error::{Error, Result};

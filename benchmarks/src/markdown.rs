@@ -50,6 +50,13 @@ pub(crate) fn circumstances_of(record: &Record) -> Vec<String> {
             machine.busy * 100.0
         ));
     }
+    lines.extend(contestants_of(record));
+    lines
+}
+
+/// Hardware, driver and versions of each contestant that measured, a line each.
+pub(crate) fn contestants_of(record: &Record) -> Vec<String> {
+    let mut lines = Vec::new();
     for row in &record.rows {
         let Some(measured) = row.measured() else {
             continue;

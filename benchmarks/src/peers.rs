@@ -12,8 +12,12 @@ use crate::error::{Error, Result};
 /// Another implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// PyTorch with transformers' model.
+    /// PyTorch with transformers' model and PyTorch's fused attention (SDPA).
     Transformers,
+    /// PyTorch with transformers' model, attention written out operation by operation.
+    TransformersEager,
+    /// PyTorch with transformers' model and matrix products of 32-bit floats in TF32, on a CUDA device.
+    TransformersTf32,
     /// The same as people run it: pretraining by the loss of the model itself, which projects every token to the vocabulary.
     TransformersStock,
     /// ONNX Runtime with a graph exported from transformers.
@@ -29,11 +33,19 @@ pub enum Peer {
 /// The scripts of the Python peers travel inside the command, so that it also works away from its source.
 ///
 /// None has the name of a package, which Python would then import from here.
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("common.py", include_str!("../peers/common.py")),
     (
         "transformers_peer.py",
         include_str!("../peers/transformers_peer.py"),
+    ),
+    (
+        "transformers_eager_peer.py",
+        include_str!("../peers/transformers_eager_peer.py"),
+    ),
+    (
+        "transformers_tf32_peer.py",
+        include_str!("../peers/transformers_tf32_peer.py"),
     ),
     (
         "transformers_stock_peer.py",
@@ -55,8 +67,10 @@ const SCRIPTS: [(&str, &str); 6] = [
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Transformers,
+        Self::TransformersEager,
+        Self::TransformersTf32,
         Self::TransformersStock,
         Self::OnnxRuntime,
         Self::OnnxRuntimeInt8,
@@ -67,7 +81,7 @@ impl Peer {
     /// Whether the peer has something to measure in `mode`.
     pub fn measures(self, mode: Mode) -> bool {
         match self {
-            Self::Transformers => true,
+            Self::Transformers | Self::TransformersEager | Self::TransformersTf32 => true,
             Self::TransformersStock => mode == Mode::Pretrain,
             Self::SentenceTransformers => mode == Mode::Embed,
             Self::OnnxRuntime | Self::OnnxRuntimeInt8 => {
@@ -122,6 +136,8 @@ impl Display for Peer {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Transformers => "transformers",
+            Self::TransformersEager => "transformers-eager",
+            Self::TransformersTf32 => "transformers-tf32",
             Self::TransformersStock => "transformers-stock",
             Self::OnnxRuntime => "onnxruntime",
             Self::OnnxRuntimeInt8 => "onnxruntime-int8",

@@ -307,6 +307,8 @@ impl<'a> Prepared<'a> {
         let values = std::mem::take(&mut reply.values);
         let dtype = match contestant {
             Contestant::Int8 | Contestant::Peer(Peer::OnnxRuntimeInt8) => INT8,
+            // Ten bits of mantissa in its products.
+            Contestant::Peer(Peer::TransformersTf32) => "tf32",
             _ => &self.job.dtype,
         };
         let agreement = reference

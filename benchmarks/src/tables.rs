@@ -13,7 +13,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    fn new(title: &str, header: &[&str]) -> Self {
+    pub(crate) fn new(title: &str, header: &[&str]) -> Self {
         Self {
             title: title.to_owned(),
             header: header.iter().map(|&heading| heading.to_owned()).collect(),
@@ -55,20 +55,20 @@ pub(crate) fn short(value: f64) -> String {
 }
 
 /// A value that may not be known.
-fn cell(value: Option<f64>) -> String {
+pub(crate) fn cell(value: Option<f64>) -> String {
     value.map(short).unwrap_or_default()
 }
 
-fn percent(value: Option<f64>) -> String {
+pub(crate) fn percent(value: Option<f64>) -> String {
     value.map_or_else(String::new, |share| format!("{:.0} %", share * 100.0))
 }
 
-fn mebibytes(bytes: Option<u64>) -> String {
+pub(crate) fn mebibytes(bytes: Option<u64>) -> String {
     bytes.map_or_else(String::new, |bytes| (bytes >> 20).to_string())
 }
 
 /// "8 x 128".
-fn shape(row: &Row) -> String {
+pub(crate) fn shape(row: &Row) -> String {
     format!("{} x {}", row.case.batch, row.case.seq)
 }
 
@@ -232,7 +232,7 @@ pub(crate) fn cost_models(record: &Record) -> Vec<Table> {
         .collect()
 }
 
-fn drop_empty_columns(table: &mut Table) {
+pub(crate) fn drop_empty_columns(table: &mut Table) {
     for column in (0..table.header.len()).rev() {
         if table.rows.iter().all(|row| row[column].is_empty()) {
             table.header.remove(column);

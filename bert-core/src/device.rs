@@ -19,24 +19,36 @@ mod adapter;
 #[cfg(any(feature = "flex", feature = "tch"))]
 mod awake;
 mod choice;
+pub mod fault;
 mod label;
 #[cfg(feature = "tch")]
 mod libtorch;
+mod limits;
 mod open;
 mod precision;
-#[cfg(feature = "remote")]
+mod proof;
 mod remote;
+#[cfg(feature = "wgpu")]
+mod shaders;
 mod testing;
+#[cfg(feature = "wgpu")]
+mod tuning;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
 pub use adapter::{AdapterInfo, AdapterKind};
 pub use burn::tensor::Device;
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
+pub use limits::{Workload, largest_buffer};
 pub use open::{adapters, compiled_backends};
 pub use precision::{Precision, set_dtype};
+pub use proof::{Proof, ProofSubject};
+pub use remote::{
+    RemoteError, RemoteToken, WorkerAddress, lost_session, remote_token_environment,
+    set_remote_token_file,
+};
 #[cfg(feature = "remote")]
-pub use remote::serve;
+pub use remote::{Worker, WorkerEvent, WorkerOptions, close_remote_devices, default_key_file};
 #[doc(hidden)]
 pub use testing::test_devices;
 

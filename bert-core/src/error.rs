@@ -101,6 +101,28 @@ pub enum Error {
         /// What happened and what to do.
         reason: String,
     },
+    /// Training whose numbers are not finite any more.
+    #[error(
+        "{quantity} is not finite at step {step}: lower the learning rate, warm up longer or clip harder{remains}"
+    )]
+    Diverged {
+        /// The loss, the gradient norm or a weight, with its value or name.
+        quantity: String,
+        /// Optimizer steps taken.
+        step: u64,
+        /// The checkpoint from before and how to resume from it, after a semicolon; empty where no run is written.
+        remains: String,
+    },
+    /// A device that failed while it computed.
+    #[error("the device failed during {operation} ({cause}): {remedy}")]
+    DeviceFailed {
+        /// The operation under way.
+        operation: String,
+        /// The message of the driver or runtime.
+        cause: String,
+        /// Ways out, and for training the checkpoint that remains.
+        remedy: String,
+    },
     /// The dashboard was asked for where it cannot be drawn.
     #[error(
         "the dashboard cannot be drawn because {reason}: run in a terminal, or choose plain lines"
@@ -170,6 +192,32 @@ pub enum Error {
         /// What was found instead and how to ask for it.
         reason: String,
     },
+    /// A device that is there, and that the backend would compute wrongly on or not at all.
+    #[error("device `{label}` cannot be used: {reason}")]
+    DeviceUnfit {
+        /// As given.
+        label: String,
+        /// What it lacks or what differed, and what to use instead.
+        reason: String,
+    },
+    /// A buffer beyond what the graphics adapter gives out in one piece.
+    #[error(
+        "{what} would take {:.1} MiB in one buffer, and this device allows {:.1} MiB: {remedy}",
+        mebibytes(*bytes), mebibytes(*limit)
+    )]
+    BufferTooLarge {
+        /// What the buffer is for.
+        what: &'static str,
+        /// Its size.
+        bytes: u64,
+        /// The largest size there.
+        limit: u64,
+        /// What to change.
+        remedy: &'static str,
+    },
+    /// A remote device, or a worker that offers devices.
+    #[error(transparent)]
+    Remote(#[from] crate::device::RemoteError),
     /// An environment variable with a value that means nothing.
     #[error("environment variable {name} is `{value}`: set it to {allowed}, or to nothing")]
     InvalidVariable {
@@ -229,6 +277,10 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// The first few of many names, for a message of one line.

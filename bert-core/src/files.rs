@@ -13,6 +13,21 @@ pub use temporary::TemporaryDirectory;
 
 use crate::error::{Error, Result};
 
+/// Directory for what can be made again: `BERT_CACHE_DIR`, else `XDG_CACHE_HOME/bert`, else `~/.cache/bert`. `None` without
+/// a home directory. It need not exist.
+pub fn cache_dir() -> Option<PathBuf> {
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    variable("BERT_CACHE_DIR").or_else(|| {
+        let caches = variable("XDG_CACHE_HOME")
+            .or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
+        Some(caches?.join("bert"))
+    })
+}
+
 /// A file in the making: it lies beside its place under a temporary name until
 /// [`finish`](Self::finish) moves it there, and vanishes if that never happens. What a killed process
 /// leaves is removed by the next one that writes there.

@@ -129,7 +129,7 @@ impl Augmenter {
     /// # Errors
     ///
     /// [`Error::InvalidOption`] for options that make no sense, those of the tokenizer,
-    /// [`Error::Device`], and [`Error::NotFinite`] for outputs that are no numbers.
+    /// [`Error::Core`], and [`Error::NotFinite`] for outputs that are no numbers.
     pub fn augment(
         &self,
         texts: &[(&str, u64)],

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bert_core::device::fault;
 use burn::tensor::TensorReadError;
 
 use crate::datasets::{Place, RowFault};
@@ -317,7 +318,11 @@ pub enum Error {
         /// What would be right.
         expected: &'static str,
     },
-    /// A result could not be computed or brought back from the device.
-    #[error("the device failed")]
-    Device(#[from] TensorReadError),
+}
+
+impl From<TensorReadError> for Error {
+    /// The failure of the device that a result was read from.
+    fn from(error: TensorReadError) -> Self {
+        Self::Core(fault::failed_read(&error))
+    }
 }

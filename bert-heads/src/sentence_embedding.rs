@@ -25,6 +25,7 @@ use std::path::Path;
 
 use bert_core::batch::{BertBatcher, BertInput, plan_batches};
 use bert_core::checkpoint::{Checkpoint, Loading};
+use bert_core::device::{Workload, fault};
 use bert_core::inference::{Weights, prepare};
 use bert_core::init::BertInit;
 use bert_core::model::BertModel;
@@ -151,6 +152,8 @@ impl SentenceEmbedder {
                 dir: dir.to_owned(),
             });
         }
+        let batch_tokens = options.batch_tokens.unwrap_or(BATCH_TOKENS);
+        Workload::of_batches(batch_tokens, max_length).check(config, device)?;
         let init = BertInit::new(config, 0, device);
         let fresh = BertModel::new(config, with_pooler, &init);
         let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
@@ -163,7 +166,7 @@ impl SentenceEmbedder {
             normalize: options.normalize.unwrap_or(files.normalize),
             max_length,
             long_texts: options.long_texts,
-            batch_tokens: options.batch_tokens.unwrap_or(BATCH_TOKENS),
+            batch_tokens,
             dimension: config.hidden_size,
             do_lower_case: files.do_lower_case,
             prompt: files.prompt,
@@ -194,7 +197,7 @@ impl SentenceEmbedder {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFinite`], [`Error::Device`], and [`Error::Core`] if
+    /// [`Error::NotFinite`], [`Error::Core`], and [`Error::Core`] if
     /// [`max_length`](Self::max_length) leaves no room for the special tokens.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<SentenceEmbedding>> {
         let encodings = self.encode(texts, self.long_texts)?;
@@ -247,6 +250,7 @@ impl SentenceEmbedder {
         let vectors = self.in_batches(&rows, done, |input, _| {
             let pooled = self.pooling.encode(&self.model, input); // [batch, hidden]
             let values: Vec<f32> = pooled.try_into_vec_as()?;
+            fault::check()?;
             Ok(values.chunks(self.dimension).map(<[f32]>::to_vec).collect())
         })?;
         let mut values = weighted_means(&rows, vectors);
@@ -280,6 +284,7 @@ impl SentenceEmbedder {
             let sequence = self.model.forward(input).sequence_output; // [batch, seq, hidden]
             let [_, seq, hidden] = sequence.dims();
             let values: Vec<f32> = sequence.cast(FloatDType::F32).try_into_vec_as()?;
+            fault::check()?;
             batch
                 .iter()
                 .zip(values.chunks(seq * hidden))

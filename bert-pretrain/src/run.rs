@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::config::BertConfig;
-use bert_core::device::Device;
+use bert_core::device::{Device, Workload};
 use bert_core::init::BertInit;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
@@ -136,6 +136,7 @@ impl Run<'_> {
         self.settings.schedule.validate()?;
         self.check_lengths()?;
         self.check_embeddings()?;
+        self.check_buffers()?;
         let found = CheckpointStore::find(&self.output, self.resume)?;
         let store = CheckpointStore::open(&self.output, self.keep)?;
 
@@ -257,6 +258,34 @@ impl Run<'_> {
             Data::Instances(instances) => instances.options().pair.next_sentence,
         };
         check_segments(&self.config, pairs || self.settings.pairs.next_sentence)
+    }
+
+    /// Refuses micro-batches that make buffers beyond what a device gives out.
+    fn check_buffers(&self) -> Result<()> {
+        let settings = &self.settings;
+        let stages = [
+            Some((
+                settings.batch_size,
+                settings.pairs.max_seq_length,
+                settings.masking.max_predictions,
+            )),
+            settings
+                .long
+                .as_ref()
+                .map(|long| (long.batch_size, long.seq_length, long.max_predictions)),
+        ];
+        for (rows, tokens, predictions) in stages.into_iter().flatten() {
+            let workload = Workload {
+                rows,
+                tokens,
+                scored: rows.saturating_mul(predictions),
+                remedy: "use a smaller --batch-size (--accumulate makes up for it), or shorter sequences",
+            };
+            for device in &self.devices {
+                workload.check(&self.config, device)?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses sequences longer than the model has positions before hours are spent on others.

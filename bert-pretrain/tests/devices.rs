@@ -1,4 +1,4 @@
-//! One run on devices of several backends, and on devices behind a server.
+//! One run on devices of several backends, and on a device that a worker offers.
 
 mod common;
 
@@ -21,20 +21,24 @@ fn devices_of_two_backends_follow_the_curve_of_one() {
 #[cfg(feature = "remote")]
 #[test]
 fn a_remote_device_follows_the_curve_of_a_local_one() {
-    use bert_core::device::{DeviceSpec, serve};
-    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use bert_core::device::{Worker, WorkerOptions};
 
     let (_, local) = test_devices().swap_remove(0);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let served = local.clone();
-    // It serves until the process ends.
-    std::thread::spawn(move || serve(vec![served], listener).unwrap());
-    let spec: DeviceSpec = format!("remote:{address}").parse().unwrap();
-    let remote = spec.open().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let options = WorkerOptions {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        key_file: dir.path().join("worker.key"),
+        token: None,
+        observer: Arc::new(|_| {}),
+    };
+    let worker = Worker::start(vec![local.clone()], options).unwrap();
+    let remote = worker.label(0).open().unwrap();
 
     let (model, recorder) = train(Recipe::HuggingFace, std::slice::from_ref(&remote), false);
     check("remote", Recipe::HuggingFace, &model, &recorder);
     let (model, recorder) = train(Recipe::HuggingFace, &[local, remote], false);
     check("local and remote", Recipe::HuggingFace, &model, &recorder);
+    worker.run_until(|| true).unwrap();
 }

@@ -10,6 +10,7 @@ mod devices;
 mod embed;
 mod loading;
 mod models;
+mod proof;
 mod shell;
 mod tokenize;
 

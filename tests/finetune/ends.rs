@@ -103,6 +103,7 @@ fn ctrl_c_leaves_a_fine_tuning_that_goes_on() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{}", message(&output));
         assert!(message(&output).contains("--resume"));
+        assert!(message(&output).contains("a second signal"));
         let summary = json_lines(&output).remove(0);
         assert_eq!(summary["finished"], false);
         let step = summary["step"].as_u64().unwrap();
@@ -111,4 +112,34 @@ fn ctrl_c_leaves_a_fine_tuning_that_goes_on() {
         steps.push(step);
     }
     assert!(steps[1] > steps[0], "{steps:?}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_one_error() {
+    let workshop = Workshop::new();
+    let mut train = workshop.finetune_with("pair", "pairs.tsv", "run", "20", "1e30");
+    let output = train.args(["--log-every", "1"]).output().unwrap();
+    let said = message(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("error:").count(), 1, "{said}");
+    for part in [
+        "is not finite at step",
+        "lower the learning rate",
+        "no checkpoint yet",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(!workshop.path("run").join("model.safetensors").exists());
+}
+
+#[test]
+fn levels_of_messages_are_checked() {
+    let output = bert(&["doctor"]).env("BERT_LOG", "loud").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        message(&output).contains("BERT_LOG is `loud`"),
+        "{}",
+        message(&output)
+    );
 }

@@ -5,11 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::{parity, shell};
-
-/// One build of everything serves clippy, docs and parity: LibTorch's C++ and every build script compile once.
-/// That is also why clippy and docs run with --release.
-const FEATURES: &str = "flex,ndarray,tch,wgpu,remote";
+use crate::parity::FEATURES;
+use crate::{llvm, parity, shell};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -30,8 +27,10 @@ enum Step {
     Clippy,
     /// cargo doc, warnings are errors
     Doc,
-    /// All tests on all backends.
+    /// The tests on all backends and drivers.
     Parity,
+    /// CubeCL's processor, CUDA and ROCm runtimes, built in a root of Debian sid; with --full only
+    Llvm,
 }
 
 impl Step {
@@ -40,6 +39,8 @@ impl Step {
         match self {
             Step::Test => cargo.args(["test", "--release", "--workspace"]),
             Step::Fmt => cargo.args(["fmt", "--all", "--check"]),
+            // One build of everything serves clippy, docs and parity: LibTorch's C++ and every build script compile once.
+            // That is also why clippy and docs run with --release.
             Step::Clippy => {
                 options.parity.libtorch.apply(&mut cargo)?;
                 cargo.args([
@@ -47,7 +48,6 @@ impl Step {
                     "--release",
                     "--workspace",
                     "--all-targets",
-                    "--no-default-features",
                     "--features",
                     FEATURES,
                 ]);
@@ -60,13 +60,13 @@ impl Step {
                     "--release",
                     "--workspace",
                     "--no-deps",
-                    "--no-default-features",
                     "--features",
                     FEATURES,
                 ]);
                 cargo.env("RUSTDOCFLAGS", "-D warnings")
             }
             Step::Parity => return parity::run(&options.parity),
+            Step::Llvm => return llvm::run(&options.parity),
         };
         shell::run(&mut cargo)
     }
@@ -82,6 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for step in Step::value_variants()
         .iter()
         .filter(|step| !options.skip.contains(step))
+        .filter(|step| options.parity.full || **step != Step::Llvm)
     {
         let name = step
             .to_possible_value()

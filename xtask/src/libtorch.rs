@@ -56,7 +56,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn ensure(directory: Option<&Path>, python: &Path) -> Result<PathBuf> {
     let directory = match directory {
         Some(directory) => std::path::absolute(directory)?,
-        None => cache()?.join("bert").join(format!("libtorch-{VERSION}")),
+        None => shell::cache("--dir")?
+            .join("bert")
+            .join(format!("libtorch-{VERSION}")),
     };
     if directory.join(MARKER).exists() {
         return Ok(directory);
@@ -173,18 +175,4 @@ fn beside(directory: &Path, suffix: &str) -> PathBuf {
     let mut name = directory.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-/// The user's cache directory, by the XDG rules.
-fn cache() -> Result<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    match (absolute("XDG_CACHE_HOME"), absolute("HOME")) {
-        (Some(cache), _) => Ok(cache),
-        (None, Some(home)) => Ok(home.join(".cache")),
-        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME is set; say where with --dir"),
-    }
 }

@@ -7,11 +7,16 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod ci;
 mod fixtures;
+mod kit;
+mod legs;
 mod libtorch;
+mod llvm;
 mod parity;
 mod peers;
 mod python;
 mod shell;
+mod sid;
+mod validation;
 
 /// The workspace's own chores.
 #[derive(Parser)]
@@ -29,12 +34,16 @@ enum Task {
     Ci(ci::Options),
     /// Regenerate the golden files under bert-core/fixtures from a pinned transformers.
     Fixtures(fixtures::Options),
+    /// Pack a program, its libraries and a script that measures, for machines without a toolchain.
+    Kit(kit::Options),
     /// Put a LibTorch that needs no CUDA in place and print what to export.
     Libtorch(libtorch::Options),
-    /// Run all tests on several backends in one build, LibTorch and software Vulkan included.
+    /// Run all tests on several backends and drivers with one build, LibTorch and software Vulkan included.
     Parity(parity::Options),
     /// Put the other implementations in place that `bert bench --peers` measures.
     Peers(peers::Options),
+    /// Make a root of Debian sid, which has Vulkan drivers for the processor and LLVM 23, or run a command in it.
+    Sid(sid::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,9 +51,11 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Ci(options) => ci::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
+        Task::Kit(options) => kit::run(&options),
         Task::Libtorch(options) => libtorch::run(&options),
         Task::Parity(options) => parity::run(&options),
         Task::Peers(options) => peers::run(&options),
+        Task::Sid(options) => sid::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

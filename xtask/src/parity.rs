@@ -1,27 +1,39 @@
-//! `parity`: all tests, on several backends compiled into one binary.
+//! `parity`: all tests, on several backends and drivers, with one build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use crate::legs::{Leg, Tools};
+use crate::sid::{self, Level};
 use crate::{libtorch, python, shell};
+
+/// The features of the build that everything is tested with, on top of the default ones: one build of every backend that
+/// can be built and run here. clippy and docs share it.
+pub(crate) const FEATURES: &str = "ndarray,tch,wgpu,vulkan,remote";
 
 #[derive(Args)]
 #[group(skip)] // `ci` has these options besides its own
 pub(crate) struct Options {
-    /// Device labels to test; their Cargo features are compiled in.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "flex,ndarray,libtorch,wgpu:cpu"
-    )]
+    /// Run all tests on these devices, with the drivers of this machine, in place of the legs; their Cargo features are
+    /// compiled in
+    #[arg(long, value_delimiter = ',', value_name = "LABELS")]
     devices: Vec<String>,
+    /// Run these legs only
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "devices")]
+    legs: Vec<Leg>,
+    /// Run all tests on every leg, in place of those that fit into CI's time
+    #[arg(long, conflicts_with = "devices")]
+    pub(crate) full: bool,
     #[command(flatten)]
     pub(crate) real: RealFiles,
     #[command(flatten)]
     pub(crate) libtorch: LibTorch,
+    #[command(flatten)]
+    pub(crate) place: sid::Place,
 }
 
 /// Files from outside the project, for the tests that want them.
@@ -43,45 +55,80 @@ pub(crate) struct LibTorch {
     dir: Option<PathBuf>,
 }
 
-/// Runs the tests of the whole workspace on the devices named.
+/// Runs the tests of the workspace, leg by leg or on the devices named.
 ///
 /// # Errors
-/// If a label is unknown, a device can't be had, or a test fails.
+/// If a label is unknown, a device or driver can't be had, or a test fails.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if !options.devices.is_empty() {
+        return run_on(&options.devices, options);
+    }
+    let legs = match &options.legs[..] {
+        [] => Leg::value_variants(),
+        some => some,
+    };
+    // Drivers first: one that can't be had is better known before the long build.
+    let tools = if legs.iter().any(|leg| leg.has_driver()) {
+        Some(Tools::new(sid::ensure(&options.place, Level::Drivers)?)?)
+    } else {
+        None
+    };
+    let mut legs_and_variables = Vec::new();
+    for &leg in legs {
+        legs_and_variables.push((leg, leg.variables(tools.as_ref(), options.full)?));
+    }
+    let mut times = Vec::new();
+    for (leg, variables) in legs_and_variables {
+        let name = leg.name();
+        eprintln!("\n--- {name} ---");
+        let start = Instant::now();
+        for &run in leg.runs(options.full) {
+            let mut cargo = cargo_test(FEATURES);
+            options.libtorch.apply(&mut cargo)?;
+            options.real.apply(&mut cargo)?;
+            cargo.envs(variables.iter().cloned());
+            leg.test(run, &mut cargo)
+                .with_context(|| format!("the leg `{name}` failed"))?;
+        }
+        times.push(format!("{name}: {} s", start.elapsed().as_secs()));
+    }
+    eprintln!("\n--- {} ---", times.join(", "));
+    Ok(())
+}
+
+/// Runs all tests on devices and drivers of this machine.
+fn run_on(devices: &[String], options: &Options) -> Result<()> {
     let mut features = Vec::new();
-    for label in &options.devices {
+    for label in devices {
         let feature = feature(label)?;
         if !features.contains(&feature) {
             features.push(feature);
         }
     }
-    if options.devices.iter().any(|label| is_vulkan(label)) {
-        require_vulkan(&options.devices)?;
+    if devices.iter().any(|label| is_vulkan(label)) {
+        require_vulkan(devices)?;
     }
     // Tests reach a remote device through a server of their own on the loopback interface.
     features.push("remote");
-
-    let mut cargo = shell::cargo();
-    cargo.args([
-        "test",
-        "--release",
-        "--workspace",
-        // Without `autotune`: timing every kernel candidate takes a software rasteriser longer than all tests together.
-        "--no-default-features",
-        "--features",
-        &features.join(","),
-    ]);
+    let mut cargo = cargo_test(&features.join(","));
     if features.contains(&"tch") {
         options.libtorch.apply(&mut cargo)?;
     }
-    cargo.env("BERT_TEST_DEVICES", options.devices.join(","));
+    cargo.env("BERT_TEST_DEVICES", devices.join(","));
     options.real.apply(&mut cargo)?;
     shell::run(&mut cargo)
 }
 
+/// The test command with the features that ship: the default ones, fusion and autotune among them, and `features`.
+fn cargo_test(features: &str) -> Command {
+    let mut cargo = shell::cargo();
+    cargo.args(["test", "--release", "--workspace", "--features", features]);
+    cargo
+}
+
 impl RealFiles {
     /// Tells the tests where the files are, as absolute paths: each crate's tests run in a directory of their own.
-    fn apply(&self, command: &mut Command) -> Result<()> {
+    pub(crate) fn apply(&self, command: &mut Command) -> Result<()> {
         for (name, directory) in [
             ("BERT_DATA_DIR", &self.data),
             ("BERT_REAL_CHECKPOINT", &self.checkpoint),
@@ -146,8 +193,8 @@ fn is_vulkan(label: &str) -> bool {
 
 /// Says now what would otherwise come out as an adapter not found, after a long build.
 fn require_vulkan(devices: &[String]) -> Result<()> {
-    let remedy = "install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers libvulkan1, which also \
-                  renders on the CPU), or leave the device out with --devices flex,ndarray,libtorch";
+    let remedy = "install the driver of the graphics card (without a card, the legs of `cargo xtask parity` bring \
+                  drivers that render on the processor), or leave the device out of --devices";
     if let Some(summary) = shell::output(Command::new("vulkaninfo").arg("--summary")) {
         let wants_cpu = devices
             .iter()

@@ -1,6 +1,7 @@
 //! Running other programs: what runs is shown, what fails is said.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,12 +16,35 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        // As cargo takes it when it is called in the root.
+        Some(directory) => root().join(directory),
+        None => root().join("target"),
+    }
+}
+
 /// The cargo that runs this task, in the root of the workspace.
 ///
 /// Without what `cargo run` told xtask about itself: build scripts that watch those variables (ring's does) would run
 /// again, and with them all that depends on them, each time that cargo is called now directly and now from here.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    prepared(Command::new(cargo_program()))
+}
+
+/// [`cargo`], started by `enter`, a program that runs the command in its arguments.
+pub(crate) fn cargo_in(enter: &Path) -> Command {
+    let mut command = Command::new(enter);
+    command.arg(cargo_program());
+    prepared(command)
+}
+
+fn cargo_program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn prepared(mut command: Command) -> Command {
     command.current_dir(root());
     for (name, _) in std::env::vars_os() {
         let own = name.to_str().is_some_and(|name| {
@@ -50,6 +74,34 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// As [`run`], and returns the output on stdout, which is shown as it comes.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_and_keep(command: &mut Command) -> Result<String> {
+    eprintln!("$ {}", line(command));
+    let program = command.get_program().display().to_string();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("could not start `{program}`"))?;
+    let mut kept = String::new();
+    let output = child.stdout.take().expect("stdout is piped");
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        kept.push_str(&line);
+        kept.push('\n');
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", line(command));
+    }
+    Ok(kept)
+}
+
 /// Whether `command` starts and succeeds; its output is thrown away.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command
@@ -70,6 +122,20 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
         .status
         .success()
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The user's cache directory, by the XDG rules. `option` names a place for whoever has none.
+pub(crate) fn cache(option: &str) -> Result<PathBuf> {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    match (absolute("XDG_CACHE_HOME"), absolute("HOME")) {
+        (Some(cache), _) => Ok(cache),
+        (None, Some(home)) => Ok(home.join(".cache")),
+        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME is set; say where with {option}"),
+    }
 }
 
 /// `text` as one word of a POSIX shell.

@@ -79,7 +79,7 @@ impl Golden {
         })
     }
 
-    /// The fixture that is part of this crate, for self-tests without any file.
+    /// The fixture `proof`, which is part of this crate: self-tests need no file.
     ///
     /// # Errors
     ///
@@ -90,15 +90,15 @@ impl Golden {
         for (name, bytes) in [
             (
                 "config.json",
-                &include_bytes!("../../fixtures/tiny-erf/config.json")[..],
+                &include_bytes!("../../fixtures/proof/config.json")[..],
             ),
             (
                 "model.safetensors",
-                include_bytes!("../../fixtures/tiny-erf/model.safetensors"),
+                include_bytes!("../../fixtures/proof/model.safetensors"),
             ),
             (
                 "reference.safetensors",
-                include_bytes!("../../fixtures/tiny-erf/reference.safetensors"),
+                include_bytes!("../../fixtures/proof/reference.safetensors"),
             ),
         ] {
             let path = dir.path().join(name);

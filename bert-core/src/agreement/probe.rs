@@ -94,6 +94,15 @@ impl Probe {
     /// the loss and the gradient of every parameter; without the padding where the input is packed.
     pub fn backward(&self, model: BertModel, device: &Device) -> Trace {
         let model = without_dropout(model);
+        let loss = self.loss(&model, device);
+        let mut trace = Trace::default();
+        trace.push_tensor("loss", loss.clone());
+        push_gradients(&mut trace, &model, &loss.backward());
+        trace
+    }
+
+    /// The loss of `model`, `[1]`; without the padding where the input is packed.
+    pub(super) fn loss(&self, model: &BertModel, device: &Device) -> Tensor<1> {
         let output = model.forward(self.input(device));
         let weights = TensorData::new(self.sequence_weights.clone(), output.sequence_output.dims());
         let mut loss = (output.sequence_output * Tensor::from_data(weights, device)).sum();
@@ -101,19 +110,25 @@ impl Probe {
             let weights = TensorData::new(self.pooled_weights.clone(), pooled.dims());
             loss = loss + (pooled * Tensor::from_data(weights, device)).sum();
         }
-        let mut trace = Trace::default();
-        trace.push_tensor("loss", loss.clone());
-        push_gradients(&mut trace, &model, &loss.backward());
-        trace
+        loss
     }
 }
 
 /// Adds `grad.NAME` for every parameter of `module`, in Hugging Face's names and layout; parameters
 /// without a gradient count as zero.
 pub fn push_gradients<M: Module>(trace: &mut Trace, module: &M, gradients: &Gradients) {
+    push(trace, module, Some(gradients));
+}
+
+/// Adds `value.NAME` for every parameter of `module`, in Hugging Face's names and layout.
+pub(super) fn push_values<M: Module>(trace: &mut Trace, module: &M) {
+    push(trace, module, None);
+}
+
+fn push<M: Module>(trace: &mut Trace, module: &M, gradients: Option<&Gradients>) {
     struct Visitor<'a> {
         position: Position,
-        gradients: &'a Gradients,
+        gradients: Option<&'a Gradients>,
         trace: &'a mut Trace,
     }
     impl ModuleVisitor for Visitor<'_> {
@@ -125,14 +140,21 @@ pub fn push_gradients<M: Module>(trace: &mut Trace, module: &M, gradients: &Grad
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let shape = param.shape();
-            let mut values: Vec<f64> = match param.val().grad(self.gradients) {
-                Some(gradient) => gradient.into_data().iter::<f64>().collect(),
+            let (kind, values) = match self.gradients {
+                Some(gradients) => (
+                    "grad",
+                    param.val().grad(gradients).map(|grad| grad.into_data()),
+                ),
+                None => ("value", Some(param.val().into_data())),
+            };
+            let mut values: Vec<f64> = match values {
+                Some(values) => values.iter::<f64>().collect(),
                 None => vec![0.0; shape.num_elements()],
             };
             if let (true, &[rows, columns]) = (self.position.is_transposed(), shape.as_slice()) {
                 values = transpose(&values, rows, columns);
             }
-            let name = format!("grad.{}", self.position.name());
+            let name = format!("{kind}.{}", self.position.name());
             self.trace.push(name, values);
         }
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::load::{Position, transpose};
 use super::{BIAS, DECODER, DECODER_BIAS};
 use crate::config::BertConfig;
+use crate::device::fault;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 
@@ -23,7 +24,7 @@ use crate::files::write_atomically;
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when the directory cannot be written.
+/// [`Error::Io`] when the directory cannot be written, [`Error::DeviceFailed`] when a device has failed.
 pub fn save<M: Module>(
     dir: impl AsRef<Path>,
     module: &M,
@@ -35,6 +36,8 @@ pub fn save<M: Module>(
 
     let mut collector = Collector::default();
     module.visit(&mut collector);
+    // What a failed device hands over is no weight.
+    fault::check()?;
     collector.name_decoder_bias_twice();
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let path = dir.join("model.safetensors");

@@ -3,12 +3,13 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
+use super::WorkerAddress;
 use crate::error::{Error, Result};
 
 /// Every form a label can take, for messages.
 const GRAMMAR: &str = "flex, ndarray, libtorch[:cpu|:cuda:N|:mps], \
 wgpu[:discrete:N|:integrated:N|:virtual:N|:other:N|:cpu], vulkan…, metal…, webgpu… (as wgpu), \
-cuda[:N], rocm[:N], cpu, remote:HOST:PORT[:N]";
+cuda[:N], rocm[:N], cpu, remote:KEY@HOST:PORT[:N]";
 
 /// A device, named but not opened: the parsed form of a label.
 ///
@@ -34,11 +35,11 @@ pub enum DeviceSpec {
     Rocm(usize),
     /// `cpu`: CubeCL's own CPU runtime.
     Cpu,
-    /// `remote:HOST:PORT[:N]`: device N of another machine, served there by `bert serve`.
+    /// `remote:KEY@HOST:PORT[:N]`: device N of another machine, offered there by `bert worker`.
     Remote {
-        /// `HOST:PORT`.
-        address: String,
-        /// Which of the devices that the server offers.
+        /// Public key and address of the worker.
+        worker: WorkerAddress,
+        /// Number of the device among those that the worker offers.
         index: usize,
     },
 }
@@ -171,13 +172,11 @@ impl GpuAdapter {
     }
 }
 
-/// `HOST:PORT` or `HOST:PORT:N`.
+/// `KEY@HOST:PORT` or `KEY@HOST:PORT:N`.
 fn remote(rest: &str) -> Option<DeviceSpec> {
-    let (host, rest) = rest.split_once(':')?;
-    let (port, number) = split(Some(rest));
-    let port = port?.parse::<u16>().ok()?;
-    (!host.is_empty()).then_some(DeviceSpec::Remote {
-        address: format!("{host}:{port}"),
+    let (worker, number) = WorkerAddress::parse(rest)?;
+    Some(DeviceSpec::Remote {
+        worker,
         index: index(number)?,
     })
 }
@@ -213,7 +212,7 @@ impl Display for DeviceSpec {
             Self::Cuda(n) => write!(f, "cuda:{n}"),
             Self::Rocm(n) => write!(f, "rocm:{n}"),
             Self::Cpu => f.write_str("cpu"),
-            Self::Remote { address, index } => write!(f, "remote:{address}:{index}"),
+            Self::Remote { worker, index } => write!(f, "remote:{worker}:{index}"),
         }
     }
 }
@@ -259,7 +258,8 @@ mod tests {
             "cuda:1",
             "rocm:7",
             "cpu",
-            "remote:gpu-box:3000:1",
+            "remote:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef@gpu-box:3000:1",
+            "remote:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef@[::1]:3000:0",
         ] {
             assert_eq!(canonical(label), label);
         }
@@ -274,6 +274,12 @@ mod tests {
         assert_eq!(canonical("tch:cuda"), "libtorch:cuda:0");
         assert_eq!(canonical("vulkan:discrete"), "vulkan:discrete:0");
         assert_eq!(canonical(" WGPU:Integrated:1 "), "wgpu:integrated:1");
+        // A key survives capitals, as names of hosts do.
+        let key = "0123456789ABCDEF".repeat(4);
+        assert_eq!(
+            canonical(&format!("remote:{key}@GPU-box:3000")),
+            format!("remote:{}@gpu-box:3000:0", key.to_lowercase())
+        );
     }
 
     #[test]
@@ -300,6 +306,13 @@ mod tests {
             "wgpu:best",
             "wgpu:discrete:0:0",
             "metal:mps",
+            "remote",
+            "remote:",
+            "remote:gpu-box:3000",
+            "remote:gpu-box:3000:1",
+            "remote:0123456789abcdef@gpu-box:3000",
+            "remote:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef@gpu-box:3000:x",
+            "remote:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef@gpu-box:3000:0:0",
         ] {
             let error = label.parse::<DeviceSpec>().unwrap_err();
             assert!(matches!(&error, Error::DeviceLabel { label: given, .. } if given == label));
@@ -321,6 +334,10 @@ mod tests {
             ("cuda:2", "cuda"),
             ("rocm", "rocm"),
             ("cpu", "cpu"),
+            (
+                "remote:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef@[::1]:3000",
+                "remote",
+            ),
         ] {
             assert_eq!(label.parse::<DeviceSpec>().unwrap().feature(), feature);
         }

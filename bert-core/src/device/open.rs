@@ -52,6 +52,7 @@ impl DeviceSpec {
     /// [`Error::BackendNotCompiled`] without the backend's feature.
     /// [`Error::DeviceNotFound`] when the machine lacks the device, when its driver refuses, and
     /// when only a software rasteriser answers that the label does not ask for.
+    /// [`Error::Remote`] when the worker of a remote device does not answer or refuses.
     pub fn open(&self) -> Result<Device> {
         if !self.is_compiled() {
             return Err(self.not_compiled());
@@ -78,7 +79,7 @@ impl DeviceSpec {
             #[cfg(feature = "cpu")]
             Self::Cpu => started(self, Device::cpu()),
             #[cfg(feature = "remote")]
-            Self::Remote { address, index } => super::remote::open(self, address, *index),
+            Self::Remote { worker, index } => Ok(super::remote::open(self, worker, *index)?),
             #[allow(
                 unreachable_patterns,
                 reason = "unreachable only with every feature on"

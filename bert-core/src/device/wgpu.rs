@@ -12,13 +12,24 @@ use burn::backend::{WgpuBackend, WgpuDevice, WgpuDeviceKind};
 use burn::tensor::read_sync;
 
 use crate::device::adapter::choose;
+use crate::device::shaders;
 use crate::device::{AdapterInfo, AdapterKind, Device, DeviceSpec, GpuAdapter, GpuApi};
 use crate::error::{Error, Result};
 
 /// What was listed and what was opened so far.
 struct State {
     listed: Vec<(wgpu::Backend, Vec<wgpu::AdapterInfo>)>,
-    opened: Vec<WgpuDevice>,
+    opened: Vec<Opened>,
+}
+
+/// A device that was started.
+#[derive(Clone)]
+struct Opened {
+    device: WgpuDevice,
+    /// The reason for which it is refused, if it is.
+    refused: Option<String>,
+    /// The largest buffer it gives out, in bytes.
+    largest_buffer: Option<u64>,
 }
 
 /// Held while an instance is made and dropped and while a device starts: the Vulkan loader
@@ -52,30 +63,68 @@ pub(super) fn open(spec: &DeviceSpec, api: GpuApi) -> Result<Device> {
         GpuApi::Metal => WgpuBackend::Metal,
         GpuApi::WebGpu => WgpuBackend::WebGpu,
     });
-    if !state.opened.contains(&device) {
-        let not_found = |reason| Error::DeviceNotFound {
+    let known = state.opened.iter().find(|opened| opened.device == device);
+    let refused = match known {
+        Some(opened) => opened.refused.clone(),
+        None => {
+            let opened = start(spec, api, &device, &chosen.name)?;
+            state.opened.push(opened.clone());
+            opened.refused
+        }
+    };
+    match refused {
+        Some(reason) => Err(Error::DeviceUnfit {
             label: spec.to_string(),
             reason,
-        };
-        let options =
-            RuntimeOptions::try_default().map_err(|error| not_found(error.to_string()))?;
-        match try_init_setup::<AutoGraphicsApi>(&device, options) {
-            Ok(setup) => {
-                let started = setup.adapter.get_info().name;
-                if started != chosen.name {
-                    return Err(not_found(format!(
-                        "asked for {}, the graphics driver started {started}",
-                        chosen.name
-                    )));
-                }
-            }
-            // Started outside this module, by a tensor made on it: the same device.
-            Err(WgpuInitError::Registration { .. }) => {}
-            Err(error) => return Err(not_found(format!("{}: {error}", chosen.name))),
-        }
-        state.opened.push(device.clone());
+        }),
+        None => Ok(Device::new(device)),
     }
-    Ok(Device::new(device))
+}
+
+/// Starts the adapter called `name`.
+fn start(spec: &DeviceSpec, api: GpuApi, device: &WgpuDevice, name: &str) -> Result<Opened> {
+    let not_found = |reason| Error::DeviceNotFound {
+        label: spec.to_string(),
+        reason,
+    };
+    let options = RuntimeOptions::try_default().map_err(|error| not_found(error.to_string()))?;
+    match try_init_setup::<AutoGraphicsApi>(device, options) {
+        Ok(setup) => {
+            let started = setup.adapter.get_info().name;
+            if started != name {
+                return Err(not_found(format!(
+                    "asked for {name}, the graphics driver started {started}"
+                )));
+            }
+            let limits = setup.device.limits();
+            let largest = limits
+                .max_storage_buffer_binding_size
+                .min(limits.max_buffer_size);
+            Ok(Opened {
+                device: device.clone(),
+                refused: shaders::unfit(api, device, &setup.adapter),
+                largest_buffer: Some(largest),
+            })
+        }
+        // Started outside this module, by a tensor made on it: the same device.
+        Err(WgpuInitError::Registration { .. }) => Ok(Opened {
+            device: device.clone(),
+            refused: None,
+            largest_buffer: None,
+        }),
+        Err(error) => Err(not_found(format!("{name}: {error}"))),
+    }
+}
+
+/// The largest buffer that a device opened here gives out, in bytes.
+pub(super) fn largest_buffer(device: &Device) -> Option<u64> {
+    let inner = device.clone().without_autodiff();
+    let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let opened = state
+        .opened
+        .iter()
+        .find(|opened| Device::new(opened.device.clone()) == inner);
+    opened?.largest_buffer
 }
 
 /// The adapters of the graphics API that `api` settles on, in the order CubeCL counts them.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::Ordering;
 
 use burn::train::Interrupter;
 
@@ -58,6 +59,11 @@ fn obstacle() -> Option<String> {
         Some((name, _)) => Some(format!("standard {name} is not a terminal")),
         None => is_dumb().then(|| "the terminal is dumb (TERM=dumb)".to_owned()),
     }
+}
+
+/// True while a dashboard has the terminal, where nothing else is to be written.
+pub fn dashboard_is_open() -> bool {
+    screen::OPEN.load(Ordering::Acquire)
 }
 
 /// Gives the terminal back in a process that is about to end without its destructors, as after a second Ctrl-C;

@@ -4,7 +4,9 @@
 mod batches;
 mod dashboard;
 mod event;
+mod finite;
 mod gradients;
+mod interval;
 mod log;
 mod model;
 mod optimizer;
@@ -20,7 +22,7 @@ mod store;
 mod trainer;
 
 pub use batches::{MicroBatch, Prefetch, Update};
-pub use dashboard::{Dashboard, DashboardMode, follow, restore_terminal};
+pub use dashboard::{Dashboard, DashboardMode, dashboard_is_open, follow, restore_terminal};
 pub use event::{Event, Observer, Observers, RunInfo, Split};
 pub use gradients::ParameterGradients;
 pub use log::MetricsLog;

@@ -47,11 +47,18 @@ impl Default for LossScale {
 
 impl LossScale {
     const GROWTH_INTERVAL: u64 = 2000;
+    const LOWEST: f64 = 1.0;
+
+    /// True where the loss is not scaled any more, so that gradients which are not finite are no overflow of the scale's
+    /// making.
+    pub(crate) fn is_lowest(&self) -> bool {
+        self.scale <= Self::LOWEST
+    }
 
     /// Takes note of a step; false means that its gradients overflowed and must not be used.
     pub(crate) fn update(&mut self, finite: bool) -> bool {
         if !finite {
-            self.scale = (self.scale / 2.0).max(1.0);
+            self.scale = (self.scale / 2.0).max(Self::LOWEST);
             self.good_steps = 0;
         } else {
             self.good_steps += 1;
@@ -77,5 +84,10 @@ mod tests {
             assert!(scale.update(true));
         }
         assert_eq!(scale, LossScale::default());
+        for _ in 0..16 {
+            assert!(!scale.is_lowest());
+            scale.update(false);
+        }
+        assert!(scale.is_lowest());
     }
 }

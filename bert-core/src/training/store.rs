@@ -15,6 +15,7 @@ use super::optimizer::{Moments, Optimizer};
 use super::precision::LossScale;
 use super::recipe::OptimizerConfig;
 use super::schedule::Schedule;
+use crate::device::fault;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 
@@ -223,6 +224,17 @@ impl CheckpointStore {
         Ok(self.list()?.pop().map(|(_, path)| path))
     }
 
+    /// The checkpoint that remains when a run fails and how to resume from it, as the end of an error's message.
+    pub(crate) fn remains(&self) -> String {
+        match self.latest() {
+            Ok(Some(path)) => format!(
+                "the checkpoint {} remains, and the same command with --resume goes on from it",
+                path.display()
+            ),
+            _ => format!("{} holds no checkpoint yet", self.dir.display()),
+        }
+    }
+
     /// Writes a checkpoint: `write_model` puts the weights and whatever belongs to them into the directory it is given.
     /// Older ones beyond the number to keep are deleted.
     ///
@@ -353,6 +365,8 @@ pub(crate) fn replace_directory<E: From<Error>>(
     }
     fs::create_dir_all(&writing).map_err(|error| Error::io("create", &writing, error))?;
     write(&writing)?;
+    // Nothing that a failed device gave takes the place of what is there.
+    fault::check()?;
     sync(&writing);
     if path.exists() {
         remove_directory(path)?;

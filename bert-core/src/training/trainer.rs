@@ -1,14 +1,16 @@
 //! The loop: data, steps, evaluations, checkpoints.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType};
 use serde_json::{Map, Value, json};
 
 use super::batches::{MicroBatch, Prefetch, Update};
 use super::event::{Event, Observer, RunInfo, Split};
-use super::model::{Sums, TrainableModel};
+use super::finite::first_not_finite;
+use super::interval::Interval;
+use super::model::TrainableModel;
 use super::optimizer::Optimizer;
 use super::precision::rounded;
 use super::replicas::Replicas;
@@ -16,6 +18,7 @@ use super::schedule::Schedule;
 use super::stop::StopFlag;
 use super::store::{Best, CheckpointStore, TrainerState};
 use crate::device::Precision;
+use crate::device::fault::{self, Fault};
 use crate::{Error, Result};
 
 /// Whether whoever is at work has been asked to stop.
@@ -98,40 +101,6 @@ pub enum Ending {
     Interrupted,
 }
 
-/// Numbers gathered since the last line of metrics.
-struct Interval {
-    start: Instant,
-    updates: u64,
-    tokens: u64,
-    padded_tokens: u64,
-    sums: Option<Tensor<1>>,
-    norms: Option<Tensor<1>>,
-    waited: Duration,
-    learning_rate: f64,
-}
-
-impl Interval {
-    fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            updates: 0,
-            tokens: 0,
-            padded_tokens: 0,
-            sums: None,
-            norms: None,
-            waited: Duration::ZERO,
-            learning_rate: 0.0,
-        }
-    }
-}
-
-fn plus(total: Option<Tensor<1>>, addend: Tensor<1>) -> Option<Tensor<1>> {
-    Some(match total {
-        Some(total) => total + addend,
-        None => addend,
-    })
-}
-
 impl<M, E> Trainer<'_, M, E>
 where
     M: TrainableModel,
@@ -142,8 +111,9 @@ where
     /// The data source must stand where `state.cursor` says. Its updates are taken on a thread of their own.
     ///
     /// # Errors
-    /// Those of the data, the evaluation, the observers and the disk; [`Error::Training`] when the loss stops being a
-    /// number or the data end before the run.
+    /// Those of the data, the evaluation, the observers and the disk; [`Error::Diverged`] when the loss, the gradients or
+    /// the weights are not finite any more, [`Error::DeviceFailed`] when a device fails, and [`Error::Training`] when the
+    /// data end before the run. Checkpoints hold what was finite and came from sound devices.
     pub fn run(
         mut self,
         updates: impl Iterator<Item = Result<Update<M::Data>, E>> + Send + 'static,
@@ -167,10 +137,11 @@ where
         })?;
         let replicas = Replicas::<M>::new(self.devices.clone());
         let mut updates = Prefetch::new(updates, self.options.prefetch);
-        let outcome = self.steps(&replicas, &mut updates);
+        let outcome = fault::catching(|| self.steps(&replicas, &mut updates))
+            .and_then(|outcome| fault::first().map_or(Ok(outcome), Err));
         drop(updates);
         let finished = self.observer.finish();
-        let ending = outcome?;
+        let ending = outcome.map_err(|fault| self.failed(fault))??;
         finished?;
         Ok((self.model, self.state, ending))
     }
@@ -193,6 +164,7 @@ where
                 return self.interrupted(saved_at);
             }
             self.step(replicas, updates, &mut interval)?;
+            fault::check()?;
             if self.due(self.options.log_every) || self.evaluates() || self.saves() {
                 self.report(&mut interval, updates)?;
             }
@@ -218,6 +190,28 @@ where
 
     fn saves(&self) -> bool {
         self.store.is_some() && self.due(self.options.checkpoint_every)
+    }
+
+    /// A device's failure, with what remains of the run.
+    fn failed(&self, fault: Fault) -> Error {
+        fault.into_error(self.store.map(CheckpointStore::remains).as_deref())
+    }
+
+    fn diverged(&self, quantity: String) -> Error {
+        Error::Diverged {
+            quantity,
+            step: self.state.step,
+            remains: self
+                .store
+                .map(|store| format!("; {}", store.remains()))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Fails unless weights and optimizer are finite; waits for the device.
+    fn check_finite(&self) -> Result<()> {
+        first_not_finite(&self.model, &self.optimizer)
+            .map_or(Ok(()), |name| Err(self.diverged(name)))
     }
 
     fn interrupted(&mut self, saved_at: Option<u64>) -> Result<Ending, E> {
@@ -266,6 +260,7 @@ where
         interval: &mut Interval,
     ) -> Result<(), E> {
         let step = self.state.step;
+        let _operation = fault::during(format!("training step {}", step + 1));
         let update = updates.next().ok_or_else(|| Error::Training {
             reason: format!("the data ended after {step} steps: give more data or fewer steps"),
         })??;
@@ -282,7 +277,7 @@ where
                 loss_scale,
             })
             .collect();
-        let (mut gradients, Sums(sums)) = match self.options.precision {
+        let (mut gradients, sums) = match self.options.precision {
             Precision::F32 => replicas.run(&self.model, micro_batches)?,
             precision => {
                 let working = rounded(self.model.clone(), FloatDType::from(precision));
@@ -297,19 +292,20 @@ where
             let norm = gradients
                 .norm()
                 .map_or(0.0, |norm| norm.into_scalar::<f64>());
+            let lowest = scale.is_lowest();
             usable = scale.update(norm.is_finite());
-        }
-        if usable {
-            let model = self.model.clone();
-            let (model, norm) = self.optimizer.step(model, gradients, learning_rate);
-            self.model = model;
-            if let Some(norm) = norm {
-                interval.norms = plus(interval.norms.take(), norm);
+            if !usable && lowest {
+                let quantity = format!("the gradient norm ({norm}) without loss scaling");
+                return Err(self.diverged(quantity).into());
             }
         }
+        let mut norm = None;
+        if usable {
+            let model = self.model.clone();
+            (self.model, norm) = self.optimizer.step(model, gradients, learning_rate);
+        }
 
-        interval.sums = plus(interval.sums.take(), sums);
-        interval.updates += 1;
+        interval.add(sums, norm, !usable);
         interval.tokens += update.tokens as u64;
         interval.padded_tokens += update.padded_tokens as u64;
         interval.learning_rate = learning_rate;
@@ -325,71 +321,42 @@ where
         interval: &mut Interval,
         updates: &mut Prefetch<Result<Update<M::Data>, E>>,
     ) -> Result<(), E> {
+        let _operation = fault::during(format!("training step {}", self.state.step));
         let _ = updates.take_waited();
         let done = std::mem::replace(interval, Interval::new());
-        let (Some(sums), count) = (done.sums, done.updates) else {
+        let Some(metrics) = done.finish::<M>(self.state.loss_scale) else {
             return Ok(());
         };
-        let sums: Vec<f64> = sums.to_data().iter::<f64>().collect();
-        let norm = done
-            .norms
-            .map(|norms| norms.into_scalar::<f64>() / count as f64);
-        let seconds = done.start.elapsed().as_secs_f64().max(1e-9);
-        self.state.elapsed_s += seconds;
-
-        let named = M::values(&sums, count);
-        let (_, loss) = named[0];
-        let mut values: Map<String, Value> = Map::new();
-        for (name, value) in named {
-            values.insert(name.to_owned(), json!(value));
-        }
-        values.insert("learning_rate".to_owned(), json!(done.learning_rate));
-        if let Some(norm) = norm {
-            values.insert("gradient_norm".to_owned(), json!(norm));
-        }
-        if let Some(scale) = self.state.loss_scale {
-            values.insert("loss_scale".to_owned(), json!(scale.scale));
-        }
-        values.insert(
-            "tokens_per_second".to_owned(),
-            json!(done.tokens as f64 / seconds),
-        );
-        let padding = 1.0 - done.tokens as f64 / done.padded_tokens.max(1) as f64;
-        values.insert("padding".to_owned(), json!(padding));
-        values.insert(
-            "data_wait".to_owned(),
-            json!(done.waited.as_secs_f64() / seconds),
-        );
+        fault::check()?;
+        self.state.elapsed_s += metrics.seconds;
         self.observer.event(&Event {
             split: Split::Train,
             step: self.state.step,
             elapsed_s: self.state.elapsed_s,
-            values,
+            values: metrics.values,
         })?;
-        // In f16 an overflow is an event like another: its step was skipped and the scale lowered.
-        if !loss.is_finite() && self.state.loss_scale.is_none() {
-            return Err(Error::Training {
-                reason: format!(
-                    "the loss is {loss} at step {}: lower the learning rate, warm up longer or clip harder",
-                    self.state.step
-                ),
-            }
-            .into());
+        match metrics.not_finite {
+            Some(quantity) => Err(self.diverged(quantity).into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Evaluates, and saves the model if this is the best so far; false if it was asked to stop meanwhile.
     fn evaluate_now(&mut self) -> Result<bool, E> {
+        if self.evaluate.is_some() {
+            self.check_finite()?;
+        }
         let Some(evaluate) = &mut self.evaluate else {
             return Ok(true);
         };
+        let _operation = fault::during(format!("the evaluation after step {}", self.state.step));
         let model = self.model.valid();
         let (stop, observer) = (&self.stop, &*self.observer);
         let asked = || stop.is_set() || observer.wants_to_stop();
         let Some(numbers) = evaluate(&model, &asked)? else {
             return Ok(false);
         };
+        fault::check()?;
         let (metric, smaller_is_better) = &self.options.best_metric;
         let value = numbers
             .iter()
@@ -435,6 +402,8 @@ where
         let Some(store) = self.store else {
             return Ok(());
         };
+        let _operation = fault::during(format!("the checkpoint of step {}", self.state.step));
+        self.check_finite()?;
         let path = store.save(&self.state, &self.optimizer, |dir| {
             (self.write_model)(&self.model, dir)
         })?;

@@ -52,7 +52,7 @@ impl IntegratedGradients {
 ///
 /// # Errors
 ///
-/// [`Error::Device`] if the result cannot be brought back.
+/// [`Error::Core`] if the result cannot be brought back.
 pub fn gradient_times_input(
     model: &BertForSequenceClassification,
     input: &BertInput,
@@ -82,7 +82,7 @@ pub fn gradient_times_input(
 ///
 /// # Errors
 ///
-/// [`Error::InvalidOption`] without steps, [`Error::Device`] if the result cannot be brought back.
+/// [`Error::InvalidOption`] without steps, [`Error::Core`] if the result cannot be brought back.
 pub fn integrated_gradients(
     model: &BertForSequenceClassification,
     input: &BertInput,

@@ -180,7 +180,7 @@ impl Explainer {
     /// [`Error::UnknownChoice`] for a label that the model does not have, and
     /// [`Error::InvalidOption`] for one asked of a model without labels or for no steps;
     /// [`bert_core::Error::TooLong`] for a text that does not fit the model, which is never cut;
-    /// [`Error::NotFinite`] for outputs that are no numbers, [`Error::Device`].
+    /// [`Error::NotFinite`] for outputs that are no numbers, [`Error::Core`].
     pub fn explain(&self, input: TextInput<'_>, options: &ExplainOptions) -> Result<Explanation> {
         let (text, pair) = match input {
             TextInput::Single(text) => (text.to_owned(), None),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bert_core::batch::BertBatcher;
 use bert_core::checkpoint::Checkpoint;
-use bert_core::device::Device;
+use bert_core::device::{Device, Workload};
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
@@ -310,6 +310,15 @@ impl FineTuning<'_> {
         let batcher = BertBatcher::new(&self.tokenizer).for_model(&config);
         for row in rows.iter().flat_map(|example| &example.rows) {
             batcher.check_row(&row.ids, &row.type_ids)?;
+        }
+        let workload = Workload {
+            rows: settings.batch_size,
+            tokens: settings.max_length,
+            scored: 0,
+            remedy: "use a smaller --batch-size (--accumulate makes up for it), or a smaller --max-length",
+        };
+        for device in &self.devices {
+            workload.check(&config, device)?;
         }
         let found = CheckpointStore::find(&self.output, self.resume)?;
         let store = CheckpointStore::open(&self.output, self.keep)?;

@@ -63,7 +63,8 @@ impl ChoicePicker {
         let checkpoint = Checkpoint::open(&dir)?;
         let tokenizer = BertTokenizer::from_dir(dir)?;
         Ok(Self {
-            rows: RowMaker::new(tokenizer, checkpoint.config(), options)?,
+            rows: RowMaker::new(tokenizer, checkpoint.config(), options)?
+                .on(checkpoint.config(), device)?,
             model: options.hold(BertForMultipleChoice::from_checkpoint(&checkpoint, device)?)?,
         })
     }
@@ -77,7 +78,7 @@ impl ChoicePicker {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer, [`Device`](crate::Error::Device), and
+    /// Those of the tokenizer, [`Core`](crate::Error::Core), and
     /// [`NotFinite`](crate::Error::NotFinite) for scores that are no numbers.
     pub fn choose(&self, examples: &[ChoiceExample]) -> Result<Vec<Choice>> {
         let made = ChoiceRows::new(&self.rows, examples)?;

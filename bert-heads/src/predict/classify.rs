@@ -90,7 +90,8 @@ impl TextClassifier {
     ) -> Result<Self> {
         let checkpoint = Checkpoint::open(&dir)?;
         let config = checkpoint.config();
-        let rows = RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?;
+        let rows =
+            RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?.on(config, device)?;
         let is_pretrained = checkpoint.contains("cls.seq_relationship.weight");
         if is_pretrained && !checkpoint.contains("classifier.weight") {
             let model = options.hold(BertForNextSentencePrediction::from_checkpoint(
@@ -151,7 +152,7 @@ impl TextClassifier {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer, [`Error::Device`], and [`Error::NotFinite`] for outputs that are no
+    /// Those of the tokenizer, [`Error::Core`], and [`Error::NotFinite`] for outputs that are no
     /// numbers.
     pub fn predict<'a>(
         &self,

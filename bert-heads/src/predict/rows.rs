@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bert_core::batch::{BertBatcher, BertInput, plan_batches};
 use bert_core::config::BertConfig;
+use bert_core::device::{Workload, fault};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use bert_core::training::Asked;
 use burn::tensor::{Device, FloatDType, Tensor};
@@ -109,6 +110,16 @@ impl RowMaker {
             long_texts: options.long_texts,
             batch_tokens: options.batch_tokens.max(1),
         })
+    }
+
+    /// The maker itself, if `device` can hold the buffers of its batches.
+    ///
+    /// # Errors
+    ///
+    /// [`bert_core::Error::BufferTooLarge`] if it cannot.
+    pub fn on(self, config: &BertConfig, device: &Device) -> Result<Self> {
+        Workload::of_batches(self.batch_tokens, self.max_length).check(config, device)?;
+        Ok(self)
     }
 
     /// The tokenizer.
@@ -296,7 +307,7 @@ pub(crate) trait RowModel {
 ///
 /// # Errors
 ///
-/// [`Error::Device`], and those of the batcher and of `take`.
+/// [`Error::Core`], and those of the batcher and of `take`.
 pub(crate) fn run_rows(
     model: &impl RowModel,
     maker: &RowMaker,
@@ -317,6 +328,7 @@ pub(crate) fn run_rows(
         let logits = model.row_logits(maker.batcher.batch_rows(&chosen, &device)?);
         let [_, positions, outputs] = logits.dims();
         let values: Vec<f32> = logits.cast(FloatDType::F32).try_into_vec_as()?;
+        fault::check()?;
         for (row, values) in batch.into_iter().zip(values.chunks(positions * outputs)) {
             take(row, values)?;
         }

@@ -103,7 +103,8 @@ impl TokenTagger {
             chain: model.crf.as_ref().map(Crf::chain).transpose()?,
             tags: are_tags(&labels),
             labels,
-            rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?,
+            rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?
+                .on(config, device)?,
             model,
         })
     }
@@ -134,7 +135,7 @@ impl TokenTagger {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer, [`Error::Device`], and [`Error::NotFinite`] for outputs that are no
+    /// Those of the tokenizer, [`Error::Core`], and [`Error::NotFinite`] for outputs that are no
     /// numbers.
     pub fn tag_words<'a>(
         &self,

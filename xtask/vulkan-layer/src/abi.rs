@@ -10,11 +10,12 @@ pub(crate) const DEVICE_LOST: i32 = -4;
 /// A dispatchable handle.
 pub(crate) type Handle = *mut c_void;
 /// A function whose signature its name says.
-pub type VoidFn = unsafe extern "C" fn();
+pub(crate) type VoidFn = unsafe extern "C" fn();
 /// `PFN_vkGetInstanceProcAddr`.
-pub type GetInstanceProc = unsafe extern "C" fn(*mut c_void, *const c_char) -> Option<VoidFn>;
+pub(crate) type GetInstanceProc =
+    unsafe extern "C" fn(*mut c_void, *const c_char) -> Option<VoidFn>;
 /// `PFN_vkGetDeviceProcAddr`.
-pub type GetDeviceProc = unsafe extern "C" fn(*mut c_void, *const c_char) -> Option<VoidFn>;
+pub(crate) type GetDeviceProc = unsafe extern "C" fn(*mut c_void, *const c_char) -> Option<VoidFn>;
 
 /// The beginning of every structure of a chain.
 #[repr(C)]
@@ -64,6 +65,15 @@ pub(crate) struct DeviceLink {
 pub(crate) struct MemoryModelFeatures {
     base: Structure,
     pub(crate) features: [u32; 3],
+}
+
+/// `VkPhysicalDeviceVulkan12Features`, which has the memory model's three among the others.
+#[repr(C)]
+pub(crate) struct Vulkan12Features {
+    base: Structure,
+    before: [u32; 41],
+    pub(crate) memory_model: [u32; 3],
+    after: [u32; 3],
 }
 
 /// `VkNegotiateLayerInterface`.

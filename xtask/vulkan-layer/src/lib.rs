@@ -29,7 +29,7 @@ use std::sync::{Mutex, PoisonError};
 use abi::{
     DeviceCreateInfo, DeviceLink, GetDeviceProc, GetInstanceProc, Handle, InstanceCreateInfo,
     InstanceLink, LayerCreateInfo, MemoryModelFeatures, NegotiateLayerInterface, SUCCESS,
-    Structure, VoidFn,
+    Structure, VoidFn, Vulkan12Features,
 };
 use fault::Fault;
 
@@ -298,12 +298,17 @@ unsafe extern "C" fn get_features_khr(physical: Handle, features: *mut Structure
 /// `chain` is a chain of feature structures.
 unsafe fn hide(mut chain: *mut Structure) {
     const MEMORY_MODEL_FEATURES: i32 = 1_000_211_000;
+    const VULKAN_1_2_FEATURES: i32 = 51;
     if std::env::var("BERT_LAYER_HIDE").is_ok_and(|name| name == "vulkanMemoryModel") {
         // SAFETY: every element of a chain begins as `Structure`, and its kind says what it is.
         unsafe {
             while let Some(structure) = chain.as_mut() {
                 if structure.kind == MEMORY_MODEL_FEATURES {
                     (*std::ptr::from_mut(structure).cast::<MemoryModelFeatures>()).features =
+                        [0; 3];
+                }
+                if structure.kind == VULKAN_1_2_FEATURES {
+                    (*std::ptr::from_mut(structure).cast::<Vulkan12Features>()).memory_model =
                         [0; 3];
                 }
                 chain = structure.next;

@@ -3,6 +3,7 @@
 #[allow(dead_code, reason = "the part of the contract that a peer needs")]
 #[path = "../../../src/contract.rs"]
 mod contract;
+#[allow(dead_code, reason = "the peak is enough here")]
 #[path = "../../../src/memory.rs"]
 mod memory;
 #[path = "../../../src/peak.rs"]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,12 @@ use burn::train::renderer::tui::TuiMetricsRendererWrapper;
 use burn::train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining};
 
 use super::keys;
+use crate::device::fault::is_device_thread;
 use crate::training::quantity;
 use crate::training::{Event, RunInfo, Split};
+
+/// Set while there is a screen.
+pub(super) static OPEN: AtomicBool = AtomicBool::new(false);
 
 /// How the screen came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,7 @@ impl Screen {
         set_hook(Box::new(move |info| before(info)));
 
         keys::remember();
+        OPEN.store(true, Ordering::Release);
         let name = Arc::new("Steps".to_owned());
         let steps = run.total_steps.saturating_sub(run.first_step);
         let mut screen = Self {
@@ -79,7 +85,21 @@ impl Screen {
             screen.renderer.start_split("train", screen.total_steps);
         });
         keys::await_raw_mode();
+        screen.spare_device_threads();
         screen
+    }
+
+    /// Keeps the screen when a device's thread panics: the renderer's hook leaves it at any panic, and the autotuner survives
+    /// those of its probes.
+    fn spare_device_threads(&self) {
+        // The renderer's thread puts its hook in place right after raw mode, which is all that can be seen from here.
+        std::thread::sleep(Duration::from_millis(50));
+        let leaving = take_hook();
+        let before = Arc::clone(&self.hook);
+        set_hook(Box::new(move |info| match is_device_thread() {
+            true => before(info),
+            false => leaving(info),
+        }));
     }
 
     /// Does something on the screen; `false` when the renderer is no more.
@@ -169,6 +189,7 @@ impl Screen {
         };
         set_hook(Box::new(move |info| hook(info)));
         keys::forget();
+        OPEN.store(false, Ordering::Release);
         end
     }
 
@@ -187,6 +208,7 @@ impl Screen {
             std::thread::sleep(Duration::from_millis(2));
         }
         keys::forget();
+        OPEN.store(false, Ordering::Release);
     }
 
     fn is_gone(&self) -> bool {

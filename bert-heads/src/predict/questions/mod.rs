@@ -64,7 +64,8 @@ impl QuestionAnswerer {
             max_length: Some(settings.max_length),
             ..*predict
         };
-        let rows = RowMaker::new(BertTokenizer::from_dir(&dir)?, config, &row_options)?;
+        let rows = RowMaker::new(BertTokenizer::from_dir(&dir)?, config, &row_options)?
+            .on(config, device)?;
         Ok(Self {
             maker: QuestionMaker::new(rows, settings)?,
             model: row_options.hold(BertForQuestionAnswering::from_checkpoint(
@@ -83,7 +84,7 @@ impl QuestionAnswerer {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer, [`Error::Device`], and [`Error::NotFinite`] for outputs that are no
+    /// Those of the tokenizer, [`Error::Core`], and [`Error::NotFinite`] for outputs that are no
     /// numbers.
     pub fn answer(&self, questions: &[QuestionExample]) -> Result<Vec<FoundAnswer>> {
         let made = self.maker.questions(questions)?;

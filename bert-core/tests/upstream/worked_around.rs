@@ -1,13 +1,11 @@
-//! Defects of Burn 0.22.1 that are worked around in `ops`; each test fails when its defect is
-//! mended upstream, so that the workaround can go.
+//! Defects of Burn 0.22.1 that `ops` works around; each test fails when its defect is mended upstream, so that the
+//! workaround can go.
 
 use bert_core::device::test_devices;
 use bert_core::ops;
 use burn::tensor::{Bool, Device, Tensor, activation};
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
-}
+use crate::values;
 
 /// Two keys, the second masked: attention must return the first value for both queries.
 fn masked_attention(device: &Device) -> (Tensor<4>, Tensor<4>, Tensor<4>) {

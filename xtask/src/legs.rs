@@ -1,0 +1,338 @@
+//! The legs of the parity run: each a set of devices on one driver with the tests that run there.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::{shell, validation};
+
+/// The Vulkan drivers of the root, by name, with their manifests in it.
+pub(crate) const DRIVERS: [(&str, &str); 2] = [
+    ("llvmpipe", "/usr/share/vulkan/icd.d/lvp_icd.json"),
+    (
+        "SwiftShader",
+        "/usr/lib/swiftshader/vk_swiftshader_icd.json",
+    ),
+];
+
+const MESA: usize = 0;
+const SWIFTSHADER: usize = 1;
+
+/// What every driver must pass.
+pub(crate) const CORE: &[&str] = &["ops", "packing", "parity", "upstream"];
+/// The heads and the trainer on top.
+const CORE_AND_TASKS: &[&str] = &[
+    "ops",
+    "packing",
+    "parity",
+    "upstream",
+    "heads",
+    "curves",
+    "masked_lm",
+    "crf",
+];
+
+/// A part of the parity run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Leg {
+    /// All tests on Flex, NdArray and LibTorch
+    Processors,
+    /// SPIR-V on Mesa's llvmpipe
+    MesaSpirv,
+    /// f16 through SPIR-V on Mesa's llvmpipe
+    MesaHalf,
+    /// SPIR-V on Mesa's llvmpipe under the Khronos validation layer
+    MesaValidated,
+    /// WGSL on Mesa's llvmpipe
+    MesaWgsl,
+    /// WGSL on SwiftShader
+    SwiftshaderWgsl,
+}
+
+/// The shader language that CubeCL compiles to.
+///
+/// A build with `vulkan` takes SPIR-V wherever the driver has Vulkan's memory model, for the label `wgpu` as well; WGSL is
+/// for the others, and a layer that hides the feature makes one of them of any driver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compiler {
+    SpirV,
+    Wgsl,
+}
+
+/// One call of `cargo test`.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    /// Test targets; none for all.
+    targets: &'static [&'static str],
+    /// Part of the tests' names; empty for all.
+    filter: &'static str,
+}
+
+const ALL: Run = run(&[]);
+
+const fn run(targets: &'static [&'static str]) -> Run {
+    Run {
+        targets,
+        filter: "",
+    }
+}
+
+struct Plan {
+    devices: &'static str,
+    driver: Option<(usize, Compiler)>,
+    runs: &'static [Run],
+    /// Whether `--full` takes all tests.
+    grows: bool,
+    variables: &'static [(&'static str, &'static str)],
+}
+
+impl Leg {
+    pub(crate) fn name(self) -> String {
+        let value = self.to_possible_value().expect("no leg is hidden");
+        value.get_name().to_owned()
+    }
+
+    /// Whether it needs the root with drivers.
+    pub(crate) fn has_driver(self) -> bool {
+        self.plan().driver.is_some()
+    }
+
+    fn plan(self) -> Plan {
+        match self {
+            Self::Processors => Plan {
+                devices: "flex,ndarray,libtorch",
+                driver: None,
+                runs: &[ALL],
+                grows: false,
+                // No graphics driver that the machine may have: listing adapters starts them.
+                variables: &[("VK_DRIVER_FILES", "/dev/null")],
+            },
+            Self::MesaSpirv => Plan {
+                devices: "vulkan:cpu",
+                driver: Some((MESA, Compiler::SpirV)),
+                runs: const { &[run(CORE_AND_TASKS)] },
+                grows: true,
+                variables: &[],
+            },
+            Self::MesaHalf => Plan {
+                devices: "vulkan:cpu",
+                driver: Some((MESA, Compiler::SpirV)),
+                runs: const { &[run(&["half"])] },
+                grows: false,
+                variables: &[("BERT_TEST_DTYPE", "f16")],
+            },
+            Self::MesaValidated => Plan {
+                devices: "vulkan:cpu",
+                driver: Some((MESA, Compiler::SpirV)),
+                runs: const { &[run(&["parity", "packing"])] },
+                grows: false,
+                variables: validation::VARIABLES,
+            },
+            Self::MesaWgsl => Plan {
+                devices: "wgpu:cpu",
+                driver: Some((MESA, Compiler::Wgsl)),
+                runs: const { &[run(CORE)] },
+                grows: true,
+                variables: &[],
+            },
+            Self::SwiftshaderWgsl => Plan {
+                devices: "wgpu:cpu",
+                driver: Some((SWIFTSHADER, Compiler::Wgsl)),
+                runs: const { &[run(CORE_AND_TASKS)] },
+                grows: true,
+                variables: &[],
+            },
+        }
+    }
+
+    /// The calls of `cargo test` that the leg consists of; with `full` all tests where the leg has a choice of them.
+    pub(crate) fn runs(self, full: bool) -> &'static [Run] {
+        let plan = self.plan();
+        if full && plan.grows {
+            &[ALL]
+        } else {
+            plan.runs
+        }
+    }
+
+    /// Devices, driver and whatever else the tests learn from the environment.
+    ///
+    /// # Errors
+    /// If the driver isn't what the leg is about.
+    pub(crate) fn variables(
+        self,
+        tools: Option<&Tools>,
+        full: bool,
+    ) -> Result<Vec<(&'static str, OsString)>> {
+        let plan = self.plan();
+        let mut variables: Vec<(&str, OsString)> = plan
+            .variables
+            .iter()
+            .map(|&(name, value)| (name, value.into()))
+            .collect();
+        let mut devices = plan.devices.to_owned();
+        if let Some((driver, compiler)) = plan.driver {
+            let tools = tools.context("the leg needs the root with drivers")?;
+            let of_driver = tools.variables(driver, compiler);
+            tools.check(driver, compiler, &of_driver)?;
+            variables.extend(of_driver);
+            variables.push((RUNNER, tools.enter.clone().into()));
+            // Each driver and compiler keeps kernel timings of its own.
+            variables.push(("CUBECL_ENVIRONMENT", self.name().into()));
+            if full && plan.grows {
+                // Some tests compare with a processor, or need sums that are the same in every run.
+                devices.insert_str(0, "flex,");
+            }
+        }
+        variables.push(("BERT_TEST_DEVICES", devices.into()));
+        Ok(variables)
+    }
+
+    /// Runs the tests.
+    ///
+    /// # Errors
+    /// If one fails, or the validation layer was not there or found an error.
+    pub(crate) fn test(self, run: Run, cargo: &mut Command) -> Result<()> {
+        for target in run.targets {
+            cargo.args(["--test", target]);
+        }
+        if !run.filter.is_empty() {
+            cargo.args(["--", run.filter]);
+        }
+        if self == Self::MesaValidated {
+            validation::check(&shell::run_and_keep(cargo)?)
+        } else {
+            shell::run(cargo)
+        }
+    }
+}
+
+/// cargo starts test programs with what this names.
+pub(crate) const RUNNER: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER";
+
+/// Whatever a driver's leg needs besides cargo.
+pub(crate) struct Tools {
+    /// Program that enters the root.
+    pub(crate) enter: PathBuf,
+    /// Directory of the layer that hides features.
+    layer: PathBuf,
+}
+
+impl Tools {
+    /// Builds the layer.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub(crate) fn new(enter: PathBuf) -> Result<Self> {
+        if enter
+            .as_os_str()
+            .to_string_lossy()
+            .contains(char::is_whitespace)
+        {
+            bail!(
+                "`{}` has a space in it, which cargo takes for the end of a runner's name; name another place with --roots",
+                enter.display()
+            );
+        }
+        let mut cargo = shell::cargo();
+        shell::run(cargo.args(["build", "--release", "--package", "vulkan-test-layer"]))?;
+        let target = shell::target();
+        let layer = target.join("vulkan-layer");
+        fs::create_dir_all(&layer)?;
+        let library = "libvulkan_test_layer.so";
+        let manifest = "VkLayer_bert_test.json";
+        let source = shell::root().join("xtask").join("vulkan-layer");
+        for (from, name) in [(target.join("release"), library), (source, manifest)] {
+            fs::copy(from.join(name), layer.join(name))
+                .with_context(|| format!("could not copy {name} of the test layer"))?;
+        }
+        Ok(Self { enter, layer })
+    }
+
+    fn variables(&self, driver: usize, compiler: Compiler) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![
+            ("VK_DRIVER_FILES", OsString::from(DRIVERS[driver].1)),
+            // For tests that have the layer make the driver fail.
+            ("BERT_VULKAN_LAYER", self.layer.clone().into()),
+        ];
+        if compiler == Compiler::Wgsl {
+            variables.extend([
+                ("VK_ADD_LAYER_PATH", self.layer.clone().into()),
+                ("VK_INSTANCE_LAYERS", "VK_LAYER_BERT_test".into()),
+                ("BERT_LAYER_HIDE", "vulkanMemoryModel".into()),
+            ]);
+        }
+        variables
+    }
+
+    /// Asks the driver, as a program under the same variables sees it, for its name and for the feature that CubeCL chooses
+    /// the compiler by.
+    fn check(
+        &self,
+        driver: usize,
+        compiler: Compiler,
+        variables: &[(&'static str, OsString)],
+    ) -> Result<()> {
+        let name = DRIVERS[driver].0;
+        let mut command = Command::new(&self.enter);
+        command.arg("vulkaninfo").envs(variables.iter().cloned());
+        let report = shell::output(&mut command).with_context(|| {
+            format!("vulkaninfo fails on {name} in `{}`", self.root().display())
+        })?;
+        agrees(&report, name, compiler).with_context(|| {
+            format!(
+                "the driver in `{}` is not what the leg is about; remove that directory to have it made anew",
+                self.root().display()
+            )
+        })
+    }
+
+    fn root(&self) -> &Path {
+        self.enter.parent().unwrap_or(&self.enter)
+    }
+}
+
+/// Whether vulkaninfo tells of one adapter, with that name, that CubeCL would take for that compiler.
+fn agrees(report: &str, name: &str, compiler: Compiler) -> Result<()> {
+    let values = |key: &str| -> Vec<&str> {
+        let lines = report.lines().filter_map(|line| line.split_once('='));
+        lines
+            .filter(|(left, _)| left.trim() == key)
+            .map(|(_, right)| right.trim())
+            .collect()
+    };
+    match values("deviceName")[..] {
+        [adapter] if adapter.contains(name) => {}
+        ref others => bail!("expected the adapter {name}, found {others:?}"),
+    }
+    let expected = match compiler {
+        Compiler::SpirV => "true",
+        Compiler::Wgsl => "false",
+    };
+    let models = values("vulkanMemoryModel");
+    if models.is_empty() || models.iter().any(|value| *value != expected) {
+        bail!("{name}: expected vulkanMemoryModel = {expected}, found {models:?}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_is_known_by_name_and_feature() {
+        let report = "GPU0:\n\tdeviceName        = llvmpipe (LLVM 22.1.8, 256 bits)\n\tvulkanMemoryModel = true\n\t\
+                      vulkanMemoryModelDeviceScope = false\n";
+        agrees(report, "llvmpipe", Compiler::SpirV).unwrap();
+        assert!(agrees(report, "llvmpipe", Compiler::Wgsl).is_err());
+        assert!(agrees(report, "SwiftShader", Compiler::SpirV).is_err());
+        assert!(agrees("", "llvmpipe", Compiler::Wgsl).is_err());
+        let two = format!("{report}{report}");
+        assert!(agrees(&two, "llvmpipe", Compiler::SpirV).is_err());
+    }
+}
