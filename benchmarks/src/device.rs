@@ -107,7 +107,7 @@ fn timed<T>(
     sync(device)?;
     let mut count = 0;
     let mut memory = Vec::new();
-    let timing = sample(&job.limits, || {
+    let timing: Result<Timing> = sample(&job.limits, || {
         let _result = iteration()?;
         sync(device)?;
         count += 1;
@@ -118,9 +118,12 @@ fn timed<T>(
                 device: reserved(device),
             });
         }
-        Ok::<(), crate::Error>(())
-    })?;
-    Ok(Iterations { timing, memory })
+        Ok(())
+    });
+    Ok(Iterations {
+        timing: timing?,
+        memory,
+    })
 }
 
 /// Bytes that the device's allocator holds, where there is one that says.

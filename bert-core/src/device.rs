@@ -31,8 +31,7 @@ mod remote;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod testing;
-#[cfg(feature = "wgpu")]
-mod tuning;
+pub(crate) mod tuning;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 

@@ -192,7 +192,7 @@ impl DeviceService for Guest {
     }
 
     fn utilities(&self) -> ServerUtilitiesHandle {
-        ServerUtilitiesHandle::new(())
+        std::sync::Arc::new(())
     }
 }
 

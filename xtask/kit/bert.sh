@@ -1,8 +1,7 @@
 #!/bin/sh
 # Runs the `bert` of this kit: with this machine's C library where it is new enough, else with the loader and the
-# libraries in lib/. What it starts itself (a device's self-test, a measurement) it starts through this script again.
+# libraries in lib/. What it starts itself (a device's self-test, a measurement) it starts in the same way.
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
-export BERT_PROGRAM="$here/bert"
 
 if [ -z "${BERT_KIT_THROUGH:-}" ]; then
   if "$here/bin/bert" --version >/dev/null 2>&1; then

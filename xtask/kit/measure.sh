@@ -125,7 +125,11 @@ report() { # NAME STATUS SECONDS REMARK COMMAND RECORD
   say "$1: $2, $3 s${4:+; $4}"
 }
 
-left() { echo $((deadline - $(date +%s))); }
+left() {
+  rest=$((deadline - $(date +%s)))
+  [ "$rest" -gt 0 ] || rest=0
+  echo "$rest"
+}
 
 # SECONDS COMMAND...: runs it in place of this shell, which is one in parentheses or in the background; at the limit it
 # ends with all that it started.
@@ -229,7 +233,10 @@ else
   python=$(command -v "$python" || echo "$python")
   look='import torch, transformers
 print(torch.__version__, transformers.__version__, "cuda" if torch.cuda.is_available() else "cpu")'
-  if found=$(limited 60 "$python" -c "$look" 2>"$work/errors"); then
+  found=$(limited $((budget / 5 + 1)) "$python" -c "$look" 2>"$work/errors")
+  code=$?
+  [ "$code" = 124 ] && echo "not imported within $((budget / 5 + 1)) s" >>"$work/errors"
+  if [ "$code" = 0 ]; then
     found=$(echo "$found" | tail -n 1)
     peer_versions="torch ${found%% *}, transformers $(echo "$found" | cut -d ' ' -f 2)"
     [ -n "$peer_device" ] || peer_device=${found##* }
@@ -239,7 +246,7 @@ print(torch.__version__, transformers.__version__, "cuda" if torch.cuda.is_avail
     chmod 755 "$work/peers/venv/bin/python"
   else
     peers=0
-    peer_problem="$python has no torch with transformers: $(tail -n 1 "$work/errors")"
+    peer_problem="$python does not import torch and transformers: $(tail -n 1 "$work/errors")"
   fi
 fi
 sdpa= eager= all=

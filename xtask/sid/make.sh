@@ -9,7 +9,8 @@ case "$level" in
   # A C++ compiler, and LLVM 23 with what its `llvm-config` wants linked.
   llvm) packages=gcc,g++,make,pkgconf,git,llvm-23-dev,liblld-23-dev,libpolly-23-dev,libz3-dev,libxml2-dev,libzstd-dev,zlib1g-dev,libssl-dev ;;
 esac
-debootstrap --variant=minbase --include="ca-certificates,$packages" sid "$root" "$mirror"
+# An empty MIRROR is the one that debootstrap knows by itself.
+debootstrap --variant=minbase --include="ca-certificates,$packages" sid "$root" ${mirror:+"$mirror"}
 
 # Where `enter` puts the directories of the machine.
 for directory in /*; do

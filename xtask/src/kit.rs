@@ -225,7 +225,6 @@ fn backends(directory: &Path, kind: Kind) -> Result<Vec<String>> {
     doctor
         .env("BERT_KIT_THROUGH", "kit")
         .env("LD_BIND_NOW", "1");
-    doctor.env_remove("BERT_PROGRAM");
     let output = doctor
         .output()
         .with_context(|| format!("could not start `{}`", program.display()))?;

@@ -36,6 +36,9 @@ const CORE_AND_TASKS: &[&str] = &[
     "crf",
 ];
 
+/// Devices that fail, and the memory of one that doesn't.
+const FAULTS: &[&str] = &["device_memory", "faults", "vulkan_faults"];
+
 /// A part of the parity run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Leg {
@@ -114,7 +117,16 @@ impl Leg {
             Self::MesaSpirv => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
-                runs: const { &[run(CORE_AND_TASKS)] },
+                runs: const {
+                    &[
+                        run(CORE_AND_TASKS),
+                        run(FAULTS),
+                        Run {
+                            targets: &["cli"],
+                            filter: "proof",
+                        },
+                    ]
+                },
                 grows: true,
                 variables: &[],
             },

@@ -38,11 +38,12 @@ pub(crate) struct Place {
     /// Directory of the roots [default: bert/sid in the user's cache directory]
     #[arg(long, value_name = "DIR")]
     roots: Option<PathBuf>,
-    /// Debian mirror that they are made from
+    /// Debian mirror that they are made from [default: debootstrap's own]
     #[arg(
         long,
         env = "BERT_DEBIAN_MIRROR",
-        default_value = "http://deb.debian.org/debian",
+        default_value = "",
+        hide_default_value = true,
         value_name = "URL"
     )]
     mirror: String,
@@ -172,10 +173,11 @@ fn fill(directory: &Path, place: &Place, level: Level, release: &str) -> Result<
     make.args([&place.mirror, level.name(), release]);
     make.env("PATH", path_with_sbin());
     shell::run(&mut make).with_context(|| {
-        format!(
-            "could not make a root of Debian sid from {}; --mirror names another mirror",
-            place.mirror
-        )
+        let from = match place.mirror.as_str() {
+            "" => String::new(),
+            mirror => format!(" from {mirror}"),
+        };
+        format!("could not make a root of Debian sid{from}; --mirror names another mirror")
     })?;
     fs::rename(&partial, &root)
         .with_context(|| format!("could not move to `{}`", root.display()))?;

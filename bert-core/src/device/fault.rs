@@ -232,8 +232,7 @@ pub(crate) mod tests {
         let _alone = lock(&RECORD);
         forget();
         let fault = catching(|| {
-            let read: Result<(), &str> = Err("WithContext { reason: \"lost\" }");
-            read.expect("Error while reading data: use `try_into_data` instead");
+            panic!("Error while reading data: use …: WithContext {{ reason: \"lost\" }}");
         });
         assert_eq!(fault.unwrap_err().cause, "lost");
         forget();

@@ -1,35 +1,48 @@
 //! CubeCL's choice of kernels by timing them: bounds for it on devices where it costs more than it saves, and a sign of life
 //! while it lasts.
 //!
-//! What was chosen is kept in CubeCL's cache, so that it happens once for each device, operation and order of sizes.
+//! It happens once in a process for each device, operation and order of sizes.
 
 use std::fmt::Arguments;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cubecl::config::autotune::{AutotuneLevel, BenchConfig};
+#[cfg(feature = "wgpu")]
+use cubecl::config::autotune::AutotuneLevel;
+#[cfg(feature = "wgpu")]
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
+#[cfg(feature = "wgpu")]
 use crate::device::AdapterKind;
 
 /// Prepares CubeCL's tuner for a device of this `kind`; to be called before the device starts.
 ///
-/// The first call of a process counts. What a `cubecl.toml` or CubeCL's environment variables say about effort stays.
+/// A software rasteriser compiles each candidate for seconds, those for matrix units for longer, and gains little by the
+/// choice: it gets the lowest level of effort, with one sample of each. The first call of a process counts, and a level that
+/// a `cubecl.toml` or `CUBECL_AUTOTUNE_LEVEL` asks for stays.
+#[cfg(feature = "wgpu")]
 pub(super) fn prepare(kind: AdapterKind) {
-    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    if kind == AdapterKind::SoftwareRasteriser {
+        IN_SOFTWARE.store(true, Ordering::Relaxed);
+    }
+    let config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    CubeClRuntimeConfig::try_set(fitted(config, kind));
+}
+
+#[cfg(feature = "wgpu")]
+fn fitted(mut config: CubeClRuntimeConfig, kind: AdapterKind) -> CubeClRuntimeConfig {
     let tuning = &mut config.autotune;
     // Ends of tunings go to `log`, as beginnings do by themselves.
     tuning.logger.log.get_or_insert_default();
-    let untouched = matches!(tuning.level, AutotuneLevel::Balanced);
-    if kind == AdapterKind::SoftwareRasteriser && untouched {
-        tuning.bench = BenchConfig {
-            min_samples: 1,
-            max_samples: 1,
-            ..BenchConfig::default()
-        };
+    if kind == AdapterKind::SoftwareRasteriser && matches!(tuning.level, AutotuneLevel::Balanced) {
+        tuning.level = AutotuneLevel::Minimal;
+        tuning.bench.min_samples = 1;
+        tuning.bench.max_samples = 1;
+        tuning.bench.short_circuit_samples = 1;
     }
-    CubeClRuntimeConfig::try_set(config);
+    config
 }
 
 /// Time of silence before the first line.
@@ -38,11 +51,29 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(30);
 const BEAT: Duration = Duration::from_millis(500);
 
+/// Names under which CubeCL's tuner logs.
+const BEGINS: &str = "cubecl_runtime::tune::tuner";
+const ENDS: &str = "cubecl::autotune";
+const GIVES_UP: &str = "cubecl_runtime::tune::schedule";
+const TARGETS: [&str; 3] = [BEGINS, ENDS, GIVES_UP];
+
+/// True while something else has the terminal.
+static SILENT: AtomicBool = AtomicBool::new(false);
+/// True once a software rasteriser has been prepared for.
+static IN_SOFTWARE: AtomicBool = AtomicBool::new(false);
+
+/// Said of f16 on software rasterisers with matrix units: Mesa 26 compiles a candidate for them in 20 s of processor time,
+/// two for each of some 25 products of a training step, and the result is slower than a plain kernel.
+const SLOW: &str =
+    "; f16 takes a quarter of an hour on a software rasteriser, f32 (--dtype f32) a minute";
+
 /// Tunings of this process.
 struct Course {
     /// Tunings begun and not ended: fused operations tune what they fall back to within their own.
     open: usize,
     begun: usize,
+    /// An operand of one of them is f16.
+    half: bool,
     /// Time of those that ended, and the beginning of the outermost open one.
     spent: Duration,
     since: Option<Instant>,
@@ -57,6 +88,7 @@ impl Course {
         Self {
             open: 0,
             begun: 0,
+            half: false,
             spent: Duration::ZERO,
             since: None,
             next_line: PATIENCE,
@@ -87,8 +119,12 @@ impl Course {
         }
         self.next_line = spent + spent.clamp(PATIENCE, PAUSE);
         let (seconds, begun) = (spent.as_secs(), self.begun);
+        let hint = match self.half && IN_SOFTWARE.load(Ordering::Relaxed) {
+            true => SLOW,
+            false => "",
+        };
         Some(format!(
-            "tuning kernels for this device: {seconds} s, {begun} so far"
+            "tuning kernels for this device: {seconds} s, {begun} so far{hint}"
         ))
     }
 }
@@ -106,6 +142,7 @@ pub(super) fn heard(target: &str, message: Arguments<'_>) {
         true => course.begin(now),
         false => course.end(now),
     }
+    course.half |= begins && message.to_string().contains("Float(F16)");
     if begins && !std::mem::replace(&mut course.watched, true) {
         // Without the thread there are no lines, and nothing else is lost.
         let spawned = std::thread::Builder::new()
@@ -115,14 +152,24 @@ pub(super) fn heard(target: &str, message: Arguments<'_>) {
     }
 }
 
+/// Keeps lines back, or lets them through again.
+pub(crate) fn keep_silent(silent: bool) {
+    SILENT.store(silent, Ordering::Relaxed);
+}
+
+/// True for a message that [`heard`] wants.
+pub(super) fn is_of_the_tuner(target: &str) -> bool {
+    TARGETS.contains(&target)
+}
+
 /// True for the beginning of a tuning, false for its end.
 fn event(target: &str, message: Arguments<'_>) -> Option<bool> {
     let starts = |start: &str| message.to_string().starts_with(start);
     match target {
-        "cubecl_runtime::tune::tuner" if starts("Tuning ") => Some(true),
-        "cubecl::autotune" if starts("Fastest result ") => Some(false),
+        BEGINS if starts("Tuning ") => Some(true),
+        ENDS if starts("Fastest result ") => Some(false),
         // A choice without a measurement.
-        "cubecl_runtime::tune::schedule" if starts("Autotune measured no candidate") => Some(false),
+        GIVES_UP if starts("Autotune measured no candidate") => Some(false),
         _ => None,
     }
 }
@@ -131,7 +178,8 @@ fn watch() {
     loop {
         std::thread::sleep(BEAT);
         let mut course = COURSE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = course.line(Instant::now()) {
+        let line = course.line(Instant::now());
+        if let Some(line) = line.filter(|_| !SILENT.load(Ordering::Relaxed)) {
             // Nobody is left to hear of it if that fails.
             let _ = writeln!(std::io::stderr(), "{line}");
         }
@@ -178,6 +226,24 @@ mod tests {
         course.end(start + seconds(101));
         course.begin(start + seconds(102));
         assert!(course.line(start + seconds(152)).is_some());
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn software_is_tuned_least_unless_told_otherwise() {
+        let fitted = |level: AutotuneLevel, kind| {
+            let mut config = CubeClRuntimeConfig::default();
+            config.autotune.level = level;
+            let tuning = fitted(config, kind).autotune;
+            assert!(tuning.logger.log.is_some());
+            (tuning.level, tuning.bench.max_samples)
+        };
+        let (level, samples) = fitted(AutotuneLevel::Balanced, AdapterKind::SoftwareRasteriser);
+        assert!(matches!(level, AutotuneLevel::Minimal) && samples == 1);
+        let (level, samples) = fitted(AutotuneLevel::Full, AdapterKind::SoftwareRasteriser);
+        assert!(matches!(level, AutotuneLevel::Full) && samples > 1);
+        let (level, samples) = fitted(AutotuneLevel::Balanced, AdapterKind::DiscreteGpu);
+        assert!(matches!(level, AutotuneLevel::Balanced) && samples > 1);
     }
 
     #[test]

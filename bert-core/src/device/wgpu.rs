@@ -12,8 +12,9 @@ use burn::backend::{WgpuBackend, WgpuDevice, WgpuDeviceKind};
 use burn::tensor::read_sync;
 
 use crate::device::adapter::choose;
-use crate::device::shaders;
-use crate::device::{AdapterInfo, AdapterKind, Device, DeviceSpec, GpuAdapter, GpuApi};
+use crate::device::{
+    AdapterInfo, AdapterKind, Device, DeviceSpec, GpuAdapter, GpuApi, shaders, tuning,
+};
 use crate::error::{Error, Result};
 
 /// What was listed and what was opened so far.
@@ -67,6 +68,7 @@ pub(super) fn open(spec: &DeviceSpec, api: GpuApi) -> Result<Device> {
     let refused = match known {
         Some(opened) => opened.refused.clone(),
         None => {
+            tuning::prepare(chosen.kind);
             let opened = start(spec, api, &device, &chosen.name)?;
             state.opened.push(opened.clone());
             opened.refused

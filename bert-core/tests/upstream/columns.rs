@@ -35,7 +35,7 @@ const SHAPES: [[usize; 2]; 20] = [
 ];
 
 /// Rows are a multiple of the three choices.
-const TRAINED_SHAPES: [[usize; 2]; 6] = [[3, 7], [6, 768], [9, 31], [33, 65], [63, 1], [300, 127]];
+const TRAINED_SHAPES: [[usize; 2]; 5] = [[3, 7], [6, 768], [33, 65], [63, 1], [300, 127]];
 const CHOICES: usize = 3;
 
 struct Case {

@@ -6,19 +6,16 @@ use burn::tensor::Tensor;
 use crate::{assert_near, numbers, product, tensor, values};
 
 /// Rows, common dimension and columns.
-const PRODUCTS: [[usize; 3]; 12] = [
+const PRODUCTS: [[usize; 3]; 9] = [
     [1, 1, 1],
     [1, 257, 3],
-    [3, 1, 7],
     [7, 31, 33],
     [31, 33, 1],
     [33, 127, 31],
     [63, 65, 129],
     [127, 3, 255],
     [129, 129, 127],
-    [255, 7, 33],
     [257, 255, 3],
-    [257, 129, 257],
 ];
 const BATCHED: [[usize; 4]; 4] = [
     [3, 1, 33, 7],

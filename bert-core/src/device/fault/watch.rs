@@ -11,6 +11,7 @@ use std::sync::{Mutex, OnceLock};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::{Fault, OPERATION, cause, is_catching, lock, record};
+use crate::device::tuning;
 use crate::error::{Error, Result};
 
 /// The environment variable with the least severe level of messages that are shown.
@@ -66,7 +67,8 @@ impl KeptPanic {
 ///
 /// What panics on a device's thread is not printed, because the autotuner and its probes survive most of it; what they do
 /// not survive is recorded. The environment variable `BERT_LOG` (`off`, `error`, `warn`, `info`, `debug`, `trace`) shows the
-/// messages of the libraries below from that level on, and from `debug` on these panics. Where the process has a logger
+/// messages of the libraries below from that level on, and from `debug` on these panics. Tuning of kernels that takes longer
+/// than some seconds is told of in a line. Where the process has a logger
 /// already, that one stays, and panics of tasks that nobody waits for are not recorded.
 ///
 /// # Errors
@@ -85,7 +87,8 @@ pub fn watch() -> Result<()> {
         return Ok(());
     }
     if log::set_logger(&Watch).is_ok() {
-        log::set_max_level(shown.max(LevelFilter::Warn));
+        // Faults are warnings, and what the tuner does is information.
+        log::set_max_level(shown.max(LevelFilter::Info));
     }
     let default = take_hook();
     set_hook(Box::new(move |info| panicked(info, &*default)));
@@ -186,10 +189,13 @@ struct Watch;
 
 impl Log for Watch {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        shows(metadata.level()) || is_fatal_target(metadata)
+        shows(metadata.level())
+            || is_fatal_target(metadata)
+            || tuning::is_of_the_tuner(metadata.target())
     }
 
     fn log(&self, entry: &Record<'_>) {
+        tuning::heard(entry.target(), *entry.args());
         if is_fatal_target(entry.metadata()) {
             let message = entry.args().to_string();
             let target = entry.target();

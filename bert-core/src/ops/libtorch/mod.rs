@@ -21,7 +21,7 @@ pub(crate) use kernels::{Kernels, chosen_kernels, own_are_chosen};
 /// [`BertOps::attention`](super::BertOps::attention).
 ///
 /// LibTorch's mask is true at what takes part; burn-tch 0.22.1 hands Burn's over unchanged, which means the opposite
-/// (`tests/upstream.rs` tells when that is mended).
+/// (`tests/upstream/` tells when that is mended).
 /// It is spread over the queries alone: LibTorch turns it into floats of the shape that it is given, which with the heads
 /// is as large as the scores.
 pub(super) fn attention(

@@ -18,6 +18,7 @@ use burn::train::renderer::{MetricState, MetricsRenderer, MetricsRendererTrainin
 
 use super::keys;
 use crate::device::fault::is_device_thread;
+use crate::device::tuning;
 use crate::training::quantity;
 use crate::training::{Event, RunInfo, Split};
 
@@ -62,6 +63,7 @@ impl Screen {
 
         keys::remember();
         OPEN.store(true, Ordering::Release);
+        tuning::keep_silent(true);
         let name = Arc::new("Steps".to_owned());
         let steps = run.total_steps.saturating_sub(run.first_step);
         let mut screen = Self {
@@ -190,6 +192,7 @@ impl Screen {
         set_hook(Box::new(move |info| hook(info)));
         keys::forget();
         OPEN.store(false, Ordering::Release);
+        tuning::keep_silent(false);
         end
     }
 
@@ -209,6 +212,7 @@ impl Screen {
         }
         keys::forget();
         OPEN.store(false, Ordering::Release);
+        tuning::keep_silent(false);
     }
 
     fn is_gone(&self) -> bool {
