@@ -99,7 +99,9 @@ fn probe(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<Probe> {
         .collect::<Result<Vec<_>, _>>()?;
     // Any device will do to lay out the batch: the probe keeps it on the host.
     let device = args.proof.open(&args.devices[0], &[Precision::F32])?;
-    let input = BertBatcher::new(&tokenizer).batch(&encodings, &device)?;
+    let input = BertBatcher::new(&tokenizer)
+        .for_model(config)
+        .batch(&encodings, &device)?;
     Ok(Probe::new(&input, config.hidden_size, args.seed))
 }
 

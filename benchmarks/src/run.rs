@@ -75,6 +75,8 @@ pub fn run(plan: &Plan, runner: Runner<'_>) -> Result<Record> {
         let (dir, config) = open(plan, chosen, scratch.path(), progress)?;
         plan.check_lengths(&config)?;
         let tokenizer = BertTokenizer::from_dir(&dir)?;
+        // Words are drawn from the whole vocabulary.
+        tokenizer.check_every_token(config.vocab_size)?;
         let words = Words::new(&tokenizer, &dir)?;
         let lengths = plan.lengths.as_ref();
         let lengths = lengths

@@ -21,7 +21,23 @@ pub enum HiddenAct {
     GeluTanh(GeluTanhName),
     /// `max(x, 0)` ("relu").
     Relu,
+    /// `x · σ(x)`, the SiLU of Hendrycks & Gimpel 2016 ("silu", "swish"), under the name it was read with.
+    Silu(SiluName),
+    /// `x · σ(1.702·x)`, an approximation of GELU ("quick_gelu").
+    QuickGelu,
 }
+
+/// The spellings of SiLU, kept so that a configuration is written as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiluName {
+    /// "silu".
+    Silu,
+    /// "swish".
+    Swish,
+}
+
+/// The factor of `quick_gelu` (transformers `QuickGELUActivation`).
+const QUICK_GELU_SLOPE: f64 = 1.702;
 
 /// The spellings of the tanh approximation, kept so that a configuration is written as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +59,9 @@ impl HiddenAct {
             Self::GeluTanh(GeluTanhName::PytorchTanh) => "gelu_pytorch_tanh",
             Self::GeluTanh(GeluTanhName::Fast) => "gelu_fast",
             Self::Relu => "relu",
+            Self::Silu(SiluName::Silu) => "silu",
+            Self::Silu(SiluName::Swish) => "swish",
+            Self::QuickGelu => "quick_gelu",
         }
     }
 
@@ -57,6 +76,8 @@ impl HiddenAct {
             Self::Gelu => ops::gelu_erf(input),
             Self::GeluTanh(_) => ops::gelu_tanh(input),
             Self::Relu => activation::relu(input),
+            Self::Silu(_) => ops::swish(input, 1.0),
+            Self::QuickGelu => ops::swish(input, QUICK_GELU_SLOPE),
         }
     }
 
@@ -69,7 +90,9 @@ impl HiddenAct {
     pub fn after_linear<const D: usize>(self, input: Tensor<D>, layer: &Linear) -> Tensor<D> {
         match self {
             Self::Gelu => ops::linear_gelu_erf(input, layer),
-            Self::GeluTanh(_) | Self::Relu => self.forward(ops::linear(input, layer)),
+            Self::GeluTanh(_) | Self::Relu | Self::Silu(_) | Self::QuickGelu => {
+                self.forward(ops::linear(input, layer))
+            }
         }
     }
 }
@@ -84,10 +107,13 @@ impl FromStr for HiddenAct {
             "gelu_pytorch_tanh" => Ok(Self::GeluTanh(GeluTanhName::PytorchTanh)),
             "gelu_fast" => Ok(Self::GeluTanh(GeluTanhName::Fast)),
             "relu" => Ok(Self::Relu),
+            "silu" => Ok(Self::Silu(SiluName::Silu)),
+            "swish" => Ok(Self::Silu(SiluName::Swish)),
+            "quick_gelu" => Ok(Self::QuickGelu),
             _ => Err(Error::config(
                 "hidden_act",
                 format!(
-                    "`{name}` is not known; use gelu, gelu_new, gelu_pytorch_tanh, gelu_fast or relu"
+                    "`{name}` is not known; use gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, relu, silu, swish or quick_gelu"
                 ),
             )),
         }

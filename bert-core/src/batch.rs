@@ -1,12 +1,16 @@
 //! From token lists of different lengths to the rectangular tensors of a model: the only place
 //! where inputs go from host to device.
 
+mod limits;
+
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
+use crate::config::BertConfig;
 use crate::ops::places_on;
 use crate::packing::Packing;
 use crate::tokenizer::{BertTokenizer, Encoding};
 use crate::{Error, Result};
+use limits::check_embedded;
 
 /// What a BERT model reads (`BERT §3`, Figure 2); position ids follow from the shape.
 #[derive(Clone, Debug)]
@@ -115,6 +119,10 @@ pub struct BertBatcher {
     /// The positions of the model: longer rows are refused, and padding goes no further. `None`
     /// sets no limit.
     pub max_length: Option<usize>,
+    /// The rows of the model's word embeddings: token ids beyond are refused. `None` sets no limit.
+    pub vocab_size: Option<usize>,
+    /// The segments of the model: segment ids beyond are refused. `None` sets no limit.
+    pub segments: Option<usize>,
 }
 
 impl BertBatcher {
@@ -124,6 +132,18 @@ impl BertBatcher {
             pad_id: tokenizer.pad_id(),
             padding: Padding::default(),
             max_length: None,
+            vocab_size: None,
+            segments: None,
+        }
+    }
+
+    /// Refuses what a model of `config` has no embedding for: further positions, tokens and segments.
+    pub fn for_model(self, config: &BertConfig) -> Self {
+        Self {
+            max_length: Some(config.max_position_embeddings),
+            vocab_size: Some(config.vocab_size),
+            segments: Some(config.type_vocab_size),
+            ..self
         }
     }
 
@@ -162,7 +182,9 @@ impl BertBatcher {
     ///
     /// # Errors
     /// [`Error::EmptyBatch`] without a single token, [`Error::TooLong`] for a row beyond
-    /// [`max_length`](Self::max_length) or the length of [`Padding::Fixed`].
+    /// [`max_length`](Self::max_length) or the length of [`Padding::Fixed`], [`Error::VocabularyMismatch`] for a token
+    /// beyond [`vocab_size`](Self::vocab_size), [`Error::SegmentMismatch`] for a segment beyond
+    /// [`segments`](Self::segments).
     ///
     /// # Panics
     /// If a row has more or fewer segment ids than token ids.
@@ -173,8 +195,14 @@ impl BertBatcher {
         let mut input_ids = Vec::with_capacity(size);
         let mut token_type_ids = Vec::with_capacity(size);
         let mut mask_pad = Vec::with_capacity(size);
+        let vocab_size = self.vocab_size.unwrap_or(usize::MAX);
+        let segments = self.segments.unwrap_or(usize::MAX);
         for (ids, type_ids) in rows {
             assert_eq!(ids.len(), type_ids.len(), "a segment id for every token id");
+            check_embedded((ids, vocab_size), (type_ids, segments))?;
+            if ids.len() < seq_length {
+                check_embedded((&[self.pad_id], vocab_size), (&[], segments))?;
+            }
             input_ids.extend(ids.iter().map(|id| *id as i32));
             token_type_ids.extend(type_ids.iter().map(|id| *id as i32));
             mask_pad.resize(mask_pad.len() + ids.len(), false);
@@ -296,6 +324,8 @@ mod tests {
             pad_id: 37,
             padding,
             max_length: None,
+            vocab_size: None,
+            segments: None,
         }
     }
 

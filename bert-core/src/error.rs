@@ -63,15 +63,9 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// Parameters without a tensor in the checkpoint, under strict loading.
-    #[error("{} tensor(s) missing from the checkpoint ({}): allow partial loading if fresh values are wanted for them", names.len(), crate::error::abridged(names))]
+    #[error("{} tensor(s) missing from the checkpoint ({}): check that config.json belongs to these weights; in Rust, `Loading::Partial` gives them fresh values", names.len(), crate::error::abridged(names))]
     MissingTensors {
         /// Names in Hugging Face spelling.
-        names: Vec<String>,
-    },
-    /// Tensors of the checkpoint that no parameter takes, under strict loading.
-    #[error("{} unexpected tensor(s) in the checkpoint ({}): load with the matching model class, or allow partial loading to leave them out", names.len(), crate::error::abridged(names))]
-    UnexpectedTensors {
-        /// Names in the file.
         names: Vec<String>,
     },
     /// A tensor's element type cannot become a weight.
@@ -139,13 +133,23 @@ pub enum Error {
     },
     /// Token ids the model has no embedding for.
     #[error(
-        "token id {id} of the tokenizer is outside the model's vocabulary of {vocab_size}: tokenizer and weights do not belong together"
+        "token id {id} of the tokenizer is outside the model's vocabulary of {vocab_size}: tokenizer and weights do not belong together, or the token was added without a row for it in the embeddings"
     )]
     VocabularyMismatch {
         /// The largest id seen or possible.
         id: usize,
         /// `vocab_size` of the configuration.
         vocab_size: usize,
+    },
+    /// A segment id the model has no embedding for.
+    #[error(
+        "segment {segment} (counted from 0) of the input is outside the model's {segments} segment(s), `type_vocab_size` of config.json: give single texts instead of pairs, or use a model of two segments"
+    )]
+    SegmentMismatch {
+        /// The segment id.
+        segment: usize,
+        /// `type_vocab_size` of the configuration.
+        segments: usize,
     },
     /// An input is longer than the position embeddings reach.
     #[error(

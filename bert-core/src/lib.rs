@@ -35,6 +35,7 @@ pub mod hub;
 pub mod inference;
 pub mod init;
 pub mod model;
+mod notice;
 pub mod ops;
 pub mod packing;
 pub mod pooler;

@@ -19,10 +19,9 @@ pub use pieces::{PieceCache, PieceEncoder, independent_runs};
 pub use words::WordPieces;
 
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Tokenizer, decoders};
+use tokenizers::{AddedToken, PreTokenizerWrapper, Tokenizer, decoders};
 
 use crate::{Error, Result};
 
@@ -36,6 +35,8 @@ pub struct BertTokenizer {
     special_tokens: SpecialTokens,
     ids: SpecialIds,
     vocab_size: usize,
+    /// The rows that embeddings must have for all but added tokens.
+    needed_rows: usize,
     model_max_length: Option<usize>,
 }
 
@@ -73,7 +74,7 @@ impl BertTokenizer {
         // gives one without naming the type.
         let mut vocab = WordPiece::read_bytes(&[])
             .map_err(|source| failed("cannot make an empty vocabulary", source))?;
-        vocab.extend(tokens.into_iter().zip(0u32..));
+        vocab.extend(load::numbered(tokens.into_iter().collect(), added).zip(0u32..));
         let model = WordPiece::builder()
             .vocab(vocab)
             .unk_token(options.special_tokens.unk.clone())
@@ -82,12 +83,7 @@ impl BertTokenizer {
 
         let mut inner = Tokenizer::new(model);
         inner
-            .with_normalizer(Some(BertNormalizer::new(
-                true,
-                options.tokenize_chinese_chars,
-                options.strip_accents,
-                options.do_lower_case,
-            )))
+            .with_normalizer(Some(options.normalizer()))
             .map_err(|source| failed("cannot set the normalizer", source))?;
         inner.with_pre_tokenizer(Some(BertPreTokenizer));
         inner.with_decoder(Some(decoders::wordpiece::WordPiece::default()));
@@ -157,12 +153,13 @@ impl BertTokenizer {
                 (special_tokens.cls.clone(), ids.cls),
             )));
         }
-        let highest = inner.get_vocab(true).into_values().max().unwrap_or(0);
+        let (vocab_size, needed_rows) = rows(&inner);
         Ok(Self {
             inner,
             special_tokens: special_tokens.clone(),
             ids,
-            vocab_size: highest as usize + 1,
+            vocab_size,
+            needed_rows,
             model_max_length,
         })
     }
@@ -197,7 +194,9 @@ impl BertTokenizer {
         &self.special_tokens
     }
 
-    /// The highest id plus one, added tokens included: what the word embeddings must cover.
+    /// The highest id plus one, added tokens included: the rows of word embeddings that cover every token.
+    ///
+    /// Lines at the end of a vocabulary that no text can give, blank ones above all, do not count.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
@@ -231,21 +230,58 @@ impl BertTokenizer {
             .map_err(|source| failed("cannot decode", source))
     }
 
-    /// Checks that every id that can come out has a row in embeddings of `vocab_size` rows.
+    /// Checks that the vocabulary belongs to embeddings of `vocab_size` rows: every token of it that a text can give has
+    /// one.
     ///
-    /// Fewer tokens than rows is fine: vocabularies are often padded to a round number.
+    /// Fewer tokens than rows is fine: vocabularies are often padded to a round number. Added tokens may lie beyond, as in
+    /// transformers; a text that uses one is refused by the [batcher](crate::batch::BertBatcher::for_model).
     ///
     /// # Errors
     /// [`Error::VocabularyMismatch`] with the highest id if it does not fit.
     pub fn check_vocab(&self, vocab_size: usize) -> Result<()> {
-        if self.vocab_size > vocab_size {
-            return Err(Error::VocabularyMismatch {
-                id: self.vocab_size - 1,
-                vocab_size,
-            });
-        }
-        Ok(())
+        check_rows(self.needed_rows, vocab_size)
     }
+
+    /// [`check_vocab`](Self::check_vocab) with added tokens, for whoever draws tokens from the whole vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::VocabularyMismatch`] with the highest id if it does not fit.
+    pub fn check_every_token(&self, vocab_size: usize) -> Result<()> {
+        check_rows(self.vocab_size, vocab_size)
+    }
+}
+
+fn check_rows(needed: usize, vocab_size: usize) -> Result<()> {
+    if needed > vocab_size {
+        return Err(Error::VocabularyMismatch {
+            id: needed - 1,
+            vocab_size,
+        });
+    }
+    Ok(())
+}
+
+/// Whether no text gives this token, because text is cut at white space before it is looked up; lines of white space end
+/// many a vocabulary.
+fn is_out_of_reach(token: &str) -> bool {
+    token.is_empty() || token.contains(char::is_whitespace)
+}
+
+/// The rows that cover every token within reach, and those of them that are not added tokens.
+fn rows(inner: &Tokenizer) -> (usize, usize) {
+    let added = inner.get_added_tokens_decoder();
+    let splitter = inner.get_pre_tokenizer();
+    let cuts_at_spaces = matches!(splitter, Some(PreTokenizerWrapper::BertPreTokenizer(_)));
+    let (mut all, mut needed) = (0, 0);
+    for (token, id) in inner.get_vocab(true) {
+        let rows = id as usize + 1;
+        if added.contains_key(&id) {
+            all = rows.max(all);
+        } else if !token.is_empty() && !(cuts_at_spaces && is_out_of_reach(&token)) {
+            (all, needed) = (rows.max(all), rows.max(needed));
+        }
+    }
+    (all, needed)
 }
 
 /// An error whose cause lies in the `tokenizers` crate.

@@ -1,5 +1,7 @@
 //! Checkpoints in every shape found on disk, and what happens to broken ones.
 
+mod checkpoint_files;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,8 @@ use bert_core::checkpoint::{Checkpoint, Loading, save};
 use bert_core::device::{Device, test_devices};
 use bert_core::model::BertModel;
 use bert_core::{Error, Result};
+use checkpoint_files::{Tensors, rewrite, values};
+use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> PathBuf {
@@ -67,7 +71,6 @@ fn every_format_gives_the_same_model() {
 
 #[test]
 fn half_precision_files_keep_their_rounded_values() {
-    use safetensors::SafeTensors;
     let bytes = fs::read(fixture("formats/reference.safetensors")).unwrap();
     let reference = SafeTensors::deserialize(&bytes).unwrap();
     let golden = Golden::open(fixture("tiny-erf")).unwrap();
@@ -213,16 +216,50 @@ fn a_missing_tensor_is_named_and_may_be_allowed() {
 }
 
 #[test]
-fn unexpected_tensors_are_named_and_may_be_allowed() {
+fn tensors_that_no_parameter_takes_are_left_out_and_reported() {
+    // One layer fewer in the configuration than in the file, as of a model cut short.
     let dir = copy_of("tiny-erf");
     edit_config(dir.path(), |config| {
         config.insert("num_hidden_layers".into(), json!(2));
     });
-    assert!(load_error(dir.path()).contains("encoder.layer.2."));
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
-    let (_, report) = checkpoint.load_model(Loading::Partial, &device()).unwrap();
+    let (model, report) = checkpoint.load_model(Loading::Strict, &device()).unwrap();
+    assert_eq!(model.encoder.layer.len(), 2);
     assert_eq!(report.unexpected.len(), 16);
     assert!(!report.is_exact());
+
+    // What is there is what the whole model gives after two of its layers.
+    let golden = Golden::open(fixture("tiny-erf")).unwrap();
+    let trace = golden.probe().forward(&model, &device());
+    let differences = trace.differences(golden.reference());
+    let second = differences
+        .iter()
+        .find(|difference| difference.name == "hidden_states.2");
+    assert!(second.unwrap().max_abs <= FORWARD_BAR);
+
+    // ColBERT's projection, an adapter, a tensor of a type that no weight has.
+    let extra = [
+        ("linear.weight", Dtype::F32, vec![4, 30]),
+        (
+            "bert.encoder.layer.0.output.adapter.down.weight",
+            Dtype::F16,
+            vec![3],
+        ),
+        ("counter", Dtype::I64, vec![]),
+    ];
+    let dir = copy_of("tiny-erf");
+    rewrite(dir.path(), |tensors| {
+        for (name, dtype, shape) in &extra {
+            let size = shape.iter().product::<usize>() * dtype.bitsize() / 8;
+            tensors.insert((*name).to_owned(), (*dtype, shape.clone(), vec![1; size]));
+        }
+    });
+    assert!(distance(dir.path()) <= FORWARD_BAR);
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let (_, report) = checkpoint.load_model(Loading::Strict, &device()).unwrap();
+    let mut names = extra.map(|(name, ..)| name);
+    names.sort_unstable();
+    assert_eq!(report.unexpected, names);
 }
 
 #[test]
@@ -241,18 +278,73 @@ fn a_wrong_shape_is_named_with_both_shapes() {
 }
 
 #[test]
-fn an_untied_decoder_is_refused() {
+fn a_decoder_plays_no_part_in_the_encoder() {
+    type Change = fn(&mut Tensors);
+    let decoder = "cls.predictions.decoder.weight";
+    let changes: [(&str, Change); 4] = [
+        ("stale", |tensors| {
+            tensors.get_mut("cls.predictions.decoder.weight").unwrap().2[5] ^= 1;
+        }),
+        ("in half precision", |tensors| {
+            let (_, shape, _) = tensors["cls.predictions.decoder.weight"].clone();
+            let zeros = vec![0; shape.iter().product::<usize>() * 2];
+            let half = (Dtype::F16, shape, zeros);
+            tensors.insert("cls.predictions.decoder.weight".to_owned(), half);
+        }),
+        ("of fewer rows", |tensors| {
+            let decoder = (Dtype::F32, vec![1, 18], vec![0; 72]);
+            tensors.insert("cls.predictions.decoder.weight".to_owned(), decoder);
+        }),
+        ("absent", |tensors| {
+            tensors.remove("cls.predictions.decoder.weight");
+        }),
+    ];
+    let expected = values(&load(&fixture("tiny-pretraining")).unwrap());
+    for (what, change) in changes {
+        let dir = copy_of("formats/pretraining-gamma-beta");
+        rewrite(dir.path(), change);
+        for tied in [json!(true), json!(false), Value::Null] {
+            edit_config(dir.path(), |config| {
+                config.insert("tie_word_embeddings".into(), tied.clone());
+            });
+            let checkpoint = Checkpoint::open(dir.path()).unwrap();
+            let (model, report) = checkpoint.load_model(Loading::Strict, &device()).unwrap();
+            assert!(report.is_exact(), "{what} {tied}");
+            let ignored = report.ignored.iter().any(|tensor| tensor.name == decoder);
+            assert_eq!(ignored, what != "absent", "{what} {tied}");
+            assert_eq!(values(&model), expected, "{what} {tied}");
+        }
+    }
+
+    // The decoder is the table where that was left out, but only if they are one.
     let dir = copy_of("formats/pretraining-gamma-beta");
-    let path = dir.path().join("model.safetensors");
-    let mut bytes = fs::read(&path).unwrap();
-    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let metadata: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
-    let start = metadata["cls.predictions.decoder.weight"]["data_offsets"][0]
-        .as_u64()
-        .unwrap() as usize;
-    bytes[8 + header + start] ^= 1;
-    fs::write(&path, bytes).unwrap();
-    assert!(load_error(dir.path()).contains("decoder.weight"));
+    rewrite(dir.path(), |tensors| {
+        tensors.remove("bert.embeddings.word_embeddings.weight");
+    });
+    assert_eq!(values(&load(dir.path()).unwrap()), expected);
+    edit_config(dir.path(), |config| {
+        config.insert("tie_word_embeddings".into(), json!(false));
+    });
+    assert!(load_error(dir.path()).contains("word_embeddings"));
+}
+
+#[test]
+fn a_tensor_under_two_names_is_read_if_both_have_its_values() {
+    let dir = copy_of("tiny-erf");
+    let copy = "bert.embeddings.LayerNorm.weight";
+    rewrite(dir.path(), |tensors| {
+        let weight = tensors["embeddings.LayerNorm.weight"].clone();
+        tensors.insert(copy.to_owned(), weight);
+    });
+    assert!(distance(dir.path()) <= FORWARD_BAR);
+    rewrite(dir.path(), |tensors| {
+        tensors.get_mut(copy).unwrap().2[0] ^= 1
+    });
+    let error = load_error(dir.path());
+    assert!(
+        error.contains(copy) && error.contains("same parameter"),
+        "{error}"
+    );
 }
 
 #[test]

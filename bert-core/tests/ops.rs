@@ -518,6 +518,40 @@ fn gelu_and_its_gradient_equal_the_composed_ones() {
 }
 
 #[test]
+fn swish_and_its_gradient_are_right_far_from_zero_too() {
+    const INPUTS: [f32; 11] = [
+        -1e30, -1e4, -100.0, -20.0, -1.5, 0.0, 0.7, 12.0, 100.0, 1e4, 1e30,
+    ];
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        for slope in [1.0, 1.702] {
+            let input = Tensor::<1>::from_floats(INPUTS, &device).require_grad();
+            let output = ops::swish(input.clone(), slope);
+            let gradients = output.clone().sum().backward();
+            let (found, gradient) = (values(output), values(input.grad(&gradients).unwrap()));
+            for (index, x) in INPUTS.into_iter().map(f64::from).enumerate() {
+                let gate = 1.0 / (1.0 + (-slope * x).exp());
+                let expected = x * gate;
+                let tolerance = 1e-6 * expected.abs().max(1.0);
+                let difference = (f64::from(found[index]) - expected).abs();
+                assert!(
+                    difference <= tolerance,
+                    "{label} {slope} {x}: {}",
+                    found[index]
+                );
+                let steep = slope * x * gate * (1.0 - gate);
+                let difference = (f64::from(gradient[index]) - gate - steep).abs();
+                assert!(
+                    difference <= 2e-6,
+                    "{label} {slope} {x}: {}",
+                    gradient[index]
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn dropout_scales_what_it_keeps_and_follows_the_seed() {
     const SIZE: usize = 40_000;
     let _alone = alone_at_random();

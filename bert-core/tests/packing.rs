@@ -38,6 +38,8 @@ fn batcher() -> BertBatcher {
         pad_id: 0,
         padding: Padding::Longest,
         max_length: None,
+        vocab_size: None,
+        segments: None,
     }
 }
 

@@ -11,7 +11,14 @@ use bert_core::device::test_devices;
 use bert_core::init::BertInit;
 use burn::tensor::{Device, Tensor};
 
-const FIXTURES: [&str; 4] = ["tiny-erf", "tiny-tanh", "tiny-relu", "tiny-pytorch-tanh"];
+const FIXTURES: [&str; 6] = [
+    "tiny-erf",
+    "tiny-tanh",
+    "tiny-relu",
+    "tiny-pytorch-tanh",
+    "tiny-silu",
+    "tiny-quick-gelu",
+];
 
 fn fixture(name: &str) -> Golden {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,7 @@
 //! The tokenizer gives what transformers gives, over the small vocabulary in this repository.
 
 mod tokenizer_cases;
+mod tokenizer_files;
 
 use bert_core::tokenizer::BertTokenizer;
 use tokenizer_cases::{CHECKS, fixture, options};

@@ -112,7 +112,7 @@ impl Augmenter {
             model: BertForMaskedLm::from_checkpoint(&checkpoint, device)?,
             words: (0..config.vocab_size as u32).map(word).collect(),
             max_length: config.max_position_embeddings,
-            batcher: BertBatcher::new(&tokenizer).with_max_length(config.max_position_embeddings),
+            batcher: BertBatcher::new(&tokenizer).for_model(config),
             tokenizer,
             device: device.clone(),
         })

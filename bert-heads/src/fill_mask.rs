@@ -48,7 +48,7 @@ impl FillMask {
         let max_length = checkpoint.config().max_position_embeddings;
         Ok(Self {
             model: BertForMaskedLm::from_checkpoint(&checkpoint, device)?,
-            batcher: BertBatcher::new(&tokenizer).with_max_length(max_length),
+            batcher: BertBatcher::new(&tokenizer).for_model(checkpoint.config()),
             tokenizer,
             max_length,
             device: device.clone(),

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// The encoder with the masked-LM head; `BertForMaskedLM` in transformers.
 #[derive(Module, Debug)]
 pub struct BertForMaskedLm {
-    /// The encoder. Its word embeddings are also the decoder of the head.
+    /// The encoder. Its word embeddings are also the decoder of the head, unless that has its own.
     pub bert: BertModel,
     /// The head.
     pub cls: BertMlmHead,
@@ -32,13 +32,22 @@ pub struct BertMlmHead {
 /// Scores over the vocabulary (modeling.py `get_masked_lm_output`).
 ///
 /// The decoder is the word-embedding table itself, which the caller hands over: one parameter,
-/// trained through both uses.
+/// trained through both uses. Where `tie_word_embeddings` of the configuration is false, it is a table of its own.
 #[derive(Module, Debug)]
 pub struct BertLmPrediction {
     /// Applied to a token vector before it is compared with the table.
     pub transform: BertPredictionTransform,
     /// One number per vocabulary entry.
     pub bias: Param<Tensor<1>>,
+    /// The decoder, if it is not the word-embedding table.
+    pub decoder: Option<BertLmDecoder>,
+}
+
+/// An untied decoder.
+#[derive(Module, Debug)]
+pub struct BertLmDecoder {
+    /// `[vocab_size, hidden]`, as the word embeddings.
+    pub weight: Param<Tensor<2>>,
 }
 
 /// Dense layer, activation and LayerNorm.
@@ -79,8 +88,12 @@ impl BertForMaskedLm {
             "cls.predictions.transform.LayerNorm.weight",
             "cls.predictions.transform.LayerNorm.bias",
         ];
+        let config = checkpoint.config();
+        let untied = !config.ties_word_embeddings();
+        let decoder = untied.then_some("cls.predictions.decoder.weight");
         let missing: Vec<_> = HEAD
             .into_iter()
+            .chain(decoder)
             .filter(|name| !checkpoint.contains(name))
             .collect();
         if !missing.is_empty() {
@@ -89,7 +102,7 @@ impl BertForMaskedLm {
                 missing,
             });
         }
-        let config = checkpoint.config();
+        checkpoint.note_stale_decoder()?;
         let fresh = Self::new(config, &BertInit::new(config, 0, device));
         let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
         Ok(model)
@@ -118,10 +131,11 @@ impl BertLmPrediction {
         Self {
             transform: BertPredictionTransform::new(config, init),
             bias: init.zeros(config.vocab_size),
+            decoder: (!config.ties_word_embeddings()).then(|| BertLmDecoder::new(config, init)),
         }
     }
 
-    /// `transform(hidden) · tableᵀ + bias`.
+    /// `transform(hidden) · tableᵀ + bias`, with the table of an untied decoder in place of that given.
     ///
     /// # Shapes
     ///
@@ -129,8 +143,19 @@ impl BertLmPrediction {
     /// - table: `[vocab_size, hidden]`, the word embeddings
     /// - output: `[n, vocab_size]`
     pub fn forward(&self, hidden: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
+        let own = self.decoder.as_ref().map(|decoder| decoder.weight.val());
+        let table = own.unwrap_or(table); // [vocab_size, hidden]
         let transformed = self.transform.forward(hidden); // [n, hidden]
         ops::linear_table(transformed, table, self.bias.val())
+    }
+}
+
+impl BertLmDecoder {
+    /// A table for `config`, drawn as word embeddings are.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            weight: init.embedding(config.vocab_size, config.hidden_size).weight,
+        }
     }
 }
 

@@ -199,7 +199,7 @@ impl SentenceEmbedder {
         let (model, _) = checkpoint.load_into(fresh, Loading::Strict)?;
         Ok(Self {
             model: prepare(model, options.weights)?,
-            batcher: BertBatcher::new(&tokenizer).with_max_length(positions),
+            batcher: BertBatcher::new(&tokenizer).for_model(config),
             tokenizer,
             device: device.clone(),
             pooling,

@@ -1,16 +1,18 @@
 //! The masked-LM head against float64 of transformers, forward, backward and through files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bert_core::agreement::{FORWARD_BAR, GRADIENT_BAR, Trace, push_gradients, without_dropout};
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, save};
 use bert_core::device::test_devices;
+use bert_core::inference::{Weights, prepare};
 use bert_heads::Error;
 use bert_heads::fill_mask::FillMask;
 use bert_heads::masked_lm::{BertForMaskedLm, masked_lm_loss};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, serialize};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -89,8 +91,19 @@ fn load(name: &str, device: &Device) -> BertForMaskedLm {
     BertForMaskedLm::from_checkpoint(&checkpoint, device).unwrap()
 }
 
-/// Both transformers classes that have the head.
-const FIXTURES: [&str; 2] = ["tiny-mlm", "tiny-pretraining"];
+/// Both transformers classes that have the head, with the decoder tied and untied.
+const FIXTURES: [&str; 4] = [
+    "tiny-mlm",
+    "tiny-pretraining",
+    "tiny-untied",
+    "tiny-untied-pretraining",
+];
+
+/// The bias of an untied decoder, and its name in transformers; beside it `cls.predictions.bias` plays no part.
+const BIASES: [&str; 2] = [
+    "grad.cls.predictions.bias",
+    "grad.cls.predictions.decoder.bias",
+];
 
 #[test]
 fn logits_and_loss_agree_with_the_float64_reference() {
@@ -127,12 +140,23 @@ fn logits_and_loss_agree_with_the_float64_reference() {
 
 #[test]
 fn gradients_agree_with_the_float64_reference() {
-    // tiny-pretraining's loss has a second term that this model does not have.
-    let reference = Reference::of("tiny-mlm");
-    let expected = reference.trace();
+    // The loss of the others has a second term that this model does not have.
+    for name in ["tiny-mlm", "tiny-untied"] {
+        check_gradients(name);
+    }
+}
+
+fn check_gradients(name: &str) {
+    let reference = Reference::of(name);
+    let mut expected = Trace::default();
+    let given = reference.trace();
+    for name in given.names() {
+        let ours = if name == BIASES[1] { BIASES[0] } else { name };
+        expected.push(ours.to_owned(), given.get(name).unwrap().to_vec());
+    }
     for (label, device) in test_devices() {
         let device = device.autodiff();
-        let model = without_dropout(load("tiny-mlm", &device));
+        let model = without_dropout(load(name, &device));
         let (positions, labels) = reference.labelled();
         let logits = model.forward(reference.input(&device), ints(positions, &device));
         let loss = masked_lm_loss(logits, ints(labels, &device));
@@ -150,7 +174,7 @@ fn gradients_agree_with_the_float64_reference() {
             "{label}: a gradient was not compared"
         );
         let worst = differences.iter().map(|d| d.relative()).fold(0.0, f64::max);
-        println!("{label:12} {parameters} gradients, {worst:.1e} relative");
+        println!("{label:12} {name}: {parameters} gradients, {worst:.1e} relative");
         for difference in differences {
             assert!(
                 difference.relative() <= GRADIENT_BAR,
@@ -170,14 +194,26 @@ fn a_saved_model_loads_bit_for_bit() {
         save(dir.path(), &model, checkpoint.config(), "BertForMaskedLM").unwrap();
 
         // What transformers writes, less what another head than this one needs.
-        let names = |dir: &Path| -> Vec<String> {
-            let checkpoint = Checkpoint::open(dir).unwrap();
-            let names = checkpoint.tensors().map(|tensor| tensor.name.clone());
-            let ours =
-                |name: &String| !name.contains("pooler") && !name.contains("seq_relationship");
-            names.filter(ours).collect()
+        let tensors = |dir: &Path| -> BTreeMap<String, Vec<u8>> {
+            let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
+            let file = SafeTensors::deserialize(&bytes).unwrap();
+            let tensors = file.tensors().into_iter();
+            tensors
+                .map(|(name, view)| (name, view.data().to_vec()))
+                .filter(|(name, _)| !name.contains("pooler") && !name.contains("relationship"))
+                .collect()
         };
-        assert_eq!(names(dir.path()), names(&fixture(name)), "{name}");
+        let mut expected = tensors(&fixture(name));
+        // Beside an untied decoder the other bias plays no part; both are saved as the one that does.
+        if let Some(bias) = expected.get("cls.predictions.decoder.bias").cloned() {
+            expected.insert("cls.predictions.bias".to_owned(), bias);
+        }
+        let untied = name.contains("untied");
+        assert_eq!(
+            expected.contains_key("cls.predictions.decoder.weight"),
+            untied
+        );
+        assert!(tensors(dir.path()) == expected, "{name}");
 
         let again = Checkpoint::open(dir.path()).unwrap();
         let again = BertForMaskedLm::from_checkpoint(&again, &device).unwrap();
@@ -188,6 +224,65 @@ fn a_saved_model_loads_bit_for_bit() {
         };
         assert_eq!(logits(&again), logits(&model), "{name}");
     }
+}
+
+#[test]
+fn an_untied_decoder_stays_what_it_is_in_a_prepared_model() {
+    for (label, device) in test_devices() {
+        let reference = Reference::of("tiny-untied");
+        let logits = |model: &BertForMaskedLm| -> Vec<f32> {
+            let places = ints(vec![0, 3, 13], &device);
+            let logits = model.forward(reference.input(&device), places);
+            logits.into_data().iter::<f32>().collect()
+        };
+        let model = load("tiny-untied", &device);
+        let bytes = |model: &BertForMaskedLm| {
+            let decoder = model.cls.predictions.decoder.as_ref().unwrap();
+            decoder.weight.val().into_data()
+        };
+        let (expected, decoder) = (logits(&model), bytes(&model));
+        let prepared = prepare(model.clone(), Weights::Float).unwrap();
+        for (found, expected) in logits(&prepared).iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-5, "{label}");
+        }
+        let Ok(prepared) = prepare(model, Weights::Int8) else {
+            assert_ne!(label, "flex");
+            continue;
+        };
+        // The layers are rounded, and the decoder is not.
+        assert_eq!(bytes(&prepared), decoder, "{label}");
+        let found = logits(&prepared);
+        let difference = |at: usize| (found[at] - expected[at]).abs();
+        let largest = (0..found.len()).map(difference).fold(0.0, f32::max);
+        assert!(largest > 1e-5 && largest < 0.5, "{label}: {largest}");
+    }
+}
+
+#[test]
+fn an_untied_head_without_its_decoder_is_refused_and_a_bias_by_the_other_name_read() {
+    let (_, device) = test_devices().swap_remove(0);
+    let without = |dropped: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let from = fixture("tiny-untied");
+        std::fs::copy(from.join("config.json"), dir.path().join("config.json")).unwrap();
+        let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+        let mut views = SafeTensors::deserialize(&bytes).unwrap().tensors();
+        views.retain(|(name, _)| name != dropped);
+        let bytes = serialize(views, None).unwrap();
+        std::fs::write(dir.path().join("model.safetensors"), bytes).unwrap();
+        let checkpoint = Checkpoint::open(dir.path()).unwrap();
+        BertForMaskedLm::from_checkpoint(&checkpoint, &device)
+    };
+    let error = without("cls.predictions.decoder.weight").unwrap_err();
+    assert!(matches!(error, Error::NoMaskedLmHead { .. }), "{error}");
+    assert!(error.to_string().contains("decoder.weight"), "{error}");
+
+    // transformers 4 leaves out the second name of what was one parameter there.
+    let bias = |model: &BertForMaskedLm| model.cls.predictions.bias.val().into_data();
+    let of_decoder = bias(&load("tiny-untied", &device));
+    let either = |dropped: &str| bias(&without(dropped).unwrap());
+    assert_eq!(either("cls.predictions.bias"), of_decoder);
+    assert_ne!(either("cls.predictions.decoder.bias"), of_decoder);
 }
 
 #[test]

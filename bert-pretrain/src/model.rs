@@ -16,7 +16,8 @@ use crate::Result;
 /// `BertForPreTraining`, or `BertForMaskedLM` without.
 #[derive(Module, Debug)]
 pub struct BertForPreTraining {
-    /// The encoder, with a pooler if there is a next-sentence head. Its word embeddings are also the decoder.
+    /// The encoder, with a pooler if there is a next-sentence head. Its word embeddings are also the decoder, unless the
+    /// masked-LM head has its own.
     pub bert: BertModel,
     /// Both heads.
     pub cls: BertPreTrainingHeads,
@@ -40,6 +41,19 @@ pub struct PreTrainingLogits {
     pub seq_relationship: Option<Tensor<2>>,
 }
 
+/// Checks that a model of `config` tells the two segments of `pairs` apart.
+pub(crate) fn check_segments(config: &BertConfig, pairs: bool) -> Result<()> {
+    let segments = config.type_vocab_size;
+    match pairs && segments < 2 {
+        true => Err(bert_core::Error::SegmentMismatch {
+            segment: 1,
+            segments,
+        }
+        .into()),
+        false => Ok(()),
+    }
+}
+
 impl BertForPreTraining {
     /// A model with fresh weights.
     pub fn new(config: &BertConfig, next_sentence: bool, init: &BertInit) -> Self {
@@ -56,7 +70,8 @@ impl BertForPreTraining {
     /// listed as missing in the report.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::load_into`]; a checkpoint whose encoder is incomplete is refused.
+    /// Those of [`Checkpoint::load_into`]; a checkpoint whose encoder is incomplete is refused, and
+    /// [`SegmentMismatch`](bert_core::Error::SegmentMismatch) for pairs and a model of one segment.
     pub fn from_checkpoint(
         checkpoint: &Checkpoint,
         next_sentence: bool,
@@ -64,6 +79,8 @@ impl BertForPreTraining {
         device: &Device,
     ) -> Result<(Self, LoadReport)> {
         let config = checkpoint.config();
+        check_segments(config, next_sentence)?;
+        checkpoint.note_stale_decoder()?;
         let fresh = Self::new(config, next_sentence, &BertInit::new(config, seed, device));
         let (model, report) = checkpoint.load_into(fresh, Loading::Partial)?;
         let lost: Vec<String> = report

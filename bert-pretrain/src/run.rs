@@ -23,7 +23,7 @@ use crate::data::{
     UpdatesOptions, evaluation_batches,
 };
 use crate::instances::{MaskingOptions, PairOptions, PreparedInstances};
-use crate::model::BertForPreTraining;
+use crate::model::{BertForPreTraining, check_segments};
 use crate::objective::{PreTrainingBatch, evaluation_values, unigram_accuracy};
 use crate::{Error, Result};
 
@@ -135,8 +135,8 @@ impl Run<'_> {
         self.settings.optimizer.validate()?;
         self.settings.schedule.validate()?;
         self.check_lengths()?;
+        self.check_embeddings()?;
         self.check_buffers()?;
-        self.tokenizer.check_vocab(self.config.vocab_size)?;
         let found = CheckpointStore::find(&self.output, self.resume)?;
         let store = CheckpointStore::open(&self.output, self.keep)?;
 
@@ -248,6 +248,16 @@ impl Run<'_> {
             ));
         }
         Ok(model)
+    }
+
+    /// Refuses tokens and segments that the model has no embedding for. Masks draw from the whole vocabulary.
+    fn check_embeddings(&self) -> Result<()> {
+        self.tokenizer.check_every_token(self.config.vocab_size)?;
+        let pairs = match &self.data {
+            Data::Documents(_) => self.settings.pairs.next_sentence,
+            Data::Instances(instances) => instances.options().pair.next_sentence,
+        };
+        check_segments(&self.config, pairs || self.settings.pairs.next_sentence)
     }
 
     /// Refuses micro-batches that make buffers beyond what a device gives out.

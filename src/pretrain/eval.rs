@@ -50,6 +50,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let dir = hub::resolve_model(&args.model)?;
     let tokenizer = BertTokenizer::from_dir(&dir)?;
     let checkpoint = Checkpoint::open(&dir)?;
+    // Masks draw from the whole vocabulary.
+    tokenizer.check_every_token(checkpoint.config().vocab_size)?;
     let device = args.device.open()?;
     let mut pairs = args.instances.pairs();
     let has_head = checkpoint.contains("cls.seq_relationship.weight");

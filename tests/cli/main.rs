@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod embed;
 mod heads;
+mod loading;
 mod models;
 mod proof;
 mod shell;

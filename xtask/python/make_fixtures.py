@@ -10,7 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.dont_write_bytecode = True
 
-PARTS = ["tokenizer", "models", "formats", "heads", "curves", "sentences", "minilm"]
+PARTS = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "curves", "sentences", "minilm"]
 
 
 def main():
@@ -33,6 +33,11 @@ def main():
             tokenizer_fixtures.write_real(out / "tokenizer", arguments.data / "vocab")
         else:
             print("tokenizer/reference.json: left as it is (needs --data)", flush=True)
+    if "tokenizer-config" in wanted:
+        import tokenizer_config_fixtures
+
+        print("tokenizer-config/reference.json", flush=True)
+        tokenizer_config_fixtures.write(out / "tokenizer-config")
     if "models" in wanted:
         import model_fixtures
 

@@ -91,6 +91,36 @@ FIXTURES = [
              max_position_embeddings=48, type_vocab_size=2, hidden_act="gelu", layer_norm_eps=1e-12),
         lengths=[10, 6, 9, 8], sequence=10, embedding_std=0.2, gain=1.2,
     ),
+    Fixture(
+        "tiny-silu",
+        BertModel,
+        dict(vocab_size=59, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=43,
+             max_position_embeddings=15, type_vocab_size=2, hidden_act="silu", layer_norm_eps=1e-12),
+        lengths=[10, 4, 7], sequence=10, embedding_std=0.2, gain=2.2,
+    ),
+    Fixture(
+        "tiny-quick-gelu",
+        BertModel,
+        dict(vocab_size=67, hidden_size=22, num_hidden_layers=2, num_attention_heads=2, intermediate_size=41,
+             max_position_embeddings=14, type_vocab_size=2, hidden_act="quick_gelu", layer_norm_eps=1e-12),
+        lengths=[9, 5, 8, 3], sequence=9, embedding_std=0.2, gain=2.2,
+    ),
+    Fixture(
+        "tiny-untied",
+        BertForMaskedLM,
+        dict(vocab_size=79, hidden_size=26, num_hidden_layers=2, num_attention_heads=2, intermediate_size=31,
+             max_position_embeddings=18, type_vocab_size=2, hidden_act="swish", layer_norm_eps=1e-12,
+             tie_word_embeddings=False),
+        lengths=[11, 6, 9], sequence=11, embedding_std=0.2,
+    ),
+    Fixture(
+        "tiny-untied-pretraining",
+        BertForPreTraining,
+        dict(vocab_size=73, hidden_size=20, num_hidden_layers=1, num_attention_heads=4, intermediate_size=27,
+             max_position_embeddings=16, type_vocab_size=2, hidden_act="quick_gelu", layer_norm_eps=1e-12,
+             tie_word_embeddings=False),
+        lengths=[8, 5, 7, 6], sequence=8, embedding_std=0.2, gain=1.2,
+    ),
 ]
 
 
@@ -201,7 +231,9 @@ def reference(fixture, model):
     loss.backward()
     record["loss"] = loss
     for name, parameter in model.named_parameters():
-        record[f"grad.{name}"] = parameter.grad
+        # Beside an untied decoder, `cls.predictions.bias` plays no part.
+        if parameter.grad is not None:
+            record[f"grad.{name}"] = parameter.grad
     return {name: value.detach().clone().contiguous() for name, value in record.items()}
 
 
@@ -228,14 +260,27 @@ def prove_it_would_tell(fixture, model, record):
         "positions shifted": difference({}, position_ids=(torch.arange(ids.shape[1]) + 1).unsqueeze(0) % ids.shape[1]),
         "heads": difference({"num_attention_heads": 1}),
     }
-    for act in ("gelu", "gelu_new", "relu"):
-        same = fixture.config["hidden_act"].replace("gelu_pytorch_tanh", "gelu_new") == act
-        if not same:
+    act = fixture.config["hidden_act"]
+    own = {"gelu_pytorch_tanh": "gelu_new", "swish": "silu"}.get(act, act)
+    others = ("gelu", "gelu_new", "relu")
+    if own in ("silu", "quick_gelu"):
+        others += ("silu", "quick_gelu")
+    for act in others:
+        if act != own:
             found[f"activation {act}"] = difference({"hidden_act": act})
     for eps in (1e-12, 1e-5):
         visible = fixture.embedding_std <= 0.03 or fixture.config["layer_norm_eps"] > 1e-3
         if eps != fixture.config["layer_norm_eps"] and visible:
             found[f"epsilon {eps}"] = difference({"layer_norm_eps": eps})
+    if not fixture.config.get("tie_word_embeddings", True):
+        head, logits = model.cls.predictions, record["logits"]
+        with torch.no_grad():
+            transformed = head.transform(right)
+            table = model.bert.embeddings.word_embeddings.weight
+            tied = torch.nn.functional.linear(transformed, table, head.decoder.bias)
+            other_bias = torch.nn.functional.linear(transformed, head.decoder.weight, head.bias)
+        found["decoder tied"] = (tied - logits)[real].abs().max().item()
+        found["the bias of a tied decoder"] = (other_bias - logits)[real].abs().max().item()
     blind = {what: size for what, size in found.items() if size < 5e-4}
     assert not blind, f"{fixture.name} can't tell: {blind}"
     smallest = min(found, key=found.get)
@@ -313,5 +358,5 @@ def write_all(out):
             assert torch.isfinite(value).all(), name
         prove_it_would_tell(fixture, model, record)
         write_bytes(directory / "reference.safetensors", save(record))
-        if fixture.model is BertForPreTraining:
+        if fixture.name == "tiny-pretraining":
             text_reference(Path(out), model)

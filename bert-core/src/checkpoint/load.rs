@@ -48,17 +48,10 @@ pub(super) fn load<M: Module>(
         }
     }
     report.sort();
-    if loading == Loading::Strict {
-        if !report.missing.is_empty() {
-            return Err(Error::MissingTensors {
-                names: report.missing,
-            });
-        }
-        if !report.unexpected.is_empty() {
-            return Err(Error::UnexpectedTensors {
-                names: report.unexpected,
-            });
-        }
+    if loading == Loading::Strict && !report.missing.is_empty() {
+        return Err(Error::MissingTensors {
+            names: report.missing,
+        });
     }
     Ok((module, report))
 }

@@ -23,9 +23,10 @@ pub use tensors::TensorInfo;
 pub use weights::{load_weights, save_weights};
 
 use crate::config::BertConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, abridged};
 use crate::init::BertInit;
 use crate::model::BertModel;
+use crate::notice::notice;
 use tensors::StoredTensor;
 
 /// A model directory whose tensors can be loaded into modules.
@@ -68,7 +69,9 @@ impl Checkpoint {
             let canonical = names::canonical(&tensor.info.name);
             let name = tensor.info.name.clone();
             let file = tensor.info.file.clone();
-            if let Some(twin) = tensors.insert(canonical, tensor) {
+            if let Some(twin) = tensors.insert(canonical.clone(), tensor)
+                && !twin.is_equal_to(&tensors[&canonical])?
+            {
                 return Err(Error::malformed(
                     file,
                     "checkpoint",
@@ -79,12 +82,7 @@ impl Checkpoint {
                 ));
             }
         }
-        // transformers saves the bias of the masked-LM head under either of its two names.
-        if !tensors.contains_key("cls.predictions.bias")
-            && let Some(bias) = tensors.remove("cls.predictions.decoder.bias")
-        {
-            tensors.insert("cls.predictions.bias".to_owned(), bias);
-        }
+        unite(&config, &mut tensors);
         Ok(Self {
             dir: dir.to_owned(),
             config,
@@ -127,8 +125,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// Under [`Loading::Strict`] when a tensor is missing, unexpected or of the wrong shape; always
-    /// when one cannot be read.
+    /// Under [`Loading::Strict`] when a tensor is missing or of the wrong shape; always when one cannot be read.
     pub fn load_model(&self, loading: Loading, device: &Device) -> Result<(BertModel, LoadReport)> {
         let init = BertInit::new(&self.config, 0, device);
         let model = BertModel::new(&self.config, self.has_pooler(), &init);
@@ -142,30 +139,64 @@ impl Checkpoint {
     ///
     /// As [`load_model`](Self::load_model).
     pub fn load_into<M: Module>(&self, module: M, loading: Loading) -> Result<(M, LoadReport)> {
-        self.check_tied_decoder()?;
-        load::load(&self.tensors, module, loading)
+        let (module, report) = load::load(&self.tensors, module, loading)?;
+        if loading == Loading::Strict && !report.unexpected.is_empty() {
+            notice(format!(
+                "{}: {} tensor(s) of the checkpoint are left out, because no parameter takes them ({})",
+                self.dir.display(),
+                report.unexpected.len(),
+                abridged(&report.unexpected)
+            ));
+        }
+        Ok((module, report))
     }
 
-    /// The masked-LM decoder *is* the word-embedding table here; a checkpoint in which the two
-    /// differ would compute something else.
-    fn check_tied_decoder(&self) -> Result<()> {
-        let (Some(decoder), Some(table)) = (
-            self.tensors.get("cls.predictions.decoder.weight"),
-            self.tensors.get("bert.embeddings.word_embeddings.weight"),
-        ) else {
+    /// Notes on standard error that the masked-LM decoder in the files is not the table it is tied to, and so plays no part.
+    ///
+    /// For heads that predict tokens: nothing else has a decoder. `tie_word_embeddings` of the configuration decides, not
+    /// the files.
+    ///
+    /// # Errors
+    ///
+    /// When either cannot be read.
+    pub fn note_stale_decoder(&self) -> Result<()> {
+        let (Some(decoder), Some(table)) = (self.tensors.get(DECODER), self.tensors.get(TABLE))
+        else {
             return Ok(());
         };
-        if decoder.info.shape == table.info.shape
-            && decoder.info.dtype == table.info.dtype
-            && decoder.read_bytes()? == table.read_bytes()?
-        {
+        if !self.config.ties_word_embeddings() || decoder.is_equal_to(table)? {
             return Ok(());
         }
-        Err(Error::malformed(
-            &decoder.info.file,
-            "BERT checkpoint",
-            "`cls.predictions.decoder.weight` differs from the word embeddings it is tied to; untied decoders are not supported",
-        ))
+        notice(format!(
+            "{}: {DECODER} differs from the word embeddings and is left out, because `tie_word_embeddings` of config.json \
+             is true, or absent, which means the same: state false if it belongs to the model",
+            self.dir.display()
+        ));
+        Ok(())
+    }
+}
+
+/// The decoder of the masked-LM head, which is `TABLE` unless it is untied.
+const DECODER: &str = "cls.predictions.decoder.weight";
+const TABLE: &str = "bert.embeddings.word_embeddings.weight";
+const BIAS: &str = "cls.predictions.bias";
+const DECODER_BIAS: &str = "cls.predictions.decoder.bias";
+
+/// Gives parameters that transformers saves under either of two names the one that modules have.
+fn unite(config: &BertConfig, tensors: &mut BTreeMap<String, StoredTensor>) {
+    let tied = config.ties_word_embeddings();
+    // An untied decoder is a linear layer with a bias of its own, beside which the other plays no part.
+    if (!tied || !tensors.contains_key(BIAS))
+        && let Some(bias) = tensors.remove(DECODER_BIAS)
+        && let Some(idle) = tensors.insert(BIAS.to_owned(), bias)
+    {
+        tensors.insert(DECODER_BIAS.to_owned(), idle);
+    }
+    if tied
+        && !tensors.contains_key(TABLE)
+        && let Some(table) = tensors.remove(DECODER)
+    {
+        tensors.insert(TABLE.to_owned(), table);
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn ignorable(canonical: &str) -> Option<&'static str> {
     }
     if canonical == "cls.predictions.decoder.weight" || canonical == "cls.predictions.decoder.bias"
     {
-        return Some("tied to another parameter");
+        return Some("tied to another parameter, or not asked for");
     }
     let head = ["cls.", "classifier.", "qa_outputs.", "crf."]
         .iter()

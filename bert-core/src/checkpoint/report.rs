@@ -7,7 +7,8 @@ use serde::Serialize;
 /// Whether a checkpoint must fit a model exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Loading {
-    /// Every parameter has its tensor and every tensor its parameter, heads not asked for aside.
+    /// Every parameter has its tensor. Tensors that no parameter takes are left out, as in transformers; the report lists
+    /// them, and a note on standard error names them.
     #[default]
     Strict,
     /// Parameters without a fitting tensor keep fresh values; the report says which. Show it.

@@ -10,6 +10,7 @@ use safetensors::{Dtype, View};
 use serde_json::{Value, json};
 
 use super::load::{Position, transpose};
+use super::{BIAS, DECODER, DECODER_BIAS};
 use crate::config::BertConfig;
 use crate::device::fault;
 use crate::error::{Error, Result};
@@ -46,6 +47,7 @@ pub(super) fn write_weights<M: Module>(dir: &Path, module: &M) -> Result<()> {
     module.visit(&mut collector);
     // What a failed device hands over is no weight.
     fault::check()?;
+    collector.name_decoder_bias_twice();
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let path = dir.join("model.safetensors");
     let bytes = safetensors::serialize(collector.tensors, Some(metadata))
@@ -57,6 +59,19 @@ pub(super) fn write_weights<M: Module>(dir: &Path, module: &M) -> Result<()> {
 struct Collector {
     position: Position,
     tensors: Vec<(String, SavedTensor)>,
+}
+
+impl Collector {
+    /// transformers' decoder, once it is untied, has a bias by another name than that of a tied one, and keeps both.
+    fn name_decoder_bias_twice(&mut self) {
+        let find = |name: &str| self.tensors.iter().position(|(other, _)| other == name);
+        if find(DECODER).is_some()
+            && let Some(bias) = find(BIAS)
+        {
+            let copy = self.tensors[bias].1.clone();
+            self.tensors.push((DECODER_BIAS.to_owned(), copy));
+        }
+    }
 }
 
 impl ModuleVisitor for Collector {
@@ -76,6 +91,7 @@ impl ModuleVisitor for Collector {
 }
 
 /// A tensor in the layout of the file.
+#[derive(Clone)]
 struct SavedTensor {
     dtype: Dtype,
     shape: Vec<usize>,

@@ -76,6 +76,12 @@ impl BertConfig {
         size(&mut fields, "type_vocab_size", &mut config.type_vocab_size)?;
         size(&mut fields, "pad_token_id", &mut config.pad_token_id)?;
         config.extra = fields;
+        if let Some(value) = config.extra.get("tie_word_embeddings")
+            && !(value.is_boolean() || value.is_null())
+        {
+            let reason = format!("is {value}, but must be true or false");
+            return Err(Error::config("tie_word_embeddings", reason));
+        }
         config.validate()?;
         Ok(config)
     }
@@ -229,7 +235,8 @@ mod tests {
     #[test]
     fn each_bad_field_is_named() {
         for (field, value) in [
-            ("hidden_act", json!("swish")),
+            ("hidden_act", json!("mish")),
+            ("tie_word_embeddings", json!("no")),
             ("num_attention_heads", json!(5)),
             ("num_attention_heads", json!(0)),
             ("vocab_size", json!(-1)),

@@ -37,6 +37,13 @@ pub(super) fn tanh<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
     B::float_mul(B::float_mul_scalar(input, 0.5.into()), gate)
 }
 
+/// The default body of [`BertOps::swish`]: Burn's sigmoid has no overflow, nor has its gradient, which the quotient
+/// `x / (1 + exp(-slope·x))` would have.
+pub(super) fn swish<B: Backend>(input: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
+    let gate = B::sigmoid(B::float_mul_scalar(input.clone(), slope.into()));
+    B::float_mul(input, gate)
+}
+
 /// [`BertOps::gelu_erf`] as one node of the autodiff graph, keeping only its input.
 pub(super) fn erf_autodiff<B: BertOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,

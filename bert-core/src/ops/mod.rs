@@ -72,7 +72,7 @@ pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
     dropout_probability, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, linear_table,
-    lookup, self_attention,
+    lookup, self_attention, swish,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -477,5 +477,10 @@ pub trait BertOps: Backend {
     /// undefined; this body multiplies.
     fn gelu_tanh(input: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::tanh::<Self>(input)
+    }
+
+    /// Swish, `x · σ(slope·x)` (Ramachandran et al. 2017).
+    fn swish(input: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
+        gelu::swish::<Self>(input, slope)
     }
 }

@@ -307,6 +307,11 @@ pub fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as BertOps>::gelu_tanh(input.into_dispatch()))
 }
 
+/// Swish, `x · σ(slope·x)`.
+pub fn swish<const D: usize>(input: Tensor<D>, slope: f64) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::swish(input.into_dispatch(), slope))
+}
+
 /// `[batch, seq]` to `[batch, 1, 1, seq]`.
 fn broadcastable(mask_pad: Tensor<2, Bool>) -> Tensor<4, Bool> {
     let [batch, seq] = mask_pad.dims();

@@ -17,6 +17,18 @@ const ADDED_TOKENS: &str = "added_tokens.json";
 /// Above this, `model_max_length` means "no limit": transformers writes 1e30 where none is known.
 const LARGE_INTEGER: f64 = 1e20;
 
+/// Classes that are transformers' `BertTokenizer` under another name, or built as it is.
+const BERT_CLASSES: [&str; 8] = [
+    "BertTokenizer",
+    "DistilBertTokenizer",
+    "ElectraTokenizer",
+    "LayoutLMTokenizer",
+    "LxmertTokenizer",
+    "MPNetTokenizer",
+    "MobileBertTokenizer",
+    "SqueezeBertTokenizer",
+];
+
 /// A token that a file adds to the vocabulary, with the id it must get where the file gives one.
 #[derive(Debug)]
 pub(super) struct FileToken {
@@ -26,6 +38,7 @@ pub(super) struct FileToken {
 
 /// What the files say; `None` where they are silent.
 pub(super) struct DirConfig {
+    /// The class of transformers that reads the directory, as far as its files say.
     class: Option<String>,
     pub(super) do_lower_case: Option<bool>,
     /// The inner `None` is an explicit null: follow lower-casing.
@@ -39,7 +52,10 @@ pub(super) struct DirConfig {
 impl DirConfig {
     pub(super) fn read(dir: &Path) -> Result<Self> {
         let mut config = JsonFile::read(dir, TOKENIZER_CONFIG)?;
-        let class = config.get("tokenizer_class", |v| v.as_str().map(String::from))?;
+        let class = match config.get("tokenizer_class", |v| v.as_str().map(String::from))? {
+            Some(class) => Some(class),
+            None => class_of_model(dir),
+        };
         if class.as_deref() == Some("BertJapaneseTokenizer") {
             return Err(config.malformed(
                 "it asks for BertJapaneseTokenizer, which needs MeCab; use a model with a plain \
@@ -91,13 +107,12 @@ impl DirConfig {
         })
     }
 
-    /// Whether the class named is one that rebuilds its normalizer from the config rather than
-    /// taking `tokenizer.json` as it is.
-    pub(super) fn overrides_json(&self) -> bool {
-        !matches!(
-            self.class.as_deref(),
-            Some("PreTrainedTokenizerFast" | "PreTrainedTokenizer" | "TokenizersBackend")
-        )
+    /// Whether the class is one that makes its normalizer and splitter from `tokenizer_config.json` rather than taking
+    /// those of `tokenizer.json`.
+    pub(super) fn rebuilds_json(&self) -> bool {
+        let class = self.class.as_deref().unwrap_or_default();
+        let class = class.strip_suffix("Fast").unwrap_or(class);
+        BERT_CLASSES.contains(&class)
     }
 
     pub(super) fn options(&self) -> TokenizerOptions {
@@ -111,6 +126,19 @@ impl DirConfig {
             model_max_length: self.model_max_length,
             special_tokens: self.special_tokens.clone(),
         }
+    }
+}
+
+/// The tokenizer class that `config.json` names, or that goes with its model; whether that file can be read is for those
+/// to say who need it.
+fn class_of_model(dir: &Path) -> Option<String> {
+    let text = fs::read(dir.join("config.json")).ok()?;
+    let config: Map<String, Value> = serde_json::from_slice(&text).ok()?;
+    let text = |key: &str| config.get(key).and_then(Value::as_str);
+    match (text("tokenizer_class"), text("model_type")) {
+        (Some(class), _) => Some(class.to_owned()),
+        (None, None | Some("bert")) => Some("BertTokenizer".to_owned()),
+        (None, Some(_)) => None,
     }
 }
 

@@ -1,13 +1,16 @@
 //! A tokenizer from the files of a model directory.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use tokenizers::Tokenizer;
-use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::{ModelWrapper, PreTokenizerWrapper, Tokenizer};
 
-use super::config::{DirConfig, FileToken};
-use super::{BertTokenizer, TokenizerOptions, failed};
+use super::config::{DirConfig, FileToken, TOKENIZER_CONFIG};
+use super::{BertTokenizer, TokenizerOptions, failed, is_out_of_reach};
+use crate::notice::notice;
 use crate::{Error, Result};
 
 pub(super) const TOKENIZER_JSON: &str = "tokenizer.json";
@@ -16,10 +19,14 @@ pub(super) const VOCAB_TXT: &str = "vocab.txt";
 impl BertTokenizer {
     /// Reads the tokenizer of a model directory in the Hugging Face layout.
     ///
-    /// `tokenizer.json` is preferred. Truncation and padding stored in it are dropped, and where
-    /// `tokenizer_config.json` says otherwise about lower-casing, accents or Chinese characters,
-    /// the latter is followed, as in transformers. Without it, `vocab.txt` is read with
-    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`, each optional.
+    /// `tokenizer.json` is preferred. Truncation and padding stored in it are dropped. How text is lower-cased, stripped of
+    /// accents and cut is decided as transformers decides it: by `tokenizer_config.json`, with the defaults of
+    /// `BertTokenizer` where it is silent, if that is the class that it names, or `config.json` names or stands for; by
+    /// `tokenizer.json` under any other class (`PreTrainedTokenizerFast`) and where neither file is there. Where the two
+    /// differ, a note on standard error says so.
+    ///
+    /// Without `tokenizer.json`, `vocab.txt` is read with `tokenizer_config.json`, `special_tokens_map.json` and
+    /// `added_tokens.json`, each optional.
     ///
     /// # Errors
     /// [`Error::FileMissing`] if there is neither `tokenizer.json` nor `vocab.txt`,
@@ -50,8 +57,8 @@ impl BertTokenizer {
 
     /// Reads a vocabulary of one token a line, the line number counted from 0 being the id.
     ///
-    /// White space at the end of a line is not part of the token. A token that occurs twice gets
-    /// the id of its last occurrence. Both are as in transformers.
+    /// Lines end as Python's do, in LF, CRLF or CR; all else, white space at the end too, is part of the token. A token
+    /// that occurs twice gets the id of its last occurrence. Both are as in transformers' `load_vocab`.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, [`Error::Malformed`] naming the line that is not
@@ -94,39 +101,69 @@ pub(super) fn add_file_tokens(
     Ok(())
 }
 
+/// Lines without a token that may stand before an added one.
+const MOST_UNUSED: usize = 1 << 16;
+
+/// Tokens in the order of their ids, with added ones at the ids that their file gives them, where these are free and
+/// appending would give others: behind blank lines, behind tokens that occur twice, or further on.
+pub(super) fn numbered(
+    mut tokens: Vec<String>,
+    added: &[FileToken],
+) -> impl Iterator<Item = String> {
+    let within_reach = |token: &String| !is_out_of_reach(token);
+    let used = tokens.iter().rposition(within_reach).map_or(0, |at| at + 1);
+    let distinct: HashSet<&str> = tokens.iter().map(String::as_str).collect();
+    let wanted: Vec<(usize, &str)> = added
+        .iter()
+        .filter_map(|FileToken { id, token }| Some(((*id)? as usize, token.content.as_str())))
+        .filter(|(id, content)| *id >= used && !distinct.contains(content))
+        .collect();
+    let next = distinct.len();
+    let appended = wanted.iter().zip(next..).all(|((id, _), next)| *id == next);
+    for (id, content) in wanted.into_iter().filter(|_| !appended) {
+        if id > tokens.len() + MOST_UNUSED {
+            continue;
+        }
+        if id >= tokens.len() {
+            tokens.resize(id + 1, String::new());
+        }
+        content.clone_into(&mut tokens[id]);
+    }
+    tokens.into_iter()
+}
+
 fn read_vocab(path: &Path) -> Result<Vec<String>> {
     let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    bytes
-        .split(|byte| *byte == b'\n')
-        .enumerate()
-        .map(|(index, line)| {
-            std::str::from_utf8(line)
-                .map(|line| line.trim_end().to_owned())
-                .map_err(|_| {
-                    let reason = format!("line {} is not UTF-8", index + 1);
-                    Error::malformed(path, VOCAB_TXT, reason)
-                })
-        })
-        .collect()
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(lines(text)),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let line = line_feeds(&before).matches('\n').count() + 1;
+            let reason = format!("line {line} is not UTF-8");
+            Err(Error::malformed(path, VOCAB_TXT, reason))
+        }
+    }
+}
+
+fn line_feeds(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
+}
+
+fn lines(text: &str) -> Vec<String> {
+    let text = line_feeds(text);
+    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    // The last line end ends a line and begins none.
+    lines.pop_if(|last| last.is_empty());
+    lines
 }
 
 fn from_json(path: &Path, config: &DirConfig) -> Result<BertTokenizer> {
     let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
     let mut inner = Tokenizer::from_bytes(&bytes)
         .map_err(|source| Error::malformed(path, TOKENIZER_JSON, source))?;
-    let normalizer = inner.get_normalizer().cloned();
-    if let Some(NormalizerWrapper::BertNormalizer(mut normalizer)) = normalizer
-        && config.overrides_json()
-    {
-        normalizer.lowercase = config.do_lower_case.unwrap_or(normalizer.lowercase);
-        normalizer.strip_accents = config.strip_accents.unwrap_or(normalizer.strip_accents);
-        normalizer.handle_chinese_chars = config
-            .tokenize_chinese_chars
-            .unwrap_or(normalizer.handle_chinese_chars);
-        inner
-            .with_normalizer(Some(normalizer))
-            .map_err(|source| failed("cannot set the normalizer", source))?;
+    if config.rebuilds_json() && matches!(inner.get_model(), ModelWrapper::WordPiece(_)) {
+        rebuild(&mut inner, path, config)?;
     }
     BertTokenizer::assemble(
         inner,
@@ -135,6 +172,65 @@ fn from_json(path: &Path, config: &DirConfig) -> Result<BertTokenizer> {
         config.model_max_length,
         &path.display().to_string(),
     )
+}
+
+/// Puts normalizer and splitter of transformers' `BertTokenizer` in place of those of `tokenizer.json`, as that class does.
+fn rebuild(inner: &mut Tokenizer, path: &Path, config: &DirConfig) -> Result<()> {
+    let options = config.options();
+    let normalizer = options.normalizer();
+    let said = match inner.get_normalizer() {
+        Some(NormalizerWrapper::BertNormalizer(normalizer)) => differences(normalizer, &options),
+        _ => vec!["another normalizer".to_owned()],
+    };
+    let splitter = match inner.get_pre_tokenizer() {
+        Some(PreTokenizerWrapper::BertPreTokenizer(_)) => None,
+        _ => Some("another splitter".to_owned()),
+    };
+    let said: Vec<String> = said.into_iter().chain(splitter).collect();
+    if !said.is_empty() {
+        notice(format!(
+            "{} says {}, but {TOKENIZER_CONFIG} beside it do_lower_case {}, strip_accents {} and tokenize_chinese_chars {} \
+             (true, null and true unless it states them): the latter is followed, as in transformers; with tokenizer_class \
+             PreTrainedTokenizerFast it would be the former",
+            path.display(),
+            said.join(", "),
+            options.do_lower_case,
+            options
+                .strip_accents
+                .map_or("null".to_owned(), |strip| strip.to_string()),
+            options.tokenize_chinese_chars,
+        ));
+    }
+    inner
+        .with_normalizer(Some(normalizer))
+        .map_err(|source| failed("cannot set the normalizer", source))?;
+    inner.with_pre_tokenizer(Some(BertPreTokenizer));
+    Ok(())
+}
+
+/// The settings of `normalizer` that give other text than `options`.
+fn differences(normalizer: &BertNormalizer, options: &TokenizerOptions) -> Vec<String> {
+    let strips = |strip: Option<bool>, lower: bool| strip.unwrap_or(lower);
+    let settings = [
+        ("lowercase", normalizer.lowercase, options.do_lower_case),
+        (
+            "strip_accents",
+            strips(normalizer.strip_accents, normalizer.lowercase),
+            strips(options.strip_accents, options.do_lower_case),
+        ),
+        (
+            "handle_chinese_chars",
+            normalizer.handle_chinese_chars,
+            options.tokenize_chinese_chars,
+        ),
+        ("clean_text", normalizer.clean_text, true),
+    ];
+    let different = settings
+        .into_iter()
+        .filter(|(_, json, config)| json != config);
+    different
+        .map(|(name, json, _)| format!("{name} {json}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -228,9 +324,12 @@ mod tests {
 
     #[test]
     fn contradicting_added_ids_are_refused() {
-        let dir = dir(&[(VOCAB_TXT, VOCAB), ("added_tokens.json", r#"{"new": 37}"#)]);
-        let error = BertTokenizer::from_dir(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("37") && error.contains("9"), "{error}");
+        for id in ["3", "4000000000"] {
+            let added = format!(r#"{{"new": {id}}}"#);
+            let dir = dir(&[(VOCAB_TXT, VOCAB), ("added_tokens.json", &added)]);
+            let error = BertTokenizer::from_dir(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(id) && error.contains("9"), "{error}");
+        }
     }
 
     #[test]

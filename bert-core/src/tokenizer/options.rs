@@ -1,5 +1,7 @@
 //! What a tokenizer is built from and what a call to encode asks for.
 
+use tokenizers::normalizers::BertNormalizer;
+
 /// How text becomes words before WordPiece, with the defaults of transformers' `BertTokenizer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerOptions {
@@ -24,6 +26,18 @@ impl Default for TokenizerOptions {
             model_max_length: None,
             special_tokens: SpecialTokens::default(),
         }
+    }
+}
+
+impl TokenizerOptions {
+    /// The normalizer of transformers' `BertTokenizer` under these options.
+    pub(super) fn normalizer(&self) -> BertNormalizer {
+        BertNormalizer::new(
+            true,
+            self.tokenize_chinese_chars,
+            self.strip_accents,
+            self.do_lower_case,
+        )
     }
 }
 

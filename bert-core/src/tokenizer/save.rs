@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tokenizers::normalizers::NormalizerWrapper;
-use tokenizers::{Model, ModelWrapper};
+use tokenizers::{Model, ModelWrapper, PreTokenizerWrapper};
 
 use super::config::TOKENIZER_CONFIG;
 use super::load::{TOKENIZER_JSON, VOCAB_TXT};
@@ -53,8 +53,13 @@ impl BertTokenizer {
         if let Some(length) = self.model_max_length {
             set("model_max_length", json!(length));
         }
-        let normalizer = self.inner.get_normalizer();
-        if let Some(NormalizerWrapper::BertNormalizer(normalizer)) = normalizer {
+        let parts = (self.inner.get_normalizer(), self.inner.get_pre_tokenizer());
+        if let (
+            Some(NormalizerWrapper::BertNormalizer(normalizer)),
+            Some(PreTokenizerWrapper::BertPreTokenizer(_)),
+        ) = parts
+            && normalizer.clean_text
+        {
             set("do_lower_case", json!(normalizer.lowercase));
             set("strip_accents", json!(normalizer.strip_accents));
             set(
@@ -63,7 +68,7 @@ impl BertTokenizer {
             );
             set("tokenizer_class", json!("BertTokenizer"));
         } else {
-            // BERT's class would put its own normalizer in place of the one in tokenizer.json.
+            // BERT's class would put its own normalizer and splitter in place of those in tokenizer.json.
             set("tokenizer_class", json!("PreTrainedTokenizerFast"));
         }
         Value::Object(config)

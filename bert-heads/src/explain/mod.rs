@@ -192,7 +192,7 @@ impl Explainer {
         };
         Ok(Self {
             subject,
-            batcher: BertBatcher::new(&tokenizer).with_max_length(max_length),
+            batcher: BertBatcher::new(&tokenizer).for_model(config),
             tokenizer,
             max_length,
             device,

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bert_core::batch::BertBatcher;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, Workload};
 use bert_core::files::write_atomically;
@@ -337,6 +338,10 @@ impl FineTuning<'_> {
         }
         let settings = self.settings;
         let config = self.checkpoint.config().clone();
+        let batcher = BertBatcher::new(&self.tokenizer).for_model(&config);
+        for row in rows.iter().flat_map(|example| &example.rows) {
+            batcher.check_row(&row.ids, &row.type_ids)?;
+        }
         let workload = Workload {
             rows: settings.batch_size,
             tokens: settings.max_length,

@@ -103,7 +103,7 @@ impl RowMaker {
             });
         }
         Ok(Self {
-            batcher: BertBatcher::new(&tokenizer).with_max_length(positions),
+            batcher: BertBatcher::new(&tokenizer).for_model(config),
             tokenizer,
             max_length,
             overlap,
@@ -142,7 +142,7 @@ impl RowMaker {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer.
+    /// Those of the tokenizer, and [`Error::Core`] for tokens or segments that the model has no embedding for.
     pub fn texts<'a>(&self, texts: impl IntoIterator<Item = TextInput<'a>>) -> Result<TextRows> {
         let encodings = self
             .tokenizer
@@ -153,7 +153,20 @@ impl RowMaker {
             self.push_text(&encoding, &mut made.rows);
             made.of_text.push(start..made.rows.len());
         }
+        self.check(&made.rows)?;
         Ok(made)
+    }
+
+    /// Checks that the model has an embedding for every token and segment of some rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] naming the first that it has none for: the second text of a pair, for a model of one segment.
+    pub(crate) fn check(&self, rows: &[Row]) -> Result<()> {
+        for row in rows {
+            self.batcher.check_row(&row.ids, &row.type_ids)?;
+        }
+        Ok(())
     }
 
     fn push_text(&self, encoding: &Encoding, rows: &mut Vec<Row>) {
@@ -218,13 +231,14 @@ impl RowMaker {
     ///
     /// # Errors
     ///
-    /// Those of the tokenizer.
+    /// As [`texts`](Self::texts).
     pub fn words<'a>(&self, sentences: impl IntoIterator<Item = &'a [String]>) -> Result<WordRows> {
         let mut made = WordRows::default();
         for words in sentences {
             let pieces = self.tokenizer.encode_words(words)?;
             self.push_words(pieces.ids(), pieces.first_tokens(), &mut made);
         }
+        self.check(&made.rows)?;
         Ok(made)
     }
 

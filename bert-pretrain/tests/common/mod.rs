@@ -109,7 +109,12 @@ pub(crate) fn updates(first: usize, loss_epsilon: f64) -> Vec<Update<PreTraining
 
 /// The model that the curves start from, on `device` with autodiff.
 pub(crate) fn model(device: &Device) -> BertForPreTraining {
-    let checkpoint = Checkpoint::open(fixture("tiny-pretraining")).unwrap();
+    load("tiny-pretraining", device)
+}
+
+/// The model of a fixture, without dropout.
+pub(crate) fn load(name: &str, device: &Device) -> BertForPreTraining {
+    let checkpoint = Checkpoint::open(fixture(name)).unwrap();
     let (model, report) =
         BertForPreTraining::from_checkpoint(&checkpoint, true, 0, device).unwrap();
     assert!(report.missing.is_empty(), "{:?}", report.missing);

@@ -101,6 +101,7 @@ impl QuestionMaker {
                 made.offsets.push(Arc::clone(&offsets));
             }
         }
+        self.rows.check(&made.rows)?;
         Ok(made)
     }
 
