@@ -103,7 +103,7 @@ fn labels_that_lead_nowhere_are_named() {
     }
     let message = fail(&mut embed(&format!(
         "remote:{}@127.0.0.1:3000",
-        "f".repeat(64)
+        "02".to_owned() + &"0".repeat(62)
     )));
     assert_names(&message, &["no public key", "bert worker"]);
 }
