@@ -71,7 +71,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 note(format_args!("{client} uses device {device}"));
             }
             WorkerEvent::Refused { client } => {
-                note(format_args!("{client} is refused: it has not the token"));
+                note(format_args!(
+                    "{client} is refused: its token is wrong or missing"
+                ));
             }
             _ => {}
         }),

@@ -103,7 +103,11 @@ fn labels_that_lead_nowhere_are_named() {
     }
     let message = fail(&mut embed(&format!(
         "remote:{}@127.0.0.1:3000",
+<<<<<<< HEAD
         "ab".repeat(32)
+=======
+        "02".to_owned() + &"0".repeat(62)
+>>>>>>> worker
     )));
     assert_names(&message, &["no public key", "bert worker"]);
 }

@@ -14,7 +14,7 @@ use super::{RemoteError, RemoteToken, WorkerAddress, endpoint};
 use crate::device::{Device, DeviceSpec};
 
 /// Time that workers get to hear of the end.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Opens device `index` of the worker at `address`, for the label `spec`.
 pub(in crate::device) fn open(
@@ -75,6 +75,13 @@ fn refusal(error: ConnectError, label: String, has_token: bool) -> RemoteError {
             label,
             source: error.into(),
         },
+        // Burn's text speaks of relays, which are not used.
+        ConnectError::Unreachable { reason } if reason.starts_with("timed out") => {
+            RemoteError::Unreachable {
+                label,
+                source: "nothing came back for 15 seconds".into(),
+            }
+        }
         other => RemoteError::Unreachable {
             label,
             source: other.into(),
