@@ -21,8 +21,9 @@ use crate::score::ScoreArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    name: Option<ModelName>,
+    /// Directory or hub id of a fine-tuned model
+    #[arg(id = "model", long = "model", value_name = "MODEL")]
+    name: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -91,10 +92,13 @@ pub(crate) fn run(args: Args) -> Result<()> {
         args.print(&mut output, file, &scores)?;
         return output.finish();
     }
-    let Some(name) = &args.name else {
+    let Some(model) = &args.name else {
         bail!("--model is needed, or --task to score a file of predictions");
     };
-    let predictor = args.model.open(name, args.score.task())?;
+    let name = ModelName {
+        model: model.clone(),
+    };
+    let predictor = args.model.open(&name, args.score.task())?;
     let mut predictions = match &args.predictions {
         Some(path) => Some(Output::open(Some(path))?),
         None => None,

@@ -55,7 +55,7 @@ pub(crate) struct Args {
 pub(crate) struct ModelName {
     /// Directory or hub id of a fine-tuned model
     #[arg(long)]
-    model: String,
+    pub(crate) model: String,
 }
 
 /// How a fine-tuned model is run.

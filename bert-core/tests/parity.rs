@@ -94,12 +94,13 @@ fn a_wrong_weight_is_noticed() {
 /// How far a sentence alone may be from the same in a batch.
 ///
 /// LibTorch's products are MKL's, whose kernels for AMD's processors choose another order of sums for other numbers of rows:
-/// 6.9e-6 has been seen. Both results are then roundings of one number, which the bar of the reference holds.
+/// 6.9e-6 has been seen. GPU kernels are tuned for each size, and other kernels add up in another order, too. Both results are
+/// then roundings of one number, which the bar of the reference holds.
 fn alone_bar(label: &str) -> f32 {
-    if label.starts_with("libtorch") {
-        FORWARD_BAR as f32
-    } else {
+    if ["flex", "ndarray"].contains(&label) {
         2e-6
+    } else {
+        FORWARD_BAR as f32
     }
 }
 

@@ -162,7 +162,7 @@ fn embed_refuses_options_that_make_no_sense() {
     );
     assert_names(
         &embed(&["--pooling", "middle"]),
-        &["`middle`", "cls, mean, mean-sqrt-len, max or pooler"],
+        &["`middle`", "cls, mean, mean-sqrt-len"],
     );
     assert_names(&embed(&["--dtype", "f8"]), &["`f8`", "bf16"]);
     assert_names(

@@ -38,7 +38,7 @@ fn a_wrong_or_missing_token_is_one_error() {
 #[test]
 fn a_token_file_is_one_line_that_its_owner_alone_reads() {
     let desk = Desk::new();
-    let label = format!("remote:{}@127.0.0.1:9:0", "ab".repeat(32));
+    let label = format!("remote:{}@127.0.0.1:9:0", "f".repeat(64));
     let empty = desk.token("empty", "\n");
     let message = fail(embed(&label).arg("--token-file").arg(&empty));
     assert_names(&message, &["empty", "openssl rand -hex 32"]);

@@ -213,7 +213,9 @@ impl Sentences {
             return Ok(true);
         }
         if width == 1 {
-            return Ok(false);
+            // A word of its own, or the text of a comment.
+            let text = line.strip_prefix(COMMENT).unwrap_or_default();
+            return Ok(text.starts_with(' ') && !text.trim().is_empty());
         }
         let tag = field(fields, self.columns.tag).unwrap_or_default();
         if self.tags.contains(tag) || is_tag(tag) {
