@@ -39,7 +39,7 @@ static NEXT: Mutex<Option<Next>> = Mutex::new(None);
 #[derive(Default)]
 struct Next {
     instances: HashMap<usize, Instance>,
-    devices: HashMap<usize, GetDeviceProc>,
+    devices: HashMap<usize, (usize, GetDeviceProc)>,
 }
 
 /// An instance and what lies below. Functions that this layer has too are asked for once, when the instance is new: later
@@ -84,9 +84,9 @@ unsafe fn instance_of(object: Handle) -> Option<Instance> {
 unsafe fn below_device(object: Handle, name: &CStr) -> Option<VoidFn> {
     // SAFETY: as promised by the caller.
     let key = unsafe { table(object) };
-    let get = with_next(|next| next.devices.get(&key).copied())?;
-    // SAFETY: a queue's and a command buffer's table is that of their device; drivers look no further than the table.
-    unsafe { get(object, name.as_ptr()) }
+    let (device, get) = with_next(|next| next.devices.get(&key).copied())?;
+    // SAFETY: `get` came from the loader for this device, whose table its queues and command buffers share.
+    unsafe { get(device as Handle, name.as_ptr()) }
 }
 
 /// Calls the function below with the signature `$type`; evaluates to `$otherwise` where there is none.
@@ -270,8 +270,9 @@ unsafe extern "C" fn create_device(
     );
     if result == SUCCESS {
         // SAFETY: on success the device is alive, and the link holds the next layer's function.
-        let (key, get) = unsafe { (table(*device), (*link).get_device_proc) };
-        with_next(|next| next.devices.insert(key, get));
+        let (made, key, get) =
+            unsafe { (*device as usize, table(*device), (*link).get_device_proc) };
+        with_next(|next| next.devices.insert(key, (made, get)));
     }
     result
 }
