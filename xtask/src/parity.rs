@@ -1,7 +1,10 @@
 //! `parity`: all tests, on several backends and drivers, with one build.
 
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -77,24 +80,65 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for &leg in legs {
         legs_and_variables.push((leg, leg.variables(tools.as_ref(), options.full)?));
     }
+    // One build for all legs, shown as it goes.
+    let mut build = cargo_test(FEATURES);
+    options.libtorch.apply(&mut build)?;
+    shell::run(build.arg("--no-run"))?;
+    // The processors' tests take all threads; drivers that render on the processor spend most of their time on one, which
+    // compiles kernels, so that two of them run side by side.
+    let (processors, drivers): (Vec<_>, Vec<_>) = legs_and_variables
+        .into_iter()
+        .partition(|(leg, _)| !leg.has_driver());
     let mut times = Vec::new();
-    for (leg, variables) in legs_and_variables {
-        let name = leg.name();
-        eprintln!("\n--- {name} ---");
-        let start = Instant::now();
-        for &run in leg.runs(options.full) {
-            let mut cargo = cargo_test(FEATURES);
-            options.libtorch.apply(&mut cargo)?;
-            options.real.apply(&mut cargo)?;
-            cargo.envs(variables.iter().cloned());
-            leg.test(run, &mut cargo)
-                .with_context(|| format!("the leg `{name}` failed"))?;
-        }
-        times.push(format!("{name}: {} s", start.elapsed().as_secs()));
+    for (leg, variables) in processors {
+        times.push(run_leg(leg, &variables, options)?);
     }
+    let waiting = Mutex::new(VecDeque::from(drivers));
+    let next = || {
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    };
+    let work = || -> Result<Vec<String>> {
+        let mut times = Vec::new();
+        while let Some((leg, variables)) = next() {
+            times.push(run_leg(leg, &variables, options)?);
+        }
+        Ok(times)
+    };
+    std::thread::scope(|scope| -> Result<()> {
+        let beside = scope.spawn(work);
+        let own = work();
+        let other = beside.join().expect("legs do not panic");
+        times.extend(own?);
+        times.extend(other?);
+        Ok(())
+    })?;
     eprintln!("\n--- {} ---", times.join(", "));
     Ok(())
 }
+
+/// Runs the tests of a leg; its name and the seconds it took.
+fn run_leg(leg: Leg, variables: &Variables, options: &Options) -> Result<String> {
+    let name = leg.name();
+    eprintln!("\n--- {name} ---");
+    let start = Instant::now();
+    for &run in leg.runs(options.full) {
+        let mut cargo = cargo_test(FEATURES);
+        options.libtorch.apply(&mut cargo)?;
+        options.real.apply(&mut cargo)?;
+        cargo.envs(variables.iter().cloned());
+        leg.test(run, &mut cargo)
+            .with_context(|| format!("the leg `{name}` failed"))?;
+    }
+    let seconds = start.elapsed().as_secs();
+    eprintln!("--- {name}: {seconds} s ---");
+    Ok(format!("{name}: {seconds} s"))
+}
+
+/// Devices, driver and whatever else the tests of a leg learn from the environment.
+type Variables = Vec<(&'static str, OsString)>;
 
 /// Runs all tests on devices and drivers of this machine.
 fn run_on(devices: &[String], options: &Options) -> Result<()> {

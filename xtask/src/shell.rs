@@ -1,7 +1,6 @@
 //! Running other programs: what runs is shown, what fails is said.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -74,32 +73,25 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// As [`run`], and returns the output on stdout, which is shown as it comes.
+/// Runs `command` and returns what it prints, which is shown on stderr once it has ended: commands may run side by side.
 ///
 /// # Errors
-/// As [`run`].
+/// If it can't be started, or ends with anything but success.
 pub(crate) fn run_and_keep(command: &mut Command) -> Result<String> {
-    eprintln!("$ {}", line(command));
-    let program = command.get_program().display().to_string();
-    let mut child = command
+    let output = command
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("could not start `{program}`"))?;
-    let mut kept = String::new();
-    let output = child.stdout.take().expect("stdout is piped");
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        eprintln!("{line}");
-        kept.push_str(&line);
-        kept.push('\n');
+        .output()
+        .with_context(|| format!("could not start `{}`", command.get_program().display()))?;
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let line = line(command);
+    eprintln!("$ {line}\n{stderr}{stdout}");
+    if !output.status.success() {
+        bail!("`{line}` failed ({})", output.status);
     }
-    let status = child.wait()?;
-    if !status.success() {
-        bail!("`{}` failed ({status})", line(command));
-    }
-    Ok(kept)
+    Ok(stdout.into_owned())
 }
 
 /// Whether `command` starts and succeeds; its output is thrown away.
