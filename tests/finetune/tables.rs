@@ -434,7 +434,9 @@ fn scoring_demands_nothing_but_what_it_uses() {
     );
     let lines = "{\"similarity\":0.1}\n{\"similarity\":0.3}\n{\"similarity\":0.2}\n";
     let found = file(&workshop, "f.found", lines);
-    let spearman = score("similarity", &data, &found, &[])["spearmanr"].as_f64().unwrap();
+    let spearman = score("similarity", &data, &found, &[])["spearmanr"]
+        .as_f64()
+        .unwrap();
     assert!((spearman - 1.0).abs() < 1e-9, "{spearman}");
     let data = file(
         &workshop,
