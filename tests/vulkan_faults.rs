@@ -95,6 +95,8 @@ impl Workshop {
     /// The device of `command` fails from the `nth` call on of those that `variable` counts.
     fn failing(&self, command: &mut Command, variable: &str, nth: u64) -> Output {
         command
+            // A proof would meet the fault first.
+            .arg("--unproven-device")
             .env("VK_ADD_LAYER_PATH", &self.layer)
             .env("VK_INSTANCE_LAYERS", &self.layer_name)
             .env(variable, nth.to_string());
