@@ -22,22 +22,10 @@ pub(crate) const DRIVERS: [(&str, &str); 2] = [
 const MESA: usize = 0;
 const SWIFTSHADER: usize = 1;
 
-/// What every driver must pass.
+/// What the driver with the most features must pass.
 pub(crate) const CORE: &[&str] = &["ops", "packing", "parity", "upstream"];
-/// The heads and the trainer on top.
-const CORE_AND_TASKS: &[&str] = &[
-    "ops",
-    "packing",
-    "parity",
-    "upstream",
-    "heads",
-    "curves",
-    "masked_lm",
-    "crf",
-];
-
-/// Devices that fail, and the memory of one that doesn't.
-const FAULTS: &[&str] = &["device_memory", "faults", "vulkan_faults"];
+/// The whole network on another driver or compiler.
+const NETWORK: &[&str] = &["packing", "parity"];
 
 /// A part of the parity run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,6 +87,11 @@ impl Leg {
         value.get_name().to_owned()
     }
 
+    /// Whether it is left to `--full`: Mesa compiles matrix-unit kernels for 16 bits for many minutes.
+    pub(crate) fn is_long(self) -> bool {
+        self == Self::MesaHalf
+    }
+
     /// Whether it needs the root with drivers.
     pub(crate) fn has_driver(self) -> bool {
         self.plan().driver.is_some()
@@ -119,8 +112,8 @@ impl Leg {
                 driver: Some((MESA, Compiler::SpirV)),
                 runs: const {
                     &[
-                        run(CORE_AND_TASKS),
-                        run(FAULTS),
+                        run(CORE),
+                        run(&["faults"]),
                         Run {
                             targets: &["cli"],
                             filter: "proof",
@@ -140,21 +133,21 @@ impl Leg {
             Self::MesaValidated => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
-                runs: const { &[run(&["parity", "packing"])] },
+                runs: const { &[run(&["ops"])] },
                 grows: false,
                 variables: validation::VARIABLES,
             },
             Self::MesaWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((MESA, Compiler::Wgsl)),
-                runs: const { &[run(CORE)] },
+                runs: const { &[run(&["parity"])] },
                 grows: true,
                 variables: &[],
             },
             Self::SwiftshaderWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((SWIFTSHADER, Compiler::Wgsl)),
-                runs: const { &[run(CORE_AND_TASKS)] },
+                runs: const { &[run(NETWORK)] },
                 grows: true,
                 variables: &[],
             },

@@ -66,9 +66,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.devices.is_empty() {
         return run_on(&options.devices, options);
     }
-    let legs = match &options.legs[..] {
-        [] => Leg::value_variants(),
-        some => some,
+    let legs: Vec<Leg> = match &options.legs[..] {
+        [] => Leg::value_variants()
+            .iter()
+            .copied()
+            .filter(|leg| options.full || !leg.is_long())
+            .collect(),
+        some => some.to_vec(),
     };
     // Drivers first: one that can't be had is better known before the long build.
     let tools = if legs.iter().any(|leg| leg.has_driver()) {
@@ -77,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None
     };
     let mut legs_and_variables = Vec::new();
-    for &leg in legs {
+    for leg in legs {
         legs_and_variables.push((leg, leg.variables(tools.as_ref(), options.full)?));
     }
     // One build for all legs, shown as it goes.
