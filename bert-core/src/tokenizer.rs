@@ -277,7 +277,7 @@ fn rows(inner: &Tokenizer) -> (usize, usize) {
         let rows = id as usize + 1;
         if added.contains_key(&id) {
             all = rows.max(all);
-        } else if !token.is_empty() && !(cuts_at_spaces && is_out_of_reach(&token)) {
+        } else if !(token.is_empty() || cuts_at_spaces && is_out_of_reach(&token)) {
             (all, needed) = (rows.max(all), rows.max(needed));
         }
     }

@@ -137,7 +137,7 @@ impl Crf {
     ///
     /// # Errors
     ///
-    /// [`Error::Core`](crate::Error::Device) if they cannot be brought back.
+    /// [`Error::Core`](crate::Error::Core) if they cannot be brought back.
     pub fn chain(&self) -> Result<CrfChain> {
         let [transitions, start, end] = self.in_f32();
         Ok(CrfChain::new(

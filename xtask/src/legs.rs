@@ -113,7 +113,6 @@ impl Leg {
                 runs: const {
                     &[
                         run(CORE),
-                        run(&["faults"]),
                         Run {
                             targets: &["cli"],
                             filter: "proof",

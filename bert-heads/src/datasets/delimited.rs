@@ -37,6 +37,9 @@ pub(super) struct Records {
     again: VecDeque<DataLine>,
 }
 
+/// Fields of a row, or its fault.
+type Fields = Result<Vec<String>, RowFault>;
+
 /// The fields of a row, and the line it begins on.
 pub(super) struct Record {
     pub(super) line: usize,
@@ -170,7 +173,7 @@ impl Records {
     }
 
     /// The row that begins with `first` and ends where its quotes are closed.
-    fn quoted(&mut self, first: String) -> Result<Result<Vec<String>, RowFault>> {
+    fn quoted(&mut self, first: String) -> Result<Fields> {
         let (row, further) = self.look_for_end(&first, MAX_LINE_BYTES)?;
         if row.is_err() {
             // One stray quote is to cost its own row and no other.
@@ -181,11 +184,7 @@ impl Records {
 
     /// The row up to where its quotes are closed, at most `limit` bytes further, and its lines after
     /// the first.
-    fn look_for_end(
-        &mut self,
-        first: &str,
-        limit: usize,
-    ) -> Result<(Result<Vec<String>, RowFault>, VecDeque<DataLine>)> {
+    fn look_for_end(&mut self, first: &str, limit: usize) -> Result<(Fields, VecDeque<DataLine>)> {
         let mut row = QuotedRow::new(self.separator);
         let mut further = VecDeque::new();
         let mut complete = row.line(first);

@@ -35,7 +35,7 @@ impl Fault {
         };
         let call = CALLS[self as usize].fetch_add(1, Ordering::Relaxed) + 1;
         match self {
-            Self::Skip => call >= after && call % 2 == 0,
+            Self::Skip => call >= after && call.is_multiple_of(2),
             _ => call >= after,
         }
     }
