@@ -67,7 +67,7 @@ impl BertConfig {
         self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)
     }
 
-    /// Whether the decoder of a masked-LM head is the word-embedding table, as it is unless `tie_word_embeddings` is false.
+    /// True if the decoder of a masked-LM head is the word-embedding table, as it is unless `tie_word_embeddings` is false.
     pub fn ties_word_embeddings(&self) -> bool {
         self.extra.get("tie_word_embeddings") != Some(&Value::Bool(false))
     }

@@ -167,7 +167,7 @@ pub enum Error {
     /// A device label that cannot be parsed.
     #[error("device `{label}`: {reason}")]
     DeviceLabel {
-        /// As given.
+        /// Label or value as given.
         label: String,
         /// What is wrong and what labels exist.
         reason: String,
@@ -177,7 +177,7 @@ pub enum Error {
         "device `{label}` needs the Cargo feature `{feature}`, which this build lacks (it has: {compiled}): rebuild with `--features {feature}`"
     )]
     BackendNotCompiled {
-        /// As given.
+        /// Label or value as given.
         label: String,
         /// The missing feature.
         feature: &'static str,
@@ -187,7 +187,7 @@ pub enum Error {
     /// A device that the backend does not find on this machine.
     #[error("device `{label}` is not present: {reason}")]
     DeviceNotFound {
-        /// As given.
+        /// Label or value as given.
         label: String,
         /// What was found instead and how to ask for it.
         reason: String,
@@ -195,9 +195,9 @@ pub enum Error {
     /// A device that is there, and that the backend would compute wrongly on or not at all.
     #[error("device `{label}` cannot be used: {reason}")]
     DeviceUnfit {
-        /// As given.
+        /// Label or value as given.
         label: String,
-        /// What it lacks or what differed, and what to use instead.
+        /// Lack or difference, and the alternative.
         reason: String,
     },
     /// A buffer beyond what the graphics adapter gives out in one piece.
@@ -206,13 +206,13 @@ pub enum Error {
         mebibytes(*bytes), mebibytes(*limit)
     )]
     BufferTooLarge {
-        /// What the buffer is for.
+        /// Purpose of the buffer.
         what: &'static str,
         /// Its size.
         bytes: u64,
         /// The largest size there.
         limit: u64,
-        /// What to change.
+        /// Remedy.
         remedy: &'static str,
     },
     /// A remote device, or a worker that offers devices.

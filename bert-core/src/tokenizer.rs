@@ -261,7 +261,7 @@ fn check_rows(needed: usize, vocab_size: usize) -> Result<()> {
     Ok(())
 }
 
-/// Whether no text gives this token, because text is cut at white space before it is looked up; lines of white space end
+/// True if no text gives this token, because text is cut at white space before it is looked up; lines of white space end
 /// many a vocabulary.
 fn is_out_of_reach(token: &str) -> bool {
     token.is_empty() || token.contains(char::is_whitespace)

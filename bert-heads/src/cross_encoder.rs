@@ -17,7 +17,7 @@ const MARK: (&str, &str) = ("sentence_transformers", "activation_fn");
 /// The field of `config.json` before version 4.
 const OLDER_MARK: &str = "sbert_ce_default_activation_function";
 
-/// Whether `config.json` is that of a cross-encoder.
+/// True if `config.json` is that of a cross-encoder.
 pub(crate) fn is_marked(config: &BertConfig) -> bool {
     mark(config).is_some()
 }

@@ -101,7 +101,7 @@ impl TaskHead {
         Ok(Labels::numbered(outputs)?.count())
     }
 
-    /// Whether [`load`](Self::load) would find the head in a checkpoint, and nothing says that it is
+    /// True if [`load`](Self::load) would find the head in a checkpoint, and nothing says that it is
     /// another one with the same tensors.
     pub(crate) fn is_in(&self, checkpoint: &Checkpoint) -> bool {
         self.check_tensors(checkpoint).is_ok()

@@ -26,7 +26,7 @@ use crate::sequence_classification::ProblemType;
 pub enum ModelKind {
     /// Classes, labels or numbers for texts and pairs of texts.
     Texts,
-    /// Whether the second of two texts follows the first.
+    /// True if the second of two texts follows the first.
     NextSentence,
     /// A label per word.
     Tokens,
@@ -100,7 +100,7 @@ impl ModelKind {
         }
     }
 
-    /// Whether its head has the tensors of other kinds.
+    /// True if its head has the tensors of other kinds.
     pub(crate) fn shares_tensors(self) -> bool {
         self.tensor() == Self::Texts.tensor()
     }
@@ -168,7 +168,7 @@ fn evidence(checkpoint: &Checkpoint) -> Option<(ModelKind, &'static str)> {
     }
 }
 
-/// Whether the labels are `O` and tags such as `B-PER` and `I-PER`, and nothing else.
+/// True if the labels are `O` and tags such as `B-PER` and `I-PER`, and nothing else.
 fn names_are_tags(config: &BertConfig) -> bool {
     let Some(Value::Object(names)) = stated(config, "id2label") else {
         return false;

@@ -58,7 +58,7 @@ use steps::{Step, StepConfig};
 pub struct EmbedderOptions {
     /// How token vectors become one; by default as `1_Pooling/config.json` says, else the mean.
     pub pooling: Option<Poolings>,
-    /// Whether vectors get length 1 at last; by default if `modules.json` lists `Normalize`.
+    /// True if vectors get length 1 at last; by default if `modules.json` lists `Normalize`.
     pub normalize: Option<bool>,
     /// The most tokens of a row, special tokens included. By default
     /// `max_seq_length` of `sentence_bert_config.json`, else the tokenizer's `model_max_length`,

@@ -69,7 +69,7 @@ impl LineEnds {
         Ok(())
     }
 
-    /// Whether a line that was read ends with a line break.
+    /// True if a line that was read ends with a line break.
     pub(crate) fn are_at_end_of(self, bytes: &[u8]) -> bool {
         bytes.ends_with(b"\n") || (self == Self::Return && bytes.ends_with(b"\r"))
     }

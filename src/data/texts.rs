@@ -17,7 +17,7 @@ use crate::predict::{STDIN, told};
 /// Texts without their targets.
 pub(crate) struct Untold {
     pub(crate) rows: Box<dyn Iterator<Item = Result<TextExample>>>,
-    /// Whether they are rows of a table, whose lines mean something.
+    /// True if they are rows of a table, whose lines mean something.
     pub(crate) is_table: bool,
 }
 

@@ -76,7 +76,7 @@ struct Plan {
     devices: &'static str,
     driver: Option<(usize, Compiler)>,
     runs: &'static [Run],
-    /// Whether `--full` takes all tests.
+    /// True if `--full` takes all tests.
     grows: bool,
     variables: &'static [(&'static str, &'static str)],
 }
@@ -87,12 +87,12 @@ impl Leg {
         value.get_name().to_owned()
     }
 
-    /// Whether it is left to `--full`: Mesa compiles matrix-unit kernels for 16 bits for many minutes.
+    /// True if it is left to `--full`: Mesa compiles matrix-unit kernels for 16 bits for many minutes.
     pub(crate) fn is_long(self) -> bool {
         self == Self::MesaHalf
     }
 
-    /// Whether it needs the root with drivers.
+    /// True if it needs the root with drivers.
     pub(crate) fn has_driver(self) -> bool {
         self.plan().driver.is_some()
     }
@@ -298,7 +298,7 @@ impl Tools {
     }
 }
 
-/// Whether vulkaninfo tells of one adapter, with that name, that CubeCL would take for that compiler.
+/// True if vulkaninfo tells of one adapter, with that name, that CubeCL would take for that compiler.
 fn agrees(report: &str, name: &str, compiler: Compiler) -> Result<()> {
     let values = |key: &str| -> Vec<&str> {
         let lines = report.lines().filter_map(|line| line.split_once('='));

@@ -68,7 +68,7 @@ fn refused(enter: &Path, bert: &Path, label: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a refusal is one: exit code 1, nothing on stdout, and a message with the label that is no panic's.
+/// True if a refusal is one: exit code 1, nothing on stdout, and a message with the label that is no panic's.
 fn judge(label: &str, code: Option<i32>, stdout: &[u8], message: &str) -> Result<()> {
     let clear = message.contains(label) && !message.contains("panicked");
     if code != Some(1) || !stdout.is_empty() || !clear {

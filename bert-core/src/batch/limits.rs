@@ -1,4 +1,4 @@
-//! What a model has an embedding for.
+//! Ids that a model has embeddings for.
 
 use super::BertBatcher;
 use crate::{Error, Result};

@@ -59,7 +59,7 @@ impl StoredTensor {
         }
     }
 
-    /// Whether another tensor has this one's type, shape and values.
+    /// True if another tensor has this one's type, shape and values.
     pub(crate) fn is_equal_to(&self, other: &Self) -> Result<bool> {
         Ok(self.info.shape == other.info.shape
             && self.info.dtype == other.info.dtype

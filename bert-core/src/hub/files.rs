@@ -96,7 +96,7 @@ pub(super) struct ModuleFiles {
     pub(super) config: String,
     /// Its weights, of which the first that exists is read.
     pub(super) weights: [String; 2],
-    /// Whether it computes with weights.
+    /// True if it computes with weights.
     pub(super) needs_weights: bool,
 }
 

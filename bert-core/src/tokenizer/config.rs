@@ -107,7 +107,7 @@ impl DirConfig {
         })
     }
 
-    /// Whether the class is one that makes its normalizer and splitter from `tokenizer_config.json` rather than taking
+    /// True if the class is one that makes its normalizer and splitter from `tokenizer_config.json` rather than taking
     /// those of `tokenizer.json`.
     pub(super) fn rebuilds_json(&self) -> bool {
         let class = self.class.as_deref().unwrap_or_default();

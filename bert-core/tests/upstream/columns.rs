@@ -119,7 +119,7 @@ fn targets_of(case: &Case) -> impl Iterator<Item = f64> {
     case.targets.iter().map(|&target| f64::from(target))
 }
 
-/// Whether a reranker's candidate is relevant.
+/// True if a reranker's candidate is relevant.
 fn relevant(target: f32) -> f32 {
     f32::from(target > 0.0)
 }

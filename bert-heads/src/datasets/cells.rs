@@ -54,7 +54,7 @@ impl Cells {
         }
     }
 
-    /// Whether the row has a value, not null, in a column.
+    /// True if the row has a value, not null, in a column.
     pub(super) fn has(&self, key: &Key) -> bool {
         match self {
             Self::Fields(fields) => fields.get(key.index).is_some(),
@@ -62,7 +62,7 @@ impl Cells {
         }
     }
 
-    /// Whether the row has a text, blank or not, in a column.
+    /// True if the row has a text, blank or not, in a column.
     pub(super) fn has_text(&self, key: &Key) -> bool {
         match self {
             Self::Fields(fields) => fields.get(key.index).is_some(),

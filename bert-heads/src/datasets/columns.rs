@@ -21,7 +21,7 @@ impl Column {
         Self::Name(name.into())
     }
 
-    /// Whether its name promises several labels.
+    /// True if its name promises several labels.
     pub(super) fn is_list_of_labels(&self) -> bool {
         match self {
             Self::Name(name) => LABEL_LISTS.contains(&folded(name).as_str()),
@@ -164,7 +164,7 @@ const TEXTS: [&str; 10] = [
     "comment",
     "tweet",
 ];
-/// What names of columns of texts have in them, or are.
+/// Names of columns of texts, or parts of such names.
 const TEXT_LIKE: [&str; 12] = [
     "text",
     "sentence",
@@ -288,7 +288,7 @@ pub(super) fn partners(text: &str) -> impl Iterator<Item = &'static str> {
     pairs.map(|(_, second)| second)
 }
 
-/// Whether the name of a column promises texts.
+/// True if the name of a column promises texts.
 pub(super) fn is_text_name(name: &str) -> bool {
     let name = folded(name);
     let mut pairs = PAIRS.iter().flat_map(|(text, pair)| [*text, *pair]);

@@ -27,7 +27,7 @@ pub(super) struct Records {
     lines: DataLines,
     separator: char,
     quotes: Quotes,
-    /// Whether the first row names the columns.
+    /// True if the first row names the columns.
     header: bool,
     /// Columns that stand in quotes throughout, as far as the first rows tell.
     quoted_columns: Vec<bool>,
@@ -117,7 +117,7 @@ impl Records {
         }
     }
 
-    /// Whether the line is `sep=;`, with which spreadsheets say what separates the fields.
+    /// True if the line is `sep=;`, with which spreadsheets say what separates the fields.
     fn is_declaration(&mut self, line: &str) -> bool {
         let mut stated = line.strip_prefix("sep=").into_iter().flat_map(str::chars);
         match (self.quotes, stated.next(), stated.next()) {
@@ -218,13 +218,13 @@ impl Records {
     }
 }
 
-/// What stands between the quotes of a field, if none is within unless doubled.
+/// Text between the quotes of a field, if none is within unless doubled.
 fn enclosed(field: &str) -> Option<&str> {
     let inner = field.strip_prefix('"')?.strip_suffix('"')?;
     (!inner.replace(DOUBLED, "").contains('"')).then_some(inner)
 }
 
-/// Whether a field that is written as it is would be read otherwise by [`Quotes::AsNeeded`].
+/// True if a field that is written as it is would be read otherwise by [`Quotes::AsNeeded`].
 pub(super) fn is_ambiguous(field: &str) -> bool {
     enclosed(field).is_some_and(|inner| inner.contains(DOUBLED))
 }

@@ -1,4 +1,4 @@
-//! What parts the fields of a table, found in its first rows.
+//! Separator of the fields of a table, found in its first rows.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ impl Layout {
     }
 }
 
-/// Whether the header has several fields, and nearly all rows have as many.
+/// True if the header has several fields, and nearly all rows have as many.
 fn fits(path: &Path, delimited: &Delimited) -> Result<bool> {
     let mut records = Records::open(path, delimited)?;
     let Some(Ok(header)) = records.next()?.map(|record| record.fields) else {

@@ -51,7 +51,7 @@ impl<T> Examples<T> {
         self
     }
 
-    /// What a reader of the file had to decide that its owner may see otherwise.
+    /// Decisions of the reader that the owner of the file may see otherwise.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }

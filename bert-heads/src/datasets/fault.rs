@@ -94,7 +94,7 @@ pub enum RowFault {
     AmbiguousLabels {
         /// Its name or number.
         column: String,
-        /// As in the file.
+        /// Text of the file.
         text: String,
         /// Values in the row.
         places: usize,
@@ -106,13 +106,13 @@ pub enum RowFault {
     SeveralLabels {
         /// Its name or number.
         column: String,
-        /// As in the file.
+        /// Text of the file.
         text: String,
     },
     /// A label that is not among the known ones.
     #[error("label `{label}` is not known: use one of {known}")]
     UnknownLabel {
-        /// As in the file.
+        /// Text of the file.
         label: String,
         /// The labels there are.
         known: String,
@@ -122,7 +122,7 @@ pub enum RowFault {
     NotANumber {
         /// Its name or number.
         column: String,
-        /// As in the file.
+        /// Text of the file.
         text: String,
     },
     /// A line above a sentence that may be a comment or its first word.
@@ -130,7 +130,7 @@ pub enum RowFault {
         "it may be a comment or the word `#` with the tag `{tag}`, which no line before has: take it out, or name the tags (--labels)"
     )]
     Comment {
-        /// What would be the tag.
+        /// Field that would be the tag.
         tag: String,
     },
     /// Words and tags that do not pair up.
@@ -144,7 +144,7 @@ pub enum RowFault {
     /// A tag that its scheme does not allow where it is.
     #[error("tag `{tag}` of word {word} does not fit {scheme}: {reason}")]
     Tag {
-        /// As in the file.
+        /// Text of the file.
         tag: String,
         /// Its word in the sentence, counted from 1.
         word: usize,

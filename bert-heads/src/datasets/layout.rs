@@ -16,7 +16,7 @@ pub enum Layout {
 pub struct Delimited {
     /// What stands between two fields.
     pub separator: char,
-    /// What double quotes around a field mean.
+    /// Meaning of double quotes around a field.
     pub quotes: Quotes,
     /// Whether the first line names the columns.
     pub header: bool,
@@ -24,7 +24,7 @@ pub struct Delimited {
     pub fields: Vec<usize>,
 }
 
-/// What double quotes around a field mean.
+/// Meaning of double quotes around a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quotes {
     /// Characters like others.
@@ -92,7 +92,7 @@ impl Layout {
         self
     }
 
-    /// The same with another separator. Nothing changes for JSON lines.
+    /// Format with another separator. Nothing changes for JSON lines.
     #[must_use]
     pub fn with_separator(mut self, separator: char) -> Self {
         if let Self::Delimited(delimited) = &mut self {

@@ -106,7 +106,7 @@ impl Table {
         Ok(())
     }
 
-    /// Whether its rows are JSON objects.
+    /// True if its rows are JSON objects.
     pub(super) fn is_json(&self) -> bool {
         matches!(self.rows, Rows::Json(_))
     }

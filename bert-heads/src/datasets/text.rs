@@ -40,7 +40,7 @@ pub struct TextFormat {
     pub kind: Option<TargetKind>,
     /// Whether there must be a target.
     pub targets: Targets,
-    /// Whether targets alone are read, and texts may be blank or absent: to score predictions.
+    /// True if targets alone are read, and texts may be blank or absent: to score predictions.
     pub targets_only: bool,
     /// The labels there are: any other is a bad row. By default every label passes.
     pub labels: Option<Labels>,

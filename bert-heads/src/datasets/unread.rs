@@ -51,7 +51,7 @@ fn is_worded(text: &str) -> bool {
     text.chars().any(char::is_alphabetic)
 }
 
-/// Whether a value is more than a name or number: two words, or characters of a script that has no
+/// True if a value is more than a name or number: two words, or characters of a script that has no
 /// spaces.
 fn is_prose(text: &str) -> bool {
     const CHARACTERS: usize = 4;

@@ -23,7 +23,7 @@ pub struct DenseConfig {
     pub in_features: usize,
     /// Numbers of a vector that comes out.
     pub out_features: usize,
-    /// Whether a bias is added.
+    /// True if a bias is added.
     pub bias: bool,
     /// Applied last.
     pub activation: TorchActivation,

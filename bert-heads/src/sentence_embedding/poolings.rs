@@ -27,7 +27,7 @@ impl Poolings {
         &self.0
     }
 
-    /// Whether the encoder needs its pooler.
+    /// True if the encoder needs its pooler.
     pub(super) fn needs_pooler(&self) -> bool {
         self.0.contains(&Pooling::Pooler)
     }

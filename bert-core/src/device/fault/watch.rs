@@ -52,7 +52,7 @@ thread_local! {
 pub(super) struct KeptPanic {
     pub(super) message: String,
     pub(super) of_device: bool,
-    /// What Rust prints, unless it has been printed.
+    /// Message of Rust's hook, unless it has been printed.
     pub(super) text: Option<String>,
     operation: String,
 }
@@ -65,7 +65,7 @@ impl KeptPanic {
 
 /// Watches the process for faults of devices: installs a panic hook and a logger. Calls after the first change nothing.
 ///
-/// What panics on a device's thread is not printed, because the autotuner and its probes survive most of it; what they do
+/// Panics on a device's thread are not printed, because the autotuner and its probes survive most of them; what they do
 /// not survive is recorded. The environment variable `BERT_LOG` (`off`, `error`, `warn`, `info`, `debug`, `trace`) shows the
 /// messages of the libraries below from that level on, and from `debug` on these panics. Tuning of kernels that takes longer
 /// than some seconds is told of in a line. Where the process has a logger
@@ -156,7 +156,7 @@ fn aborts(message: &str) -> bool {
         || message.starts_with("panic in a destructor during cleanup")
 }
 
-/// What Rust's own hook prints.
+/// Text of Rust's own hook.
 fn described(thread: &str, info: &PanicHookInfo<'_>) -> String {
     let backtrace = Backtrace::capture();
     match backtrace.status() {

@@ -1,4 +1,4 @@
-//! What goes wrong between a worker and its clients.
+//! Failures between a worker and its clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ pub enum RemoteError {
     Unreachable {
         /// The device.
         label: String,
-        /// What the attempt ended with.
+        /// Outcome of the attempt.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A worker with another token.
@@ -87,7 +87,7 @@ pub enum RemoteError {
     Handshake {
         /// The device.
         label: String,
-        /// What the attempt ended with.
+        /// Outcome of the attempt.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No socket for the client's end.
@@ -105,7 +105,7 @@ pub enum RemoteError {
     TokenFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// Fault and remedy.
         reason: String,
     },
     /// A worker that anybody on the network could use.
@@ -132,13 +132,13 @@ pub enum RemoteError {
     KeyFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// Fault and remedy.
         reason: String,
     },
     /// Devices that cannot be offered.
     #[error("a worker cannot offer these devices: {reason}")]
     Devices {
-        /// What they lack and what to do.
+        /// Lack and remedy.
         reason: String,
     },
     /// A worker whose network failed while it was at work.

@@ -44,7 +44,7 @@ pub struct QuestionFormat {
     pub layout: QuestionLayout,
     /// Whether there must be answers, or the statement that there is none.
     pub answers: Targets,
-    /// Whether nothing is demanded but what predictions are scored by, ids and the texts of answers:
+    /// True if nothing is demanded but what predictions are scored by, ids and the texts of answers:
     /// no offset is looked at, ids may come twice, and question and context may be absent.
     pub scoring_only: bool,
 }

@@ -32,7 +32,7 @@ pub(super) struct Sentences {
     format: TokenFormat,
     /// Fields of the first line.
     width: Option<usize>,
-    /// What stands between the fields of the first line, in their order.
+    /// Separators between the fields of the first line, in their order.
     shape: Option<String>,
     /// Tags of lines that are no comments.
     tags: HashSet<String>,
@@ -203,7 +203,7 @@ impl Sentences {
         }
     }
 
-    /// Whether a line above a sentence is a comment and not the word `#`, or one that begins with
+    /// True if a line above a sentence is a comment and not the word `#`, or one that begins with
     /// it: it has no tag, or its fields are parted otherwise than those of words.
     fn is_comment(&self, line: &str, fields: &[&str]) -> Result<bool, RowFault> {
         let Some(width) = self.width.filter(|_| line.starts_with(COMMENT)) else {
@@ -255,7 +255,7 @@ fn shape(line: &str) -> String {
     line.chars().filter(|c| matches!(c, ' ' | '\t')).collect()
 }
 
-/// Whether a tag marks entities in some scheme.
+/// True if a tag marks entities in some scheme.
 fn is_tag(tag: &str) -> bool {
     let mut letters = tag.chars();
     match (letters.next(), letters.next(), letters.next()) {

@@ -38,7 +38,7 @@ impl AnswerLanguage {
         }
     }
 
-    /// Whether it has no spaces between words, so that characters are counted.
+    /// True if it has no spaces between words, so that characters are counted.
     pub fn counts_characters(self) -> bool {
         self != Self::English
     }
