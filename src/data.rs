@@ -28,7 +28,7 @@ pub(crate) struct DataArgs {
     /// [default: by the file's name]
     #[arg(long, value_name = "LAYOUT", conflicts_with = "preset")]
     format: Option<String>,
-    /// What stands between two fields: a character, or tab, comma, semicolon, pipe or space
+    /// Separator of two fields: a character, or tab, comma, semicolon, pipe or space
     /// [default: as the rows have it, which for words are spaces or tabs]
     #[arg(
         long,
@@ -153,7 +153,7 @@ impl DataArgs {
     }
 }
 
-/// What a reader decided that the user may see otherwise.
+/// Decisions of a reader that the user may see otherwise.
 fn remark<T>(examples: &Examples<T>) {
     for remark in examples.remarks() {
         note(format_args!("{}: {remark}", examples.path().display()));

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Names of the outputs in their order, in place of those that the model's files give
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     labels: Vec<String>,
-    /// What the model was trained for, in place of what its files say
+    /// Task of the model, in place of what its files say
     #[arg(long, value_enum)]
     task: Option<ModelTask>,
     /// Points at which integrated gradients are taken

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     name: ModelName,
     #[command(flatten)]
     model: ModelArgs,
-    /// What the model was trained for, in place of what its files say
+    /// Task of the model, in place of what its files say
     #[arg(long, value_enum)]
     task: Option<ModelTask>,
     #[command(flatten)]

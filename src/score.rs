@@ -17,7 +17,7 @@ use crate::task::ModelTask;
 /// The options that belong to files of predictions, with which a model has the task in common.
 #[derive(clap::Args)]
 pub(crate) struct ScoreArgs {
-    /// What the model was trained for, in place of what its files say. Without --model, what the file
+    /// Task of the model, in place of what its files say. Without --model, what the file
     /// of --predictions to score is about: JSON lines as `bert predict` writes them or a line per
     /// example; for tokens JSON lines or columns; for qa also SQuAD's JSON of answers by id
     #[arg(long, value_enum)]

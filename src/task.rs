@@ -4,7 +4,7 @@ use bert_heads::finetune::Task;
 use bert_heads::model_kind::ModelKind;
 use clap::ValueEnum;
 
-/// What a model was trained for.
+/// Task that a model was trained for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ModelTask {
     Classify,
@@ -33,7 +33,7 @@ impl ModelTask {
     }
 }
 
-/// What a model of a kind is about, for a message.
+/// Subject of a model of a kind, for a message.
 pub(crate) const fn about(kind: ModelKind) -> &'static str {
     match kind {
         ModelKind::Texts => "texts",

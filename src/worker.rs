@@ -34,7 +34,7 @@ pub(crate) struct Args {
     proof: ProofArgs,
 }
 
-/// What a script reads.
+/// Report for scripts.
 #[derive(Serialize)]
 struct Listening<'a> {
     key: &'a str,

@@ -62,7 +62,7 @@ pub enum Error {
         found: String,
         /// Why it does not decide.
         reason: &'static str,
-        /// What to change in the files.
+        /// Remedy in the files.
         remedy: &'static str,
     },
     /// A checkpoint without any head that answers something.

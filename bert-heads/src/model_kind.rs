@@ -43,7 +43,7 @@ pub enum ModelKind {
 pub struct FoundKind {
     /// The kind.
     pub kind: ModelKind,
-    /// What tells it, where no class in `config.json` does.
+    /// Evidence for it, where no class in `config.json` does.
     pub evidence: Option<&'static str>,
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn classifier_kind(checkpoint: &Checkpoint) -> Option<FoundKind> {
     })
 }
 
-/// What a configuration has that belongs to one kind of classifier only.
+/// Fields of a configuration that belong to one kind of classifier only.
 fn evidence(checkpoint: &Checkpoint) -> Option<(ModelKind, &'static str)> {
     let config = checkpoint.config();
     let problem_type = stated(config, "problem_type").and_then(Value::as_str);

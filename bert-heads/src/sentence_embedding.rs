@@ -84,7 +84,7 @@ pub struct SentenceEmbedder {
     batcher: BertBatcher,
     device: Device,
     pooling: Poolings,
-    /// What follows the pooling, in its order.
+    /// Modules after the pooling, in their order.
     steps: Vec<Step>,
     max_length: usize,
     long_texts: LongInputs,

@@ -1,4 +1,4 @@
-//! What stands between two fields, as `--separator` has it.
+//! Separator of two fields, as `--separator` has it.
 
 const SEPARATORS: [(&str, char); 5] = [
     ("tab", '\t'),
@@ -8,7 +8,7 @@ const SEPARATORS: [(&str, char); 5] = [
     ("space", ' '),
 ];
 
-/// What `--separator` says.
+/// Value of `--separator`.
 pub(super) fn separator(text: &str) -> Result<char, String> {
     if let Some((_, separator)) = SEPARATORS.iter().find(|(name, _)| *name == text) {
         return Ok(*separator);

@@ -22,7 +22,7 @@ pub(crate) const DRIVERS: [(&str, &str); 2] = [
 const MESA: usize = 0;
 const SWIFTSHADER: usize = 1;
 
-/// What the driver with the most features must pass.
+/// Tests of the driver with the most features.
 pub(crate) const CORE: &[&str] = &["ops", "packing", "parity", "upstream"];
 /// The whole network on another driver or compiler.
 const NETWORK: &[&str] = &["packing", "parity"];
@@ -216,7 +216,7 @@ impl Leg {
 /// cargo starts test programs with what this names.
 pub(crate) const RUNNER: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER";
 
-/// Whatever a driver's leg needs besides cargo.
+/// Tools that a driver's leg needs besides cargo.
 pub(crate) struct Tools {
     /// Program that enters the root.
     pub(crate) enter: PathBuf,

@@ -71,7 +71,7 @@ impl TextFormat {
         }
     }
 
-    /// The same for targets of a kind.
+    /// Format for targets of a kind.
     #[must_use]
     pub fn with_kind(self, kind: TargetKind) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl TextFormat {
         }
     }
 
-    /// The same without texts.
+    /// Format without texts.
     #[must_use]
     pub fn targets_only(self) -> Self {
         Self {

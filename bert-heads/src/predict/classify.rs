@@ -28,7 +28,7 @@ pub struct TextClassifier {
     rows: RowMaker,
     labels: Labels,
     problem_type: ProblemType,
-    /// What makes a score of the one output.
+    /// Activation that makes a score of the one output.
     activation: Option<TorchActivation>,
 }
 

@@ -50,7 +50,7 @@ pub(crate) use rows::RowModel;
 pub(crate) use similarity::{row_similarities, score_similarity};
 pub(crate) use tag::{TextWord, word_logits, words};
 
-/// What is known of a model better than its files say it.
+/// Facts about a model that overrule its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrule {
     /// The task of its head, in place of the class in `architectures` and of `problem_type`.

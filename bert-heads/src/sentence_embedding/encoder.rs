@@ -21,7 +21,7 @@ use crate::labels::remove_labels;
 pub struct SentenceEncoder {
     /// The encoder, with the pooler that its checkpoint may have.
     pub bert: BertModel,
-    /// What follows the pooling, in its order.
+    /// Modules after the pooling, in their order.
     pub dense: Vec<Dense>,
     /// How token vectors become one.
     #[module(skip)]

@@ -12,7 +12,7 @@ use super::{Pooling, Poolings, SimilarityFunction};
 use crate::error::{Error, Result};
 
 pub(crate) const TRANSFORMER_CONFIG: &str = "sentence_bert_config.json";
-/// What the first module's settings were called when each architecture had a class of its own.
+/// Names of the first module's settings from when each architecture had a class of its own.
 const OLDER_TRANSFORMER_CONFIGS: [&str; 3] = [
     "sentence_roberta_config.json",
     "sentence_distilbert_config.json",
@@ -36,7 +36,7 @@ pub(super) struct SentenceTransformersFiles {
     /// Where checkpoint and tokenizer lie.
     pub(super) transformer_dir: PathBuf,
     pub(super) pooling: Poolings,
-    /// What follows the pooling, in its order.
+    /// Modules after the pooling, in their order.
     pub(super) steps: Vec<StepConfig>,
     pub(super) max_seq_length: Option<usize>,
     pub(super) do_lower_case: bool,

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub struct EmbeddingLayout {
     /// How token vectors become one.
     pub pooling: Poolings,
-    /// What follows the pooling.
+    /// Modules after the pooling.
     pub dense: Vec<DenseConfig>,
     /// Whether vectors get length 1.
     pub normalize: bool,

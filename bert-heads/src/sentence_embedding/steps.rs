@@ -45,7 +45,7 @@ pub(super) struct ModuleNorm {
 }
 
 impl StepConfig {
-    /// What the module number `index` of `modules` is; `None` for one that does nothing outside of
+    /// Step of the module number `index` of `modules`; `None` for one that does nothing outside of
     /// training.
     pub(super) fn read(dir: &Path, modules: &[Module], index: usize) -> Result<Option<Self>> {
         let module = &modules[index];

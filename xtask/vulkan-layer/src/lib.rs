@@ -33,7 +33,7 @@ use abi::{
 };
 use fault::Fault;
 
-/// What lies below this layer, by the dispatch table that all objects of an instance or of a device share.
+/// Layers and drivers below this layer, by the dispatch table that all objects of an instance or of a device share.
 static NEXT: Mutex<Option<Next>> = Mutex::new(None);
 
 #[derive(Default)]

@@ -78,7 +78,7 @@ impl QuestionFormat {
         Self { answers, ..self }
     }
 
-    /// The same for questions whose predicted answers are scored.
+    /// Format for questions whose predicted answers are scored.
     #[must_use]
     pub const fn scoring_only(self) -> Self {
         Self {

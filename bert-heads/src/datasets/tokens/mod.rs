@@ -39,7 +39,7 @@ pub struct WordLine {
     pub word: Field,
     /// Where its tag is.
     pub tag: Field,
-    /// What stands between two fields; by default any run of spaces and tabs, or single tabs where
+    /// Separator of two fields; by default any run of spaces and tabs, or single tabs where
     /// lines have equally many fields only so, as those with spaces within a word have.
     pub separator: Option<char>,
 }

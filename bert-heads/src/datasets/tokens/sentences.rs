@@ -38,7 +38,7 @@ pub(super) struct Sentences {
     tags: HashSet<String>,
 }
 
-/// What a line is.
+/// Kind of a line.
 enum Line {
     Word(String, Option<String>),
     /// A comment, or several words of CoNLL-U that follow one by one.

@@ -14,7 +14,7 @@ pub struct V1Scorer {
     missing: u64,
     exact: f64,
     f1: f64,
-    /// Of the longest runs that are shared, for Chinese.
+    /// F1 of the longest runs that are shared, for Chinese.
     run_f1: f64,
 }
 

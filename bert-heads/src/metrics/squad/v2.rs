@@ -84,7 +84,7 @@ impl V2Scorer {
         })
     }
 
-    /// The same for answers in a language.
+    /// Scores of answers in a language.
     #[must_use]
     pub fn in_language(self, language: AnswerLanguage) -> Self {
         Self { language, ..self }
