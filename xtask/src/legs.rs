@@ -113,6 +113,7 @@ impl Leg {
                 runs: const {
                     &[
                         run(CORE),
+                        run(&["faults"]),
                         Run {
                             targets: &["cli"],
                             filter: "proof",
