@@ -261,6 +261,8 @@ impl Tools {
             ("VK_DRIVER_FILES", OsString::from(DRIVERS[driver].1)),
             // For tests that have the layer make the driver fail.
             ("BERT_VULKAN_LAYER", self.layer.clone().into()),
+            // For one that is refused with SPIR-V.
+            ("BERT_SWIFTSHADER_ICD", DRIVERS[SWIFTSHADER].1.into()),
         ];
         if compiler == Compiler::Wgsl {
             variables.extend([
