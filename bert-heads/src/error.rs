@@ -80,7 +80,7 @@ pub enum Error {
         path: PathBuf,
         /// Its field.
         field: &'static str,
-        /// What is wrong with it.
+        /// Fault, as a part of the message.
         reason: String,
     },
     /// The weights of a module of sentence-transformers do not fit its configuration.
@@ -88,7 +88,7 @@ pub enum Error {
     ModuleWeights {
         /// The directory of the module.
         dir: PathBuf,
-        /// What is wrong with them.
+        /// Fault, as a part of the message.
         source: bert_core::Error,
     },
     /// Label names that cannot be the outputs of a classifier.
@@ -287,7 +287,7 @@ pub enum Error {
         path: PathBuf,
         /// Where it is.
         place: Place,
-        /// What is wrong with it.
+        /// Fault, as a part of the message.
         fault: Box<RowFault>,
     },
     /// A data file without a single row that can be used.
@@ -321,7 +321,7 @@ pub enum Error {
     ColumnName {
         /// As given.
         text: String,
-        /// What is wrong with it.
+        /// Fault, as a part of the message.
         reason: &'static str,
     },
     /// A file that should be SQuAD's JSON is something else.

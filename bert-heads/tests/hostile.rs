@@ -22,7 +22,7 @@ const FILES: usize = 400;
 const SLOW: Duration = Duration::from_secs(10);
 const LONGEST: usize = 1 << 16;
 
-/// What files of these kinds have in them, and what they had better not.
+/// Pieces that files of these kinds hold, and some that they should not.
 const PIECES: [&[u8]; 48] = [
     b"\"",
     b"\"\"",

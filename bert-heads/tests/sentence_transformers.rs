@@ -331,7 +331,7 @@ fn scores(dir: &TempDir, overrule: &Overrule, device: &Device) -> Vec<(f32, Opti
         .collect()
 }
 
-/// What one generation of the library writes, or a person.
+/// Files as one generation of the library writes them, or a person.
 fn as_case(dir: &TempDir, case: &str) {
     let library = "config_sentence_transformers.json";
     if case != "as saved" && !case.starts_with("identity") {

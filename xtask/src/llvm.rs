@@ -41,7 +41,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     options.real.apply(&mut tests)?;
     tests.env("BERT_TEST_DEVICES", "cpu");
-    tests.env("CUBECL_ENVIRONMENT", "cpu");
     shell::run(&mut tests)?;
 
     shell::run(cargo("build").args(["--bin", "bert"]))?;

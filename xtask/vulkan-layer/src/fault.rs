@@ -7,19 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) enum Fault {
     Lost,
     Oom,
-    Skip,
     Hang,
     Crash,
 }
 
-static CALLS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+static CALLS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
 impl Fault {
     fn variable(self) -> &'static str {
         match self {
             Self::Lost => "BERT_LAYER_LOST_AFTER",
             Self::Oom => "BERT_LAYER_OOM_AFTER",
-            Self::Skip => "BERT_LAYER_SKIP_AFTER",
             Self::Hang => "BERT_LAYER_HANG_AFTER",
             Self::Crash => "BERT_LAYER_CRASH_AFTER",
         }
@@ -34,9 +32,6 @@ impl Fault {
             return false;
         };
         let call = CALLS[self as usize].fetch_add(1, Ordering::Relaxed) + 1;
-        match self {
-            Self::Skip => call >= after && call.is_multiple_of(2),
-            _ => call >= after,
-        }
+        call >= after
     }
 }

@@ -9,7 +9,6 @@
 //! | `BERT_LAYER_HIDE=vulkanMemoryModel` | a driver without that feature, which CubeCL serves through WGSL instead of SPIR-V |
 //! | `BERT_LAYER_LOST_AFTER=N` | the device is lost from the Nth submission on |
 //! | `BERT_LAYER_OOM_AFTER=N` | memory is out from the Nth allocation on |
-//! | `BERT_LAYER_SKIP_AFTER=N` | every second dispatch from the Nth on is left out: results are wrong, without an error |
 //! | `BERT_LAYER_HANG_AFTER=N` | the Nth submission never returns |
 //! | `BERT_LAYER_CRASH_AFTER=N` | the Nth submission ends the process |
 //!
@@ -134,8 +133,6 @@ type CreateDevice =
 type GetFeatures2 = unsafe extern "C" fn(Handle, *mut Structure);
 type AllocateMemory = unsafe extern "C" fn(Handle, *const c_void, *const c_void, *mut u64) -> i32;
 type QueueSubmit = unsafe extern "C" fn(Handle, u32, *const c_void, u64) -> i32;
-type Dispatch = unsafe extern "C" fn(Handle, u32, u32, u32);
-type DispatchIndirect = unsafe extern "C" fn(Handle, u64, u64);
 
 unsafe extern "C" fn get_instance_proc(instance: Handle, name: *const c_char) -> Option<VoidFn> {
     // SAFETY: the loader hands a C string.
@@ -167,8 +164,6 @@ fn device_function(name: &[u8]) -> Option<VoidFn> {
         b"vkGetDeviceProcAddr" => own!(get_device_proc, GetDeviceProc),
         b"vkAllocateMemory" => own!(allocate_memory, AllocateMemory),
         b"vkQueueSubmit" => own!(queue_submit, QueueSubmit),
-        b"vkCmdDispatch" => own!(dispatch, Dispatch),
-        b"vkCmdDispatchIndirect" => own!(dispatch_indirect, DispatchIndirect),
         _ => None,
     }
 }
@@ -360,22 +355,4 @@ unsafe extern "C" fn queue_submit(
         (queue, count, submits, fence),
         abi::INITIALIZATION_FAILED
     )
-}
-
-unsafe extern "C" fn dispatch(buffer: Handle, x: u32, y: u32, z: u32) {
-    if Fault::Skip.strikes() {
-        return;
-    }
-    // SAFETY: a command buffer shares its device's table.
-    let below = unsafe { below_device(buffer, c"vkCmdDispatch") };
-    call!(below, Dispatch, (buffer, x, y, z), ());
-}
-
-unsafe extern "C" fn dispatch_indirect(buffer: Handle, arguments: u64, offset: u64) {
-    if Fault::Skip.strikes() {
-        return;
-    }
-    // SAFETY: a command buffer shares its device's table.
-    let below = unsafe { below_device(buffer, c"vkCmdDispatchIndirect") };
-    call!(below, DispatchIndirect, (buffer, arguments, offset), ());
 }

@@ -1,4 +1,4 @@
-//! What the files of a directory say, and what is refused.
+//! Settings that the files of a directory give, and files that are refused.
 
 use super::super::dense::DenseConfig;
 use super::super::modules::MODULES;
