@@ -25,7 +25,7 @@ pub struct Augmenter {
     batcher: BertBatcher,
     max_length: usize,
     device: Device,
-    /// What may stand in the place of a word, by token id.
+    /// Replacement words by token id; `None` for tokens that may not replace a word.
     words: Vec<Option<String>>,
 }
 

@@ -94,7 +94,7 @@ pub enum Error {
     /// Label names that cannot be the outputs of a classifier.
     #[error("labels: {reason}")]
     Labels {
-        /// What is wrong and what would be right.
+        /// Fault and remedy, as a part of the message.
         reason: String,
     },
     /// Label names that do not fit a classifier.
@@ -124,7 +124,7 @@ pub enum Error {
         "pooling `{name}` is not known: use cls, mean, mean-sqrt-len, weighted-mean, max, last-token, pooler, or several joined by +"
     )]
     UnknownPooling {
-        /// As given.
+        /// The unknown name.
         name: String,
     },
     /// A sentence-transformers directory asks for something that is not implemented.
@@ -136,7 +136,7 @@ pub enum Error {
         field: String,
         /// Its value.
         found: String,
-        /// What would be read.
+        /// Supported values or the remedy, as a part of the message.
         supported: String,
     },
     /// A maximal length beyond the positions the model has.
@@ -166,7 +166,7 @@ pub enum Error {
     /// Gold and predicted values of a metric are not as many.
     #[error("{what}: {gold} are gold and {predicted} predicted: give one prediction for each")]
     Unpaired {
-        /// What is scored.
+        /// Name of the scored items.
         what: &'static str,
         /// Gold values.
         gold: usize,
@@ -204,9 +204,9 @@ pub enum Error {
         path: PathBuf,
         /// Where it fails, counted from 1.
         line: usize,
-        /// What would be read.
+        /// Expected JSON.
         expected: &'static str,
-        /// What the parser says.
+        /// Error of the JSON parser.
         source: serde_json::Error,
     },
     /// A class beyond those that are scored.
@@ -239,7 +239,7 @@ pub enum Error {
         "tag `{tag}` of {place}: expected {expected}, alone or before `-` and a label; O stands alone"
     )]
     Tag {
-        /// As given.
+        /// The unreadable tag.
         tag: String,
         /// Its word, counted from 1, and its sentence.
         place: String,
@@ -267,15 +267,15 @@ pub enum Error {
     GlueTarget {
         /// The task.
         task: &'static str,
-        /// What it predicts, and what to do.
+        /// Kind of prediction that the task takes, and the remedy.
         predicts: &'static str,
     },
     /// A choice by a name that does not exist.
     #[error("{what} `{name}` is not known: use one of {known}")]
     UnknownChoice {
-        /// What is chosen.
+        /// Kind of the choice, such as `data set`.
         what: &'static str,
-        /// As given.
+        /// The unknown name.
         name: String,
         /// The names there are.
         known: String,
@@ -295,7 +295,7 @@ pub enum Error {
     NoExamples {
         /// The file.
         path: PathBuf,
-        /// What was found instead.
+        /// Fault of the file, as a part of the message.
         reason: String,
     },
     /// A column that a data file does not have.
@@ -305,7 +305,7 @@ pub enum Error {
         path: PathBuf,
         /// Its name or number.
         column: String,
-        /// What there is, or what to do.
+        /// Existing columns or the remedy, as a part of the message.
         reason: String,
     },
     /// The columns to read were not given and could not be found.
@@ -313,13 +313,13 @@ pub enum Error {
     Columns {
         /// The file.
         path: PathBuf,
-        /// What was looked for, and what to do.
+        /// Columns searched for and the remedy, as a part of the message.
         reason: String,
     },
-    /// What was given for a column can be none.
+    /// Invalid column name.
     #[error("column `{text}`: {reason}")]
     ColumnName {
-        /// As given.
+        /// The rejected name.
         text: String,
         /// Fault, as a part of the message.
         reason: &'static str,
@@ -331,7 +331,7 @@ pub enum Error {
         path: PathBuf,
         /// Where it fails, counted from 1.
         line: usize,
-        /// What the parser says.
+        /// Message of the JSON parser.
         reason: String,
     },
     /// A directory without any file of a data set.
@@ -347,17 +347,17 @@ pub enum Error {
     /// Examples that cannot be split in two.
     #[error("cannot split off a validation set: {reason}")]
     Split {
-        /// What is wrong and what would be right.
+        /// Fault and remedy, as a part of the message.
         reason: String,
     },
     /// An option that makes no sense.
     #[error("{option} {value}: expected {expected}")]
     InvalidOption {
-        /// What is set.
+        /// Name of the option.
         option: &'static str,
-        /// As given.
+        /// The rejected value.
         value: String,
-        /// What would be right.
+        /// Expected values, as a part of the message.
         expected: &'static str,
     },
 }

@@ -1,5 +1,5 @@
-//! What all task heads have in common: finding theirs in a checkpoint, starting from an encoder,
-//! and being saved.
+//! Operations shared by all task heads: locating the head in a checkpoint, starting from an encoder,
+//! and saving.
 
 use std::path::Path;
 
@@ -14,14 +14,14 @@ use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::model_kind::{ModelKind, classifier_kind, stated_classifier};
 
-/// What is known of a class of task models before one is made.
+/// Static description of a task head: its class in transformers, its tensors, the need for a pooler.
 #[derive(Debug)]
 pub(crate) struct TaskHead {
     /// The class of transformers.
     pub(crate) class: &'static str,
     /// The parameters outside the encoder, in Hugging Face spelling.
     pub(crate) tensors: [&'static str; 2],
-    /// Whether the encoder has a pooler.
+    /// True if the encoder has a pooler.
     pub(crate) pooler: bool,
 }
 

@@ -1,5 +1,5 @@
-//! What BERT is used for, over the weights of `bert-core`: predicting masked tokens and turning
-//! texts into vectors.
+//! Task models on the encoder of `bert-core`: masked-token prediction, sentence embeddings, classification,
+//! tagging, question answering; with data sets, losses, fine-tuning, metrics and prediction.
 //!
 //! Every task model holds the encoder in a field named `bert`, so that checkpoints load and save
 //! under the names of transformers. Softmax and losses stand beside `forward`, not in it.

@@ -1,4 +1,4 @@
-//! What fine-tuning minimises, from logits and labels; computed in f32 whatever the logits are.
+//! Losses of fine-tuning, from logits and labels; computed in f32 whatever the logits are.
 
 mod similarity;
 

@@ -1,4 +1,4 @@
-//! Whether one text follows the other (BERT §3.1, task 2).
+//! Next-sentence prediction (BERT §3.1, task 2).
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub(crate) const HEAD: TaskHead = TaskHead {
 pub const IS_NEXT: i64 = 0;
 /// The label of a second text that is a random one; also its column in the logits.
 pub const IS_RANDOM: i64 = 1;
-/// What the labels are called, in the order of their numbers.
+/// Names of the labels, in the order of their ids.
 pub const NEXT_SENTENCE_LABELS: [&str; 2] = ["next", "random"];
 
 /// The encoder with the next-sentence head; `BertForNextSentencePrediction` in transformers.

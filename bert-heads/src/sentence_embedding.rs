@@ -53,7 +53,7 @@ use long_texts::{Window, weighted_means, windows};
 use lower_case::lower_case;
 use steps::{Step, StepConfig};
 
-/// What to do differently from what the files of a model directory say.
+/// Overrides of the settings in a model directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EmbedderOptions {
     /// How token vectors become one; by default as `1_Pooling/config.json` says, else the mean.
@@ -64,7 +64,7 @@ pub struct EmbedderOptions {
     /// `max_seq_length` of `sentence_bert_config.json`, else the tokenizer's `model_max_length`,
     /// and never more than the model has positions.
     pub max_length: Option<usize>,
-    /// What becomes of longer texts; token vectors are of texts that are cut.
+    /// Treatment of longer texts; token vectors are of texts that are cut.
     pub long_texts: LongInputs,
     /// The most tokens of a batch, padding included; by default [`BATCH_TOKENS`].
     pub batch_tokens: Option<usize>,
@@ -230,7 +230,7 @@ impl SentenceEmbedder {
         &self.pooling
     }
 
-    /// Whether vectors of texts get length 1.
+    /// True if vectors of texts are normalised to length 1.
     pub fn is_normalized(&self) -> bool {
         matches!(self.steps.last(), Some(Step::Normalize))
     }
@@ -278,7 +278,7 @@ impl SentenceEmbedder {
         Ok(self.tokenizer.encode_batch(&prepared, &options)?)
     }
 
-    /// What sentence-transformers does to a text before the tokenizer sees it.
+    /// Prepares a text for the tokenizer as sentence-transformers does: prompt, then lower case.
     fn prepare<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         if !self.prompt.is_empty() {

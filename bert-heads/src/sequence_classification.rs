@@ -34,7 +34,7 @@ pub struct BertForSequenceClassification {
     pub classifier: Linear,
 }
 
-/// What the outputs of a sequence classifier mean, and so which loss trains it (`problem_type` of
+/// Kind of a sequence classifier's outputs, which decides the loss that trains it (`problem_type` of
 /// the configuration).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemType {

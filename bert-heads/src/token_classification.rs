@@ -61,7 +61,7 @@ impl BertForTokenClassification {
         }
     }
 
-    /// The same with a fresh [`Crf`] over the words.
+    /// Adds a fresh [`Crf`] over the words.
     #[must_use]
     pub fn with_crf(mut self, init: &BertInit) -> Self {
         let [_, labels] = self.classifier.weight.lazy_shape().dims();
@@ -156,7 +156,7 @@ impl BertForTokenClassification {
     }
 }
 
-/// Whether a checkpoint has a [`Crf`]: as its configuration says, else if the tensors are there.
+/// True if a checkpoint has a [`Crf`]: as its configuration says, else if the tensors are there.
 pub(crate) fn has_crf(checkpoint: &Checkpoint) -> Result<bool> {
     let stated = match stated(checkpoint.config(), CRF_FIELD) {
         None => return Ok(CRF_TENSORS.iter().any(|name| checkpoint.contains(name))),

@@ -28,7 +28,7 @@ struct Case {
     tags: Vec<Vec<usize>>,
 }
 
-/// What enumeration finds for a row.
+/// Results of enumeration for a row.
 struct Enumerated {
     log_partition: f64,
     best: Vec<usize>,

@@ -37,7 +37,7 @@ const SHIFTS: [(&str, usize); 3] = [
     ("amazon_reviews_v1.0.json", 9_885),
 ];
 
-/// What was read, or why it is not what it should be.
+/// Summary of the rows read, or the reason for the failure.
 type Outcome = Result<String, String>;
 
 fn main() -> ExitCode {
@@ -121,7 +121,7 @@ fn shifts(dir: &Path) -> Outcome {
     Ok(details.join(", "))
 }
 
-/// As many `B` after conversion as the data set's paper counts entities in its Table 2.
+/// Expects as many `B` after conversion as the data set's paper counts entities in its Table 2.
 fn entities(dir: &Path) -> Outcome {
     let preset = Preset::from_name("conll2003").map_err(|e| e.to_string())?;
     let Format::Tokens(format) = preset.format(Part::Train) else {

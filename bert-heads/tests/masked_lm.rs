@@ -20,7 +20,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// What transformers computed for a fixture.
+/// Reference outputs of transformers for a fixture.
 struct Reference {
     bytes: Vec<u8>,
 }

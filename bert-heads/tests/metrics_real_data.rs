@@ -18,7 +18,7 @@ use bert_heads::metrics::{EntityScorer, Scheme, Scores, TagReading};
 use bert_heads::scoring::{AnswerFiles, score_answer_file};
 use serde_json::Value;
 
-/// What went well, or why it did not.
+/// Summary of a success, or the reason for the failure.
 type Outcome = Result<String, String>;
 /// A test of what lies in a directory.
 type Test = fn(&Path) -> Outcome;

@@ -21,7 +21,7 @@ const VECTOR_BAR: f64 = 1e-4;
 /// Largest difference allowed in a rank correlation.
 const SPEARMAN_BAR: f64 = 1e-3;
 
-/// What went well, or why it did not.
+/// Summary of a success, or the reason for the failure.
 type Outcome = Result<String, String>;
 
 fn main() -> ExitCode {

@@ -1,9 +1,9 @@
-//! What can go wrong between a text file and a pretrained model.
+//! Errors on the way from a text file to a pretrained model.
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong; each message names the file or option and a remedy.
+/// Error of this crate; each message names the file or option and a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -47,9 +47,9 @@ pub enum Error {
     InvalidOption {
         /// The option's name.
         option: &'static str,
-        /// What was given.
+        /// The rejected value.
         value: String,
-        /// What would be right.
+        /// Expected values, as a part of the message.
         expected: &'static str,
     },
     /// A line of a text that is not UTF-8, too long, or behind which the compressed data is broken.
@@ -65,9 +65,9 @@ pub enum Error {
     /// An input that cannot be part of a corpus.
     #[error("{}: {reason}", path.display())]
     Input {
-        /// As given.
+        /// The path as given.
         path: std::path::PathBuf,
-        /// What is wrong with it and what to do.
+        /// Fault and remedy, as a part of the message.
         reason: &'static str,
     },
     /// Texts without a single sentence.
@@ -83,7 +83,7 @@ pub enum Error {
     CorpusFile {
         /// The shard or manifest.
         path: std::path::PathBuf,
-        /// What does not fit.
+        /// Fault, as a part of the message.
         reason: String,
     },
 }

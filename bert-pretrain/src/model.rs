@@ -32,7 +32,7 @@ pub struct BertPreTrainingHeads {
     pub seq_relationship: Option<Linear>,
 }
 
-/// What a forward pass predicts.
+/// Logits of a forward pass.
 #[derive(Clone, Debug)]
 pub struct PreTrainingLogits {
     /// `[n, vocab_size]`, a row for each position asked for; `None` if none was.

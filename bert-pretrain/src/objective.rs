@@ -33,9 +33,9 @@ pub struct PreTrainingBatch {
     pub labels: Vec<i64>,
     /// 0 where the second segment follows the first, 1 where it is a random one; a label per row, or none at all.
     pub next_sentence: Vec<i64>,
-    /// What the sum of the masked-LM losses is divided by: the predictions of the whole update.
+    /// Divisor of the summed masked-LM losses: the predictions of the whole update.
     pub predictions: f64,
-    /// What the sum of the next-sentence losses is divided by: the rows of the whole update.
+    /// Divisor of the summed next-sentence losses: the rows of the whole update.
     pub rows: f64,
 }
 

@@ -27,7 +27,7 @@ use crate::model::{BertForPreTraining, check_segments};
 use crate::objective::{PreTrainingBatch, evaluation_values, unigram_accuracy};
 use crate::{Error, Result};
 
-/// What decides the outcome of a run; kept in its checkpoints and compared when it is taken up again.
+/// Settings that determine the outcome of a run; kept in its checkpoints and compared on resume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
     /// Which data, for people and to notice a change.
@@ -69,7 +69,7 @@ pub struct LongStage {
     pub batch_size: usize,
 }
 
-/// What is trained on.
+/// Training data.
 pub enum Data {
     /// Documents: pairs and masks are made anew in every pass.
     Documents(Documents),
@@ -79,7 +79,7 @@ pub enum Data {
 
 /// A run's surroundings.
 pub struct Run<'a> {
-    /// What decides the outcome.
+    /// Settings that determine the outcome.
     pub settings: Settings,
     /// Sizes and dropout of the model.
     pub config: BertConfig,
@@ -87,7 +87,7 @@ pub struct Run<'a> {
     pub initial: Option<Checkpoint>,
     /// Its vocabulary is the model's.
     pub tokenizer: BertTokenizer,
-    /// What is trained on.
+    /// Training data.
     pub data: Data,
     /// Documents to evaluate on.
     pub held_out: Option<Documents>,
@@ -105,7 +105,7 @@ pub struct Run<'a> {
     pub keep: usize,
     /// Go on with the run in `output`.
     pub resume: bool,
-    /// Who follows.
+    /// Observer of the run.
     pub observer: &'a mut dyn Observer,
     /// Stops the run between two steps.
     pub stop: StopFlag,
@@ -116,7 +116,7 @@ pub struct Run<'a> {
 pub struct Summary {
     /// Optimizer steps taken.
     pub step: u64,
-    /// Whether all of them are done; otherwise a checkpoint holds the state.
+    /// True if all of them are done; otherwise a checkpoint holds the state.
     pub finished: bool,
     /// Seconds of training, all sessions together.
     pub elapsed_s: f64,

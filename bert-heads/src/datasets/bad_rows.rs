@@ -1,4 +1,4 @@
-//! What becomes of rows that cannot be used, and an account of those that were passed over.
+//! Policy for rows that cannot be used, and the report of the skipped ones.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -8,7 +8,7 @@ use super::fault::{Place, RowFault};
 /// Bad rows that a report shows in full.
 const SHOWN: usize = 5;
 
-/// What to do about a row that cannot be used.
+/// Policy for rows that cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BadRows {
     /// The first one is an error that names it.
@@ -23,7 +23,7 @@ pub enum BadRows {
 pub struct BadRow {
     /// Where it is.
     pub place: Place,
-    /// What is wrong with it.
+    /// Fault of the row.
     pub fault: RowFault,
 }
 

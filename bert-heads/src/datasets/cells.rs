@@ -193,7 +193,7 @@ pub(super) fn wrong_type(column: &str, expected: &'static str, found: &Value) ->
     }
 }
 
-/// What a value is, with its article.
+/// JSON type of a value, with its article.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -26,9 +26,9 @@ pub enum ChoiceTexts {
 /// The columns of a file of choices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChoiceColumns {
-    /// What precedes the choices.
+    /// Context before the choices.
     pub context: Column,
-    /// What every choice goes on from.
+    /// Stem that every choice continues: the beginning of a sentence, or a question.
     pub question: Option<Column>,
     /// The choices.
     pub choices: ChoiceTexts,
@@ -47,7 +47,7 @@ pub struct ChoiceFormat {
     pub columns: Option<ChoiceColumns>,
     /// The number of the first choice, where labels are numbers: 0 or 1. Letters begin with A.
     pub first: usize,
-    /// Whether the right choice must be known.
+    /// Handling of the labels: required, read if present, or ignored.
     pub targets: Targets,
 }
 
@@ -75,7 +75,7 @@ impl ChoiceFormat {
         }
     }
 
-    /// The same with another need for labels.
+    /// Sets the handling of the labels.
     #[must_use]
     pub fn with_targets(self, targets: Targets) -> Self {
         Self { targets, ..self }

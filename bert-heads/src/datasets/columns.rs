@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// A column by name, or by number where a file has no header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// As the header, or the key of a JSON object, spells it.
+    /// Name, as spelled in the header or as the key of a JSON object.
     Name(String),
     /// Counted from 1.
     Number(usize),
@@ -70,7 +70,7 @@ pub enum TargetColumn {
     Labels {
         /// The column.
         column: Column,
-        /// What stands between two labels of a text.
+        /// Separator between two labels of a text.
         separator: char,
     },
     /// One column per label, with 1 or 0, or true or false; the labels are called as their columns.
@@ -98,7 +98,7 @@ pub struct Columns {
     pub text: Column,
     /// The second text.
     pub pair: Option<Column>,
-    /// What is to be predicted.
+    /// Target of the prediction.
     pub target: Option<TargetColumn>,
 }
 
@@ -213,7 +213,7 @@ impl Columns {
         }
     }
 
-    /// The same with a target.
+    /// Sets the target.
     #[must_use]
     pub fn with_target(self, target: TargetColumn) -> Self {
         Self {
@@ -222,7 +222,7 @@ impl Columns {
         }
     }
 
-    /// The same with one class per text.
+    /// Sets a target of one class per text.
     #[must_use]
     pub fn with_label(self, column: Column) -> Self {
         self.with_target(TargetColumn::Label(column))

@@ -1,4 +1,4 @@
-//! What the readers give out: plain values, without tokens and tensors.
+//! Examples that the readers yield: plain values, without tokens and tensors.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ pub struct TextExample {
     pub text: String,
     /// The second text, for tasks on pairs; blank only beside a first that is not.
     pub pair: Option<String>,
-    /// What is to be predicted.
+    /// Target of the prediction.
     pub target: Target,
     /// Where it begins in the file, counted from 1.
     pub line: usize,
 }
 
-/// What is to be predicted of a text.
+/// Target of a text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Target {
     /// Nothing is known: a text to predict for.
@@ -46,7 +46,7 @@ impl Target {
 pub struct TokenExample {
     /// At least one; some may be nothing but spaces.
     pub words: Vec<String>,
-    /// As many as there are words.
+    /// Tags, one per word.
     pub tags: Option<Vec<String>>,
     /// Where it begins in the file, counted from 1.
     pub line: usize,
@@ -82,9 +82,9 @@ pub struct Answer {
 /// A question with several answers of which one is right (SWAG, RACE).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChoiceExample {
-    /// What precedes the question or the choices; never blank.
+    /// Context before the question or the choices; never blank.
     pub context: String,
-    /// What every choice goes on from: SWAG's `sent2`, or a question on the context.
+    /// Stem that every choice continues: SWAG's `sent2`, or a question on the context.
     pub question: Option<String>,
     /// At least two, none blank.
     pub choices: Vec<String>,

@@ -7,7 +7,7 @@ use super::bad_rows::{BadRows, ReadReport};
 use super::fault::{Place, RowFault};
 use crate::error::{Error, Result};
 
-/// What a reader finds.
+/// Result of reading a row.
 pub(super) enum Row<T> {
     Example(T),
     /// A row whose label says that there is none.
@@ -61,7 +61,7 @@ impl<T> Examples<T> {
         &self.path
     }
 
-    /// What was read and passed over so far.
+    /// Report of the rows read and skipped so far.
     pub fn report(&self) -> &ReadReport {
         &self.report
     }

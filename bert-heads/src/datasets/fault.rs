@@ -1,4 +1,4 @@
-//! What can be wrong with a row, and where.
+//! Faults of a row, and their place in the file.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -56,13 +56,13 @@ pub enum RowFault {
     /// Quotes that RFC 4180 does not allow.
     #[error("{reason}: double the quotes inside of a field, or read the file without quotes")]
     Quotes {
-        /// What is wrong.
+        /// Fault, as a part of the message.
         reason: String,
     },
     /// A line that is no JSON object.
     #[error("it is not a JSON object: {reason}")]
     Json {
-        /// What the parser says.
+        /// Message of the JSON parser.
         reason: String,
     },
     /// A value that the row lacks.
@@ -76,9 +76,9 @@ pub enum RowFault {
     WrongType {
         /// Its name or number.
         column: String,
-        /// What would be read.
+        /// Expected type, with its article.
         expected: &'static str,
-        /// What it is.
+        /// Actual type or value.
         found: String,
     },
     /// A text or label without any character but spaces.
@@ -150,7 +150,7 @@ pub enum RowFault {
         word: usize,
         /// The scheme.
         scheme: &'static str,
-        /// What would be right.
+        /// Rule that the tag breaks, as a part of the message.
         reason: &'static str,
     },
     /// An answer that begins or ends beyond its context.
@@ -174,7 +174,7 @@ pub enum RowFault {
         text: String,
         /// Its offset in characters, counted from 0.
         start: usize,
-        /// What stands there.
+        /// Text of the context at that offset.
         found: String,
         /// Where the answer does stand, nearest to its offset.
         instead: Option<usize>,
@@ -182,7 +182,7 @@ pub enum RowFault {
     /// A question without an answer that is not called impossible, or the reverse.
     #[error("{reason}")]
     Answers {
-        /// What is wrong and what would be right.
+        /// Fault and remedy, as a part of the message.
         reason: &'static str,
     },
     /// Two questions of one id.
@@ -194,7 +194,7 @@ pub enum RowFault {
     /// Choices that are too few, or whose right one is none of them.
     #[error("{reason}")]
     Choices {
-        /// What is wrong and what would be right.
+        /// Fault and remedy, as a part of the message.
         reason: String,
     },
 }

@@ -14,11 +14,11 @@ pub enum Layout {
 /// Fields with a separator between them; empty lines are skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delimited {
-    /// What stands between two fields.
+    /// Field separator.
     pub separator: char,
     /// Meaning of double quotes around a field.
     pub quotes: Quotes,
-    /// Whether the first line names the columns.
+    /// True if the first line names the columns.
     pub header: bool,
     /// How many fields a row may have; by default as many as the header, else the first row.
     pub fields: Vec<usize>,
@@ -83,7 +83,7 @@ impl Layout {
         }
     }
 
-    /// The same without a header: columns have numbers only. Nothing changes for JSON lines.
+    /// Removes the header: columns have numbers only. Nothing changes for JSON lines.
     #[must_use]
     pub fn without_header(mut self) -> Self {
         if let Self::Delimited(delimited) = &mut self {
@@ -101,7 +101,7 @@ impl Layout {
         self
     }
 
-    /// The same with a number of fields that rows must have, or several of which each may have one.
+    /// Sets the number of fields that rows must have, or several of which each may have one.
     /// Nothing changes for JSON lines.
     #[must_use]
     pub fn with_fields(mut self, fields: &[usize]) -> Self {

@@ -62,7 +62,7 @@ impl DataLines {
         }))
     }
 
-    /// Whether the line fits; of one that does not, the rest is passed over.
+    /// Reads a line; returns false if it is too long, with its rest skipped.
     fn read_bytes(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         // Room for the line break, which does not count.
         let limit = self.max_bytes + 2;

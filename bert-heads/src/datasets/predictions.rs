@@ -14,14 +14,14 @@ use super::table::{Table, TableRow};
 use super::tokens::{TokenFormat, read_tokens};
 use crate::error::Result;
 
-/// What is predicted of an example, and where that stands.
+/// Prediction for an example, with the lines of both in their files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predicted<T> {
     /// The line of the file of predictions, counted from 1.
     pub line: usize,
     /// The line of the example in its own file, where the prediction names it.
     pub of_line: Option<usize>,
-    /// What is predicted.
+    /// The prediction.
     pub prediction: T,
 }
 
@@ -34,7 +34,7 @@ pub struct PredictedTags {
     pub tags: Vec<String>,
 }
 
-/// What is predicted of texts.
+/// Kind of the predictions for texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PredictedKind {
     /// A class: `label` in JSON.
@@ -115,7 +115,7 @@ pub fn read_tag_predictions(path: impl AsRef<Path>) -> Result<Examples<Predicted
     Ok(Examples::new(path, BadRows::Fail, rows))
 }
 
-/// Whether the first line that is not blank begins an object.
+/// True if the first line that is not blank begins a JSON object.
 fn is_json(path: &Path) -> Result<bool> {
     let mut lines = DataLines::open(path)?;
     while let Some(line) = lines.next()? {

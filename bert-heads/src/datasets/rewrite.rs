@@ -97,7 +97,7 @@ impl RewritableRow {
         self.with_texts(&self.text, self.pair.as_deref())
     }
 
-    /// The same with other texts; a second text that the row does not have is left out.
+    /// The line of the row with other texts; a second text that the row does not have is left out.
     pub fn with_texts(&self, text: &str, pair: Option<&str>) -> String {
         let mut cells = self.cells.clone();
         cells.set(&self.keys.0, text);

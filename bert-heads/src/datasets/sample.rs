@@ -31,7 +31,7 @@ pub fn shuffle<T>(examples: &mut [T], seed: u64) {
     examples.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
 }
 
-/// What is trained on and what is held out, each in the order of the file.
+/// Training and validation examples, each in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainValidation<T> {
     /// To train on; never empty.

@@ -18,9 +18,9 @@ use crate::error::{Error, Result};
 pub struct SimilarColumns {
     /// The text.
     pub text: Column,
-    /// What is like it.
+    /// The positive: a text similar to it.
     pub like: Column,
-    /// What is not, in any number of columns.
+    /// The negatives, in any number of columns.
     pub unlike: Vec<Column>,
 }
 

@@ -126,7 +126,7 @@ impl Table {
         Ok(self.ahead.iter().find_map(|row| row.cells.as_ref().ok()))
     }
 
-    /// Whether there is nothing to tell the columns by: the file is empty, or none of its rows good.
+    /// True if no columns can be identified: the file is empty, or none of its rows good.
     pub(super) fn is_blank(&self) -> bool {
         self.blank
     }
@@ -136,7 +136,7 @@ impl Table {
         self.names.as_deref()
     }
 
-    /// Whether the file as a whole has a column. Objects of JSON lines may differ, so the first
+    /// True if the file as a whole has the column. Objects of JSON lines may differ, so the first
     /// speaks for them. A blank file has every column: what is wrong with it is another matter.
     pub(super) fn has(&self, column: &Column) -> bool {
         if self.blank {

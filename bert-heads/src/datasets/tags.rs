@@ -3,7 +3,7 @@
 use super::fault::{RowFault, shown};
 use crate::metrics::{Scheme, TagReading, entities};
 
-/// The same entities in IOB2: `B` at every start, `I` inside (BERT §5.3 trains on such tags).
+/// Converts tags to IOB2: `B` at the start of every entity, `I` inside (BERT §5.3 trains on such tags).
 ///
 /// With [`TagReading::Lenient`] every tag belongs to an entity: sentences that were cut inside of
 /// one, as in MSRA, begin with a new one.

@@ -15,7 +15,7 @@ use super::unread::unread_texts;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 
-/// What becomes of the targets of a file.
+/// Handling of the targets of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Targets {
     /// Every example must have one: to train, and to measure.
@@ -38,7 +38,7 @@ pub struct TextFormat {
     /// Kind of the target; by default the name of its column tells it. Does not matter where the
     /// columns are given with a target.
     pub kind: Option<TargetKind>,
-    /// Whether there must be a target.
+    /// Handling of the targets: required, read if present, or ignored.
     pub targets: Targets,
     /// True if targets alone are read, and texts may be blank or absent: to score predictions.
     pub targets_only: bool,
@@ -62,7 +62,7 @@ impl TextFormat {
         }
     }
 
-    /// The same with columns to read.
+    /// Sets the columns to read.
     #[must_use]
     pub fn with_columns(self, columns: Columns) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl TextFormat {
         }
     }
 
-    /// The same with the labels there are.
+    /// Sets the known labels.
     #[must_use]
     pub fn with_labels(self, labels: Labels) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl TextFormat {
         }
     }
 
-    /// The same with another need for targets.
+    /// Sets the handling of the targets.
     #[must_use]
     pub fn with_targets(self, targets: Targets) -> Self {
         Self { targets, ..self }

@@ -1,4 +1,4 @@
-//! What each token contributes to an output, by gradients with respect to the word vectors.
+//! Contribution of each token to an output, by gradients with respect to the word vectors.
 
 use bert_core::batch::BertInput;
 use bert_core::encoder::Keep;

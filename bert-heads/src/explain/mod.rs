@@ -50,7 +50,7 @@ enum Subject {
     Encoder(Box<BertModel>),
 }
 
-/// What is to be explained, and how closely.
+/// Options of an explanation: the output, and the points of integrated gradients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplainOptions {
     /// The output to explain; by default the highest.
@@ -68,7 +68,7 @@ impl Default for ExplainOptions {
     }
 }
 
-/// What a model does with a text.
+/// Attribution and attention probabilities of a model for one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
     /// The model, as given.
@@ -80,14 +80,14 @@ pub struct Explanation {
     pub pair: Option<String>,
     /// Its tokens, special tokens included, as spelled in the vocabulary.
     pub tokens: Vec<String>,
-    /// What the tokens contribute; `None` for a checkpoint without a classifier of texts.
+    /// Contributions of the tokens; `None` for a checkpoint without a classifier of texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribution: Option<Attribution>,
     /// Attention probabilities by layer, head, token that attends and token attended to.
     pub attentions: Vec<Vec<Vec<Vec<f32>>>>,
 }
 
-/// What each token contributes to one output of a classifier.
+/// Contribution of each token to one output of a classifier.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attribution {
     /// Every output.
@@ -116,7 +116,7 @@ pub struct Attribution {
 pub struct OutputScore {
     /// Its name.
     pub label: String,
-    /// As the model gives it; for regression the predicted number.
+    /// The raw logit; for regression the predicted number.
     pub logit: f32,
     /// 0 to 1, where the outputs are no numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,7 +200,7 @@ impl Explainer {
         })
     }
 
-    /// Whether the model has outputs to attribute; otherwise explanations show attention alone.
+    /// True if the model has outputs to attribute; otherwise explanations show attention alone.
     pub fn attributes(&self) -> bool {
         matches!(self.subject, Subject::Classifier { .. })
     }

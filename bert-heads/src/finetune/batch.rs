@@ -11,18 +11,18 @@ use crate::predict::Row;
 /// An example to train on: its tokens and what is to be said of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledRow {
-    /// What is read: one row, one for each choice of a question, or texts to be compared.
+    /// Input: one row, one for each choice of a question, or texts to be compared.
     pub rows: Vec<Row>,
-    /// What is to be said.
+    /// The target.
     pub target: RowTarget,
 }
 
-/// What is to be said of a row.
+/// Target of a labelled example.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RowTarget {
     /// One class.
     Class(usize),
-    /// Whether each label applies.
+    /// One flag per label, true if it applies.
     Flags(Vec<bool>),
     /// A number.
     Number(f32),
@@ -36,7 +36,7 @@ pub enum RowTarget {
     Cosine(f32),
     /// The second row is like the first, all others are not.
     Like {
-        /// What cosines are multiplied by before the softmax.
+        /// Factor on the cosines before the softmax.
         scale: f32,
     },
 }
@@ -68,15 +68,15 @@ pub struct LabelledBatch {
     pub attention_mask: Vec<i64>,
     /// `[rows, seq]`.
     pub shape: [usize; 2],
-    /// What is to be said of the rows.
+    /// Targets of the rows.
     pub targets: BatchTargets,
     /// The weight of each class, where they are not all the same.
     pub class_weights: Option<Arc<[f32]>>,
-    /// What the sum of the losses is divided by: the weight of the whole update.
+    /// Divisor of the summed losses: the weight of the whole update.
     pub weight: f64,
 }
 
-/// What is to be said of the rows of a batch.
+/// Targets of the rows of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchTargets {
     /// `[rows]` classes.
@@ -102,7 +102,7 @@ pub enum BatchTargets {
     Likes {
         /// How many neighbouring rows each example has, at least two.
         counts: Vec<usize>,
-        /// What cosines are multiplied by before the softmax.
+        /// Factor on the cosines before the softmax.
         scale: f32,
     },
 }
@@ -167,7 +167,7 @@ impl LabelledBatch {
             .count()
     }
 
-    /// What the losses of this batch weigh together, as [`losses`](crate::losses) counts them.
+    /// Total weight of the losses of this batch, as [`losses`](crate::losses) counts it.
     fn own_weight(&self) -> f64 {
         let of_class = |class: &i64| match (&self.class_weights, usize::try_from(*class)) {
             (_, Err(_)) => 0.0, // ignored

@@ -17,13 +17,13 @@ use crate::next_sentence::NEXT_SENTENCE_LABELS;
 use crate::predict::Row;
 use crate::sequence_classification::ProblemType;
 
-/// What is learnt.
+/// Fine-tuning task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
     /// One class per text or pair of texts.
     Classify,
-    /// Whether the second of two texts follows the first.
+    /// Next-sentence prediction: does the second of two texts follow the first?
     NextSentence,
     /// Any number of labels per text or pair of texts.
     MultiLabel,
@@ -44,13 +44,13 @@ pub enum Task {
 pub struct Dataset<T> {
     /// The file.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its examples.
     pub examples: Vec<T>,
 }
 
 impl Task {
-    /// What the outputs of a sequence classifier are for this task; a single one of several places
-    /// or labels for the tasks that have no such classifier.
+    /// Problem type of this task's sequence classifier; [`ProblemType::SingleLabel`] for the tasks that
+    /// have no such classifier.
     pub const fn problem_type(self) -> ProblemType {
         match self {
             Self::Classify
@@ -110,7 +110,7 @@ impl Task {
         }
     }
 
-    /// What is to be said of a text, in the numbers of `labels`.
+    /// Converts the target of a text, labels to their ids in `labels`.
     ///
     /// Classes that are written as numbers pass as numbers, and a single label as a list of one.
     ///
@@ -223,7 +223,7 @@ impl Dataset<TextExample> {
         })
     }
 
-    /// What is to be said of every text.
+    /// Targets of all texts, labels as their ids in `labels`.
     ///
     /// # Errors
     ///

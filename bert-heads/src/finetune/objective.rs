@@ -50,7 +50,7 @@ pub(super) trait TaskModel: TrainableModel<Data = LabelledBatch> + RowModel {
 
     fn bert_mut(&mut self) -> &mut BertModel;
 
-    /// The same with a fresh [`Crf`](crate::crf::Crf), where the model's task has a use for one and
+    /// Adds a fresh [`Crf`](crate::crf::Crf), where the model's task has a use for one and
     /// it has none yet.
     fn with_crf(self, _init: &BertInit) -> Self {
         self
@@ -224,7 +224,7 @@ fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
     values
 }
 
-/// What the run and the trainer ask of a model that is a [`RowModel`]; only making it fresh and
+/// Implements for a [`RowModel`] what the run and the trainer require; only making it fresh and
 /// saving it differ from task to task.
 macro_rules! trainable {
     (

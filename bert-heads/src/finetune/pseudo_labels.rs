@@ -30,14 +30,14 @@ pub struct SelfTraining {
     pub output: PathBuf,
 }
 
-/// What a round learns from.
+/// Counts of the texts that a round of self-training learns from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Round {
     /// 0 for that with labelled texts alone.
     pub round: usize,
     /// Texts with a label of the classifier before.
     pub taken: usize,
-    /// Of how many.
+    /// Unlabelled texts in total.
     pub unlabelled: usize,
     /// How many were taken for each label.
     pub taken_by_label: Map<String, Value>,

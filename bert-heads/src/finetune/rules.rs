@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What of the encoder is held fast, and how learning rates fall towards its input.
+/// Frozen layers of the encoder, and the decay of learning rates towards its input.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerRules {
     /// Blocks that are held fast, counted from the input, and with them the embeddings; `None` holds

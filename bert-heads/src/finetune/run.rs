@@ -43,13 +43,13 @@ use crate::token_classification::BertForTokenClassification;
 
 /// A run's surroundings.
 pub struct FineTuning<'a> {
-    /// What decides the outcome.
+    /// Settings that determine the outcome.
     pub settings: Settings,
     /// The encoder to begin with, or whose sizes a model from scratch has.
     pub checkpoint: Checkpoint,
     /// Its tokenizer, saved with the model.
     pub tokenizer: BertTokenizer,
-    /// What is trained and evaluated on.
+    /// Training and evaluation data.
     pub data: TrainingData,
     /// Whose metrics to report; those of the task without one.
     pub glue: Option<GlueTask>,
@@ -65,7 +65,7 @@ pub struct FineTuning<'a> {
     pub keep: usize,
     /// Go on with the run in `output`.
     pub resume: bool,
-    /// Who follows.
+    /// Observer of the run.
     pub observer: &'a mut dyn Observer,
     /// Stops the run between two steps.
     pub stop: StopFlag,
@@ -76,7 +76,7 @@ pub struct FineTuning<'a> {
 pub struct Summary {
     /// Optimizer steps taken.
     pub step: u64,
-    /// Whether it came to its end, early or not; otherwise a checkpoint holds the state.
+    /// True if the run came to its end, early or not; otherwise a checkpoint holds the state.
     pub finished: bool,
     /// Seconds of training, all sessions together.
     pub elapsed_s: f64,
@@ -88,7 +88,7 @@ pub struct Summary {
     pub evaluation: Map<String, Value>,
 }
 
-/// What a model is trained on.
+/// Training rows of a model.
 struct TrainingRows<'a> {
     rows: Vec<LabelledRow>,
     /// How many examples were cut.
@@ -254,7 +254,7 @@ impl FineTuning<'_> {
         self.train(labels, rows, Some(&mut evaluate))
     }
 
-    /// What is saved is a directory of sentence-transformers.
+    /// Fine-tunes sentence embeddings and saves them as a sentence-transformers directory.
     fn similarity(mut self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
         let length = self.settings.max_length;
         let settings = self.settings.similarity.get_or_insert_default().clone();

@@ -1,4 +1,4 @@
-//! What decides the outcome of a run.
+//! Settings that determine the outcome of a run.
 
 use bert_core::config::BertConfig;
 use bert_core::tokenizer::BertTokenizer;
@@ -17,10 +17,10 @@ use crate::predict::{
 };
 use crate::sentence_embedding::{Pooling, Poolings};
 
-/// What decides the outcome of a run; kept in its checkpoints and compared when it is taken up again.
+/// Settings that determine the outcome of a run; kept in its checkpoints and compared on resume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
-    /// What is learnt.
+    /// Fine-tuning task.
     pub task: Task,
     /// Where the encoder comes from, for people and to notice a change.
     pub model: String,
@@ -38,7 +38,7 @@ pub struct Settings {
     pub optimizer: OptimizerConfig,
     /// Learning rates; the length of the run is theirs.
     pub schedule: Schedule,
-    /// What is held fast, and how learning rates fall towards the input.
+    /// Frozen layers, and the decay of learning rates towards the input.
     pub layers: LayerRules,
     /// Choose the labels of a sentence together, for [`Task::Tokens`].
     pub crf: Option<CrfSettings>,
@@ -65,19 +65,19 @@ pub struct Settings {
 /// How vectors of texts come about, and what they are trained with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SimilaritySettings {
-    /// What is minimised.
+    /// Loss to minimise.
     pub loss: SimilarityLoss,
     /// How token vectors become one.
     pub pooling: Poolings,
-    /// Whether whoever loads the model gets vectors of length 1; training is the same either way.
+    /// True if the saved model normalises its vectors to length 1; training is the same either way.
     pub normalize: bool,
-    /// What cosines are multiplied by before the softmax of [`SimilarityLoss::Ranking`].
+    /// Factor on the cosines before the softmax of [`SimilarityLoss::Ranking`].
     pub scale: f64,
     /// The scores that stand for the cosines 0 and 1.
     pub scores: [f64; 2],
 }
 
-/// What vectors of texts are trained with.
+/// Loss that sentence embeddings are trained with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SimilarityLoss {
@@ -291,7 +291,7 @@ pub fn metric_names(
     Ok(metrics.map(|(name, _)| name).collect())
 }
 
-/// Whether the metric called `name` is better when it is smaller.
+/// True if the metric called `name` is better when it is smaller.
 pub(super) fn smaller_is_better(name: &str) -> bool {
     matches!(name, "loss" | "mse")
 }

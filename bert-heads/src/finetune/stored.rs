@@ -52,7 +52,7 @@ pub fn stored_labels(checkpoint: &Checkpoint, task: Task) -> Result<Option<Label
     }
 }
 
-/// Whether a run goes on with the head of the checkpoint that it begins with.
+/// True if a run continues with the head of the checkpoint that it begins with.
 pub(super) fn goes_on(
     checkpoint: &Checkpoint,
     settings: &Settings,

@@ -1,4 +1,4 @@
-//! What a run is trained and evaluated on.
+//! Training and evaluation data of a run.
 
 use bert_core::config::BertConfig;
 use bert_core::tokenizer::BertTokenizer;
@@ -28,7 +28,7 @@ impl<T, V> Splits<T, V> {
     }
 }
 
-/// What is trained and evaluated on.
+/// Training and evaluation data of a run, by kind of example.
 #[derive(Clone, Debug)]
 pub enum TrainingData {
     /// Texts or pairs of texts.

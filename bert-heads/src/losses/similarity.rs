@@ -1,4 +1,4 @@
-//! What sentence embeddings are trained with (sentence-transformers `losses/`).
+//! Losses of sentence embeddings (sentence-transformers `losses/`).
 
 use burn::tensor::{FloatDType, Int, Tensor};
 
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     const HIDDEN: usize = 5;
-    /// What sentence-transformers 6.2 gives for the vectors below in float64.
+    /// Reference losses of sentence-transformers 6.2 for the vectors below, in float64.
     const COSINE: f64 = 0.9750473582214664;
     const RANKING: f64 = 11.389109428280088;
     const RANKING_WITH_NEGATIVES: f64 = 17.446735790608916;

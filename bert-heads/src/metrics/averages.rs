@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::ratio;
 
-/// What was counted for one label.
+/// Counts for one label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LabelCounts {
     /// Predicted where it is gold.
@@ -31,7 +31,7 @@ pub struct PrecisionRecallF1 {
 /// Three ways to make one number of many labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Averages {
-    /// Of the counts of all labels together.
+    /// Computed from the counts of all labels together.
     pub micro_average: PrecisionRecallF1,
     /// The mean over the labels, each counting the same; 0 without labels.
     pub macro_average: PrecisionRecallF1,
@@ -40,7 +40,7 @@ pub struct Averages {
 }
 
 impl LabelCounts {
-    /// Whether the label is neither gold nor predicted anywhere.
+    /// True if the label is neither gold nor predicted anywhere.
     pub const fn is_absent(self) -> bool {
         self.predicted == 0 && self.gold == 0
     }

@@ -17,15 +17,15 @@ pub struct Entity {
     pub end: usize,
 }
 
-/// What becomes of tags that break their scheme.
+/// Treatment of tags that break their scheme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TagReading {
-    /// As `conlleval` and the default of seqeval: any change of label or letter that may begin an
+    /// The reading of `conlleval` and seqeval's default: any change of label or letter that may begin an
     /// entity does, so `I-X` after `O` is one. Letters of all schemes are read, `M` as `I`, `L` as
     /// `E`, `U` and `W` as `S`.
     #[default]
     Lenient,
-    /// As `mode="strict"` of seqeval: only what the scheme allows is an entity.
+    /// The reading of seqeval's `mode="strict"`: only what the scheme allows is an entity.
     Strict(Scheme),
 }
 
@@ -133,7 +133,7 @@ fn entity(tag: Tag<'_>, start: usize, end: usize) -> Entity {
     }
 }
 
-/// Whether an entity begins at `tag`. These three are seqeval's tables, the gaps of its IOE1
+/// True if an entity begins at `tag`. These three are seqeval's tables, the gaps of its IOE1
 /// included, so that the numbers are the same.
 fn starts(scheme: Scheme, previous: Tag<'_>, tag: Tag<'_>) -> bool {
     use Prefix::{B, E, I, O, S};
@@ -153,7 +153,7 @@ fn starts(scheme: Scheme, previous: Tag<'_>, tag: Tag<'_>) -> bool {
     }
 }
 
-/// Whether `tag` belongs to the entity of `previous`.
+/// True if `tag` continues the entity of `previous`.
 fn continues(scheme: Scheme, previous: Tag<'_>, tag: Tag<'_>) -> bool {
     use Prefix::{B, E, I};
     previous.label == tag.label
@@ -166,7 +166,7 @@ fn continues(scheme: Scheme, previous: Tag<'_>, tag: Tag<'_>) -> bool {
         }
 }
 
-/// Whether an entity may end before `tag`; one that may not is none.
+/// True if an entity may end before `tag`; one that may not is none.
 fn ends(scheme: Scheme, previous: Tag<'_>, tag: Tag<'_>) -> bool {
     use Prefix::{B, E, I, O, S};
     let same = previous.label == tag.label;

@@ -1,4 +1,4 @@
-//! What every metric comes out as: named numbers that print and serialise alike.
+//! Results of metrics: named numbers that print and serialise alike.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -47,7 +47,7 @@ impl Score {
         }
     }
 
-    /// As a float, unless undefined.
+    /// Numeric value; `None` for a name or an undefined score.
     pub fn as_f64(self) -> Option<f64> {
         match self {
             Self::Value(value) => Some(value),
@@ -143,7 +143,7 @@ impl Scores {
         (self.primary, self.get(self.primary))
     }
 
-    /// Whether the primary number is better than that of `best`, an earlier result of the same
+    /// True if the primary number is better than that of `best`, an earlier result of the same
     /// metric. An undefined number never improves on anything, and any other does on it.
     pub fn improves_on(&self, best: &Self) -> bool {
         match (self.primary().1, best.primary().1) {

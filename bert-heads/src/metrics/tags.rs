@@ -26,7 +26,7 @@ pub enum Scheme {
     Bmewo,
 }
 
-/// What a tag says of its word, in the letters of [`Scheme::Iobes`].
+/// Position of a word in its entity, in the letters of [`Scheme::Iobes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prefix {
     O,

@@ -47,7 +47,7 @@ pub struct TextPrediction {
     pub windows: usize,
 }
 
-/// What the outputs mean, ready to be written as JSON.
+/// Decoded prediction, ready to be written as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -169,7 +169,7 @@ impl TextClassifier {
         })
     }
 
-    /// Whether the model says something of pairs of texts only.
+    /// True if the model predicts for pairs of texts only.
     pub fn needs_pairs(&self) -> bool {
         matches!(self.model, TextModel::NextSentence(_))
     }
@@ -190,7 +190,7 @@ impl TextClassifier {
         &self.labels
     }
 
-    /// What the outputs are.
+    /// Problem type of the outputs.
     pub fn problem_type(&self) -> ProblemType {
         self.problem_type
     }
@@ -233,7 +233,7 @@ impl TextClassifier {
             .collect()
     }
 
-    /// What a prediction means.
+    /// Decodes a prediction into labels or numbers.
     pub fn answer(&self, prediction: &TextPrediction) -> Answer {
         let named = |values: &[f32]| -> Map<String, Value> {
             let names = self.labels.names().iter().cloned();
@@ -355,7 +355,7 @@ pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     exponentials.into_iter().map(|value| value / sum).collect()
 }
 
-/// Of one label on its own.
+/// Probability of one label on its own.
 pub(crate) fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }

@@ -101,7 +101,7 @@ pub(crate) fn score_texts(
     Ok(scores.with_value("loss", loss))
 }
 
-/// What logits say of a text.
+/// Predicted target of a text, decoded from its logits.
 fn predicted(task: Task, logits: &[f32]) -> RowTarget {
     match task {
         Task::Classify

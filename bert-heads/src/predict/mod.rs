@@ -1,4 +1,4 @@
-//! What a fine-tuned model says about texts: classes, numbers, entities, for streams of any length.
+//! Predictions of fine-tuned models for texts: classes, numbers, entities, for streams of any length.
 //!
 //! | task | here | gives |
 //! | --- | --- | --- |

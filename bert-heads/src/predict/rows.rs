@@ -296,7 +296,7 @@ pub(crate) trait RowModel {
     /// Where the model is.
     fn device(&self) -> Device;
 
-    /// What chooses the labels of a sequence together, where the model has it.
+    /// CRF layer that decodes the labels of a sequence jointly, if the model has one.
     fn crf(&self) -> Option<&Crf> {
         None
     }

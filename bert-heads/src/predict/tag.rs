@@ -25,7 +25,7 @@ pub struct TokenTagger {
     chain: Option<CrfChain>,
     rows: RowMaker,
     labels: Labels,
-    /// Whether every label is a tag of a scheme, so that entities can be read off.
+    /// True if every label is a tag of a scheme, so that entities can be decoded.
     tags: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct WordTag {
 pub struct FoundEntity {
     /// Its label, without the letter of the scheme.
     pub label: String,
-    /// As it stands in the text.
+    /// Text of the entity.
     pub text: String,
     /// Its first character, counted from 0 in Unicode scalar values.
     pub start: usize,
@@ -56,7 +56,7 @@ pub struct FoundEntity {
 /// A word of a text and its tag.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaggedWord {
-    /// As it stands in the text.
+    /// Text of the word.
     pub text: String,
     /// Its first character, counted from 0.
     pub start: usize,
@@ -67,7 +67,7 @@ pub struct TaggedWord {
     pub tag: WordTag,
 }
 
-/// What was found in a text.
+/// Entities or tagged words of a text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaggedText {
     /// Entities, where the labels are tags of a scheme.
@@ -159,7 +159,7 @@ impl TokenTagger {
         self.tags(&self.rows.words(sentences)?)
     }
 
-    /// What is in running texts. Their words are what stands between spaces and punctuation, each
+    /// Tags running texts. Their words are what stands between spaces and punctuation, each
     /// punctuation mark and each ideograph, as the tokenizer parts them.
     ///
     /// # Errors
@@ -301,7 +301,7 @@ pub(crate) fn words(encoding: &Encoding) -> Vec<TextWord> {
     words
 }
 
-/// Whether entities can be read off every label.
+/// True if every label is a tag, so that entities can be decoded.
 pub(crate) fn are_tags(labels: &Labels) -> bool {
     entities(labels.names(), TagReading::Lenient).is_ok()
 }

@@ -31,7 +31,7 @@ pub(super) const POOLING_FLAGS: [(&str, Pooling); 6] = [
     ("pooling_mode_lasttoken", Pooling::LastToken),
 ];
 
-/// What the files say, with the defaults of sentence-transformers where they are silent.
+/// Settings in the files of a model, with the defaults of sentence-transformers where they are silent.
 pub(super) struct SentenceTransformersFiles {
     /// Where checkpoint and tokenizer lie.
     pub(super) transformer_dir: PathBuf,

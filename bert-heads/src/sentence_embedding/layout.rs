@@ -12,21 +12,21 @@ use super::steps::StepConfig;
 use super::{Dense, DenseConfig, Pooling, Poolings};
 use crate::error::{Error, Result};
 
-/// What lies beside the weights of an encoder of texts.
+/// Modules and settings of a sentence encoder, saved beside its weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddingLayout {
     /// How token vectors become one.
     pub pooling: Poolings,
     /// Modules after the pooling.
     pub dense: Vec<DenseConfig>,
-    /// Whether vectors get length 1.
+    /// True if vectors are normalised to length 1.
     pub normalize: bool,
     /// Tokens that texts are cut to, where the files say.
     pub max_length: Option<usize>,
 }
 
 impl EmbeddingLayout {
-    /// What the files of a model directory say, mean pooling for a plain checkpoint.
+    /// Reads the files of a model directory; mean pooling for a plain checkpoint.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use bert_core::tokenizer::{BertTokenizer, Encoding};
 
 use crate::error::{Error, Result};
 
-/// What becomes of a text with more tokens than the maximal length.
+/// Treatment of a text with more tokens than the maximal length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LongInputs {
     /// It is cut, as sentence-transformers does.
@@ -98,7 +98,7 @@ pub(super) fn windows<'a>(
     rows
 }
 
-/// As few ranges as possible of at most `size`, as equal as possible, over `length`.
+/// Splits `length` into the fewest ranges of at most `size`, as equal as possible.
 fn parts(length: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     let count = length.div_ceil(size);
     (0..count).map(move |number| length * number / count..length * (number + 1) / count)

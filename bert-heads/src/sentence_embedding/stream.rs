@@ -23,7 +23,7 @@ pub struct Progress {
     pub tokens: usize,
 }
 
-/// What became of a stream.
+/// Counts of the texts and tokens of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Texts embedded.

@@ -1,4 +1,4 @@
-//! Whether one text follows the other.
+//! Fine-tuning for next-sentence prediction.
 
 use bert_heads::next_sentence::{IS_NEXT, IS_RANDOM, NEXT_SENTENCE_LABELS};
 

@@ -27,7 +27,7 @@ use crate::reference::{Reference, config_json, first_device, fixture, open, save
 
 const NUM_CHOICES: usize = 3;
 
-/// What a model computes for a reference: logits under their names, and the loss.
+/// Forward pass of a model for a reference: logits under their names, and the loss.
 type Run<M> = fn(&M, &Reference, &Device) -> (Trace, Tensor<1>);
 
 fn logits<const D: usize>(logits: &Tensor<D>) -> Trace {

@@ -1,4 +1,4 @@
-//! What transformers computed, and what the tests share.
+//! Reference outputs of transformers, and helpers shared by the tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(crate) fn first_device() -> Device {
     test_devices().swap_remove(0).1
 }
 
-/// What transformers computed for a fixture.
+/// Reference outputs of transformers for a fixture.
 pub(crate) struct Reference {
     bytes: Vec<u8>,
 }

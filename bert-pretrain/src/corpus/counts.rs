@@ -35,7 +35,7 @@ impl CorpusCounts {
         self.tokens += tokens;
     }
 
-    /// What to tell the user about documents too short for next-sentence pairs; `None` if there are
+    /// Warning about documents too short for next-sentence pairs; `None` if there are
     /// none.
     pub fn warning(&self) -> Option<String> {
         let Self {

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub(crate) struct Input {
     /// Where it is; `-` is standard input.
     pub(crate) path: PathBuf,
-    /// What it is called wherever the corpus lies: its own name, or its path below the directory
+    /// Name that is independent of the corpus's location: its own, or its path below the directory
     /// that was given.
     pub(crate) name: String,
 }

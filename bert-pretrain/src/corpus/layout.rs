@@ -51,7 +51,7 @@ impl fmt::Display for Layout {
     }
 }
 
-/// What the head of a file says about the whole.
+/// Layout of a whole file, inferred from its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileLayout {
     Lines,
@@ -139,7 +139,7 @@ impl Look {
     }
 }
 
-/// Whether a line ends where a sentence may, within quotes or brackets or not.
+/// True if a line ends where a sentence may, within quotes or brackets or not.
 pub(super) fn ends_sentence(line: &str) -> bool {
     line.trim_end_matches(|c: char| c.is_whitespace() || "\"'”’»)]）」』】`".contains(c))
         .ends_with([

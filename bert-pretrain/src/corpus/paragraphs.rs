@@ -16,7 +16,7 @@ pub(super) struct Unwrapper {
     /// The length in characters at which lines were wrapped; `None` if each is a paragraph.
     width: Option<usize>,
     paragraph: String,
-    /// Of the line before, in characters.
+    /// Length of the line before, in characters.
     length: usize,
     indent: usize,
 }
@@ -69,7 +69,7 @@ impl Unwrapper {
     }
 }
 
-/// Whether a space belongs between two lines of a paragraph.
+/// True if a space belongs between two lines of a paragraph.
 fn needs_space(before: &str, next: &str) -> bool {
     // Quotes are the same in scripts with and without spaces: what stands within decides.
     let tells = |c: &char| !"“”‘’…".contains(*c);
@@ -83,7 +83,7 @@ fn needs_space(before: &str, next: &str) -> bool {
     !(hangs || spaceless)
 }
 
-/// Whether a character is of a script that puts no spaces between words, or its punctuation.
+/// True for a character of a script that puts no spaces between words, or its punctuation.
 fn is_spaceless(c: char) -> bool {
     matches!(c,
         '\u{2e80}'..='\u{30ff}' // radicals, CJK punctuation, kana

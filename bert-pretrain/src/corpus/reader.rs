@@ -268,7 +268,7 @@ impl File {
     }
 }
 
-/// Whether a paragraph is the heading of a chapter in English or Chinese, or of a WikiText article.
+/// True if a paragraph is the heading of a chapter in English or Chinese, or of a WikiText article.
 fn is_heading(paragraph: &str) -> bool {
     let title = paragraph
         .strip_prefix("= ")

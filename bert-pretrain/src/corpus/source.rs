@@ -10,7 +10,7 @@ pub trait DocumentSource: Sync {
     /// How many there are.
     fn len(&self) -> usize;
 
-    /// Whether there is none.
+    /// True if there is no document.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }

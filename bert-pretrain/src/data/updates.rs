@@ -21,7 +21,7 @@ pub struct UpdatesOptions {
     pub pad_to: Option<usize>,
 }
 
-/// What of a run's cursor the data need to go on.
+/// Part of a run's cursor that the data need to resume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
     /// 0 for the main phase, 1 for the one with long sequences.

@@ -42,7 +42,7 @@ pub(super) struct Run {
     pub(super) records: u64,
     /// Their bytes, without keys and lengths.
     pub(super) bytes: u64,
-    /// What they hold.
+    /// Statistics of the instances in them.
     pub(super) statistics: InstanceStatistics,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// What masking has to know of a vocabulary.
+/// Properties of a vocabulary that masking needs.
 #[derive(Clone, Debug)]
 pub struct MaskVocabulary {
     mask_id: u32,
@@ -56,12 +56,12 @@ impl MaskVocabulary {
         self.size as usize
     }
 
-    /// Whether a token is never picked for prediction.
+    /// True if a token is never picked for prediction.
     pub fn is_special(&self, id: u32) -> bool {
         self.special.get(id as usize).copied().unwrap_or(false)
     }
 
-    /// Whether a token is a `##` piece, the continuation of a word.
+    /// True if a token is a `##` piece, the continuation of a word.
     pub fn is_continuation(&self, id: u32) -> bool {
         self.continuation.get(id as usize).copied().unwrap_or(false)
     }

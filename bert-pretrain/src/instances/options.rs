@@ -1,4 +1,4 @@
-//! What a preparation is asked for.
+//! Options of a preparation.
 
 use serde::{Deserialize, Serialize};
 

@@ -80,7 +80,7 @@ pub struct SegmentPair {
     pub first: Vec<u32>,
     /// Segment B; empty where instances are made without next-sentence prediction.
     pub second: Vec<u32>,
-    /// Whether B comes from elsewhere rather than from behind A.
+    /// True if B comes from elsewhere rather than from behind A.
     pub is_random_next: bool,
 }
 

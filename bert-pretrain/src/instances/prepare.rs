@@ -164,7 +164,7 @@ fn publish(
     manifest.write(out_dir)
 }
 
-/// What all threads share.
+/// State shared by all threads.
 struct Maker<'a, S: ?Sized, P> {
     cache: DocumentCache<'a, S>,
     vocabulary: MaskVocabulary,

@@ -97,7 +97,7 @@ pub(super) fn shard_file(shard: usize, shards: usize) -> String {
     format!("instances-{shard:05}-of-{shards:05}.bin")
 }
 
-/// Whether a path has a name as [`shard_file`] gives.
+/// True if a path has a name as [`shard_file`] gives.
 pub(super) fn is_shard_file(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.and_then(|name| name.strip_prefix("instances-")?.strip_suffix(".bin"))
@@ -178,7 +178,7 @@ impl PreparedInstances {
         self.len
     }
 
-    /// Whether there is none.
+    /// True if there is no instance.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -199,7 +199,7 @@ impl PreparedInstances {
         self.shards[shard].get(index - self.starts[shard])
     }
 
-    /// What the instances were made with.
+    /// Options that the instances were made with.
     pub fn options(&self) -> &PrepareOptions {
         &self.header().options
     }

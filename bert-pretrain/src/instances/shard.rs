@@ -29,7 +29,7 @@ const INDEX_BYTES: u64 = 8;
 const MAX_HEADER_BYTES: u32 = 64 << 20;
 const FORMAT: &str = "prepared instances";
 
-/// What a shard says of itself.
+/// Header of a shard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Header {
@@ -43,7 +43,7 @@ pub(super) struct Header {
     pub(super) data_bytes: u64,
     pub(super) options: PrepareOptions,
     pub(super) vocabulary: VocabularyIdentity,
-    /// Of this shard.
+    /// Statistics of this shard.
     pub(super) statistics: InstanceStatistics,
 }
 

@@ -1,4 +1,4 @@
-//! What a set of instances is made of.
+//! Statistics of a set of instances.
 
 use serde::{Deserialize, Serialize};
 

@@ -25,12 +25,12 @@ use crate::{Error, Result};
 /// The special tokens, which get the ids 0 to 4 in this order.
 pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-/// What marks a piece that continues a word.
+/// Prefix of a piece that continues a word.
 const CONTINUING: &str = "##";
 /// WordPiece makes longer words `[UNK]`, in characters (`max_input_chars_per_word`).
 const LONGEST_WORD: usize = 100;
 
-/// What vocabulary to train.
+/// Options of the vocabulary to train.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VocabOptions {
     /// Tokens wanted, special tokens included; a small corpus may give fewer.
@@ -48,7 +48,7 @@ pub struct VocabOptions {
 }
 
 impl Default for VocabOptions {
-    /// As BERT-base uncased: 30,522 tokens, lower case without accents, and the trainer's usual
+    /// Defaults of BERT-base uncased: 30,522 tokens, lower case without accents, and the trainer's usual
     /// minimum of 2 occurrences.
     fn default() -> Self {
         Self {
@@ -75,11 +75,11 @@ pub enum VocabProgress {
 pub struct TrainedVocab {
     /// The tokenizer with it, which can be saved as a directory.
     pub tokenizer: BertTokenizer,
-    /// What came of it.
+    /// Summary of the training.
     pub summary: VocabSummary,
 }
 
-/// What came of training a vocabulary.
+/// Summary of training a vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct VocabSummary {
     /// Tokens asked for.
@@ -226,7 +226,7 @@ fn vocabulary(
     (vocab, alphabet)
 }
 
-/// What a tokenizer makes of words, occurrences counted.
+/// Counts of words, unknown words and pieces of a tokenizer, weighted by occurrence.
 #[derive(Clone, Copy, Default)]
 struct Usage {
     words: u64,

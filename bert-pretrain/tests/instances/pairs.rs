@@ -38,7 +38,7 @@ fn runs(documents: &[TokenizedDocument], options: &PairOptions, seed: u64) -> Ve
         .collect()
 }
 
-/// As `2+1` for a true pair of two sentences and one, `2?` for two sentences and a random segment.
+/// Formats pairs: `2+1` is a true pair of two sentences and one, `2?` two sentences and a random segment.
 fn shape(pairs: &[SegmentPair]) -> String {
     let shape = |pair: &SegmentPair| match pair.is_random_next {
         true => format!("{}?", pair.first.len()),

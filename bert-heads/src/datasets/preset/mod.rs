@@ -12,7 +12,7 @@ use super::tokens::{TokenFormat, read_tokens};
 use crate::error::{Error, Result};
 use crate::metrics::GlueTask;
 
-/// What a model is to do.
+/// Kind of task that a model is trained for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskKind {
     /// One class per text or pair of texts.
@@ -129,7 +129,7 @@ impl Preset {
         self.name
     }
 
-    /// What a model is to do.
+    /// Kind of task of the data set.
     pub const fn task(&self) -> TaskKind {
         self.task
     }

@@ -42,7 +42,7 @@ pub enum QuestionLayout {
 pub struct QuestionFormat {
     /// How they are written.
     pub layout: QuestionLayout,
-    /// Whether there must be answers, or the statement that there is none.
+    /// Handling of the answers, and of the statement that there is none.
     pub answers: Targets,
     /// True if nothing is demanded but what predictions are scored by, ids and the texts of answers:
     /// no offset is looked at, ids may come twice, and question and context may be absent.
@@ -72,7 +72,7 @@ impl QuestionFormat {
         )
     }
 
-    /// The same with another need for answers.
+    /// Sets the handling of the answers.
     #[must_use]
     pub const fn with_answers(self, answers: Targets) -> Self {
         Self { answers, ..self }

@@ -68,7 +68,7 @@ pub struct TokenFormat {
     /// How tags mark entities; they are then checked and converted to IOB2. By default they stay as
     /// they are.
     pub reading: Option<TagReading>,
-    /// Whether there must be tags. In lines the last column is a tag whenever there are two, so
+    /// Handling of the tags. In lines the last column is a tag whenever there are two, so
     /// that [`Targets::IfPresent`] means: unless there is one column only.
     pub targets: Targets,
     /// The tags there are, after conversion: any other is a bad row. By default every tag passes.
@@ -103,13 +103,13 @@ impl TokenFormat {
         }
     }
 
-    /// The same with tags of a scheme, to be converted to IOB2: what breaks it is a bad row.
+    /// Sets the scheme from which tags are converted to IOB2: a tag that breaks it makes a bad row.
     #[must_use]
     pub fn with_scheme(self, scheme: Scheme) -> Self {
         self.with_reading(TagReading::Strict(scheme))
     }
 
-    /// The same with tags to be converted to IOB2, whole entities or not if the reading is lenient.
+    /// Sets the reading by which tags are converted to IOB2, whole entities or not if it is lenient.
     #[must_use]
     pub fn with_reading(self, reading: TagReading) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl TokenFormat {
         }
     }
 
-    /// The same with the tags there are.
+    /// Sets the known tags.
     #[must_use]
     pub fn with_labels(self, labels: Labels) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl TokenFormat {
         }
     }
 
-    /// The same with another need for tags.
+    /// Sets the handling of the tags.
     #[must_use]
     pub fn with_targets(self, targets: Targets) -> Self {
         Self { targets, ..self }

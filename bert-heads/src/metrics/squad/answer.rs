@@ -52,7 +52,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Whether two answers are the same but for [`normalize_answer`].
+/// True if two answers are equal after [`normalize_answer`].
 pub fn exact_match(gold: &str, predicted: &str) -> bool {
     normalize_answer(gold) == normalize_answer(predicted)
 }

@@ -6,7 +6,7 @@ use super::percent;
 use crate::error::{Error, Result};
 use crate::metrics::Scores;
 
-/// What a model says to a question.
+/// Predicted answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction<'a> {
     /// The answer; empty to say that there is none.
@@ -35,7 +35,7 @@ pub struct V2Scorer {
 #[derive(Clone, Copy, Debug)]
 struct Question {
     has_answer: bool,
-    /// Whether the prediction claims one.
+    /// True if the prediction claims an answer.
     claims_answer: bool,
     exact: f64,
     f1: f64,

@@ -7,10 +7,10 @@ use super::windows::{Window, best_window};
 use crate::datasets::QuestionExample;
 use crate::predict::classify::softmax;
 
-/// What a model says to a question.
+/// Predicted answer to a question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FoundAnswer {
-    /// As it stands in the context; empty if the model says that there is none.
+    /// Text of the answer in the context; empty if the model predicts that there is none.
     pub answer: String,
     /// Its first character in the context, counted from 0 in Unicode scalar values.
     pub start: Option<usize>,
@@ -30,7 +30,7 @@ pub struct FoundAnswer {
 /// A stretch of a context.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AnswerCandidate {
-    /// As it stands in the context.
+    /// Text of the answer in the context.
     pub text: String,
     /// Its first character in the context, counted from 0.
     pub start: usize,
@@ -48,7 +48,7 @@ pub(super) struct Span {
     score: f32,
 }
 
-/// What the windows of one question say together.
+/// Candidate answers and the score of "no answer" over all windows of one question.
 #[derive(Clone, Debug)]
 pub(super) struct Gathered {
     /// The lowest score of "no answer" of all windows: any that holds an answer lowers it.

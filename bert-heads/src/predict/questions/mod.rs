@@ -77,7 +77,7 @@ impl QuestionAnswerer {
         })
     }
 
-    /// What windows and answers are made by.
+    /// Settings of windows and answers.
     pub fn settings(&self) -> &QuestionSettings {
         self.maker.settings()
     }

@@ -37,7 +37,7 @@ pub struct QuestionSettings {
     pub answers_language: Option<AnswerLanguage>,
 }
 
-/// What to do differently from what a model's file says.
+/// Overrides of the settings in a model's file.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct QuestionOptions {
     /// See [`QuestionSettings::max_length`].
@@ -71,7 +71,7 @@ impl QuestionSettings {
         }
     }
 
-    /// What the model in `dir` was trained with; `None` if it does not say.
+    /// Reads the settings that the model in `dir` was trained with; `None` if it has no such file.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl QuestionSettings {
         Ok(write_atomically(path, format!("{text}\n").as_bytes())?)
     }
 
-    /// The same with what `options` say.
+    /// Applies the overrides in `options`.
     #[must_use]
     pub fn with(self, options: &QuestionOptions) -> Self {
         Self {

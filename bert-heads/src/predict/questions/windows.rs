@@ -24,13 +24,13 @@ pub struct QuestionRows {
     pub rows: Vec<Row>,
     /// Which of them belong to each question; more than one where the context is long.
     pub of_question: Vec<Range<usize>>,
-    /// What of the context each row holds.
+    /// Window of the context in each row.
     pub(super) windows: Vec<Window>,
-    /// Of each question, the characters of each token of the context.
+    /// Character ranges of the tokens of each question's context.
     pub(super) offsets: Vec<Arc<[(usize, usize)]>>,
 }
 
-/// What of a context a row holds.
+/// Part of a context that a row covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     /// Where its first token stands in the row.
@@ -54,7 +54,7 @@ impl QuestionMaker {
         Ok(Self { rows, settings })
     }
 
-    /// What windows and answers are made by.
+    /// Settings of windows and answers.
     pub fn settings(&self) -> &QuestionSettings {
         &self.settings
     }

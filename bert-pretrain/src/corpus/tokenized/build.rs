@@ -108,7 +108,7 @@ struct Encoded {
     block: Vec<u8>,
     sentences: u64,
     tokens: u64,
-    /// Of the sentences, as text.
+    /// Bytes of the sentences as text.
     text_bytes: u64,
 }
 

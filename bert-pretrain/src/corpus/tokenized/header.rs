@@ -1,11 +1,11 @@
 //! The first bytes of a shard.
 
-/// Of all shards; the last byte cannot survive a transfer as text.
+/// Magic bytes of all shards; the last one cannot survive a transfer as text.
 const MAGIC: [u8; 8] = *b"BERTids\x00";
 /// Raised when the bytes of a shard change their meaning.
 const VERSION: u32 = 1;
 
-/// What stands at the front of a shard: numbers in little-endian order, each 4 or 8 bytes.
+/// Header of a shard: numbers in little-endian order, each 4 or 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// Bytes of an id: 2 or 4.
