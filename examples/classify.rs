@@ -1,4 +1,4 @@
-//! What a fine-tuned classifier says about texts: `classify MODEL_DIR TEXT…`.
+//! Predictions of a fine-tuned classifier for texts: `classify MODEL_DIR TEXT…`.
 
 use bert_core::device::DeviceSpec;
 use bert_core::tokenizer::TextInput;

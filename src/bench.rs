@@ -72,7 +72,7 @@ struct Options {
         default_value = "all"
     )]
     devices: Vec<String>,
-    /// What to time: forward, backward, train (a classifier's step), pretrain (a pretraining step) or
+    /// Workload to time: forward, backward, train (a classifier's step), pretrain (a pretraining step) or
     /// embed (texts to vectors)
     #[arg(long, default_value_t = Mode::Forward)]
     mode: Mode,
@@ -243,7 +243,7 @@ fn show(action: Action) -> Result<()> {
     output.finish()
 }
 
-/// What a process that measures one device does.
+/// Measures the job on one device, in a process of its own, and prints the reply.
 fn answer(job: &Path, spec: &DeviceSpec) -> Result<()> {
     let cannot_read = || format!("cannot read the job {}", job.display());
     let text = std::fs::read(job).with_context(cannot_read)?;

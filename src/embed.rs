@@ -46,7 +46,7 @@ pub(crate) struct Args {
     /// Most tokens of a text, special tokens included [default: as the model's files say]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// What becomes of longer texts: cut, which is counted, or mean, of the vectors of their parts,
+    /// Handling of longer texts: cut, which is counted, or mean, of the vectors of their parts,
     /// each with the weight of its tokens
     #[arg(long, value_name = "HOW", default_value_t, conflicts_with = "tokens")]
     long_texts: LongInputs,

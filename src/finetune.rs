@@ -26,7 +26,7 @@ use crate::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to learn: a class per text, a class per pair of texts, whether one text follows the other
+    /// Task to learn: a class per text, a class per pair of texts, whether one text follows the other
     /// (labels next and random), a number per text or pair, a label per word, the answer to a question
     /// in a context, the right one of several choices, or vectors of texts by which they are compared
     #[arg(long, value_enum)]
@@ -168,7 +168,7 @@ enum TaskName {
 
 /// Tokens that are usual where nothing is said.
 const USUAL_LENGTH: usize = 128;
-/// The same for a question with a window of its context.
+/// Usual length of a question with a window of its context.
 const USUAL_WINDOW: usize = 384;
 
 pub(crate) fn run(args: Args) -> Result<()> {

@@ -38,7 +38,7 @@ enum Sink {
     File(BufWriter<AtomicFile>, Option<Permissions>, Unfinished),
 }
 
-/// What can be written at more than its end.
+/// Output that can be written at any position.
 pub(crate) trait WriteSeek: Write + Seek {}
 
 impl<T: Write + Seek> WriteSeek for T {}
@@ -185,7 +185,7 @@ impl Display for ReaderIsGone {
 
 impl std::error::Error for ReaderIsGone {}
 
-/// Whether all that went wrong is that nobody reads standard output any more.
+/// True if the error comes from a reader of standard output that is gone.
 pub(crate) fn reader_is_gone(error: &anyhow::Error) -> bool {
     error
         .chain()

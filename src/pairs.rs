@@ -54,7 +54,7 @@ struct Line {
 }
 
 impl SimilarityArgs {
-    /// Whether the texts that are alike come without a score.
+    /// True if similar texts come without a score.
     pub(crate) fn ranks(&self) -> bool {
         self.loss == LossName::Ranking
     }

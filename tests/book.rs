@@ -71,7 +71,7 @@ fn steps(path: &Path) -> Vec<Step> {
     steps
 }
 
-/// Whether `found` is `expected` with anything in place of each `…`.
+/// True if `found` is `expected` with anything in place of each `…`.
 fn line_fits(expected: &str, found: &str) -> bool {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let (expected, found) = (words(expected), words(found));

@@ -21,7 +21,7 @@ fn entity(sentence: &Sentence, kind: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether there is a question in the sentence.
+/// True if there is a question in the sentence.
 fn asks(sentence: &Sentence) -> bool {
     sentence
         .words
@@ -29,7 +29,7 @@ fn asks(sentence: &Sentence) -> bool {
         .any(|word| ["?", "？"].contains(&word.text.as_str()))
 }
 
-/// Whether the document begins with a fact, which questions follow.
+/// True if the document begins with a fact, which questions follow.
 fn is_portrait(document: &Document) -> bool {
     asks(&document.sentences[1])
 }

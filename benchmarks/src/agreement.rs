@@ -1,4 +1,4 @@
-//! Whether those who are compared compute the same.
+//! Comparison of a contestant's results with those of the reference.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Largest difference in f32, as a share of the largest value: rounding over the depth of a large model.
 const BAR_32_BITS: f64 = 1e-3;
 
-/// The same for narrower types: bf16 has 8 bits of mantissa, as has an 8-bit number of its column's or row's range.
+/// Largest difference in narrower types: bf16 has 8 bits of mantissa, as has an 8-bit number of its column's or row's range.
 const BAR_NARROW: f64 = 0.1;
 
 /// How far results are from those of the reference.
@@ -20,7 +20,7 @@ pub struct Agreement {
     pub worst: String,
     /// Its largest difference, as a share of its largest value in the reference.
     pub difference: f64,
-    /// Whether that is within what rounding explains.
+    /// True if the difference is within rounding error.
     pub agrees: bool,
 }
 

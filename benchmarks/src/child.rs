@@ -78,7 +78,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What to tell of it; empty when all went well.
+    /// The reason of a failure, for people; empty when all went well.
     pub fn reason(&self) -> String {
         match self {
             Self::Finished(_) => String::new(),

@@ -1,4 +1,4 @@
-//! What a process that measures is told and what it answers: the same JSON for a device of ours and for a peer.
+//! Job and reply of a measuring process: the same JSON for a device of ours and for a peer.
 //!
 //! The candle peer includes this file, so it knows nothing but `serde`; the Python peers read and write the same fields.
 
@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What is measured.
+/// Workload of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -68,7 +68,7 @@ pub const INT8: &str = "int8";
 /// One thing to measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// What to measure.
+    /// Workload to measure.
     pub mode: Mode,
     /// Model directory in the Hugging Face layout.
     pub model: PathBuf,
@@ -80,7 +80,7 @@ pub struct Job {
     pub threads: usize,
     /// Seed of fresh heads and of dropout.
     pub seed: u64,
-    /// What to compute on.
+    /// Batch to compute on.
     pub inputs: Inputs,
     /// How long to measure.
     pub limits: Limits,
@@ -129,13 +129,13 @@ pub struct Timing {
     pub first: f64,
     /// Those until times settled.
     pub warmup: Vec<f64>,
-    /// Whether they did.
+    /// True if the times settled during the warm-up.
     pub settled: bool,
     /// Those that count.
     pub samples: Vec<f64>,
 }
 
-/// What a process that measured prints on standard output.
+/// Reply that a measuring process prints on standard output.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// Seconds per iteration.
@@ -158,7 +158,7 @@ pub struct Reply {
     /// The hardware, where the process knows it.
     #[serde(default)]
     pub adapter: Option<Adapter>,
-    /// What was computed before the timing, by name: `output`, and `grad.…` for gradients.
+    /// Values computed before the timing, by name: `output`, and `grad.…` for gradients.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Vec<f64>>,
 }
@@ -192,6 +192,6 @@ pub struct Adapter {
     pub driver: String,
     /// The interface it is driven through.
     pub api: String,
-    /// What sort of hardware it is.
+    /// Kind of hardware.
     pub kind: String,
 }

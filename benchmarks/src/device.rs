@@ -141,7 +141,7 @@ fn input(inputs: &Inputs, device: &Device) -> BertInput {
     )
 }
 
-/// What is compared of every mode but embedding: the first token's vector in the first rows.
+/// Output compared in every mode but embedding: the first token's vector in the first rows.
 fn encoder_output(model: &BertModel, inputs: &Inputs, device: &Device) -> Values {
     let sequence = model.forward(input(inputs, device)).sequence_output;
     let rows = inputs.shape[0].min(COMPARED_ROWS);

@@ -9,22 +9,22 @@ use crate::record::{Case, Record, Row};
 /// Changes of the median below this share are never called one: layout of memory and of code alone makes that much.
 const LEAST: f64 = 0.02;
 
-/// What became of a contestant's case from one record to the next.
+/// Change of a contestant's case from one record to the next.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// Device label or peer.
     pub contestant: String,
-    /// What was measured.
+    /// Measured case.
     pub case: Case,
     /// Median before, in seconds, where it was measured.
     pub before: Option<f64>,
     /// Median after.
     pub after: Option<f64>,
-    /// What to make of it.
+    /// Verdict on the change.
     pub verdict: Verdict,
 }
 
-/// What to make of two measurements.
+/// Verdict on two measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -108,7 +108,7 @@ fn change(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
     })
 }
 
-/// What makes the records hard to compare: another machine, other versions, a busy machine.
+/// Differences that make the records hard to compare: another machine, other versions, a busy machine.
 pub fn circumstances(before: &Record, after: &Record) -> Vec<String> {
     let mut notes = Vec::new();
     let (a, b) = (before.machine.describe(), after.machine.describe());

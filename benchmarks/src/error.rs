@@ -1,11 +1,11 @@
-//! What can go wrong in a run of measurements, apart from what becomes a row of it.
+//! Errors of a run of measurements, apart from the failures that are recorded as its rows.
 
 use std::path::PathBuf;
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong; each message names the file or option and a remedy.
+/// Error of a run of measurements; each message names the file or option and a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,7 +21,7 @@ pub enum Error {
     /// A file or process of the run.
     #[error("cannot {action}")]
     Io {
-        /// What was attempted.
+        /// Attempted action.
         action: String,
         /// The operating system's reason.
         source: std::io::Error,
@@ -29,7 +29,7 @@ pub enum Error {
     /// The device gave up.
     #[error("the device failed: {reason}")]
     Device {
-        /// What it said.
+        /// Message of the device.
         reason: String,
     },
     /// A line of a file of lengths is not a number of tokens.
@@ -39,7 +39,7 @@ pub enum Error {
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What stands there.
+        /// Text of the line.
         found: String,
     },
     /// A file of lengths has none.
@@ -61,9 +61,9 @@ pub enum Error {
     Option {
         /// The option as typed.
         option: &'static str,
-        /// What was given.
+        /// Given value.
         value: String,
-        /// What would be right.
+        /// Accepted values.
         expected: String,
     },
     /// The vocabulary offers nothing to make texts of.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// Where the lengths of rows come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lengths {
-    /// As they are.
+    /// Given lengths.
     Known(Vec<usize>),
     /// Those of the lines of a text, in tokens of the model.
     OfLines(PathBuf),

@@ -1,4 +1,4 @@
-//! What was measured on, and what measured.
+//! Description of the machine that is measured and of the build that measures.
 
 use bert_core::device;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub struct Machine {
     pub threads: usize,
     /// Physical memory in bytes.
     pub memory_bytes: u64,
-    /// What of it can be had now, in bytes.
+    /// Available physical memory in bytes.
     pub memory_available_bytes: u64,
     /// Name and release of the operating system.
     pub system: Option<String>,
@@ -28,7 +28,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// As it is now; looking takes a fifth of a second.
+    /// Describes this machine in its present state; sampling the load takes a fifth of a second.
     pub fn here() -> Self {
         let what = RefreshKind::nothing()
             .with_memory(MemoryRefreshKind::everything())
@@ -47,7 +47,7 @@ impl Machine {
         }
     }
 
-    /// Whether others keep so much of the processor busy that times say little.
+    /// True if other processes keep the processor too busy for reliable times.
     pub fn is_busy(&self) -> bool {
         self.busy > 0.2
     }
@@ -83,7 +83,7 @@ pub struct Build {
 }
 
 impl Build {
-    /// Of this binary.
+    /// Description of this binary.
     pub fn this() -> Self {
         Self {
             bert: env!("CARGO_PKG_VERSION").to_owned(),

@@ -78,7 +78,7 @@ pub(crate) fn contestants_of(record: &Record) -> Vec<String> {
     lines
 }
 
-/// What changed from one record to the next.
+/// Changes from one record to the next, as Markdown.
 pub fn difference(before: &Record, after: &Record) -> String {
     let changes = changes(before, after);
     let mut text = String::new();

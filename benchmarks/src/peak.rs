@@ -1,4 +1,4 @@
-//! What a device can do at best: the rate of a large matrix product.
+//! Peak rate of a device: that of a large matrix product.
 
 /// Time of one product from which on a larger one says no more, in seconds.
 const LONG_ENOUGH: f64 = 0.03;

@@ -18,11 +18,11 @@ pub enum Peer {
     TransformersEager,
     /// PyTorch with transformers' model and matrix products of 32-bit floats in TF32, on a CUDA device.
     TransformersTf32,
-    /// The same as people run it: pretraining by the loss of the model itself, which projects every token to the vocabulary.
+    /// PyTorch with transformers' model as users run it: its own pretraining loss, which projects all tokens to the vocabulary.
     TransformersStock,
     /// ONNX Runtime with a graph exported from transformers.
     OnnxRuntime,
-    /// The same with weights in 8 bits, by its own dynamic quantisation.
+    /// ONNX Runtime with weights in 8 bits, by its own dynamic quantisation.
     OnnxRuntimeInt8,
     /// The library for sentence vectors, on PyTorch.
     SentenceTransformers,
@@ -78,7 +78,7 @@ impl Peer {
         Self::Candle,
     ];
 
-    /// Whether the peer has something to measure in `mode`.
+    /// True if the peer has something to measure in `mode`.
     pub fn measures(self, mode: Mode) -> bool {
         match self {
             Self::Transformers | Self::TransformersEager | Self::TransformersTf32 => true,

@@ -1,4 +1,4 @@
-//! What to measure, on whom, and for how long.
+//! Plan of a run: workload, contestants and limits.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Plan {
     pub models: Vec<Model>,
     /// Devices, by label; the first that works is the reference of the comparison.
     pub devices: Vec<DeviceSpec>,
-    /// Whether Flex is measured a second time, with the encoder's weights in 8 bits, in the modes without gradients.
+    /// True if Flex is measured a second time, with the encoder's weights in 8 bits, in the modes without gradients.
     pub int8: bool,
     /// Other implementations.
     pub peers: Vec<Peer>,
@@ -29,7 +29,7 @@ pub struct Plan {
     pub peers_dir: PathBuf,
     /// Where peers compute: `cpu` or `cuda`.
     pub peer_device: String,
-    /// What is timed.
+    /// Timed workload.
     pub mode: Mode,
     /// Float type.
     pub dtype: Precision,
@@ -141,7 +141,7 @@ impl Plan {
         }
     }
 
-    /// What an iteration over `inputs` has to do.
+    /// Work of one iteration over `inputs`.
     pub(crate) fn work(&self, config: &BertConfig, inputs: &Inputs) -> Work {
         let [batch, seq] = inputs.shape;
         let lengths = inputs.lengths();

@@ -1,4 +1,4 @@
-//! What a run came to, as it is kept in a file.
+//! Record of a run, as it is kept in a file.
 
 use std::path::Path;
 
@@ -24,9 +24,9 @@ pub struct Record {
     pub command: String,
     /// When it began, in seconds since 1970.
     pub started: u64,
-    /// What was measured on.
+    /// Machine that is measured.
     pub machine: Machine,
-    /// What measured.
+    /// Build that measures.
     pub build: Build,
     /// How long each measurement was to take.
     pub limits: Limits,
@@ -36,27 +36,27 @@ pub struct Record {
     pub left_out: Vec<String>,
 }
 
-/// What one contestant made of one case.
+/// Result of one contestant in one case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// A device label or the name of a peer.
     pub contestant: String,
-    /// Whether it is a peer.
+    /// True for a peer, false for a device of ours.
     pub is_peer: bool,
-    /// What was measured.
+    /// Measured case.
     pub case: Case,
-    /// What it has to do.
+    /// Work of one iteration.
     pub work: Work,
     /// How it went.
     pub outcome: RowOutcome,
 }
 
-/// What is measured, apart from by whom.
+/// Measured case, without the contestant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Case {
     /// Preset, directory name or hub id.
     pub model: String,
-    /// What is timed.
+    /// Timed workload.
     pub mode: Mode,
     /// Float type.
     pub dtype: String,
@@ -91,23 +91,23 @@ pub enum RowOutcome {
     },
 }
 
-/// What was measured, and what follows from it.
+/// Measurement, with the values derived from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Everything the process answered but the values, which were for the comparison.
     #[serde(flatten)]
     pub reply: Reply,
-    /// Of the samples of all rounds, in seconds.
+    /// Summary of the samples of all rounds, in seconds.
     pub seconds: Summary,
     /// The median of each round, in seconds.
     #[serde(default)]
     pub rounds: Vec<f64>,
-    /// Whether it computed what the first contestant did; none for that one.
+    /// Agreement with the results of the first contestant; none for that one.
     pub agreement: Option<Agreement>,
 }
 
 impl Measured {
-    /// What a first round came to.
+    /// Measurement of a first round.
     pub(crate) fn new(reply: Reply, agreement: Option<Agreement>) -> Self {
         let seconds = Summary::of(&reply.timing.samples);
         Self {
@@ -164,7 +164,7 @@ impl Row {
         }
     }
 
-    /// What went wrong, where something did: "crashed: signal: 11".
+    /// Description of a failure or disagreement, where there is one: "crashed: signal: 11".
     pub fn trouble(&self) -> Option<String> {
         match &self.outcome {
             RowOutcome::Ok(measured) => {

@@ -18,7 +18,7 @@ use crate::peers::{Peer, Peers};
 use crate::plan::{Model, ModelSource, Plan};
 use crate::record::{Case, Measured, Record, Row, RowOutcome};
 
-/// What a run needs from the command.
+/// Runner of a plan, with the parts that the command supplies.
 pub struct Runner<'a> {
     /// The command line, for the record.
     pub command_line: String,
@@ -28,7 +28,7 @@ pub struct Runner<'a> {
     pub progress: &'a mut dyn FnMut(&str),
 }
 
-/// Who measures.
+/// Device or peer that is measured.
 #[derive(Clone, Debug)]
 enum Contestant {
     Device(DeviceSpec),

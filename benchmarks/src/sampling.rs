@@ -47,7 +47,7 @@ pub fn sample<E>(
     }
 }
 
-/// Whether the latest times differ by little.
+/// True if the latest times differ by little.
 fn is_settled(seconds: &[f64]) -> bool {
     let Some(latest) = seconds.last_chunk::<WINDOW>() else {
         return false;

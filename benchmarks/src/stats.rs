@@ -20,7 +20,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of `samples` in any order; all zero without any.
+    /// Summary of `samples` in any order; all zero without any.
     pub fn of(samples: &[f64]) -> Self {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);

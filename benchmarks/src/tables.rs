@@ -21,7 +21,7 @@ impl Table {
         }
     }
 
-    /// As Markdown, with numbers to the right.
+    /// Renders the table as Markdown, with numbers to the right.
     pub(crate) fn markdown(&self) -> String {
         let line = |cells: &[String]| {
             let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();

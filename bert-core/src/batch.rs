@@ -12,7 +12,7 @@ use crate::tokenizer::{BertTokenizer, Encoding};
 use crate::{Error, Result};
 use limits::check_embedded;
 
-/// What a BERT model reads (`BERT §3`, Figure 2); position ids follow from the shape.
+/// Input of a BERT model (`BERT §3`, Figure 2); position ids follow from the shape.
 #[derive(Clone, Debug)]
 pub struct BertInput {
     /// Token ids: `[batch, seq]`.
@@ -57,7 +57,7 @@ impl BertInput {
         }
     }
 
-    /// The same input for blocks that compute its padding as well.
+    /// Drops the packing, so that blocks compute the padding as well.
     pub fn padded(self) -> Self {
         Self {
             packing: None,
@@ -248,7 +248,7 @@ impl BertBatcher {
     }
 }
 
-/// What starting another batch costs in inference, as a share of the tokens of a full one.
+/// Divisor of a full batch's tokens that gives the overhead of another batch in inference.
 const BATCH_COST: usize = 32;
 
 /// Groups rows of similar length for inference, so that little work is spent on padding.
@@ -263,7 +263,7 @@ pub fn plan_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     limits.plan(lengths)
 }
 
-/// What a batch may hold, and what it costs to start one.
+/// Limits and overhead of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
     /// Rows of a batch, at most.

@@ -18,7 +18,7 @@ pub struct BertEncoder {
     pub layer: Vec<BertLayer>,
 }
 
-/// What a pass through the encoder leaves behind.
+/// Output of the encoder.
 #[derive(Clone, Debug)]
 pub struct BertEncoderOutput {
     /// Output of the last block, `[batch, seq, hidden]`.
@@ -31,7 +31,7 @@ pub struct BertEncoderOutput {
     pub attentions: Vec<Tensor<4>>,
 }
 
-/// What a forward pass keeps besides its result.
+/// Optional outputs of a forward pass, kept besides its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keep {
     /// Keep the embeddings and every block's output.

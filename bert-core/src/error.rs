@@ -15,7 +15,7 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was attempted: "read", "write", "create", …
+        /// Attempted action: "read", "write", "create", …
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum Error {
         dir: PathBuf,
         /// The names that were tried, in order of preference.
         looked_for: Vec<String>,
-        /// What to do about it.
+        /// Remedy.
         remedy: String,
     },
     /// A file is there but is not what its name promises.
@@ -47,7 +47,7 @@ pub enum Error {
     Config {
         /// The field as spelled in `config.json`.
         field: String,
-        /// What is wrong with it and what would be right.
+        /// Fault of the field and the accepted values.
         reason: String,
     },
     /// A tensor of the checkpoint does not fit the parameter of the same name.
@@ -81,7 +81,7 @@ pub enum Error {
     /// Tokenizer files are missing, inconsistent or refuse the text.
     #[error("tokenizer: {reason}")]
     Tokenizer {
-        /// What is wrong and what to do.
+        /// Fault and remedy.
         reason: String,
         /// The cause in the `tokenizers` crate, where there is one.
         #[source]
@@ -92,13 +92,13 @@ pub enum Error {
     Run {
         /// The output directory.
         dir: PathBuf,
-        /// What is in the way and what to do.
+        /// Obstacle and remedy.
         reason: String,
     },
     /// A run cannot go on.
     #[error("training: {reason}")]
     Training {
-        /// What happened and what to do.
+        /// Cause and remedy.
         reason: String,
     },
     /// Training whose numbers are not finite any more.
@@ -128,7 +128,7 @@ pub enum Error {
         "the dashboard cannot be drawn because {reason}: run in a terminal, or choose plain lines"
     )]
     NoDashboard {
-        /// What is in the way.
+        /// Obstacle to drawing it.
         reason: String,
     },
     /// Token ids the model has no embedding for.
@@ -169,7 +169,7 @@ pub enum Error {
     DeviceLabel {
         /// Label or value as given.
         label: String,
-        /// What is wrong and what labels exist.
+        /// Fault of the label and the labels that exist.
         reason: String,
     },
     /// A backend that this binary was built without.
@@ -189,7 +189,7 @@ pub enum Error {
     DeviceNotFound {
         /// Label or value as given.
         label: String,
-        /// What was found instead and how to ask for it.
+        /// Reason, and the devices that are there instead.
         reason: String,
     },
     /// A device that is there, and that the backend would compute wrongly on or not at all.
@@ -223,9 +223,9 @@ pub enum Error {
     InvalidVariable {
         /// The variable.
         name: &'static str,
-        /// What it is.
+        /// Current value.
         value: String,
-        /// What it may be.
+        /// Accepted values.
         allowed: &'static str,
     },
     /// An element type the device does not compute in.
@@ -235,7 +235,7 @@ pub enum Error {
         label: String,
         /// The requested element type.
         dtype: String,
-        /// What it does support.
+        /// Supported element types.
         supported: String,
     },
     /// Weights in 8 bits on a device without kernels for them.
@@ -271,7 +271,7 @@ pub enum Error {
     Hub {
         /// `owner/name`.
         id: String,
-        /// What failed and what to do.
+        /// Failure and remedy.
         reason: String,
         /// The transport's reason, where there is one.
         #[source]

@@ -104,7 +104,7 @@ impl io::Seek for AtomicFile {
     }
 }
 
-/// Whether `path` is, or is a link to, what takes bytes and keeps no file: a device, a pipe, a socket.
+/// True if `path` is, or is a link to, a sink that keeps no file: a device, a pipe, a socket.
 fn is_stream(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
@@ -133,7 +133,7 @@ pub fn write_atomically(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<()> {
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// What `raw` holds, decompressed if it is gzip or zstd.
+/// Contents of `raw`, decompressed if it is gzip or zstd.
 ///
 /// The first bytes decide and not a name: downloads are often renamed.
 ///

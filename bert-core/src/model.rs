@@ -132,7 +132,7 @@ impl BertModel {
         self.forward_at(input, places)
     }
 
-    /// What [`forward`](Self::forward) has as `pooled_output`, and nothing else, `[batch, hidden]`; none without a pooler.
+    /// `pooled_output` of [`forward`](Self::forward) and nothing else, `[batch, hidden]`; none without a pooler.
     pub fn forward_pooled(&self, input: BertInput) -> Option<Tensor<2>> {
         let pooler = self.pooler.as_ref()?;
         Some(pooler.forward_first(self.forward_first(input)))

@@ -195,7 +195,7 @@ fn equal_seeds_give_equal_weights_on_every_device() {
     assert!((0.016..0.019).contains(&std), "{std}");
 }
 
-/// What transformers fine-tunes on an encoder begins with `normal_(0, initializer_range)`, uncut.
+/// Fresh heads begin with `normal_(0, initializer_range)`, uncut, as those that transformers fine-tunes.
 #[test]
 fn a_fresh_head_has_the_whole_deviation() {
     let config = BertConfig::new(37, 12, 2, 3, 29);

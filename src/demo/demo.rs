@@ -20,7 +20,7 @@ pub struct Demo {
     pub(crate) device: Device,
 }
 
-/// What decides a demonstration; lies in its directory, and says whether it can go on.
+/// Settings of a demonstration, kept in its directory: with equal ones it can go on.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Marker {
     language: Language,
@@ -100,7 +100,7 @@ impl Demo {
         &self.plan
     }
 
-    /// What it computes on.
+    /// Device that it computes on.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -110,7 +110,7 @@ impl Demo {
         self.dir.join("pretrained")
     }
 
-    /// Whether the model is pretrained already.
+    /// True if the model is pretrained already.
     pub fn is_pretrained(&self) -> bool {
         is_finished(&self.pretrained())
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// `Result` with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong in a demonstration.
+/// Error of a demonstration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,7 +21,7 @@ pub enum Error {
     /// A language that there is no grammar for.
     #[error("there is no grammar for the language `{code}`: use en or zh")]
     UnknownLanguage {
-        /// As given.
+        /// Code as given.
         code: String,
     },
     /// The output directory holds something else.
@@ -29,7 +29,7 @@ pub enum Error {
     Output {
         /// The directory.
         dir: PathBuf,
-        /// What is in the way, and what to do.
+        /// Obstacle and remedy.
         reason: &'static str,
     },
 }

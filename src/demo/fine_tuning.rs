@@ -24,7 +24,7 @@ use crate::text::Mood;
 /// Tokens of a name, at most.
 const LONGEST_NAME: usize = 4;
 
-/// What a model starts from.
+/// Initial weights of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// The pretrained weights.
@@ -33,13 +33,13 @@ pub enum Start {
     Scratch,
 }
 
-/// What is learnt from labels.
+/// Task that is learnt from labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
     /// Praise or blame.
     Reviews,
-    /// Who and what is named.
+    /// Named entities: people, cities and companies.
     Names,
     /// Which words of a passage answer a question.
     Questions,
@@ -58,7 +58,7 @@ impl Subject {
         }
     }
 
-    /// What is done, and what is measured of it, for people.
+    /// The task and its metric, for people.
     pub const fn described(self) -> [&'static str; 2] {
         match self {
             Self::Reviews => ["tell praise from blame", "accuracy"],

@@ -1,4 +1,4 @@
-//! What BERT is good for, shown in minutes and from nothing: a [language of our own](text), a model pretrained on it, and
+//! Demonstration of BERT in minutes and from nothing: a [language of our own](text), a model pretrained on it, and
 //! what that model does with a few labels beside one that was not pretrained.
 //!
 //! A [`Demo`] is a directory: [`write_texts`](Demo::write_texts) fills it, [`pretrain`](Demo::pretrain) and

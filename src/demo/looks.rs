@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::picture::attention_html;
 use crate::text::{Part, Senses, Writer};
 
-/// What a pretrained model knows without labels.
+/// Inspection of a pretrained model, without labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Looks {
     /// Words with two meanings.

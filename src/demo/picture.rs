@@ -1,4 +1,4 @@
-//! Who attends to whom, as a picture.
+//! Attention between tokens, as a picture.
 
 use std::fmt::Write;
 

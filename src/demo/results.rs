@@ -1,4 +1,4 @@
-//! What a demonstration came to.
+//! Results of a demonstration.
 
 use bert_core::training::{Section, SectionBody};
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub enum Ending<T> {
     Stopped,
 }
 
-/// What pretraining came to, measured on documents of the test.
+/// Results of pretraining, measured on documents of the test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Pretraining {
     /// Optimizer steps.
@@ -26,7 +26,7 @@ pub struct Pretraining {
     pub seconds: f64,
     /// Share of masked tokens that are predicted right, 0 to 1.
     pub masked_words: f64,
-    /// The same for who always says the commonest token.
+    /// Share that always predicting the commonest token gets right, 0 to 1.
     pub commonest_word: f64,
     /// Share of pairs of which it is told whether they belong together, 0 to 1.
     pub next_sentence: f64,
@@ -35,7 +35,7 @@ pub struct Pretraining {
 /// A task, learnt twice from the same labels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// What was learnt.
+    /// Task.
     pub subject: Subject,
     /// Examples trained on.
     pub labelled: usize,
@@ -54,13 +54,13 @@ pub struct Results {
     pub language: Language,
     /// The seed.
     pub seed: u64,
-    /// What was pretrained on.
+    /// Counts of the pretraining corpus.
     pub corpus: Counts,
-    /// What came of that.
+    /// Results of pretraining.
     pub pretraining: Pretraining,
-    /// What pretraining is worth in each task.
+    /// Comparison with training from scratch, for each task.
     pub tasks: Vec<Comparison>,
-    /// What the pretrained model knows.
+    /// Inspection of the pretrained model.
     pub looks: Looks,
 }
 

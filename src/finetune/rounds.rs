@@ -13,7 +13,7 @@ use super::Args;
 use crate::output::note;
 use crate::training;
 
-/// What a round learnt from, and how it ended.
+/// Pseudo-labels of a round and the summary of its training.
 #[derive(Serialize)]
 struct RoundLine<'a> {
     #[serde(flatten)]

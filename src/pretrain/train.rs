@@ -215,7 +215,7 @@ impl Args {
         Ok(config)
     }
 
-    /// What to train on, what to evaluate on, and how the settings call it.
+    /// Data to train on, data to evaluate on, and the name of the data in the settings.
     fn data(
         &self,
         tokenizer: &BertTokenizer,

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// As little measuring as there is.
+/// Options for the shortest possible measurement.
 const QUICK: [&str; 10] = [
     "--seq-lengths",
     "7",

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What `embed` says about a model directory.
+/// Error message of `embed` for a model directory.
 fn embed_fails(dir: &Path) -> String {
     fail(
         &["embed", "--model", &dir.display().to_string()],

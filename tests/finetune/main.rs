@@ -56,7 +56,7 @@ fn piped(command: &mut Command, text: &str) -> Output {
     output
 }
 
-/// What the command says to `text`, which it does not take.
+/// Error message of the command that refuses `text`.
 fn refused(command: &mut Command, text: &str) -> String {
     let output = fed(command, text);
     assert!(!output.status.success());

@@ -1,4 +1,4 @@
-//! Whether one text follows the other: what a pretrained model knows, and what it learns.
+//! Next sentence prediction, with a pretrained model as it is and fine-tuned.
 
 use super::*;
 

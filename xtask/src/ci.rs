@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::parity::FEATURES;
-use crate::{llvm, parity, shell};
+use crate::{llvm, parity, shell, words};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -23,6 +23,8 @@ enum Step {
     Test,
     /// cargo fmt --check
     Fmt,
+    /// The first words of doc comments.
+    Words,
     /// cargo clippy, warnings are errors
     Clippy,
     /// cargo doc, warnings are errors
@@ -39,6 +41,7 @@ impl Step {
         match self {
             Step::Test => cargo.args(["test", "--release", "--workspace"]),
             Step::Fmt => cargo.args(["fmt", "--all", "--check"]),
+            Step::Words => return words::run(),
             // One build of everything serves clippy, docs and parity: LibTorch's C++ and every build script compile once.
             // That is also why clippy and docs run with --release.
             Step::Clippy => {

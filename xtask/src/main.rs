@@ -17,6 +17,7 @@ mod python;
 mod shell;
 mod sid;
 mod validation;
+mod words;
 
 /// The workspace's own chores.
 #[derive(Parser)]
@@ -44,6 +45,8 @@ enum Task {
     Peers(peers::Options),
     /// Make a root of Debian sid, which has Vulkan drivers for the processor and LLVM 23, or run a command in it.
     Sid(sid::Options),
+    /// Check that doc comments begin with a noun phrase or a verb in the third person.
+    Words,
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Parity(options) => parity::run(&options),
         Task::Peers(options) => peers::run(&options),
         Task::Sid(options) => sid::run(&options),
+        Task::Words => words::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

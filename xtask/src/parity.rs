@@ -233,7 +233,7 @@ pub(crate) fn feature(label: &str) -> Result<&'static str> {
     })
 }
 
-/// Whether the device is reached through Vulkan here.
+/// True if the device is reached through Vulkan here.
 fn is_vulkan(label: &str) -> bool {
     cfg!(target_os = "linux")
         && ["wgpu", "vulkan", "webgpu"].contains(&label.split(':').next().unwrap_or_default())

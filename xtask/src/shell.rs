@@ -94,7 +94,7 @@ pub(crate) fn run_and_keep(command: &mut Command) -> Result<String> {
     Ok(stdout.into_owned())
 }
 
-/// Whether `command` starts and succeeds; its output is thrown away.
+/// True if `command` starts and succeeds; its output is thrown away.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command
         .stdin(Stdio::null())
@@ -103,7 +103,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// What `command` prints on stdout, or nothing if it can't be run or fails.
+/// Standard output of `command`, or nothing if it can't be run or fails.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command
         .stdin(Stdio::null())

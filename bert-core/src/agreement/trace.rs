@@ -40,12 +40,12 @@ impl Difference {
         }
     }
 
-    /// Whether this is a gradient.
+    /// True for a gradient.
     pub fn is_gradient(&self) -> bool {
         self.name.starts_with("grad.")
     }
 
-    /// Whether the difference is within the bars for fixtures.
+    /// True if the difference is within the tolerances for fixtures.
     pub fn is_within_bars(&self) -> bool {
         if self.is_gradient() {
             self.relative() <= GRADIENT_BAR

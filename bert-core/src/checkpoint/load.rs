@@ -79,7 +79,7 @@ impl Position {
         names::to_hugging_face(&self.path.join("."))
     }
 
-    /// Whether the parameter is the weight of a `Linear`: PyTorch keeps it as `[d_output, d_input]`,
+    /// True if the parameter is the weight of a `Linear`: PyTorch keeps it as `[d_output, d_input]`,
     /// Burn as `[d_input, d_output]`.
     pub(crate) fn is_transposed(&self) -> bool {
         let in_linear = self

@@ -105,7 +105,7 @@ impl Checkpoint {
         self.tensors.values().map(|tensor| &tensor.info)
     }
 
-    /// Whether there is a tensor of this name, in current Hugging Face spelling with the encoder
+    /// True if there is a tensor of this name, in current Hugging Face spelling with the encoder
     /// under `bert.` ("bert.pooler.dense.weight", "cls.predictions.bias").
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
@@ -116,7 +116,7 @@ impl Checkpoint {
         self.tensors.get(name).map(|tensor| &tensor.info)
     }
 
-    /// Whether the encoder was saved with its pooler.
+    /// True if the encoder was saved with its pooler.
     pub fn has_pooler(&self) -> bool {
         self.contains("bert.pooler.dense.weight")
     }

@@ -1,10 +1,10 @@
-//! What became of every tensor of a checkpoint and every parameter of a model.
+//! Load report: every tensor of a checkpoint and every parameter of a model accounted for.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Whether a checkpoint must fit a model exactly.
+/// Strictness of loading a checkpoint into a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Loading {
     /// Every parameter has its tensor. Tensors that no parameter takes are left out, as in transformers; the report lists
@@ -54,7 +54,7 @@ pub struct Reshaped {
 }
 
 impl LoadReport {
-    /// Whether every parameter was loaded and no tensor was left over unexplained.
+    /// True if every parameter was loaded and no tensor was left over unexplained.
     pub fn is_exact(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
     }

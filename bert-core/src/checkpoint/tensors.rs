@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// What a checkpoint says of one tensor without reading it.
+/// Metadata of a tensor in a checkpoint, known without reading its elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
     /// Name in the file.

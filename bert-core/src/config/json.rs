@@ -166,7 +166,7 @@ fn require(fields: &mut Map<String, Value>, name: &str) -> Result<usize> {
         .ok_or_else(|| Error::config(name, "is missing; BERT's config.json must state it"))
 }
 
-/// What a field of this type must hold, for messages.
+/// Description of a field's type, for messages.
 trait Describe {
     const WHAT: &'static str;
 }

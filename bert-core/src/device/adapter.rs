@@ -1,4 +1,4 @@
-//! What this machine offers, and which of it a label means.
+//! Devices of this machine, and the choice of one by its label.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -17,11 +17,11 @@ pub struct AdapterInfo {
     pub driver: String,
     /// The interface it is driven through: "Vulkan", "CUDA", "LibTorch", "Rust", …
     pub api: String,
-    /// What sort of hardware it is.
+    /// Kind of hardware.
     pub kind: AdapterKind,
 }
 
-/// What sort of hardware stands behind a label.
+/// Kind of hardware behind a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AdapterKind {

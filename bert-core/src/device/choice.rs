@@ -60,7 +60,7 @@ impl DeviceSpec {
     }
 }
 
-/// What the option or else the variable says.
+/// Device named by the option, or else by the environment variable.
 fn named(label: Option<&str>, variable: Result<String, VarError>) -> Result<Option<DeviceSpec>> {
     if let Some(label) = label {
         return label.parse().map(Some);

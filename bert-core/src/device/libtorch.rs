@@ -31,7 +31,7 @@ fn cuda_devices() -> usize {
     }
 }
 
-/// Whether it is the processor, without gradients.
+/// True for LibTorch on the processor, without autodiff.
 #[expect(
     deprecated,
     reason = "Burn 0.22 is the last release line with LibTorch; leaving it is this file"

@@ -46,12 +46,12 @@ impl CachedModel {
         }
     }
 
-    /// Whether the model can be used: configuration, whole weights and a vocabulary.
+    /// True if the model can be used: configuration, whole weights and a vocabulary are there.
     pub(super) fn is_complete(&self) -> bool {
         self.missing().is_empty()
     }
 
-    /// Whether nothing more can be hoped for: each optional file is there or known to be absent.
+    /// True if no further file can be expected: each optional file is there or known to be absent.
     pub(super) fn is_settled(&self) -> bool {
         let known = |name: &str| self.has(name) || self.knows_absent(name);
         let of_modules = || modules(&self.snapshot).into_iter();
@@ -63,7 +63,7 @@ impl CachedModel {
             })
     }
 
-    /// What the model needs and the cache lacks, in words.
+    /// Files that the model needs and the cache lacks, in words.
     pub(super) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
         if !self.has(CONFIG) {
@@ -89,7 +89,7 @@ impl CachedModel {
         missing
     }
 
-    /// Whether a file is there; a link to nothing is not.
+    /// True if a file is there; false for a dangling link.
     pub(super) fn has(&self, name: &str) -> bool {
         self.snapshot.join(name).is_file()
     }
@@ -130,7 +130,7 @@ pub(super) fn folder(cache_dir: &Path, id: &ModelId) -> PathBuf {
     cache_dir.join(Repo::model(id.name.clone()).folder_name())
 }
 
-/// Whether a string can be a commit: it becomes the name of a directory.
+/// True if `text` has the form of a commit hash: it becomes the name of a directory.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

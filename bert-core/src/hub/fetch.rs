@@ -198,7 +198,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What went wrong, in terms of what to do about it.
+    /// Converts an error of the hub's client into a failure that names the remedy.
     fn failure(&self, file: Option<&str>, error: ApiError) -> Failure {
         let endpoint = &self.options.endpoint;
         let name = &self.id.name;

@@ -29,7 +29,7 @@ pub(super) const OPTIONAL: [&str; 9] = [
     "config_sentence_transformers.json",
 ];
 
-/// What a repository lists, sorted into what a model needs of it.
+/// Files of a repository that a model needs: small ones and weights.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     /// Configuration and tokenizer, to be fetched first.

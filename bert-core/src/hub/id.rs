@@ -19,7 +19,7 @@ pub(super) struct ModelId {
     pub(super) revision: String,
 }
 
-/// What a string that is not an existing directory names.
+/// Meaning of a string that is not an existing directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Named {
     /// A path, which therefore isn't there.

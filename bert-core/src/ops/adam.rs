@@ -10,9 +10,9 @@ pub struct AdamStep {
     pub beta1: f64,
     /// Decay of the mean squared gradient.
     pub beta2: f64,
-    /// What the mean gradient is divided by: `1 - beta1^t`, or 1 without bias correction.
+    /// Divisor of the mean gradient: `1 - beta1^t`, or 1 without bias correction.
     pub correction1: f64,
-    /// What the mean squared gradient is divided by, likewise.
+    /// Divisor of the mean squared gradient, likewise.
     pub correction2: f64,
     /// Added to the root of the mean squared gradient.
     pub epsilon: f64,

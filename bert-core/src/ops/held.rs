@@ -42,7 +42,7 @@ impl HeldWeight {
         }
     }
 
-    /// What they stand for, `[d_input, d_output]`.
+    /// The weight in f32, dequantised or unpacked, `[d_input, d_output]`.
     pub(crate) fn floats(&self) -> TensorData {
         TensorData::new(self.values(), self.shape())
     }

@@ -40,7 +40,7 @@ pub(super) fn project_data<B: BertOps>(
     }
 }
 
-/// What a linear layer does with its weight, and what of it the gradients take.
+/// Forward product of a linear layer and its gradients, by the layout of its weight.
 trait Affine<B: BertOps>: Clone + Copy + std::fmt::Debug + Send + Sync + 'static {
     fn forward(
         input: FloatTensor<B>,

@@ -430,7 +430,7 @@ pub trait BertOps: Backend {
         cross_entropy::backward::<Self>(logits, labels, grad)
     }
 
-    /// What dropout multiplies a tensor of `shape` with: 0 with `probability`, else
+    /// Dropout mask for a tensor of `shape`: 0 with `probability`, else
     /// `1 / (1 - probability)`, of the type and on the device of `like`.
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
         dropout::mask::<Self>(like, shape, probability)

@@ -139,7 +139,7 @@ pub(super) enum Layout<B: Backend> {
         places: IntTensor<B>,
         /// The place of every token.
         slots: IntTensor<B>,
-        /// Whether a place is padding.
+        /// True at padding.
         padding: BoolTensor<B>,
         /// `[batch, seq]` of every group.
         groups: Arc<[[usize; 2]]>,
@@ -210,7 +210,7 @@ impl<B: BertOps> Layout<B> {
         filled.collect()
     }
 
-    /// What [`part`](Self::part) took apart.
+    /// Joins the parts that [`part`](Self::part) made.
     pub(super) fn join(&self, parts: Vec<FloatTensor<B>>) -> FloatTensor<B> {
         match self {
             Self::Padded { .. } => parts.into_iter().next().expect("a layout has a part"),

@@ -241,7 +241,7 @@ pub fn dropout_probability<const D: usize>(like: &Tensor<D>, layer: &Dropout) ->
     }
 }
 
-/// What dropout multiplies a tensor of `shape` with, of the type and on the device of `like`.
+/// Dropout mask for a tensor of `shape`, of the type and on the device of `like`.
 pub fn dropout_mask<const L: usize, const D: usize>(
     like: &Tensor<L>,
     shape: [usize; D],

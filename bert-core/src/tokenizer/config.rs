@@ -36,7 +36,7 @@ pub(super) struct FileToken {
     pub(super) token: AddedToken,
 }
 
-/// What the files say; `None` where they are silent.
+/// Settings in the files of a directory; `None` where they are silent.
 pub(super) struct DirConfig {
     /// The class of transformers that reads the directory, as far as its files say.
     class: Option<String>,

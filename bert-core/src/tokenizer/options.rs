@@ -1,4 +1,4 @@
-//! What a tokenizer is built from and what a call to encode asks for.
+//! Options of a tokenizer and of a call to encode.
 
 use tokenizers::normalizers::BertNormalizer;
 
@@ -74,7 +74,7 @@ impl SpecialTokens {
     }
 }
 
-/// What one call to encode asks for; the default is no limit and special tokens added.
+/// Options of one call to encode; the default is no limit and special tokens added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodeOptions {
     /// The most tokens to give out, special tokens included; `None` never truncates.

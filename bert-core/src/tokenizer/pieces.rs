@@ -23,11 +23,11 @@ const MOST_REMEMBERED: usize = 1 << 17;
 #[derive(Clone, Debug)]
 pub struct PieceEncoder {
     inner: Tokenizer,
-    /// Whether [`independent_runs`] holds of the tokenizer, and if so, whether of ideographs too.
+    /// Argument `ideographs` of [`independent_runs`]; none if that does not hold of the tokenizer.
     runs: Option<bool>,
 }
 
-/// What a [`PieceEncoder`] remembers of the words it has seen; one for each thread.
+/// Memory of a [`PieceEncoder`] for the words it has seen; one for each thread.
 ///
 /// It belongs to one encoder and makes it faster, never different.
 #[derive(Debug, Default)]

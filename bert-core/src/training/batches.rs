@@ -1,4 +1,4 @@
-//! What flows from the data to the trainer, and the thread that works ahead.
+//! Batches from the data source to the trainer, and the thread that prefetches them.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;

@@ -19,7 +19,7 @@ use screen::{End, Screen};
 /// Messages that are kept for when the dashboard is closed.
 const KEPT_MESSAGES: usize = 20;
 
-/// Whether a run is followed on the dashboard.
+/// Choice between the dashboard and plain lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DashboardMode {
     /// Where it can be drawn and keys reach it, else lines.
@@ -48,7 +48,7 @@ pub fn follow(mode: DashboardMode) -> Result<Box<dyn Observer>> {
     }
 }
 
-/// What keeps the dashboard from being drawn.
+/// Reason for which the dashboard cannot be drawn.
 fn obstacle() -> Option<String> {
     let streams = [
         ("input", io::stdin().is_terminal()),

@@ -1,14 +1,14 @@
-//! What a run reports while it goes on, and who listens.
+//! Events of a run and their observers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::Result;
 
-/// What is known of a run before its first step.
+/// Description of a run before its first step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// What it is, for headings: "pretraining", "fine-tuning: classify".
+    /// Title, for headings: "pretraining", "fine-tuning: classify".
     pub title: String,
     /// Optimizer steps that the whole run takes.
     pub total_steps: u64,
@@ -53,18 +53,18 @@ impl Event {
     }
 }
 
-/// Somebody who follows a run: a log file, a progress line, a dashboard.
+/// Receives the events of a run: a log file, a progress line, a dashboard.
 pub trait Observer {
     /// The run begins, or goes on.
     ///
     /// # Errors
-    /// What keeps the observer from its work.
+    /// Errors of the observer.
     fn start(&mut self, run: &RunInfo) -> Result<()>;
 
     /// Something was measured.
     ///
     /// # Errors
-    /// What keeps the observer from its work.
+    /// Errors of the observer.
     fn event(&mut self, event: &Event) -> Result<()>;
 
     /// A sentence for people: where a checkpoint was written, why the run stops.
@@ -78,7 +78,7 @@ pub trait Observer {
     /// The run is over, or interrupted.
     ///
     /// # Errors
-    /// What keeps the observer from its work.
+    /// Errors of the observer.
     fn finish(&mut self) -> Result<()>;
 }
 

@@ -18,7 +18,7 @@ const FORMAT: &str = "metrics log";
 pub struct MetricsLog {
     path: PathBuf,
     file: File,
-    /// Of the last event, in seconds; stands in for a time that JSON cannot hold.
+    /// Time of the last event, in seconds; stands in for a time that JSON cannot hold.
     elapsed_s: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What pretraining and fine-tuning share: optimizer presets, schedules, the loop over batches, its state on disk and
+//! Trainer of pretraining and fine-tuning: optimizer presets, schedules, the loop over batches, its state on disk and
 //! the record of its course.
 
 mod batches;

@@ -1,4 +1,4 @@
-//! What the trainer asks of a model.
+//! Interface between the trainer and a model.
 
 use burn::backend::ExecutionError;
 use burn::tensor::Tensor;
@@ -25,7 +25,7 @@ pub trait TrainableModel:
     fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)>;
 }
 
-/// What a model counts while it runs, `[n]`: sums that can be added over micro-batches, steps and devices.
+/// Sums that a model computes while it runs, `[n]`: they can be added over micro-batches, steps and devices.
 #[derive(Clone, Debug)]
 pub struct Sums(pub Tensor<1>);
 

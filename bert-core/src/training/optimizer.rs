@@ -10,7 +10,7 @@ use super::recipe::{Algorithm, OptimizerConfig};
 use crate::checkpoint::load::Position;
 use crate::ops::{self, AdamStep};
 
-/// What distinguishes one parameter's update from another's.
+/// Weight decay and learning rate of one parameter's update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ParameterRule {
     /// Weight decay applies.

@@ -40,7 +40,7 @@ pub struct PlainProgress {
     /// The last training event, until it is shown.
     waiting: Option<Event>,
     shown: Option<Instant>,
-    /// Whether a line without its end is on the terminal.
+    /// True while a line without its end is on the terminal.
     open_line: bool,
 }
 
@@ -56,7 +56,7 @@ impl PlainProgress {
         Self::new(io::stderr(), style)
     }
 
-    /// The same without drawing in place, for use beside something else on the terminal.
+    /// Progress on standard error without drawing in place, for use beside something else on the terminal.
     pub(super) fn lines_on_stderr() -> Self {
         let mut progress = Self::stderr();
         progress.style.in_place = false;
@@ -226,7 +226,7 @@ fn part(name: &str, value: f64) -> String {
     }
 }
 
-/// Whether the terminal cannot move its cursor.
+/// True if the terminal cannot move its cursor.
 pub(super) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

@@ -38,7 +38,7 @@ pub(super) fn title(name: &str) -> String {
     }
 }
 
-/// The same for a line that has little room: "MLM acc" for `mlm_accuracy`.
+/// Short name, for a line that has little room: "MLM acc" for `mlm_accuracy`.
 pub(super) fn short(name: &str) -> String {
     match name {
         "learning_rate" => "lr".to_owned(),
@@ -61,7 +61,7 @@ fn words(name: &str, write: impl Fn(&str) -> String) -> String {
     name.split('_').map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether less of it is better, so that its best value is its smallest.
+/// True if smaller values are better, so that the best value is the smallest.
 pub(super) fn smaller_is_better(name: &str) -> bool {
     name.split('_')
         .any(|word| SMALLER_IS_BETTER.contains(&word))

@@ -47,7 +47,7 @@ pub struct OptimizerConfig {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Whether the moments are corrected for having started at zero.
+    /// True if the moments are corrected for having started at zero.
     pub bias_correction: bool,
     /// Decoupled decay of everything but biases and LayerNorm.
     pub weight_decay: f64,

@@ -42,7 +42,7 @@ pub struct Schedule {
     pub total_steps: u64,
     /// How it falls.
     pub decay: Decay,
-    /// What the first step counts as: 0, so that it has rate 0 (google, transformers), or 1 (NVIDIA).
+    /// Number of the first step: 0, so that it has rate 0 (google, transformers), or 1 (NVIDIA).
     pub count_from: u64,
 }
 

@@ -18,7 +18,7 @@ impl StopFlag {
         self.0.swap(true, Ordering::SeqCst)
     }
 
-    /// Whether it is set.
+    /// True once the flag is set.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -38,7 +38,7 @@ pub struct TrainerState {
     pub best: Option<Best>,
     /// Evaluations since then.
     pub since_best: u64,
-    /// Whether the run was asked to stop within the evaluation after its last step, which is then repeated.
+    /// True if the run was interrupted within the evaluation after its last step, which is then repeated.
     #[serde(default)]
     pub evaluation_left: bool,
     /// The optimizer's numbers.

@@ -21,7 +21,7 @@ use crate::device::Precision;
 use crate::device::fault::{self, Fault};
 use crate::{Error, Result};
 
-/// Whether whoever is at work has been asked to stop.
+/// Returns true once the run should stop.
 pub type Asked<'a> = &'a dyn Fn() -> bool;
 
 /// Measures a model: named numbers, or none if asked to stop before it is done.
@@ -84,7 +84,7 @@ pub struct Trainer<'a, M: TrainableModel, E> {
     pub write_model: &'a dyn Fn(&M, &Path) -> Result<(), E>,
     /// Evaluates the model, which comes without autodiff.
     pub evaluate: Option<&'a mut Evaluate<'a, M, E>>,
-    /// Who follows.
+    /// Observer of the run.
     pub observer: &'a mut dyn Observer,
     /// Set from elsewhere to stop between two steps, or within an evaluation.
     pub stop: StopFlag,
@@ -178,7 +178,7 @@ where
         Ok(Ending::Finished)
     }
 
-    /// Whether what is done every so many steps, and after the last, is due.
+    /// True if an action that is taken every so many steps, and after the last, is due.
     fn due(&self, every: u64) -> bool {
         let step = self.state.step;
         step == self.schedule.total_steps || (every > 0 && step.is_multiple_of(every))

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 /// The one commit of the one model.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-/// What `main` points at once the model has moved on.
+/// Commit that `main` points at once the model has moved on.
 const LATER_COMMIT: &str = "fedcba9876543210fedcba9876543210fedcba98";
 /// The one model.
 pub(crate) const ID: &str = "owner/tiny-bert";

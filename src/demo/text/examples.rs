@@ -6,7 +6,7 @@ use super::lexicon::{Ambiguous, Mood};
 use super::sentence::{Entity, Sentence};
 use super::writer::Writer;
 
-/// What a model is fine-tuned or measured on.
+/// Examples that a model is fine-tuned or measured on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Examples {
     /// Three sentences with the mood that they are of.

@@ -1,4 +1,4 @@
-//! What a language is made of.
+//! Lexicon of a language: its words and frames.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub enum Language {
     Chinese,
 }
 
-/// What a document makes of its subject.
+/// Sentiment of a document towards its subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     /// All is well.
@@ -30,11 +30,11 @@ pub enum Mood {
 
 /// The words and frames of a language. Entries at even places are for labelled examples, those at odd places for tests.
 pub(super) struct Lexicon {
-    /// What stands between two words.
+    /// Separator between two words.
     pub(super) space: &'static str,
     /// First names and pronouns of women and of men.
     pub(super) people: [People; 2],
-    /// What one thing is called again, and several.
+    /// Pronouns for one thing and for several.
     pub(super) it: [&'static str; 2],
     pub(super) last_names: &'static [&'static str],
     /// The last name comes first.
@@ -52,9 +52,9 @@ pub(super) struct Lexicon {
     pub(super) answers: [&'static str; 3],
     /// Sentences with a thing and opinions on it, which agree.
     pub(super) judgements: &'static [&'static str],
-    /// What is felt where opinions are praise, and where they are blame; only said to pretrain on.
+    /// Verbs of feeling for opinions of praise and of blame; only in texts to pretrain on.
     pub(super) feelings: [&'static str; 2],
-    /// What stands before words of praise, and before those of blame; only said to pretrain on.
+    /// Adverbs of degree before words of praise and before those of blame; only in texts to pretrain on.
     pub(super) degrees: [&'static str; 2],
     /// Sentences with a thing, a feeling and the opinions that go with it; only said to pretrain on.
     pub(super) reasons: &'static [&'static str],

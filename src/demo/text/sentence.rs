@@ -2,7 +2,7 @@
 
 use bert_heads::datasets::{Answer, TokenExample};
 
-/// What a name belongs to.
+/// Kind of a named entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entity {
     /// A human being.
@@ -16,7 +16,7 @@ pub enum Entity {
 /// A word, a mark of punctuation, or a Chinese character.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Word {
-    /// As it is written.
+    /// Spelling of the word.
     pub text: String,
     /// The entity that it names a part of, and whether it is its first.
     pub entity: Option<(Entity, bool)>,

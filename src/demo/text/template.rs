@@ -3,7 +3,7 @@
 use super::lexicon::Lexicon;
 use super::sentence::{Entity, Sentence, Word};
 
-/// What fills the slots of a sentence.
+/// Words that fill the slots of a sentence.
 pub(super) struct Filling<'a> {
     pub(super) lexicon: &'a Lexicon,
     /// First name, last name.
@@ -31,7 +31,7 @@ enum Part<'a> {
     Words(&'a str),
 }
 
-/// Whether the frame has a slot of this name.
+/// True if the frame has a slot of this name.
 pub(super) fn has(frame: &str, slot: &str) -> bool {
     parts(frame).any(|part| matches!(part, Part::Slot(name) if name == slot))
 }

@@ -1,4 +1,4 @@
-//! Who writes: choices by chance, within what the part allows.
+//! Writer of documents and examples: choices by chance, within what the part allows.
 
 use rand::rngs::ChaCha8Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -8,14 +8,14 @@ use super::lexicon::{Language, Lexicon, Mood, Topic};
 use super::sentence::{Entity, Sentence};
 use super::template::{self, Filling};
 
-/// What texts are for; see the table of the [module](super).
+/// Purpose of texts; see the table of the [module](super).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Documents without labels.
     Pretraining,
     /// Examples to fine-tune on.
     Labelled,
-    /// What models are measured on.
+    /// Texts that models are measured on.
     Test,
 }
 
@@ -24,9 +24,9 @@ pub enum Part {
 pub struct Document {
     /// In their order.
     pub sentences: Vec<Sentence>,
-    /// Of all its opinions.
+    /// Mood of all its opinions.
     pub mood: Mood,
-    /// Whether the person is a woman.
+    /// True if the person is a woman.
     pub woman: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct Writer {
     pub(super) random: ChaCha8Rng,
 }
 
-/// Who and what a document is about.
+/// Person, city, company, topic and mood of a document.
 pub(super) struct Subject {
     woman: bool,
     person: [&'static str; 2],
@@ -48,11 +48,11 @@ pub(super) struct Subject {
     pub(super) mood: Mood,
 }
 
-/// Of three pairs of words, one is for the test.
+/// Number of pairs of words of which one is for the test.
 const RESERVED: usize = 3;
 
 impl Part {
-    /// Whether the part may use the entry at `index` of a list that is parted between examples and tests.
+    /// True if the part may use the entry at `index` of a list that is parted between examples and tests.
     fn allows(self, index: usize) -> bool {
         match self {
             Self::Pretraining => true,
@@ -61,7 +61,7 @@ impl Part {
         }
     }
 
-    /// Whether the part may bring these two entries of two lists together.
+    /// True if the part may bring these two entries of two lists together.
     fn allows_pair(self, first: usize, second: usize) -> bool {
         let reserved = (first + 2 * second).is_multiple_of(RESERVED);
         reserved == (self == Self::Test)
@@ -78,7 +78,7 @@ impl Writer {
         }
     }
 
-    /// What stands between the words of the language.
+    /// Separator between the words of the language.
     pub fn space(&self) -> &'static str {
         self.lexicon.space
     }
@@ -97,7 +97,7 @@ impl Writer {
         }
     }
 
-    /// Who somebody is, with questions and answers on it.
+    /// Portrait of a person: a fact, questions and answers on it, an event.
     fn portrait(&mut self, subject: &mut Subject) -> Vec<Sentence> {
         let fact = self.frame(self.lexicon.facts);
         let mut sentences = vec![self.sentence(fact, subject)];
@@ -111,7 +111,7 @@ impl Writer {
         sentences
     }
 
-    /// What happened to somebody, and what they think of it.
+    /// Account of an event, with opinions on it and an ending.
     fn account(&mut self, subject: &mut Subject) -> Vec<Sentence> {
         let frames = [
             self.event(subject),
@@ -147,7 +147,7 @@ impl Writer {
         dialogue
     }
 
-    /// Somebody in some place, with a topic and a mood.
+    /// Random person in a random place, with a topic and a mood.
     pub(super) fn subject(&mut self) -> Subject {
         let woman = self.random.random_bool(0.5);
         let people = &self.lexicon.people[usize::from(!woman)];
@@ -164,7 +164,7 @@ impl Writer {
         }
     }
 
-    /// The same with a topic that is given, of somebody who has been named.
+    /// Random subject on the topic `topic`, whose person has been named.
     pub(super) fn subject_of(&mut self, topic: &str) -> Subject {
         let topics = self.lexicon.topics;
         let found = topics.iter().position(|known| known.name == topic);

@@ -153,7 +153,7 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
     (of_query, of_key, of_value)
 }
 
-/// What a sequence of `seq` rows has of a head, by their number among all, packed as a right matrix.
+/// Packs the `seq` rows of one head of one sequence as a right matrix; `matrix` counts all heads of all sequences.
 fn packed_head(
     of: &impl HostTensor,
     [heads, seq]: [usize; 2],

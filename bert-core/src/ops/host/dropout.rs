@@ -26,7 +26,7 @@ pub(in crate::ops) fn dropout_mask<T: HostTensor>(like: T, shape: Shape, probabi
     })
 }
 
-/// What the elements of a tensor are multiplied with, from a seed: the same whenever it is asked for.
+/// Dropout mask computed from a seed: equal factors at every evaluation.
 #[derive(Clone, Copy)]
 pub(super) struct Dropping {
     seed: u64,

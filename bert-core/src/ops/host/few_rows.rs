@@ -7,7 +7,7 @@ use super::tile::{Product, STRETCH};
 /// Multiplications from which such a product is worth spreading over threads.
 pub(super) const WORTH_SPREADING: usize = 1 << 21;
 
-/// Whether a matrix of so many columns ends with a panel, as [`multiply_few`] wants it.
+/// True if a matrix of so many columns ends with a whole panel, as [`multiply_few`] requires.
 pub(super) fn reads_in_place(columns: usize) -> bool {
     columns.is_multiple_of(Panels::new(1, columns).width())
 }

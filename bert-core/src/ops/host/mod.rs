@@ -80,7 +80,7 @@ pub(super) fn made_in_pieces<T: HostTensor>(
     unsafe { like.written_like_this(shape, write) }
 }
 
-/// The same of parts of so many elements each, one after another; zeros after the last.
+/// Like [`made_in_pieces`], with parts of the given lengths one after another; zeros after the last.
 #[expect(unsafe_code, reason = "the tensor is cleared part by part")]
 pub(super) fn made_in_parts<T: HostTensor>(
     like: &T,

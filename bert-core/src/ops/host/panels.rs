@@ -10,7 +10,7 @@ use super::PIECE;
 use super::product::turn;
 use super::tile::{Product, STRETCH, lanes};
 
-/// What a processor moves at a time: a vector that lies across two takes twice as long.
+/// A cache line: vectors that straddle two lines load at half speed.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([f32; FLOATS]);
@@ -64,7 +64,7 @@ impl Packed {
         cast_slice(&self.lines[self.starts[at]..self.starts[at + 1]])
     }
 
-    /// The same, to be packed anew.
+    /// Mutable access to the matrix of an index, to pack it anew.
     pub(super) fn get_mut(&mut self, at: usize) -> &mut [f32] {
         cast_slice_mut(&mut self.lines[self.starts[at]..self.starts[at + 1]])
     }
@@ -96,7 +96,7 @@ impl Panels {
         self.width
     }
 
-    /// The same with the zeros that fill up the last panel as columns of their own.
+    /// Panels that count the zeros at the end of the last one as columns of their own.
     pub(super) fn filled(&self) -> Self {
         self.of_columns(self.columns.next_multiple_of(self.width))
     }
@@ -195,7 +195,7 @@ impl Panels {
         self.multiply_in(STRETCH, rows, left, right, to);
     }
 
-    /// The same, a [`stretch`](Product::stretch) of the depth at a time.
+    /// Like [`multiply`](Self::multiply), a [`stretch`](Product::stretch) of the depth at a time.
     pub(super) fn multiply_in(
         &self,
         stretch: usize,

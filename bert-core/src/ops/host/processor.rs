@@ -1,4 +1,4 @@
-//! What processor this is, where that decides which kernels are faster.
+//! Detection of the processor, where it decides which kernels are faster.
 
 use std::sync::LazyLock;
 
@@ -10,19 +10,19 @@ static AMD_WITH_AVX512: LazyLock<bool> = LazyLock::new(|| {
     false
 });
 
-/// Whether it is one of AMD's with AVX-512: what MKL and `gemm` gain on Intel's, they do not gain there
+/// True for AMD's processors with AVX-512: what MKL and `gemm` gain on Intel's, they do not gain there
 /// (docs/performance.md).
 pub(in crate::ops) fn is_amd_with_avx512() -> bool {
     *AMD_WITH_AVX512
 }
 
-/// Whether CPUID calls the maker so.
+/// True if `maker` is AMD's vendor string.
 #[cfg(target_arch = "x86_64")]
 fn is_amd(maker: [u8; 12]) -> bool {
     maker == *b"AuthenticAMD"
 }
 
-/// What CPUID calls the maker.
+/// Vendor string of CPUID.
 #[cfg(target_arch = "x86_64")]
 fn maker() -> [u8; 12] {
     let leaf = std::arch::x86_64::__cpuid(0);

@@ -54,7 +54,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The same with rows and columns exchanged.
+    /// Transposed view of the matrix: rows and columns exchanged, nothing moved.
     pub(super) fn transposed(self) -> Self {
         Self {
             rows: self.columns,

@@ -33,7 +33,7 @@ fn affine<T: HostTensor>(input: T, weight: T, bias: T, gelu: bool) -> T {
     affine_by(&input, Matrix::of(&weight), &bias, gelu)
 }
 
-/// The same of dense tensors, by a matrix that lies either way.
+/// Like [`affine`] for dense tensors, by a matrix that may be transposed.
 fn affine_by<T: HostTensor>(input: &T, weight: Matrix<'_>, bias: &T, gelu: bool) -> T {
     let bias = bias.floats();
     let mut output = product(

@@ -18,10 +18,10 @@ pub(in crate::ops) trait HostTensor: TensorMetadata + Sized {
             Device = Self::Device,
         >;
 
-    /// Whether its elements are f32 and in the memory of this process.
+    /// True if its elements are f32 and in the memory of this process.
     fn is_here(&self) -> bool;
 
-    /// The same with its elements in row-major order and nothing else in its buffer.
+    /// Contiguous form of the tensor: elements in row-major order and nothing else in its buffer.
     ///
     /// Takes the tensor, so that what only the caller held can still be written in place.
     fn dense(self) -> Self;
@@ -50,10 +50,10 @@ pub(in crate::ops) trait HostTensor: TensorMetadata + Sized {
     /// The elements of a dense tensor that is here.
     fn floats(&self) -> &[f32];
 
-    /// The same, in a copy if others hold the buffer.
+    /// Mutable elements of a dense tensor that is here; copies first if the buffer is shared.
     fn floats_mut(&mut self) -> &mut [f32];
 
-    /// The same, where nobody else holds the buffer.
+    /// Mutable elements of a dense tensor that is here, if the buffer is unique.
     fn floats_if_alone(&mut self) -> Option<&mut [f32]>;
 
     /// The elements of a tensor of whole numbers that are not negative, in row-major order.
@@ -63,7 +63,7 @@ pub(in crate::ops) trait HostTensor: TensorMetadata + Sized {
     fn truths(self) -> Vec<bool>;
 }
 
-/// Whether all are here.
+/// True if all tensors are f32 and in the memory of this process.
 pub(in crate::ops) fn are_here<T: HostTensor, const N: usize>(tensors: [&T; N]) -> bool {
     tensors.into_iter().all(T::is_here)
 }

@@ -133,7 +133,7 @@ struct Lines<'a> {
 struct Sums<'a> {
     values: &'a mut [f32],
     step: usize,
-    /// Whether they go on from what is there.
+    /// True if products are added to the sums already in `values`.
     begun: bool,
 }
 

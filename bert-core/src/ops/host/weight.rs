@@ -22,7 +22,7 @@ const TILES: usize = 32;
 /// Rows of a panel after which sums are put down: what a panel has in them stays in the second cache.
 const STRETCH: usize = 768;
 
-/// Whether products are faster by such weights on this processor: measured on AMD's with AVX-512; on Intel's those of many rows
+/// True if packed weights make products faster on this processor: measured on AMD's with AVX-512; on Intel's those of many rows
 /// were slower (docs/performance.md).
 pub(crate) fn packed_weights_pay() -> bool {
     processor::is_amd_with_avx512()

@@ -27,12 +27,12 @@ pub(crate) enum Kernels {
 static CHOSEN: LazyLock<Kernels> =
     LazyLock::new(|| chosen_kernels().unwrap_or_else(|_| for_this_processor()));
 
-/// Whether the kernels of [`host`] compute what both have one for.
+/// True if the kernels of [`host`] compute the operations that LibTorch has kernels for as well.
 pub(crate) fn own_are_chosen() -> bool {
     *CHOSEN == Kernels::Own
 }
 
-/// Whether these are computed by the kernels of [`host`].
+/// True if the kernels of [`host`] compute operations on these tensors.
 pub(super) fn are_own<const N: usize>(tensors: [&TchTensor; N]) -> bool {
     own_are_chosen() && host::are_here(tensors)
 }

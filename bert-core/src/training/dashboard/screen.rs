@@ -48,7 +48,7 @@ pub(super) struct Screen {
     metrics: HashMap<String, MetricId>,
     total_steps: usize,
     first_step: u64,
-    /// What the heading said first.
+    /// Title of the run, which begins the heading.
     run: String,
 }
 

@@ -19,15 +19,15 @@ const LETTER: f64 = 6.3;
 pub struct Chart {
     /// The heading.
     pub title: String,
-    /// What the horizontal axis is, with its unit.
+    /// Quantity of the horizontal axis, with its unit.
     pub x_label: String,
     /// Unit of the vertical axis, beside the heading; empty for none.
     pub unit: String,
-    /// Of the horizontal axis.
+    /// Scale of the horizontal axis.
     pub x_scale: Scale,
-    /// Of the vertical axis.
+    /// Scale of the vertical axis.
     pub y_scale: Scale,
-    /// What is drawn, later ones on top.
+    /// Plotted series, later ones on top.
     pub series: Vec<Series>,
 }
 
@@ -73,7 +73,7 @@ impl Chart {
         )
     }
 
-    /// What the chart shows, in words, for those who do not see it.
+    /// Description of the chart in words, for readers who do not see it.
     pub fn description(&self) -> String {
         let mut text = format!("Line chart: {} by {}.", self.title, self.x_label);
         for series in &self.series {

@@ -19,7 +19,7 @@ const OTHERS: usize = 12;
 /// Share of the steps before the first event up to which the axis begins at 0.
 const FROM_THE_BEGINNING: f64 = 0.2;
 
-/// What the loop itself measures, with a panel each at the end, unit and scale.
+/// Quantities that the loop itself measures, with a panel each at the end, unit and scale.
 const OF_THE_LOOP: [(&str, &str, Scale); 5] = [
     ("learning_rate", "", Scale::FromZero),
     ("gradient_norm", "global, before clipping", Scale::Auto),

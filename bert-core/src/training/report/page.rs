@@ -18,11 +18,11 @@ const PAGE_STYLE: &str = include_str!("page.css");
 pub struct Section {
     /// Its heading, as text.
     pub title: String,
-    /// What it holds.
+    /// Its content.
     pub body: SectionBody,
 }
 
-/// What a [`Section`] holds.
+/// Content of a [`Section`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SectionBody {
     /// Rows of text under headings; the first column names the row.

@@ -1,4 +1,4 @@
-//! What a run came to: a few large numbers and its evaluations.
+//! Summary of a run: a few large numbers and its evaluations.
 
 use std::fmt::Write;
 

@@ -11,7 +11,7 @@ use super::weight::{Group, PANEL};
 /// Groups that the unit takes at a time.
 const STEP: usize = 16;
 
-/// What `ldtilecfg` reads: the first palette, and for each of eight tiles 64 bytes a row and 16 rows.
+/// Tile configuration that `ldtilecfg` reads: the first palette, and for each of eight tiles 64 bytes a row and 16 rows.
 #[repr(C, align(64))]
 struct Shapes {
     palette: u8,
@@ -29,12 +29,12 @@ static SHAPES: Shapes = Shapes {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
-/// Whether the unit is there, and rows of so many groups fill its registers.
+/// True if AMX is available and rows of `groups` groups fill its tiles.
 pub(super) fn suits(groups: usize) -> bool {
     groups > 0 && groups.is_multiple_of(STEP) && is_there()
 }
 
-/// Whether the processor has AMX for 8-bit numbers and the system lets this process use it, for which it is asked the first
+/// True if the processor has AMX for 8-bit numbers and the system lets this process use it, for which it is asked the first
 /// time.
 pub(super) fn is_there() -> bool {
     static IS_THERE: LazyLock<bool> = LazyLock::new(|| has_instructions() && is_permitted());

@@ -13,7 +13,7 @@ const LARGEST: f32 = 255.0;
 /// Added to a float of moderate size, it leaves the nearest whole number, ties to even, in the low bits of the sum.
 const TO_WHOLE: f32 = 12_582_912.0; // 1.5 · 2²³
 
-/// What a number of a row stands for, and the number that stands for 0.
+/// Quantisation scale and zero point of a row.
 type Scale = (f32, i32);
 
 /// Rows as `(number − zero) · scale`, numbers from 0 to 255; each row has a scale and a zero of its own.

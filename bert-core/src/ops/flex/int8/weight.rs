@@ -27,7 +27,7 @@ pub struct Int8Weight {
 /// Up to 64 columns; zeros fill up the last panel, and the last group of each.
 pub(super) struct Panel {
     pub(super) groups: Vec<Group>,
-    /// What a number of each column stands for.
+    /// Quantisation scale of each column.
     pub(super) scales: [f32; PANEL],
     /// The sum of each column's numbers.
     pub(super) sums: [i32; PANEL],
@@ -48,7 +48,7 @@ impl Int8Weight {
         })
     }
 
-    /// What the numbers stand for, rows of `columns` one after another.
+    /// Dequantised weight, rows of `columns` one after another.
     pub(crate) fn floats(&self) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.depth * self.columns);
         for row in 0..self.depth {
