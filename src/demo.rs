@@ -10,7 +10,7 @@ use bert_core::training::{DashboardMode, Observers};
 use bert_demo::text::Language;
 use bert_demo::{Demo, Ending, Plan, Results, Start, Subject};
 
-use crate::interrupt::stop_on_ctrl_c;
+use crate::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
 use crate::output::{Output, note};
 use crate::proof::ProofArgs;
 use crate::training;
@@ -73,7 +73,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let dir = demo.pretrained();
     std::fs::create_dir_all(&dir).map_err(|error| bert_core::Error::io("create", &dir, error))?;
     let (mut observers, stop) = match demo.is_pretrained() {
-        true => (Observers::default(), stop_on_ctrl_c()?),
+        true => (Observers::default(), stop_on_ctrl_c(AFTER_THE_STEP)?),
         false => training::begin(&dir, demo.first_step()?, DashboardMode::Off)?,
     };
     note(format_args!(

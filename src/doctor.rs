@@ -184,6 +184,9 @@ fn test(
         Some(proof) => Ok(proof),
         None => {
             note(format_args!("testing {label}"));
+            if again {
+                spec.forget_tuning();
+            }
             proving.attempt(limit)
         }
     };

@@ -9,19 +9,22 @@ use bert_core::training::{StopFlag, dashboard_is_open, restore_terminal};
 
 use crate::output::note;
 
-/// What shells report of a command that Ctrl-C ended.
+/// Exit code that shells report for a command ended by Ctrl-C.
 pub(crate) const EXIT_CODE: u8 = 130;
 
 // A process has one handler, which knows its runs and files from here.
-static STOP: OnceLock<StopFlag> = OnceLock::new();
+static STOP: OnceLock<(StopFlag, &str)> = OnceLock::new();
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Description of how training reacts to the first signal.
+pub(crate) const AFTER_THE_STEP: &str = "stopping after the step under way";
 
 /// A flag that Ctrl-C or SIGTERM sets: the run then stops after the step it is at, with a checkpoint, and a second
 /// signal ends the process at once. A step may take minutes while kernels are compiled and tuned, so the first signal says
-/// so, unless a dashboard is on the screen.
-pub(crate) fn stop_on_ctrl_c() -> Result<StopFlag> {
+/// what is waited for in the words of `waiting`, unless a dashboard is on the screen.
+pub(crate) fn stop_on_ctrl_c(waiting: &'static str) -> Result<StopFlag> {
     listen()?;
-    Ok(STOP.get_or_init(StopFlag::new).clone())
+    Ok(STOP.get_or_init(|| (StopFlag::new(), waiting)).0.clone())
 }
 
 /// A file under a temporary name, which goes if Ctrl-C ends the process while this lives.
@@ -58,11 +61,13 @@ fn listen() -> Result<()> {
 
 /// Runs in a thread of its own.
 fn interrupted() {
-    if STOP.get().is_some_and(|flag| !flag.set()) {
+    if let Some((flag, waiting)) = STOP.get()
+        && !flag.set()
+    {
         if !dashboard_is_open() {
-            note(
-                "stopping after the step under way; a second signal (Ctrl-C, SIGTERM) ends the command at once",
-            );
+            note(format_args!(
+                "{waiting}; a second signal (Ctrl-C, SIGTERM) ends the command at once"
+            ));
         }
         return;
     }
@@ -71,5 +76,5 @@ fn interrupted() {
         // What cannot be removed is left to the next process that writes there.
         let _ = std::fs::remove_file(path);
     }
-    std::process::exit(EXIT_CODE.into());
+    bert_core::device::exit_unflushed(EXIT_CODE);
 }

@@ -38,10 +38,9 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "remote")]
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use bert_core::device::fault;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
 #[derive(Parser)]
@@ -128,33 +127,39 @@ const SERVE: Usage = Usage(
 /// Exit code after a panic of ours, as Rust has it.
 const DEFECT: u8 = 101;
 
-fn main() -> ExitCode {
+fn main() {
+    bert_core::device::exit(run());
+}
+
+/// Runs the command; its exit code.
+fn run() -> u8 {
     if let Err(error) = fault::watch() {
         output::note(format_args!("error: {error}"));
-        return ExitCode::from(1);
+        return 1;
     }
-    let cli = Cli::parse();
-    let name = std::env::args().nth(1).unwrap_or_default();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let name = matches.subcommand_name().unwrap_or_default();
     let _operation = fault::during(format!("`bert {name}`"));
     let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| fault::catching(|| dispatch(cli)))) else {
         bert_core::training::restore_terminal();
         output::note("this is a defect of bert: please report it, with the lines above");
-        return ExitCode::from(DEFECT);
+        return DEFECT;
     };
     let outcome = blame(outcome);
     #[cfg(feature = "remote")]
     bert_core::device::close_remote_devices();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         // `bert … | head` has all it wanted.
-        Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
+        Err(error) if output::reader_is_gone(&error) => 0,
         Err(error) if error.is::<training::Interrupted>() || error.is::<demo::Stopped>() => {
             output::note(error);
-            ExitCode::from(interrupt::EXIT_CODE)
+            interrupt::EXIT_CODE
         }
         Err(error) => {
             output::note(format_args!("error: {error:#}"));
-            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+            if error.is::<Usage>() { 2 } else { 1 }
         }
     }
 }

@@ -155,6 +155,7 @@ impl Proving {
             }
             Err(unproven) => {
                 self.subject.forget(cache);
+                self.spec.forget_tuning();
                 Err(unproven)
             }
         }

@@ -1,4 +1,4 @@
-//! What the commands that train share: devices, following the run, stopping it, the report.
+//! Parts common to the training commands: devices, following the run, stopping it, the report.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use bert_core::training::{
 use burn::tensor::FloatDType;
 use serde::Serialize;
 
-use crate::interrupt::stop_on_ctrl_c;
+use crate::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
 use crate::output::{Output, note};
 use crate::proof::ProofArgs;
 
@@ -68,7 +68,7 @@ impl FollowArgs {
     }
 }
 
-/// What to compute on.
+/// Devices and number format to train with.
 #[derive(clap::Args)]
 pub(crate) struct TrainingDevices {
     /// Device to train on; several, separated by commas, share the batches [default: as for other commands]
@@ -132,7 +132,7 @@ pub(crate) fn begin(
     first_step: Option<u64>,
     mode: DashboardMode,
 ) -> Result<(Observers, StopFlag)> {
-    let stop = stop_on_ctrl_c()?;
+    let stop = stop_on_ctrl_c(AFTER_THE_STEP)?;
     let mut observers = Observers::default();
     observers.push(MetricsLog::open(output.join("metrics.jsonl"), first_step)?);
     observers.push(RunFile::new(output));

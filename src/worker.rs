@@ -50,7 +50,7 @@ struct Offer {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let stop = stop_on_ctrl_c()?;
+    let stop = stop_on_ctrl_c("closing the sessions")?;
     let token = RemoteToken::of_process().map_err(bert_core::Error::from)?;
     let has_token = token.is_some();
     let key_file = args

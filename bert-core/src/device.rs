@@ -19,6 +19,7 @@ mod adapter;
 #[cfg(any(feature = "flex", feature = "tch"))]
 mod awake;
 mod choice;
+mod exit;
 pub mod fault;
 mod label;
 #[cfg(feature = "tch")]
@@ -37,6 +38,7 @@ mod wgpu;
 
 pub use adapter::{AdapterInfo, AdapterKind};
 pub use burn::tensor::Device;
+pub use exit::{exit, exit_unflushed};
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
 pub use limits::{Workload, largest_buffer};
 pub use open::{adapters, compiled_backends};
@@ -51,7 +53,7 @@ pub use remote::{Worker, WorkerEvent, WorkerOptions, close_remote_devices, defau
 #[doc(hidden)]
 pub use testing::test_devices;
 
-/// What the LibTorch this binary was built against can do.
+/// Version and capabilities of the LibTorch that this binary was built against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LibTorchInfo {
@@ -59,7 +61,7 @@ pub struct LibTorchInfo {
     pub version: &'static str,
     /// Threads that LibTorch computes with inside one operation.
     pub threads: usize,
-    /// Whether the product of two matrices on the processor, and what is around it, runs in the kernels of Flex, which are
+    /// True if matrix products on the processor, and the operations around them, run in the kernels of Flex, which are
     /// faster than LibTorch's own there: on AMD's processors with AVX-512, or as the environment variable
     /// `BERT_LIBTORCH_KERNELS` (`own`, `libtorch`) has it.
     pub own_kernels: bool,
@@ -110,7 +112,7 @@ pub(crate) fn with_threads_awake<R: Send>(
     work()
 }
 
-/// Whether packed weights make products faster there, without gradients.
+/// True for devices without autodiff on which matrix products with packed weights are faster.
 pub(crate) fn multiplies_panels(device: &Device) -> bool {
     #[cfg(any(feature = "flex", feature = "tch"))]
     return crate::ops::packed_weights_pay() && computes_by_our_kernels(device);
@@ -121,7 +123,7 @@ pub(crate) fn multiplies_panels(device: &Device) -> bool {
     }
 }
 
-/// Whether it is Flex, or LibTorch with the kernels that Flex runs, without gradients.
+/// True for Flex, and for LibTorch with the kernels that Flex runs; false for any device with autodiff.
 #[cfg(any(feature = "flex", feature = "tch"))]
 fn computes_by_our_kernels(device: &Device) -> bool {
     #[cfg(feature = "tch")]
@@ -131,7 +133,7 @@ fn computes_by_our_kernels(device: &Device) -> bool {
     is_flex(device)
 }
 
-/// Whether it is Flex, without gradients.
+/// True for Flex without autodiff.
 pub(crate) fn is_flex(device: &Device) -> bool {
     #[cfg(feature = "flex")]
     return *device == Device::flex();

@@ -6,9 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 use burn::tensor::DeviceType;
 
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "cpu"))]
+use crate::device::AdapterKind;
 #[cfg(any(feature = "cuda", feature = "rocm"))]
-use crate::device::adapter::{AdapterKind, within};
+use crate::device::adapter::within;
 use crate::device::adapter::{choose, processor};
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "cpu"))]
+use crate::device::tuning;
+#[cfg(feature = "cubecl")]
+use crate::device::tuning::Hardware;
 use crate::device::{AdapterInfo, Device, DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
 use crate::error::{Error, Result};
 
@@ -41,7 +47,7 @@ pub fn compiled_backends() -> &'static [&'static str] {
 }
 
 impl DeviceSpec {
-    /// Whether this binary was built with the backend.
+    /// True if this binary was built with the backend.
     pub fn is_compiled(&self) -> bool {
         compiled_backends().contains(&self.feature())
     }
@@ -69,15 +75,20 @@ impl DeviceSpec {
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => {
                 within(self, *index, count(DeviceType::Cuda), "CUDA")?;
+                tuning::prepare(AdapterKind::Gpu, &Hardware::of(self));
                 started(self, Device::cuda(*index))
             }
             #[cfg(feature = "rocm")]
             Self::Rocm(index) => {
                 within(self, *index, count(DeviceType::Rocm), "ROCm")?;
+                tuning::prepare(AdapterKind::Gpu, &Hardware::of(self));
                 started(self, Device::rocm(*index))
             }
             #[cfg(feature = "cpu")]
-            Self::Cpu => started(self, Device::cpu()),
+            Self::Cpu => {
+                tuning::prepare(AdapterKind::Cpu, &Hardware::of(self));
+                started(self, Device::cpu())
+            }
             #[cfg(feature = "remote")]
             Self::Remote { worker, index } => Ok(super::remote::open(self, worker, *index)?),
             #[allow(
@@ -99,6 +110,15 @@ impl DeviceSpec {
         }
     }
 
+    /// Forgets which kernels were the fastest on the device, so that its next process measures anew; nothing on devices that
+    /// choose none.
+    pub fn forget_tuning(&self) {
+        #[cfg(feature = "cubecl")]
+        if self.is_compiled() && self.wants_proof() {
+            Hardware::of(self).forget();
+        }
+    }
+
     pub(super) fn not_compiled(&self) -> Error {
         Error::BackendNotCompiled {
             label: self.to_string(),
@@ -110,7 +130,7 @@ impl DeviceSpec {
         }
     }
 
-    /// Whether a real GPU stands behind the label, found out without starting it.
+    /// True if a real GPU stands behind the label, found out without starting it.
     pub(super) fn has_gpu(&self) -> bool {
         match self {
             #[cfg(feature = "tch")]

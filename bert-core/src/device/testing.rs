@@ -33,11 +33,12 @@ pub fn test_devices() -> Vec<(String, Device)> {
         !specs.is_empty(),
         "no CPU backend is compiled in to test on: add `--features flex`, or name devices in BERT_TEST_DEVICES"
     );
-    specs
-        .into_iter()
-        .map(|spec| match spec.open() {
-            Ok(device) => (spec.to_string(), device),
-            Err(error) => panic!("{error}"),
-        })
-        .collect()
+    let open = |spec: DeviceSpec| match spec.open() {
+        Ok(device) => (spec.to_string(), device),
+        Err(error) => panic!("{error}"),
+    };
+    let devices = specs.into_iter().map(open).collect();
+    #[cfg(all(target_os = "linux", target_env = "gnu", feature = "cubecl"))]
+    super::exit::end_tests_at_once();
+    devices
 }

@@ -1,38 +1,148 @@
-//! CubeCL's choice of kernels by timing them: bounds for it on devices where it costs more than it saves, and a sign of life
-//! while it lasts.
+//! CubeCL's choice of kernels by timing them: where the choices are kept, bounds for it on devices where it costs more than it
+//! saves, and a sign of life while it lasts.
 //!
-//! It happens once in a process for each device, operation and order of sizes.
+//! It happens once for each device, operation and order of sizes; later processes find the choices again.
 
 use std::fmt::Arguments;
+#[cfg(feature = "cubecl")]
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
+#[cfg(feature = "cubecl")]
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "cubecl")]
 use cubecl::config::autotune::AutotuneLevel;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "cubecl")]
+use cubecl::config::cache::CacheConfig;
+#[cfg(feature = "cubecl")]
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
 #[cfg(feature = "wgpu")]
+use crate::device::AdapterInfo;
+#[cfg(feature = "cubecl")]
 use crate::device::AdapterKind;
+#[cfg(feature = "cubecl")]
+use crate::device::DeviceSpec;
+#[cfg(feature = "cubecl")]
+use crate::device::adapter::processor;
+#[cfg(feature = "cubecl")]
+use crate::files::cache_dir;
+
+/// Name of the file, without its ending, that the choices of a machine's devices are kept in.
+///
+/// CubeCL tells devices apart by their index alone, so that each set of adapters and drivers gets a file of its own.
+#[cfg(feature = "cubecl")]
+pub(super) struct Hardware(String);
+
+#[cfg(feature = "cubecl")]
+impl Hardware {
+    /// The hardware behind `spec` and its neighbours, asked for without starting a device.
+    pub(super) fn of(spec: &DeviceSpec) -> Self {
+        match spec {
+            #[cfg(feature = "wgpu")]
+            DeviceSpec::Gpu { api, .. } => Self::graphics(&super::wgpu::adapters(*api)),
+            DeviceSpec::Cuda(_) => Self::cards(
+                "cuda",
+                "CUDA_VISIBLE_DEVICES",
+                "/proc/driver/nvidia/version",
+            ),
+            DeviceSpec::Rocm(_) => {
+                Self::cards("rocm", "ROCR_VISIBLE_DEVICES", "/sys/module/amdgpu/version")
+            }
+            // The processor, or none that kernels are chosen for.
+            _ => Self::named("processor", processor(spec.clone(), "CubeCL").name),
+        }
+    }
+
+    /// Graphics adapters and their drivers.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn graphics(found: &[AdapterInfo]) -> Self {
+        let drivers = found
+            .iter()
+            .map(|info| (&info.name, &info.driver, &info.api));
+        Self::named("graphics", drivers.collect::<Vec<_>>())
+    }
+
+    /// Cards that a runtime counts: those that an environment variable lets it see, with the driver that a file tells of.
+    fn cards(runtime: &str, visible: &str, version: &str) -> Self {
+        let parts = (std::env::var_os(visible), std::fs::read(version).ok());
+        Self::named(runtime, parts)
+    }
+
+    fn named(runtime: &str, parts: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (env!("CARGO_PKG_VERSION"), parts).hash(&mut hasher);
+        Self(format!("{runtime}-{:016x}", hasher.finish()))
+    }
+
+    /// Removes the choices that are kept: of kernels that computed wrong among others.
+    pub(super) fn forget(&self) {
+        if let Some(root) = root() {
+            self.forget_in(&root);
+        }
+    }
+
+    fn forget_in(&self, root: &Path) {
+        let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+        for entry in entries {
+            // The database, and the journals beside it.
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.split(['.', '-']).take(2).eq(self.0.split('-')) {
+                // What stays is as old as what nobody asked to forget.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Directory of the choices, below this program's cache directory.
+#[cfg(feature = "cubecl")]
+fn root() -> Option<PathBuf> {
+    Some(cache_dir()?.join("kernels"))
+}
 
 /// Prepares CubeCL's tuner for a device of this `kind`; to be called before the device starts.
 ///
 /// A software rasteriser compiles each candidate for seconds, those for matrix units for longer, and gains little by the
-/// choice: it gets the lowest level of effort, with one sample of each. The first call of a process counts, and a level that
-/// a `cubecl.toml` or `CUBECL_AUTOTUNE_LEVEL` asks for stays.
-#[cfg(feature = "wgpu")]
-pub(super) fn prepare(kind: AdapterKind) {
+/// choice: it gets the lowest level of effort, with one sample of each. The first call of a process counts, and a level or an
+/// environment that a `cubecl.toml` or variables of CubeCL's ask for stays.
+#[cfg(feature = "cubecl")]
+pub(super) fn prepare(kind: AdapterKind, hardware: &Hardware) {
     if kind == AdapterKind::SoftwareRasteriser {
         IN_SOFTWARE.store(true, Ordering::Relaxed);
     }
     let config = CubeClRuntimeConfig::from_current_dir().override_from_env();
-    CubeClRuntimeConfig::try_set(fitted(config, kind));
+    let root = root();
+    if let Some(root) = &root {
+        // CubeCL goes without the file where it can't be written.
+        let _ = std::fs::create_dir_all(root);
+    }
+    CubeClRuntimeConfig::try_set(fitted(config, kind, hardware, root));
 }
 
-#[cfg(feature = "wgpu")]
-fn fitted(mut config: CubeClRuntimeConfig, kind: AdapterKind) -> CubeClRuntimeConfig {
+#[cfg(feature = "cubecl")]
+fn fitted(
+    mut config: CubeClRuntimeConfig,
+    kind: AdapterKind,
+    hardware: &Hardware,
+    root: Option<PathBuf>,
+) -> CubeClRuntimeConfig {
+    let environment = &mut config.environment;
+    let is_chosen = environment.name != cubecl::environment::DEFAULT
+        || !matches!(environment.path, CacheConfig::Target);
+    match root {
+        _ if is_chosen => {}
+        Some(root) => {
+            environment.name.clone_from(&hardware.0);
+            environment.path = CacheConfig::Directory(root);
+        }
+        // Without a home directory CubeCL would write into the working directory.
+        None => config.autotune.disable_cache = true,
+    }
     let tuning = &mut config.autotune;
     // Ends of tunings go to `log`, as beginnings do by themselves.
     tuning.logger.log.get_or_insert_default();
@@ -230,11 +340,63 @@ mod tests {
 
     #[cfg(feature = "wgpu")]
     #[test]
+    fn choices_are_kept_for_each_set_of_adapters_unless_told_otherwise() {
+        let adapter = |driver: &str| AdapterInfo {
+            spec: "wgpu:cpu".parse().unwrap(),
+            name: "an adapter".to_owned(),
+            driver: driver.to_owned(),
+            api: "Vulkan".to_owned(),
+            kind: AdapterKind::SoftwareRasteriser,
+        };
+        let [old, new] = ["1.0", "1.1"].map(|driver| Hardware::graphics(&[adapter(driver)]));
+        assert_ne!(old.0, new.0);
+        let kind = AdapterKind::DiscreteGpu;
+        let root = || Some(PathBuf::from("/cache"));
+        let config = fitted(CubeClRuntimeConfig::default(), kind, &old, root());
+        assert_eq!(config.environment.name, old.0);
+        assert_eq!(config.environment.path.root(), Path::new("/cache"));
+        assert!(!config.autotune.disable_cache);
+
+        let mut chosen = CubeClRuntimeConfig::default();
+        chosen.environment.name = "mine".to_owned();
+        let config = fitted(chosen, kind, &old, root());
+        assert_eq!(config.environment.name, "mine");
+        assert!(
+            fitted(CubeClRuntimeConfig::default(), kind, &old, None)
+                .autotune
+                .disable_cache
+        );
+    }
+
+    #[cfg(feature = "cubecl")]
+    #[test]
+    fn only_the_choices_of_the_hardware_at_hand_are_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let hardware = Hardware("graphics-00ff".to_owned());
+        let kept = ["graphics-00fe.db", "cuda-00ff.db", "graphics-00ff0.db"];
+        for name in kept
+            .iter()
+            .chain(&["graphics-00ff.db", "graphics-00ff.db-wal"])
+        {
+            std::fs::write(root.path().join(name), "x").unwrap();
+        }
+        hardware.forget_in(root.path());
+        let left = std::fs::read_dir(root.path()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let mut kept = kept;
+        kept.sort_unstable();
+        assert_eq!(left, kept);
+    }
+
+    #[cfg(feature = "cubecl")]
+    #[test]
     fn software_is_tuned_least_unless_told_otherwise() {
         let fitted = |level: AutotuneLevel, kind| {
             let mut config = CubeClRuntimeConfig::default();
             config.autotune.level = level;
-            let tuning = fitted(config, kind).autotune;
+            let hardware = Hardware("any".to_owned());
+            let tuning = fitted(config, kind, &hardware, None).autotune;
             assert!(tuning.logger.log.is_some());
             (tuning.level, tuning.bench.max_samples)
         };

@@ -12,12 +12,13 @@ use burn::backend::{WgpuBackend, WgpuDevice, WgpuDeviceKind};
 use burn::tensor::read_sync;
 
 use crate::device::adapter::choose;
+use crate::device::tuning::Hardware;
 use crate::device::{
-    AdapterInfo, AdapterKind, Device, DeviceSpec, GpuAdapter, GpuApi, shaders, tuning,
+    AdapterInfo, AdapterKind, Device, DeviceSpec, GpuAdapter, GpuApi, exit, shaders, tuning,
 };
 use crate::error::{Error, Result};
 
-/// What was listed and what was opened so far.
+/// Adapters listed and devices opened so far.
 struct State {
     listed: Vec<(wgpu::Backend, Vec<wgpu::AdapterInfo>)>,
     opened: Vec<Opened>,
@@ -68,7 +69,8 @@ pub(super) fn open(spec: &DeviceSpec, api: GpuApi) -> Result<Device> {
     let refused = match known {
         Some(opened) => opened.refused.clone(),
         None => {
-            tuning::prepare(chosen.kind);
+            tuning::prepare(chosen.kind, &Hardware::graphics(&found));
+            exit::a_driver_starts();
             let opened = start(spec, api, &device, &chosen.name)?;
             state.opened.push(opened.clone());
             opened.refused
