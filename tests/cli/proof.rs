@@ -130,6 +130,7 @@ fn a_driver_that_fails_is_refused_by_every_command() {
         ("BERT_LAYER_CRASH_AFTER", "3", "crashed"),
         ("BERT_LAYER_HANG_AFTER", "3", "did not end in 8 s"),
         ("BERT_LAYER_LOST_AFTER", "3", "its self-test"),
+        ("BERT_LAYER_WRONG", "exp", "differs from the reference in"),
     ] {
         let commands: &[&[&str]] = match variable {
             "BERT_LAYER_CRASH_AFTER" => &[&embed, &finetune, &bench],

@@ -34,8 +34,10 @@ pub(crate) enum Leg {
     Processors,
     /// SPIR-V on Mesa's llvmpipe
     MesaSpirv,
-    /// f16 through SPIR-V on Mesa's llvmpipe
+    /// f16 through SPIR-V on Mesa's llvmpipe, without its cooperative matrices
     MesaHalf,
+    /// f16 through SPIR-V on Mesa's llvmpipe, with its cooperative matrices
+    MesaHalfMatrices,
     /// SPIR-V on Mesa's llvmpipe under the Khronos validation layer
     MesaValidated,
     /// WGSL on Mesa's llvmpipe
@@ -51,7 +53,20 @@ pub(crate) enum Leg {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Compiler {
     SpirV,
+    /// SPIR-V for a driver whose cooperative matrices are hidden.
+    SpirVWithoutMatrices,
     Wgsl,
+}
+
+impl Compiler {
+    /// Vulkan feature that the layer hides, so that CubeCL compiles with this compiler.
+    fn hidden(self) -> Option<&'static str> {
+        match self {
+            Self::SpirV => None,
+            Self::SpirVWithoutMatrices => Some("cooperativeMatrix"),
+            Self::Wgsl => Some("vulkanMemoryModel"),
+        }
+    }
 }
 
 /// One call of `cargo test`.
@@ -87,9 +102,9 @@ impl Leg {
         value.get_name().to_owned()
     }
 
-    /// True if it is left to `--full`: Mesa compiles matrix-unit kernels for 16 bits for many minutes.
+    /// True if it is left to `--full`: Mesa compiles kernels with cooperative matrices for many minutes.
     pub(crate) fn is_long(self) -> bool {
-        self == Self::MesaHalf
+        self == Self::MesaHalfMatrices
     }
 
     /// True if it needs the root with drivers.
@@ -125,10 +140,14 @@ impl Leg {
             },
             Self::MesaHalf => Plan {
                 devices: "vulkan:cpu",
-                driver: Some((MESA, Compiler::SpirV)),
+                driver: Some((MESA, Compiler::SpirVWithoutMatrices)),
                 runs: const { &[run(&["half"])] },
                 grows: false,
                 variables: &[("BERT_TEST_DTYPE", "f16")],
+            },
+            Self::MesaHalfMatrices => Plan {
+                driver: Some((MESA, Compiler::SpirV)),
+                ..Self::MesaHalf.plan()
             },
             Self::MesaValidated => Plan {
                 devices: "vulkan:cpu",
@@ -263,12 +282,17 @@ impl Tools {
             ("BERT_VULKAN_LAYER", self.layer.clone().into()),
             // For one that is refused with SPIR-V.
             ("BERT_SWIFTSHADER_ICD", DRIVERS[SWIFTSHADER].1.into()),
+            // Kernels are chosen once for each driver and compiler, and found again by later programs and runs.
+            ("BERT_CACHE_DIR", {
+                let cache = shell::target().join("leg-cache");
+                cache.join(compiler.hidden().unwrap_or("all")).into()
+            }),
         ];
-        if compiler == Compiler::Wgsl {
+        if let Some(hidden) = compiler.hidden() {
             variables.extend([
                 ("VK_ADD_LAYER_PATH", self.layer.clone().into()),
                 ("VK_INSTANCE_LAYERS", "VK_LAYER_BERT_test".into()),
-                ("BERT_LAYER_HIDE", "vulkanMemoryModel".into()),
+                ("BERT_LAYER_HIDE", hidden.into()),
             ]);
         }
         variables
@@ -315,7 +339,7 @@ fn agrees(report: &str, name: &str, compiler: Compiler) -> Result<()> {
         ref others => bail!("expected the adapter {name}, found {others:?}"),
     }
     let expected = match compiler {
-        Compiler::SpirV => "true",
+        Compiler::SpirV | Compiler::SpirVWithoutMatrices => "true",
         Compiler::Wgsl => "false",
     };
     let models = values("vulkanMemoryModel");

@@ -76,6 +76,18 @@ pub(crate) struct Vulkan12Features {
     after: [u32; 3],
 }
 
+/// `VkShaderModuleCreateInfo`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct ShaderModuleCreateInfo {
+    kind: i32,
+    next: *const c_void,
+    flags: u32,
+    /// Bytes of the code.
+    pub(crate) size: usize,
+    pub(crate) code: *const u32,
+}
+
 /// `VkNegotiateLayerInterface`.
 #[repr(C)]
 pub struct NegotiateLayerInterface {

@@ -7,6 +7,8 @@
 //! | variable | effect |
 //! | --- | --- |
 //! | `BERT_LAYER_HIDE=vulkanMemoryModel` | a driver without that feature, which CubeCL serves through WGSL instead of SPIR-V |
+//! | `BERT_LAYER_HIDE=cooperativeMatrix` | a driver that has no sizes of cooperative matrices |
+//! | `BERT_LAYER_WRONG=exp` | exponential functions of shaders have the base 2 |
 //! | `BERT_LAYER_LOST_AFTER=N` | the device is lost from the Nth submission on |
 //! | `BERT_LAYER_OOM_AFTER=N` | memory is out from the Nth allocation on |
 //! | `BERT_LAYER_HANG_AFTER=N` | the Nth submission never returns |
@@ -20,6 +22,7 @@
 
 mod abi;
 mod fault;
+mod shader;
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
@@ -28,7 +31,7 @@ use std::sync::{Mutex, PoisonError};
 use abi::{
     DeviceCreateInfo, DeviceLink, GetDeviceProc, GetInstanceProc, Handle, InstanceCreateInfo,
     InstanceLink, LayerCreateInfo, MemoryModelFeatures, NegotiateLayerInterface, SUCCESS,
-    Structure, VoidFn, Vulkan12Features,
+    ShaderModuleCreateInfo, Structure, VoidFn, Vulkan12Features,
 };
 use fault::Fault;
 
@@ -131,7 +134,10 @@ type CreateInstance =
 type CreateDevice =
     unsafe extern "C" fn(Handle, *mut DeviceCreateInfo, *const c_void, *mut Handle) -> i32;
 type GetFeatures2 = unsafe extern "C" fn(Handle, *mut Structure);
+type GetMatrices = unsafe extern "C" fn(Handle, *mut u32, *mut c_void) -> i32;
 type AllocateMemory = unsafe extern "C" fn(Handle, *const c_void, *const c_void, *mut u64) -> i32;
+type CreateShaderModule =
+    unsafe extern "C" fn(Handle, *const ShaderModuleCreateInfo, *const c_void, *mut u64) -> i32;
 type QueueSubmit = unsafe extern "C" fn(Handle, u32, *const c_void, u64) -> i32;
 
 unsafe extern "C" fn get_instance_proc(instance: Handle, name: *const c_char) -> Option<VoidFn> {
@@ -143,6 +149,9 @@ unsafe extern "C" fn get_instance_proc(instance: Handle, name: *const c_char) ->
         b"vkCreateDevice" => own!(create_device, CreateDevice),
         b"vkGetPhysicalDeviceFeatures2" => own!(get_features, GetFeatures2),
         b"vkGetPhysicalDeviceFeatures2KHR" => own!(get_features_khr, GetFeatures2),
+        b"vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR" if hides("cooperativeMatrix") => {
+            own!(no_matrices, GetMatrices)
+        }
         _ if instance.is_null() => None,
         // SAFETY: the loader asks with an instance that it made through this layer.
         _ => device_function(wanted.to_bytes()).or_else(|| unsafe {
@@ -164,6 +173,7 @@ fn device_function(name: &[u8]) -> Option<VoidFn> {
         b"vkGetDeviceProcAddr" => own!(get_device_proc, GetDeviceProc),
         b"vkAllocateMemory" => own!(allocate_memory, AllocateMemory),
         b"vkQueueSubmit" => own!(queue_submit, QueueSubmit),
+        b"vkCreateShaderModule" => own!(create_shader_module, CreateShaderModule),
         _ => None,
     }
 }
@@ -288,6 +298,18 @@ unsafe extern "C" fn get_features_khr(physical: Handle, features: *mut Structure
     unsafe { hide(features) };
 }
 
+/// True if `BERT_LAYER_HIDE` names `feature`.
+fn hides(feature: &str) -> bool {
+    std::env::var("BERT_LAYER_HIDE").is_ok_and(|name| name == feature)
+}
+
+/// Tells of no cooperative matrices.
+unsafe extern "C" fn no_matrices(_: Handle, count: *mut u32, _: *mut c_void) -> i32 {
+    // SAFETY: the specification has a valid pointer there.
+    unsafe { *count = 0 };
+    SUCCESS
+}
+
 /// Clears the features that `BERT_LAYER_HIDE` names.
 ///
 /// # Safety
@@ -295,7 +317,7 @@ unsafe extern "C" fn get_features_khr(physical: Handle, features: *mut Structure
 unsafe fn hide(mut chain: *mut Structure) {
     const MEMORY_MODEL_FEATURES: i32 = 1_000_211_000;
     const VULKAN_1_2_FEATURES: i32 = 51;
-    if std::env::var("BERT_LAYER_HIDE").is_ok_and(|name| name == "vulkanMemoryModel") {
+    if hides("vulkanMemoryModel") {
         // SAFETY: every element of a chain begins as `Structure`, and its kind says what it is.
         unsafe {
             while let Some(structure) = chain.as_mut() {
@@ -330,6 +352,36 @@ unsafe extern "C" fn allocate_memory(
         (device, info, allocator, memory),
         abi::INITIALIZATION_FAILED
     )
+}
+
+unsafe extern "C" fn create_shader_module(
+    device: Handle,
+    info: *const ShaderModuleCreateInfo,
+    allocator: *const c_void,
+    module: *mut u64,
+) -> i32 {
+    // SAFETY: a device made through this layer.
+    let below = unsafe { below_device(device, c"vkCreateShaderModule") };
+    let wrong = std::env::var("BERT_LAYER_WRONG").is_ok_and(|function| function == "exp");
+    // SAFETY: the caller's structure, whose code has the size that it tells of, in bytes.
+    let (words, altered) = unsafe {
+        let code = std::slice::from_raw_parts((*info).code, (*info).size / 4);
+        let mut words = code.to_vec();
+        if wrong {
+            shader::exponentials_of_base_two(&mut words);
+        }
+        let mut altered = *info;
+        altered.code = words.as_ptr();
+        (words, altered)
+    };
+    let result = call!(
+        below,
+        CreateShaderModule,
+        (device, &raw const altered, allocator, module),
+        abi::INITIALIZATION_FAILED
+    );
+    drop(words);
+    result
 }
 
 unsafe extern "C" fn queue_submit(
