@@ -39,7 +39,10 @@ impl Step {
     fn run(self, options: &Options) -> Result<()> {
         let mut cargo = shell::cargo();
         match self {
-            Step::Test => cargo.args(["test", "--release", "--workspace"]),
+            Step::Test => {
+                options.parity.real.apply(&mut cargo)?;
+                cargo.args(["test", "--release", "--workspace"])
+            }
             Step::Fmt => cargo.args(["fmt", "--all", "--check"]),
             Step::Words => return words::run(),
             // One build of everything serves clippy, docs and parity: LibTorch's C++ and every build script compile once.
@@ -68,7 +71,14 @@ impl Step {
                 ]);
                 cargo.env("RUSTDOCFLAGS", "-D warnings")
             }
-            Step::Parity => return parity::run(&options.parity),
+            Step::Parity => {
+                // The README's test command runs on Flex.
+                let flex: &[&str] = match options.skip.contains(&Step::Test) {
+                    true => &[],
+                    false => &["flex"],
+                };
+                return parity::run(&options.parity, flex);
+            }
             Step::Llvm => return llvm::run(&options.parity),
         };
         shell::run(&mut cargo)

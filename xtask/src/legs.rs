@@ -183,7 +183,7 @@ impl Leg {
         }
     }
 
-    /// Devices, driver and whatever else the tests learn from the environment.
+    /// Devices, driver and whatever else the tests learn from the environment; without the processors that are `tested`.
     ///
     /// # Errors
     /// If the driver isn't what the leg is about.
@@ -191,6 +191,7 @@ impl Leg {
         self,
         tools: Option<&Tools>,
         full: bool,
+        tested: &[&str],
     ) -> Result<Vec<(&'static str, OsString)>> {
         let plan = self.plan();
         let mut variables: Vec<(&str, OsString)> = plan
@@ -198,7 +199,10 @@ impl Leg {
             .iter()
             .map(|&(name, value)| (name, value.into()))
             .collect();
-        let mut devices = plan.devices.to_owned();
+        let mut devices: Vec<&str> = plan.devices.split(',').collect();
+        if plan.driver.is_none() {
+            devices.retain(|label| !tested.contains(label));
+        }
         if let Some((driver, compiler)) = plan.driver {
             let tools = tools.context("the leg needs the root with drivers")?;
             let of_driver = tools.variables(driver, compiler);
@@ -207,10 +211,10 @@ impl Leg {
             variables.push((RUNNER, tools.enter.clone().into()));
             if full && plan.grows {
                 // Some tests compare with a processor, or need sums that are the same in every run.
-                devices.insert_str(0, "flex,");
+                devices.insert(0, "flex");
             }
         }
-        variables.push(("BERT_TEST_DEVICES", devices.into()));
+        variables.push(("BERT_TEST_DEVICES", devices.join(",").into()));
         Ok(variables)
     }
 

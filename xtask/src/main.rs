@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Kit(options) => kit::run(&options),
         Task::Libtorch(options) => libtorch::run(&options),
-        Task::Parity(options) => parity::run(&options),
+        Task::Parity(options) => parity::run(&options, &[]),
         Task::Peers(options) => peers::run(&options),
         Task::Sid(options) => sid::run(&options),
         Task::Words => words::run(),

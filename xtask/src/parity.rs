@@ -58,11 +58,12 @@ pub(crate) struct LibTorch {
     dir: Option<PathBuf>,
 }
 
-/// Runs the tests of the workspace, leg by leg or on the devices named.
+/// Runs the tests of the workspace, leg by leg or on the devices named; those of processors not on `tested`, where all tests
+/// have run already.
 ///
 /// # Errors
 /// If a label is unknown, a device or driver can't be had, or a test fails.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options, tested: &[&str]) -> Result<()> {
     if !options.devices.is_empty() {
         return run_on(&options.devices, options);
     }
@@ -82,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let mut legs_and_variables = Vec::new();
     for leg in legs {
-        legs_and_variables.push((leg, leg.variables(tools.as_ref(), options.full)?));
+        legs_and_variables.push((leg, leg.variables(tools.as_ref(), options.full, tested)?));
     }
     // One build for all legs, shown as it goes.
     let mut build = cargo_test(FEATURES);
