@@ -49,7 +49,7 @@ pub(crate) struct DataArgs {
     pair_column: Option<Column>,
     /// Column of the label or number; of tags its number, or the key in JSON lines; for several
     /// labels per text also the columns of 0 and 1 of all labels, separated by commas
-    #[arg(long, value_name = "COLUMN", requires = "text_column")]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "preset")]
     label_column: Option<Column>,
     /// How the tags of words mark entities: iob1, iob2, bmes, …; they become iob2 [default: they
     /// stay as they are]

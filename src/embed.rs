@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bert_core::hub::resolve_model;
+use bert_heads::datasets::Layout;
 use bert_heads::npy::NpyWriter;
 use bert_heads::sentence_embedding::{
     BATCH_TOKENS, EmbedderOptions, LongInputs, Poolings, Progress, SentenceEmbedder,
@@ -86,6 +87,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if args.tokens && args.format == Format::Npy {
         let reason = "--tokens gives a matrix per text, and a NumPy array holds only one: use --format jsonl";
         return Err(Usage(reason).into());
+    }
+    if let Some(path) = args
+        .file
+        .as_deref()
+        .filter(|path| Layout::of(path).is_some())
+    {
+        note(format_args!(
+            "{}: every line is a text as it stands; to embed a column, write it to a file of its own",
+            path.display()
+        ));
     }
     let lines = input::lines(args.file.as_deref())?;
     let mut output = Output::open(args.output.as_deref())?;

@@ -70,7 +70,7 @@ impl ScoreArgs {
                 return Ok(score_answer_file(&data.examples, &files)?);
             }
             ModelTask::Choice => {
-                let data = format.choices(data, part)?;
+                let data = format.right_choices(data, part)?;
                 return Ok(score_choice_file(&data, predictions)?);
             }
             task => task.task(),

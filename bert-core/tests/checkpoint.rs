@@ -197,6 +197,28 @@ fn damaged_headers_are_named() {
 }
 
 #[test]
+fn tensors_beyond_the_largest_offset_are_refused() {
+    let dir = copy_of("tiny-erf");
+    let path = dir.path().join("model.safetensors");
+    // Their bytes are one fewer than 2^64, to which the length of the header comes.
+    let tensor = |n: u64| {
+        let size = (1 << 60) - u64::from(n == 15);
+        let start = n << 60;
+        let tensor = json!({"dtype": "U8", "shape": [size], "data_offsets": [start, start + size]});
+        (format!("t{n}"), tensor)
+    };
+    let header: serde_json::Map<String, Value> = (0..16).map(tensor).collect();
+    let header = Value::from(header).to_string();
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(&path, [&length[..], header.as_bytes()].concat()).unwrap();
+    let error = load_error(dir.path());
+    assert!(
+        error.contains("model.safetensors") && error.contains("truncated"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_missing_tensor_is_named_and_may_be_allowed() {
     // One layer more in the configuration than in the file.
     let dir = copy_of("tiny-erf");

@@ -24,7 +24,7 @@ pub enum Error {
     #[error(transparent)]
     Core(#[from] bert_core::Error),
     /// A checkpoint was saved without the head that predicts masked tokens.
-    #[error("{} has no masked-LM head (it lacks {}): use a checkpoint of BertForMaskedLM or BertForPreTraining", dir.display(), missing.join(", "))]
+    #[error("{} has no masked-LM head (it lacks {}): {}", dir.display(), missing.join(", "), masked_lm_remedy(missing))]
     NoMaskedLmHead {
         /// The model directory.
         dir: PathBuf,
@@ -366,5 +366,16 @@ impl From<TensorReadError> for Error {
     /// The failure of the device that a result was read from.
     fn from(error: TensorReadError) -> Self {
         Self::Core(fault::failed_read(&error))
+    }
+}
+
+/// Remedy for a masked-LM head without some of its tensors.
+fn masked_lm_remedy(missing: &[&str]) -> &'static str {
+    match missing {
+        ["cls.predictions.decoder.weight"] => {
+            "set tie_word_embeddings of config.json to true if the word embeddings are its decoder, \
+             or use a checkpoint with one of its own"
+        }
+        _ => "use a checkpoint of BertForMaskedLM or BertForPreTraining",
     }
 }

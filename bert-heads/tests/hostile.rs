@@ -261,3 +261,51 @@ fn no_file_makes_a_reader_panic() {
         );
     }
 }
+
+/// Files of half a megabyte, over which a reader that begins anew at each row, name or character sits for minutes.
+fn long_files() -> Vec<(&'static str, String)> {
+    const BYTES: usize = 1 << 19;
+    let numbered = |count: usize, name: &str| -> String {
+        let names: Vec<String> = (0..count).map(|n| format!("{name}{n}")).collect();
+        names.join(",")
+    };
+    let repeated = |piece: &str| piece.repeat(BYTES / piece.len());
+    // Quotes that close those of the line before and open others.
+    let csv = format!("text,label\n{}", repeated("x\",\"y\n"));
+    let tsv = format!("text\tlabel\n{}", repeated("\"x\"\t\"y\n"));
+    let question = r#"{"id":"a","question":"q","answers":[{"text":"a","answer_start":9000000}]}"#;
+    vec![
+        ("tables", format!("{csv}a\"b,\"\n")),
+        ("tables", csv),
+        ("tables", tsv),
+        (
+            "tables",
+            format!("text,label\na,\"{}\"\n", numbered(100_000, "l")),
+        ),
+        (
+            "tables",
+            format!("context,label,{}\n", numbered(30_000, "ending")),
+        ),
+        (
+            "squad",
+            format!(
+                r#"{{"data":[{{"paragraphs":[{{"context":"{}","qas":[{question}]}}]}}]}}"#,
+                repeated("a")
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn no_long_file_keeps_a_reader_busy() {
+    for (name, file) in long_files() {
+        let (_, target) = targets::TARGETS
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .unwrap();
+        let started = Instant::now();
+        target(file.as_bytes());
+        let (took, head) = (started.elapsed(), &file[..40]);
+        assert!(took < SLOW, "{name} takes {took:?}: {head:?}…");
+    }
+}

@@ -61,7 +61,12 @@ impl DataArgs {
         part: Part,
         targets: Targets,
     ) -> Result<Examples<ChoiceExample>> {
-        let format = match self.preset()? {
+        let format = self.choice_format(path, part)?.with_targets(targets);
+        Ok(read_choices(path, &format, self.bad_rows())?)
+    }
+
+    fn choice_format(&self, path: &Path, part: Part) -> Result<ChoiceFormat> {
+        Ok(match self.preset()? {
             Some(preset) => match preset.format(part) {
                 Format::Choices(format) => format,
                 _ => bail!("{} is not about choices", preset.name()),
@@ -74,9 +79,14 @@ impl DataArgs {
                 }
                 ChoiceFormat::new(layout)
             }
-        };
-        let format = format.with_targets(targets);
-        Ok(read_choices(path, &format, self.bad_rows())?)
+        })
+    }
+
+    /// The right choices of questions, which predictions are scored by.
+    pub(crate) fn right_choices(&self, path: &Path, part: Part) -> Result<Dataset<ChoiceExample>> {
+        let format = self.choice_format(path, part)?;
+        let format = format.with_targets(Targets::Required).scoring_only();
+        self.read(path, read_choices(path, &format, self.bad_rows())?)
     }
 
     /// Questions with choices and the right one of each.

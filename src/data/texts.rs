@@ -90,14 +90,20 @@ impl DataArgs {
         let mut format = TextFormat::new(layout)
             .with_targets(targets)
             .with_kind(kind);
-        if let Some(text) = &self.text_column {
-            let target = self.label_column.as_ref();
-            let target = target.map(|column| target_column(column, kind));
-            format = format.with_columns(Columns {
-                text: text.clone(),
-                pair: self.pair_column.clone(),
-                target: target.transpose()?,
-            });
+        let target = self.label_column.as_ref();
+        let target = target
+            .map(|column| target_column(column, kind))
+            .transpose()?;
+        match (&self.text_column, target) {
+            (Some(text), target) => {
+                format = format.with_columns(Columns {
+                    text: text.clone(),
+                    pair: self.pair_column.clone(),
+                    target,
+                });
+            }
+            (None, Some(target)) => format = format.with_target(target),
+            (None, None) => {}
         }
         Ok(Some(format))
     }

@@ -46,10 +46,19 @@ impl DataArgs {
                 _ => bail!("{} is not about tagged words", preset.name()),
             },
             None => {
-                let json = Layout::of(path) == Some(Layout::JsonLines);
-                match (self.format.as_deref(), json) {
-                    (None, true) | (Some("jsonl"), _) => self.sentences_as_json()?,
-                    (None, false) | (Some("conll"), _) => self.sentences_in_lines()?,
+                let named = Layout::of(path);
+                match (self.format.as_deref(), named) {
+                    (None, Some(Layout::JsonLines)) | (Some("jsonl"), _) => {
+                        self.sentences_as_json()?
+                    }
+                    (None, Some(layout)) if layout == Layout::csv() && self.separator.is_none() => {
+                        bail!(
+                            "{}: fields of words are parted by spaces or tabs, and its name says \
+                             otherwise: say what parts them (--separator comma), or --format conll",
+                            path.display()
+                        )
+                    }
+                    (None, _) | (Some("conll"), _) => self.sentences_in_lines()?,
                     (Some(other), _) => {
                         bail!("--format {other}: use conll or jsonl for tokens")
                     }

@@ -220,6 +220,18 @@ fn labels_of_several_classes_in_every_form() {
             &["rude", "toxic", "insult"],
         ),
         ("f.jsonl", hot, &["--labels", "x,y"], &["x", "y"]),
+        (
+            "k.csv",
+            "text,label\nthe cat,a|b\na dog,b\n",
+            &[],
+            &["a", "b"],
+        ),
+        (
+            "l.csv",
+            "text,kinds\nthe cat,\"a,b\"\na dog,b\n",
+            &["--label-column", "kinds"],
+            &["a", "b"],
+        ),
     ] {
         assert_eq!(learnt(name, text, arguments).unwrap(), expected, "{name}");
     }
@@ -229,7 +241,10 @@ fn labels_of_several_classes_in_every_form() {
         "{refused}"
     );
     let refused = learnt("h.csv", flags, &[]).unwrap_err();
-    assert!(refused.contains("columns of 0 and 1"), "{refused}");
+    assert!(
+        refused.contains("columns of 0 and 1") && refused.contains("--label-column"),
+        "{refused}"
+    );
 
     // Scored without a model, the gold labels agree with themselves.
     let data = file(&workshop, "i.csv", "text,label\nthe cat,\"a,b\"\na dog,b\n");
@@ -316,6 +331,17 @@ fn words_come_with_comments_columns_and_spaces() {
         tokens(&spaces, &[])[0],
         serde_json::json!(["New York", "is", " ", "old"])
     );
+}
+
+#[test]
+fn words_in_a_file_named_after_commas_need_a_separator() {
+    let workshop = Workshop::new();
+    let words = file(&workshop, "a.csv", "the,O\ncat,B-X\n");
+    let task = ["--task", "tokens"];
+    let refused = learnt(&workshop, &words, &task).unwrap_err();
+    assert!(refused.contains("--separator comma"), "{refused}");
+    let parted = [&task[..], &["--separator", "comma"]].concat();
+    assert_eq!(learnt(&workshop, &words, &parted).unwrap(), ["O", "B-X"]);
 }
 
 #[test]
@@ -427,6 +453,10 @@ fn scoring_demands_nothing_but_what_it_uses() {
             "{name}"
         );
     }
+    let data = file(&workshop, "h.csv", "said,intent,label\n1,x,7\n2,y,7\n");
+    let found = file(&workshop, "h.found", "x\ny\n");
+    let scores = score("classify", &data, &found, &["--label-column", "intent"]);
+    assert_eq!(scores["accuracy"], 1.0);
     let data = file(
         &workshop,
         "f.csv",
@@ -447,6 +477,12 @@ fn scoring_demands_nothing_but_what_it_uses() {
         &workshop,
         "g.found",
         "{\"line\":2,\"choice\":1}\n{\"line\":3,\"choice\":1}\n",
+    );
+    assert_eq!(score("choice", &data, &found, &[])["accuracy"], 0.5);
+    let data = file(
+        &workshop,
+        "i.csv",
+        "question,choice0,choice1,label\n,b,,1\nd,,f,0\n",
     );
     assert_eq!(score("choice", &data, &found, &[])["accuracy"], 0.5);
 }

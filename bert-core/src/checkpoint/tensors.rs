@@ -177,7 +177,7 @@ fn open_safetensors(path: &Path) -> Result<Vec<StoredTensor>> {
     file.read_exact(&mut header).map_err(io)?;
     let metadata: safetensors::tensor::Metadata =
         serde_json::from_slice(&header).map_err(|e| malformed(format!("bad header: {e}")))?;
-    let data_end = data_start + metadata.data_len() as u64;
+    let data_end = data_start.saturating_add(metadata.data_len() as u64);
     if data_end != size {
         return Err(malformed(format!(
             "the tensors end at byte {data_end}, but the file has {size} bytes; it is {}",

@@ -101,7 +101,7 @@ pub(super) fn add_file_tokens(
     Ok(())
 }
 
-/// Lines without a token that may stand before an added one.
+/// Lines without a token that may stand before added ones, all taken together.
 const MOST_UNUSED: usize = 1 << 16;
 
 /// Tokens in the order of their ids, with added ones at the ids that their file gives them, where these are free and
@@ -120,10 +120,12 @@ pub(super) fn numbered(
         .collect();
     let next = distinct.len();
     let appended = wanted.iter().zip(next..).all(|((id, _), next)| *id == next);
+    let mut unused = MOST_UNUSED;
     for (id, content) in wanted.into_iter().filter(|_| !appended) {
-        if id > tokens.len() + MOST_UNUSED {
+        let Some(left) = unused.checked_sub(id.saturating_sub(tokens.len())) else {
             continue;
-        }
+        };
+        unused = left;
         if id >= tokens.len() {
             tokens.resize(id + 1, String::new());
         }
@@ -235,6 +237,8 @@ fn differences(normalizer: &BertNormalizer, options: &TokenizerOptions) -> Vec<S
 
 #[cfg(test)]
 mod tests {
+    use tokenizers::AddedToken;
+
     use super::*;
     use crate::tokenizer::EncodeOptions;
 
@@ -330,6 +334,18 @@ mod tests {
             let error = BertTokenizer::from_dir(dir.path()).unwrap_err().to_string();
             assert!(error.contains(id) && error.contains("9"), "{error}");
         }
+    }
+
+    #[test]
+    fn many_added_ids_far_apart_make_few_lines() {
+        let added: Vec<FileToken> = (1..=100)
+            .map(|n| FileToken {
+                id: Some(n * MOST_UNUSED as u32),
+                token: AddedToken::from(format!("new{n}"), false),
+            })
+            .collect();
+        let count = numbered(vec!["the".to_owned()], &added).count();
+        assert!(count <= 1 + MOST_UNUSED + added.len(), "{count}");
     }
 
     #[test]

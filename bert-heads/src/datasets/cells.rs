@@ -31,7 +31,7 @@ impl Cells {
     }
 
     /// A text as it stands in the file, blank or not.
-    fn any_text(&mut self, key: &Key) -> Result<String, RowFault> {
+    pub(super) fn any_text(&mut self, key: &Key) -> Result<String, RowFault> {
         match self.take(key)? {
             Value::String(text) => Ok(text),
             other => Err(wrong_type(&key.name, "a text", &other)),

@@ -1,6 +1,7 @@
 //! Questions with several answers: SWAG (Zellers et al. 2018; BERT §4.4) and what is like it, as CSV
 //! or JSON lines.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::bad_rows::BadRows;
@@ -49,6 +50,9 @@ pub struct ChoiceFormat {
     pub first: usize,
     /// Handling of the labels: required, read if present, or ignored.
     pub targets: Targets,
+    /// True if nothing is demanded but what predictions are scored by, the label and the number of
+    /// choices: choices may be blank, context and question blank or absent.
+    pub scoring_only: bool,
 }
 
 const CONTEXTS: [&str; 6] = [
@@ -72,6 +76,7 @@ impl ChoiceFormat {
             columns: None,
             first: 0,
             targets: Targets::Required,
+            scoring_only: false,
         }
     }
 
@@ -80,15 +85,26 @@ impl ChoiceFormat {
     pub fn with_targets(self, targets: Targets) -> Self {
         Self { targets, ..self }
     }
+
+    /// Format for choices whose predictions are scored.
+    #[must_use]
+    pub fn scoring_only(self) -> Self {
+        Self {
+            scoring_only: true,
+            ..self
+        }
+    }
 }
 
 impl ChoiceColumns {
     /// Finds the columns by name; what is wrong if there are no choices.
-    fn discover(names: &[String]) -> Result<Self, String> {
-        let find = |wanted: &str| {
-            let name = names.iter().find(|name| name.to_lowercase() == wanted)?;
-            Some(Column::named(name))
-        };
+    fn discover(names: &[String], scoring_only: bool) -> Result<Self, String> {
+        // The first of each name: choices may be as many as a header has columns.
+        let mut known: HashMap<String, &String> = HashMap::new();
+        for name in names {
+            known.entry(name.to_lowercase()).or_insert(name);
+        }
+        let find = |wanted: &str| known.get(wanted).map(|name| Column::named(*name));
         let any = |wanted: &[&str]| wanted.iter().find_map(|name| find(name));
         let run = |name: &dyn Fn(usize) -> String, from: usize| {
             let columns: Vec<Column> = (from..).map_while(|n| find(&name(n))).collect();
@@ -108,6 +124,7 @@ impl ChoiceColumns {
         let (context, question) = match (any(&CONTEXTS), any(&QUESTIONS)) {
             (Some(context), question) => (Some(context), question),
             // A question on nothing is all there is to go on.
+            (None, None) if scoring_only => (Some(Column::named(CONTEXTS[1])), None),
             (None, question) => (question, None),
         };
         match (context, choices) {
@@ -162,7 +179,8 @@ pub fn read_choices(
 }
 
 struct Keys {
-    context: Key,
+    /// Without it predictions alone are scored.
+    context: Option<Key>,
     question: Option<Key>,
     choices: ChoiceKeys,
     label: Option<Key>,
@@ -182,7 +200,9 @@ impl Keys {
         };
         let columns = match (&format.columns, table.names()) {
             (Some(columns), _) => columns.clone(),
-            (None, Some(names)) => ChoiceColumns::discover(names).map_err(refuse)?,
+            (None, Some(names)) => {
+                ChoiceColumns::discover(names, format.scoring_only).map_err(refuse)?
+            }
             (None, None) if table.is_blank() => ChoiceColumns {
                 context: Column::named("context"),
                 question: None,
@@ -204,8 +224,15 @@ impl Keys {
             }
         };
         Ok(Self {
-            context: table.key(&columns.context)?,
-            question: columns.question.map(|c| table.key(&c)).transpose()?,
+            context: match format.scoring_only {
+                true => None,
+                false => Some(table.key(&columns.context)?),
+            },
+            question: columns
+                .question
+                .filter(|_| !format.scoring_only)
+                .map(|column| table.key(&column))
+                .transpose()?,
             choices: match &columns.choices {
                 ChoiceTexts::List(column) => ChoiceKeys::List(table.key(column)?),
                 ChoiceTexts::Columns(columns) => {
@@ -222,11 +249,14 @@ impl Keys {
         let choices: Vec<String> = match &self.choices {
             ChoiceKeys::Columns(keys) => keys
                 .iter()
-                .map(|key| cells.text(key))
+                .map(|key| match self.context {
+                    Some(_) => cells.text(key),
+                    None => cells.any_text(key),
+                })
                 .collect::<Result<_, _>>()?,
             ChoiceKeys::List(key) => {
                 let choices = cells.words(key, None)?;
-                if choices.iter().any(String::is_empty) {
+                if self.context.is_some() && choices.iter().any(String::is_empty) {
                     let column = key.name.clone();
                     return Err(RowFault::Blank { column });
                 }
@@ -242,7 +272,10 @@ impl Keys {
             Some(key) => Some(self.label(&cells.word(key)?, choices.len())?),
         };
         Ok(ChoiceExample {
-            context: cells.text(&self.context)?,
+            context: match &self.context {
+                Some(context) => cells.text(context)?,
+                None => String::new(),
+            },
             question: self
                 .question
                 .as_ref()

@@ -192,7 +192,7 @@ const LABELS: [&str; 8] = [
 const LABEL_LISTS: [&str; 2] = ["labels", "categories"];
 const NUMBERS: [&str; 3] = ["score", "similarity", "similarity_score"];
 /// Between the labels of one column, unless told otherwise.
-const LABEL_SEPARATOR: char = ',';
+pub(super) const LABEL_SEPARATOR: char = ',';
 
 impl Columns {
     /// A text and nothing else.
@@ -300,6 +300,11 @@ pub(super) fn is_text_name(name: &str) -> bool {
 fn find(names: &[String], wanted: &str) -> Option<Column> {
     let name = names.iter().find(|name| folded(name) == wanted)?;
     Some(Column::named(name))
+}
+
+/// True if a column has a known name, whatever its case.
+pub(super) fn is_called(name: &str, known: &str) -> bool {
+    folded(name) == known
 }
 
 fn folded(name: &str) -> String {

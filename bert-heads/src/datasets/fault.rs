@@ -118,13 +118,20 @@ pub enum RowFault {
         known: String,
     },
     /// A number that cannot be read, or that is infinite or NaN.
-    #[error("column `{column}` is `{text}`, but must be a finite number")]
+    #[error(
+        "column `{column}` is `{text}`, but must be a finite number, with a point before decimals"
+    )]
     NotANumber {
         /// Its name or number.
         column: String,
         /// Text of the file.
         text: String,
     },
+    /// A line of one field, where a word needs a tag.
+    #[error(
+        "column `tag` is absent, for it has one field between spaces or tabs: add the tag, or say what else parts fields (--separator)"
+    )]
+    NoTag,
     /// A line above a sentence that may be a comment or its first word.
     #[error(
         "it may be a comment or the word `#` with the tag `{tag}`, which no line before has: take it out, or name the tags (--labels)"
@@ -215,6 +222,7 @@ impl RowFault {
             Self::SeveralLabels { .. } => "several labels",
             Self::UnknownLabel { .. } => "unknown label",
             Self::NotANumber { .. } => "not a number",
+            Self::NoTag => "no tag",
             Self::Comment { .. } => "comment or word",
             Self::TagCount { .. } => "words and tags of different count",
             Self::Tag { .. } => "broken tags",

@@ -1,5 +1,7 @@
 //! Several labels in one cell: a JSON list, a list as Python prints it, or words with a separator.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::cells::{Cells, Key, word, wrong_type};
@@ -98,6 +100,13 @@ fn split(text: &str, separator: char) -> Vec<String> {
     labels.map(str::to_owned).collect()
 }
 
+/// Separator of the labels of a text in place of commas; `None` of a list.
+pub(super) fn other_separator(text: &str) -> Option<char> {
+    let is_list = text.trim().starts_with('[');
+    let mut others = ['|', ';'].into_iter().filter(|_| !is_list);
+    others.find(|separator| split(text, *separator).len() > 1)
+}
+
 /// The labels of a list that is written in brackets, as JSON or as Python or NumPy prints it.
 fn listed(text: &str) -> Option<Vec<String>> {
     let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
@@ -135,14 +144,11 @@ fn quoted_items(text: &str) -> Option<Vec<String>> {
     Some(items)
 }
 
-fn distinct(labels: Vec<String>) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::with_capacity(labels.len());
-    for label in labels {
-        if !kept.contains(&label) {
-            kept.push(label);
-        }
-    }
-    kept
+/// Labels in their order, each where it comes first.
+pub(super) fn distinct(mut labels: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    labels.retain(|label| seen.insert(label.clone()));
+    labels
 }
 
 #[cfg(test)]

@@ -5,14 +5,17 @@ use std::path::Path;
 
 use super::bad_rows::BadRows;
 use super::cells::{Cells, Key, kind, word, wrong_type};
+use super::columns::LABEL_SEPARATOR;
 use super::example::Target;
 use super::examples::{Examples, Row};
 use super::fault::{Place, RowFault};
+use super::label_lists;
 use super::layout::Layout;
 use super::lines::{DataLine, DataLines};
 use super::table::{Table, TableRow};
 use super::tokens::{TokenFormat, read_tokens};
 use crate::error::Result;
+use crate::labels::Labels;
 
 /// Prediction for an example, with the lines of both in their files.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +54,8 @@ impl PredictedKind {
     /// The keys of JSON lines, the first of which that is there counts.
     const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Label => &["label"],
-            Self::Labels => &["labels"],
+            Self::Label => &["label", "labels"],
+            Self::Labels => &["labels", "label"],
             Self::Number => &["score", "value", "similarity"],
             Self::Choice => &["choice"],
         }
@@ -63,7 +66,8 @@ impl PredictedKind {
 const LINE: &str = "line";
 
 /// Reads what is predicted of texts: JSON lines as `bert predict` writes them, or one label, list of
-/// labels or number a line. The first line tells which.
+/// labels or number a line. The first line tells which. A list of 0 and 1 is a flag for each of
+/// `labels`, the labels there are, if that is known.
 ///
 /// # Errors
 ///
@@ -72,10 +76,12 @@ const LINE: &str = "line";
 pub fn read_text_predictions(
     path: impl AsRef<Path>,
     kind: PredictedKind,
+    labels: Option<&Labels>,
 ) -> Result<Examples<Predicted<Target>>> {
     let path = path.as_ref();
     if is_json(path)? {
-        return json_rows(path, move |cells| json_target(cells, kind));
+        let labels = labels.cloned();
+        return json_rows(path, move |cells| json_target(cells, kind, labels.as_ref()));
     }
     let mut lines = DataLines::open(path)?;
     let rows = std::iter::from_fn(move || match lines.next() {
@@ -174,7 +180,11 @@ fn of_line(cells: &mut Cells) -> Result<Option<usize>, RowFault> {
     }
 }
 
-fn json_target(cells: &mut Cells, kind: PredictedKind) -> Result<Target, RowFault> {
+fn json_target(
+    cells: &mut Cells,
+    kind: PredictedKind,
+    labels: Option<&Labels>,
+) -> Result<Target, RowFault> {
     let names = kind.keys();
     // A score beside a value is what its owner makes of it.
     let is_scored = kind == PredictedKind::Number
@@ -186,7 +196,9 @@ fn json_target(cells: &mut Cells, kind: PredictedKind) -> Result<Target, RowFaul
     let key = key(name.unwrap_or(&names[0]));
     Ok(match kind {
         PredictedKind::Label => Target::Label(cells.word(&key)?),
-        PredictedKind::Labels => Target::Labels(distinct(cells.words(&key, Some(','))?)),
+        PredictedKind::Labels => {
+            Target::Labels(label_lists::labels(cells, &key, LABEL_SEPARATOR, labels)?)
+        }
         PredictedKind::Number | PredictedKind::Choice => Target::Number(cells.number(&key)?),
     })
 }
@@ -198,7 +210,7 @@ fn plain_target(text: &str, kind: PredictedKind) -> Result<Target, RowFault> {
         PredictedKind::Labels => {
             let labels = text.split(',').map(str::trim);
             let labels = labels.filter(|label| !label.is_empty()).map(str::to_owned);
-            Ok(Target::Labels(distinct(labels.collect())))
+            Ok(Target::Labels(label_lists::distinct(labels.collect())))
         }
         _ if text.is_empty() => Err(RowFault::Blank { column: column() }),
         PredictedKind::Label => Ok(Target::Label(text.to_owned())),
@@ -210,16 +222,6 @@ fn plain_target(text: &str, kind: PredictedKind) -> Result<Target, RowFault> {
             }),
         },
     }
-}
-
-fn distinct(labels: Vec<String>) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::with_capacity(labels.len());
-    for label in labels {
-        if !kept.contains(&label) {
-            kept.push(label);
-        }
-    }
-    kept
 }
 
 fn json_tags(cells: &mut Cells) -> Result<PredictedTags, RowFault> {
@@ -258,7 +260,9 @@ mod tests {
 
     fn texts(text: &str, kind: PredictedKind) -> Result<Vec<Predicted<Target>>> {
         let file = file(text);
-        Ok(read_text_predictions(file.path(), kind)?.read_all()?.0)
+        Ok(read_text_predictions(file.path(), kind, None)?
+            .read_all()?
+            .0)
     }
 
     fn label(text: &str) -> Target {
@@ -296,6 +300,35 @@ mod tests {
             let found: Vec<_> = found.into_iter().map(|row| row.prediction).collect();
             assert_eq!(found, [set(&["a", "b"]), set(&[])], "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_of_flags_is_read_by_the_labels_there_are_or_not_at_all() {
+        let known = Labels::new(["a", "b"]).unwrap();
+        let read = |text: &str, kind, known: Option<&Labels>| {
+            let read = read_text_predictions(file(text).path(), kind, known)?;
+            let (rows, _) = read.read_all()?;
+            Ok::<_, crate::Error>(rows.into_iter().next().map(|row| row.prediction))
+        };
+        let flags = "{\"labels\":[0,1]}\n";
+        let set = |names: &[&str]| Target::Labels(names.iter().map(|&n| n.to_owned()).collect());
+        let found = read(flags, PredictedKind::Labels, Some(&known)).unwrap();
+        assert_eq!(found, Some(set(&["b"])));
+        let refused = read(flags, PredictedKind::Labels, None).unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("line 1") && refused.contains("--labels"),
+            "{refused}"
+        );
+        let names = "{\"labels\":[\"0\",\"1\"]}\n";
+        let found = read(names, PredictedKind::Labels, None).unwrap();
+        assert_eq!(found, Some(set(&["0", "1"])));
+
+        // The key of one label holds several, and the other way round.
+        let found = read("{\"label\":[\"a\"]}\n", PredictedKind::Labels, None).unwrap();
+        assert_eq!(found, Some(set(&["a"])));
+        let found = read("{\"labels\":\"good\"}\n", PredictedKind::Label, None).unwrap();
+        assert_eq!(found, Some(label("good")));
     }
 
     #[test]

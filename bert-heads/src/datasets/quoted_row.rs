@@ -65,6 +65,11 @@ impl QuotedRow {
         Ok(true)
     }
 
+    /// How many fields have ended.
+    pub(super) fn ended_fields(&self) -> usize {
+        self.fields.len()
+    }
+
     /// The fields of a row that has ended.
     pub(super) fn into_fields(self) -> Vec<String> {
         self.fields

@@ -111,19 +111,14 @@ impl Table {
         matches!(self.rows, Rows::Json(_))
     }
 
-    /// The next row that is good, left in its place.
-    pub(super) fn peek(&mut self) -> Result<Option<&Cells>> {
-        let is_good = |row: &TableRow| row.cells.is_ok();
-        if !self.ahead.iter().any(is_good) {
-            while let Some(row) = self.read()? {
-                let found = is_good(&row);
-                self.ahead.push_back(row);
-                if found {
-                    break;
-                }
-            }
+    /// The good ones among the next `rows` rows, left in their place.
+    pub(super) fn peek(&mut self, rows: usize) -> Result<impl Iterator<Item = &Cells>> {
+        while self.ahead.len() < rows
+            && let Some(row) = self.read()?
+        {
+            self.ahead.push_back(row);
         }
-        Ok(self.ahead.iter().find_map(|row| row.cells.as_ref().ok()))
+        Ok(self.ahead.iter().filter_map(|row| row.cells.as_ref().ok()))
     }
 
     /// True if no columns can be identified: the file is empty, or none of its rows good.
@@ -252,6 +247,9 @@ fn next_object(lines: &mut DataLines) -> Result<Option<TableRow>> {
             Ok(Value::Object(object)) => Ok(Cells::Object(object)),
             Ok(other) => Err(RowFault::Json {
                 reason: format!("it is {}", kind(&other)),
+            }),
+            Err(error) if error.is_eof() => Err(RowFault::Json {
+                reason: "it ends before its value does: write each object on a line of its own, without a list around them".to_owned(),
             }),
             Err(error) => Err(RowFault::Json {
                 // Its line is always 1 here.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::bad_rows::BadRows;
 use super::cells::{Cells, Key, quoted, wrong_type};
-use super::columns::{Column, Columns, TargetColumn, TargetKind, partners};
+use super::columns::{Column, Columns, LABEL_SEPARATOR, TargetColumn, TargetKind, partners};
 use super::example::{Target, TextExample};
 use super::examples::{Examples, Row};
 use super::fault::{Place, RowFault, shown};
@@ -27,6 +27,9 @@ pub enum Targets {
     Ignored,
 }
 
+/// Rows in which the separator of labels is looked for.
+const SEPARATOR_ROWS: usize = 50;
+
 /// How a file of texts is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextFormat {
@@ -35,6 +38,9 @@ pub struct TextFormat {
     /// Which columns to read; by default they are found by the names that published data sets give
     /// them, such as `sentence1`, `sentence2` and `label`.
     pub columns: Option<Columns>,
+    /// Where the target is, if the texts are found by name and it is not. Does not matter where the
+    /// columns are given.
+    pub target: Option<TargetColumn>,
     /// Kind of the target; by default the name of its column tells it. Does not matter where the
     /// columns are given with a target.
     pub kind: Option<TargetKind>,
@@ -54,6 +60,7 @@ impl TextFormat {
         Self {
             layout,
             columns: None,
+            target: None,
             kind: None,
             targets: Targets::Required,
             targets_only: false,
@@ -67,6 +74,15 @@ impl TextFormat {
     pub fn with_columns(self, columns: Columns) -> Self {
         Self {
             columns: Some(columns),
+            ..self
+        }
+    }
+
+    /// Sets the column of the target, texts being found by name.
+    #[must_use]
+    pub fn with_target(self, target: TargetColumn) -> Self {
+        Self {
+            target: Some(target),
             ..self
         }
     }
@@ -120,11 +136,16 @@ pub fn read_texts(
 ) -> Result<Examples<TextExample>> {
     let path = path.as_ref();
     let mut table = Table::open(path, &format.layout)?;
-    let keys = Keys::find(path, &table, format)?;
+    let mut keys = Keys::find(path, &table, format)?;
+    let parted = keys.detect_separator(path, format)?;
     let remark = match &keys.texts {
-        Some(texts) if format.columns.is_none() && texts.pair.is_none() => {
-            unread_texts(&mut table, &texts.text, &texts.targets)?
-        }
+        Some(texts) if format.columns.is_none() => unread_texts(
+            &mut table,
+            &texts.text,
+            texts.pair.as_ref(),
+            &texts.later_pairs,
+            &texts.targets,
+        )?,
         _ => None,
     };
     let (labels, unlabelled) = (format.labels.clone(), format.unlabelled.clone());
@@ -141,7 +162,7 @@ pub fn read_texts(
             Err(fault) => Row::Bad(Place::Line(line), fault),
         })
     });
-    Ok(Examples::new(path, bad_rows, rows).with_remarks(remark))
+    Ok(Examples::new(path, bad_rows, rows).with_remarks(parted.into_iter().chain(remark)))
 }
 
 /// Where the texts of a file are, targets left aside.
@@ -192,7 +213,8 @@ impl Keys {
             None if format.targets_only => None,
             None => Some(discover(path, table, format.kind)?),
         };
-        let target = columns.as_ref().and_then(|columns| columns.target.clone());
+        let stated = format.target.clone().filter(|_| format.columns.is_none());
+        let target = stated.or_else(|| columns.as_ref().and_then(|columns| columns.target.clone()));
         // Columns that are given without a target have none, unless a task needs one.
         let is_open = format.columns.is_none() || format.kind.is_some();
         let target = target
@@ -215,7 +237,10 @@ impl Keys {
                     None => "none is given for the label".to_owned(),
                 };
                 let flags = match format.kind {
-                    Some(TargetKind::Labels) => ", or name the columns of 0 and 1 of all labels",
+                    Some(TargetKind::Labels) => {
+                        ", or name the columns of 0 and 1 of all labels (--label-column with commas \
+                         between them, or --labels)"
+                    }
                     _ => "",
                 };
                 return Err(Error::Columns {
@@ -241,6 +266,44 @@ impl Keys {
             }
         };
         Ok(Self { texts, target })
+    }
+
+    /// Puts the separator that the first rows have in place of a comma that none of them has, and
+    /// says so. A stream stays as it is.
+    fn detect_separator(&mut self, path: &Path, format: &TextFormat) -> Result<Option<String>> {
+        let Some(TargetKey::Labels(key, separator)) = &mut self.target else {
+            return Ok(None);
+        };
+        let labels = format.labels.as_ref();
+        if *separator != LABEL_SEPARATOR || !path.is_file() {
+            return Ok(None);
+        }
+        let mut table = Table::open(path, &format.layout)?;
+        let mut found = None;
+        for _ in 0..SEPARATOR_ROWS {
+            let Some(TableRow { cells, .. }) = table.next()? else {
+                break;
+            };
+            let value = cells.and_then(|mut cells| cells.take(key));
+            let Ok(serde_json::Value::String(text)) = value else {
+                continue;
+            };
+            if text.contains(LABEL_SEPARATOR) {
+                return Ok(None);
+            }
+            let is_known = labels.is_some_and(|labels| labels.id(text.trim()).is_some());
+            if found.is_none() && !is_known {
+                found = label_lists::other_separator(&text);
+            }
+        }
+        Ok(found.map(|other| {
+            *separator = other;
+            format!(
+                "the labels in column `{}` are parted by `{other}`: write them as a list if they \
+                 are not",
+                key.name
+            )
+        }))
     }
 
     /// The example of a row; `None` if its label says that there is none.

@@ -1,49 +1,68 @@
 //! Columns of texts that are not read.
 
-use serde_json::Value;
-
 use super::cells::{Cells, Key, quoted};
-use super::columns::{Column, is_text_name};
+use super::columns::{Column, is_called, is_text_name, partners};
 use super::table::Table;
 use crate::error::Result;
 
-/// A remark on the columns that look like texts and are not read where `text` is read alone: the
-/// second of a pair, perhaps. The first row speaks for the others.
+/// Rows that are looked at: the first may have nothing in a column that others fill.
+const ROWS: usize = 20;
+
+/// A remark on the columns that look like texts and are not read: the second of a pair, perhaps,
+/// where `text` is read alone, or another second one in place of `pair`. Rows that have a text in one of
+/// `later_pairs` are read as pairs.
 pub(super) fn unread_texts(
     table: &mut Table,
     text: &Key,
+    pair: Option<&Key>,
+    later_pairs: &[Key],
     targets: &[Column],
 ) -> Result<Option<String>> {
-    let Some(names) = table.names().map(<[String]>::to_vec) else {
+    let Some(header) = table.names().map(<[String]>::to_vec) else {
         return Ok(None);
     };
-    let row = table.peek()?;
-    let value = |index: usize, name: &str| match row? {
-        Cells::Fields(fields) => fields.get(index).cloned(),
-        Cells::Object(object) => match object.get(name)? {
-            Value::String(text) => Some(text.clone()),
-            _ => None,
-        },
+    let is_meant = |name: &str, value: &str| match pair {
+        None => is_prose(value) || (is_text_name(name) && is_worded(value)),
+        Some(pair) => {
+            let mut seconds = partners(&text.name);
+            *name != pair.name && seconds.any(|second| is_called(name, second)) && is_worded(value)
+        }
     };
-    let is_read = |name: &String| {
-        let column = Column::named(name.as_str());
-        *name == text.name || targets.contains(&column)
-    };
-    let names = names.iter().enumerate().filter(|(_, name)| !is_read(name));
-    let unread: Vec<String> = names
-        .filter(|(index, name)| {
-            let value = value(*index, name);
-            value.is_some_and(|text| is_prose(&text) || (is_text_name(name) && is_worded(&text)))
-        })
-        .map(|(_, name)| name.clone())
-        .collect();
+    let mut unread: Vec<String> = Vec::new();
+    for row in table.peek(ROWS)? {
+        let values: Vec<(&String, &str)> = match row {
+            Cells::Fields(fields) => {
+                let values = fields.iter().map(String::as_str);
+                header.iter().zip(values).collect()
+            }
+            Cells::Object(object) => {
+                let texts = object.iter();
+                texts
+                    .filter_map(|(name, value)| Some((name, value.as_str()?)))
+                    .collect()
+            }
+        };
+        for (name, value) in values {
+            let is_read = *name == text.name
+                || later_pairs.iter().any(|key| key.name == *name)
+                || targets.contains(&Column::named(name.as_str()));
+            if !is_read && !unread.contains(name) && is_meant(name, value) {
+                unread.push(name.clone());
+            }
+        }
+    }
     if unread.is_empty() {
         return Ok(None);
     }
+    let (text, unread) = (&text.name, quoted(&unread));
+    let read = match pair {
+        None => format!("column `{text}` is read alone, and {unread} is not: for pairs of texts"),
+        Some(Key { name, .. }) => format!(
+            "columns `{text}` and `{name}` are read as a pair, and {unread} is not: for another pair"
+        ),
+    };
     Ok(Some(format!(
-        "column `{}` is read alone, and {} is not: for pairs of texts name both columns (--text-column, --pair-column)",
-        text.name,
-        quoted(&unread)
+        "{read} name both columns (--text-column, --pair-column)"
     )))
 }
 

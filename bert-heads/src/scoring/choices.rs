@@ -20,7 +20,7 @@ use crate::metrics::Scores;
 /// the questions.
 pub fn score_choice_file(data: &Dataset<ChoiceExample>, path: &Path) -> Result<Scores> {
     let right = data.right_choices()?;
-    let (predictions, _) = read_text_predictions(path, PredictedKind::Choice)?.read_all()?;
+    let (predictions, _) = read_text_predictions(path, PredictedKind::Choice, None)?.read_all()?;
     let lines = data.examples.iter().map(|example| example.line);
     check_order(path, lines, &predictions)?;
     let mut hits = 0;

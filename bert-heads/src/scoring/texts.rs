@@ -41,7 +41,7 @@ pub fn score_text_file(
             });
         }
     };
-    let (predictions, _) = read_text_predictions(path, kind)?.read_all()?;
+    let (predictions, _) = read_text_predictions(path, kind, labels)?.read_all()?;
     let lines = data.examples.iter().map(|example| example.line);
     check_order(path, lines, &predictions)?;
     let labels = match (labels, task) {

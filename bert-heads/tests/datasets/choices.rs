@@ -41,6 +41,33 @@ fn choices_are_read_from_swag_and_from_lists() {
 }
 
 #[test]
+fn scoring_needs_the_right_choice_and_their_number_only() {
+    for (text, layout) in [
+        (
+            "context\tquestion\tchoice0\tchoice1\tlabel\n\t\tx\t\t1\n",
+            Layout::tsv(),
+        ),
+        ("choice0,choice1,label\n,,1\n", Layout::csv()),
+        (
+            "{\"question\":\"\",\"choices\":[\"x\",\"\"],\"label\":1}\n",
+            Layout::JsonLines,
+        ),
+    ] {
+        let file = file(text);
+        let format = ChoiceFormat::new(layout);
+        let read =
+            |format: &ChoiceFormat| read_choices(file.path(), format, BadRows::Fail)?.read_all();
+        assert!(read(&format).is_err(), "{text}");
+        let (examples, _) = read(&format.scoring_only()).unwrap();
+        assert_eq!(
+            (examples[0].choices.len(), examples[0].label),
+            (2, Some(1)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn every_fault_of_choices_names_its_line() {
     let header = "context\tchoice1\tchoice2\tlabel\n";
     let format = |first| ChoiceFormat {

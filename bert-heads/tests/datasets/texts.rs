@@ -82,6 +82,60 @@ fn several_labels_come_from_a_list_a_text_or_flags() {
 }
 
 #[test]
+fn labels_are_parted_by_what_the_rows_have() {
+    let format = TextFormat::new(Layout::csv()).with_kind(TargetKind::Labels);
+    let read = |text: &str, format: &TextFormat| {
+        let file = file(text);
+        let read = read_texts(file.path(), format, BadRows::Fail).unwrap();
+        let remarks = read.remarks().to_vec();
+        let targets: Vec<Target> = read.map(|example| example.unwrap().target).collect();
+        (targets, remarks)
+    };
+    let set = |names: &[&str]| Target::Labels(names.iter().map(|n| (*n).to_owned()).collect());
+    for text in [
+        "text,label\na,x\nb,x|y\n",
+        "text,label\na,x\nb,x; y\n",
+        "text,labels\na,x\nb, y |x\n",
+    ] {
+        let (targets, remarks) = read(text, &format);
+        let both = [set(&["x", "y"]), set(&["y", "x"])];
+        assert!(
+            targets[0] == set(&["x"]) && both.contains(&targets[1]),
+            "{targets:?}"
+        );
+        assert!(
+            remarks.len() == 1 && remarks[0].contains("are parted by"),
+            "{remarks:?}"
+        );
+    }
+    // A file with commas has no other separator, nor has a list, nor a label that is known.
+    let (targets, remarks) = read("text,label\na,x|y\nb,\"x|y,z\"\n", &format);
+    assert_eq!(targets, [set(&["x|y"]), set(&["x|y", "z"])]);
+    assert!(remarks.is_empty(), "{remarks:?}");
+    let (targets, _) = read("text,label\na,['x|y']\n", &format);
+    assert_eq!(targets, [set(&["x|y"])]);
+    let known = format.with_labels(labels(&["x|y", "x"]));
+    let (targets, remarks) = read("text,label\na,x|y\n", &known);
+    assert_eq!(targets, [set(&["x|y"])]);
+    assert!(remarks.is_empty(), "{remarks:?}");
+}
+
+#[test]
+fn the_column_of_the_target_may_be_named_alone() {
+    let target = TargetColumn::Label(named("intent"));
+    let format = TextFormat::new(Layout::csv()).with_target(target);
+    let read = texts("text,intent,label\na,x,1\n", &format).unwrap();
+    assert_eq!(
+        (read[0].text.as_str(), &read[0].target),
+        ("a", &Target::Label("x".into()))
+    );
+    let read = texts("said,intent\na,x\n", &format.clone().targets_only()).unwrap();
+    assert_eq!(read[0].target, Target::Label("x".into()));
+    let fault = text_message("said,intent\na,x\n", &format);
+    assert!(fault.contains("known as a text"), "{fault}");
+}
+
+#[test]
 fn targets_are_required_optional_or_ignored() {
     let with = "text,score\na,2.5\n";
     let without = "text\na\n";
@@ -138,7 +192,7 @@ fn every_fault_of_a_text_names_its_line_and_the_remedy() {
         (
             &score,
             b"text\tscore\na\tx\n",
-            "column `score` is `x`, but must be a finite number",
+            "column `score` is `x`, but must be a finite number, with a point",
         ),
         (&score, b"text\tscore\na\tinf\n", "column `score` is `inf`"),
         (&score, b"text\tscore\na\tNaN\n", "column `score` is `NaN`"),
@@ -170,7 +224,7 @@ fn every_fault_of_a_text_names_its_line_and_the_remedy() {
         (
             &json,
             b"{\"text\":\"a\",\"label\":1}\n{\"text\":\n",
-            "line 2: it is not a JSON object: EOF",
+            "line 2: it is not a JSON object: it ends before its value does",
         ),
         (
             &json,
@@ -300,6 +354,8 @@ fn texts_that_are_not_read_are_named() {
         "text,reply\na,Hello\n",
         "text,other\na,b c\n",
         "text,title\na,\u{5b57}\n",
+        // The first row need not have what others have.
+        "text,other\na,\nb,c d\n",
     ] {
         let found = remarks(text, &format);
         assert!(
@@ -315,6 +371,13 @@ fn texts_that_are_not_read_are_named() {
     ] {
         assert!(remarks(text, &format).is_empty(), "{text}");
     }
+    let found = remarks("question,context,answer\na,b c,d\n", &format);
+    assert!(
+        found.len() == 1
+            && found[0]
+                .contains("`question` and `answer` are read as a pair, and `context` is not"),
+        "{found:?}"
+    );
     let chosen = format.with_columns(Columns::text(named("text")));
     assert!(remarks("text,reply\na,Hello you\n", &chosen).is_empty());
 }

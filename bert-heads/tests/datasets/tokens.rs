@@ -99,6 +99,7 @@ fn every_fault_of_a_sentence_names_its_line() {
         ),
         (&lines, b"a PER\n", "line 1: tag `PER` of word 1"),
         (&lines, b"a\nb\n", "line 1: column `tag` is absent"),
+        (&lines, b"a,O\nb,O\n", "(--separator)"),
         (&lines, b"\n\n-DOCSTART- O\n\n", "it is empty"),
         (
             &known,
@@ -206,6 +207,23 @@ fn words_of_conll_u_are_read_one_by_one() {
     }));
     let expected = [pair("de/un/ad hoc", "ADP/DET/ADJ")];
     assert_eq!(sentences(&text.concat(), &format), expected);
+}
+
+#[test]
+fn numbers_of_words_are_not_read_as_words() {
+    let lines = TokenFormat::lines();
+    for text in [
+        "# sent_id = 1\n1\tde\tO\n2\tun\tO\n\n1\ta\tO\n",
+        "0 de _ O\n1 un _ O\n",
+    ] {
+        let file = file(text);
+        let message = message(file.path(), read_tokens(file.path(), &lines, BadRows::Fail));
+        assert!(message.contains("--text-column"), "{message}");
+    }
+    // Numbers may be words as well.
+    for text in ["1 O\n2 O\n", "1 _ O\n\n1 _ O\n", "1 _ O\n2 _ O\n4 _ O\n"] {
+        assert!(sentences(text, &lines)[0].0.starts_with('1'), "{text}");
+    }
 }
 
 #[test]

@@ -149,8 +149,28 @@ fn answer(text: &Value, start: &Value, context: &str) -> Result<Answer, RowFault
 
 /// The offset, in characters, where `text` stands nearest to `start`.
 fn nearest(context: &str, text: &str, start: usize) -> Option<usize> {
-    let places = context.match_indices(text);
-    places
-        .map(|(byte, _)| context[..byte].chars().count())
-        .min_by_key(|place| place.abs_diff(start))
+    // Characters are counted on from place to place: a letter stands in a long text many times.
+    let (mut byte_of_last, mut place) = (0, 0);
+    let places = context.match_indices(text).map(|(byte, _)| {
+        place += context[byte_of_last..byte].chars().count();
+        byte_of_last = byte;
+        place
+    });
+    places.min_by_key(|place| place.abs_diff(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_of_several_places_counts_characters() {
+        let context = "\u{5b57}ab\u{5b57}ab\u{5b57}ab";
+        let places: Vec<_> = [0, 2, 4, 6, 99]
+            .into_iter()
+            .map(|start| nearest(context, "ab", start))
+            .collect();
+        assert_eq!(places, [1, 1, 4, 7, 7].map(Some));
+        assert_eq!(nearest(context, "ba", 0), None);
+    }
 }

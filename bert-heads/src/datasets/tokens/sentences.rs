@@ -9,7 +9,7 @@ use crate::datasets::examples::Row;
 use crate::datasets::fault::{Place, RowFault, shown};
 use crate::datasets::lines::{DataLine, DataLines};
 use crate::datasets::text::Targets;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::Scheme;
 use crate::text_lines::MAX_LINE_BYTES;
 
@@ -57,6 +57,12 @@ impl Sentences {
             tags: HashSet::new(),
         };
         sentences.look_ahead()?;
+        if columns.word == Field::Number(1) && sentences.counts_words() {
+            return Err(Error::Columns {
+                path: path.to_owned(),
+                reason: "the first counts the words of each sentence: say which column holds the words (--text-column, 2 in most such files) and which the tags (--label-column)".to_owned(),
+            });
+        }
         Ok(sentences)
     }
 
@@ -96,6 +102,35 @@ impl Sentences {
         }
         self.tags = tags;
         Ok(())
+    }
+
+    /// True if the first of three or more columns is the number of the word in its sentence, as in
+    /// CoNLL-U.
+    fn counts_words(&self) -> bool {
+        let (mut next, mut has_second) = (None, false);
+        for line in &self.ahead {
+            let Ok(text) = &line.text else { return false };
+            if is_break(text) {
+                next = None;
+                continue;
+            }
+            let fields = split(text, self.columns.separator);
+            if (next.is_none() && text.starts_with(COMMENT)) || is_of_several_words(&fields) {
+                continue;
+            }
+            let number = fields.first().and_then(|field| field.parse::<usize>().ok());
+            let is_next = match (number, next) {
+                (Some(number), Some(next)) => number == next,
+                (Some(number), None) => number < 2,
+                (None, _) => false,
+            };
+            if !is_next || fields.len() < 3 {
+                return false;
+            }
+            has_second |= next.is_some();
+            next = number.and_then(|number| number.checked_add(1));
+        }
+        has_second
     }
 
     fn line(&mut self) -> Result<Option<DataLine>> {
@@ -176,8 +211,7 @@ impl Sentences {
             return Err(RowFault::Blank { column });
         }
         if has_tag && width == 1 {
-            let column = "tag".to_owned();
-            return Err(RowFault::MissingColumn { column });
+            return Err(RowFault::NoTag);
         }
         let tag = match has_tag {
             true => Some(field(&fields, self.columns.tag)?.to_owned()),

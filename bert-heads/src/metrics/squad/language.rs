@@ -68,7 +68,7 @@ impl AnswerLanguage {
 
 /// Characters of scripts without spaces between words, each of which counts: those of Chinese,
 /// kana, Thai, Lao, Burmese and Khmer.
-pub(super) fn is_unspaced(c: char) -> bool {
+pub(crate) fn is_unspaced(c: char) -> bool {
     matches!(c,
         '\u{e80}'..='\u{eff}'
         | '\u{1000}'..='\u{109f}'

@@ -13,6 +13,7 @@ mod v2;
 
 pub use answer::{exact_match, normalize_answer, normalize_characters, token_f1};
 pub use language::AnswerLanguage;
+pub(crate) use language::is_unspaced;
 pub use v1::V1Scorer;
 pub use v2::{Prediction, V2Scorer};
 

@@ -6,7 +6,7 @@ use super::{
 use crate::datasets::QuestionExample;
 use crate::error::Result;
 use crate::metrics::Scores;
-use crate::metrics::squad::{AnswerLanguage, Prediction, V1Scorer, V2Scorer};
+use crate::metrics::squad::{AnswerLanguage, Prediction, V1Scorer, V2Scorer, is_unspaced};
 use crate::predict::evaluate::{cross_entropy, mean};
 use crate::question_answering::BertForQuestionAnswering;
 use bert_core::training::Asked;
@@ -104,11 +104,24 @@ fn language(questions: &[QuestionExample], settings: &QuestionSettings) -> Answe
 }
 
 /// The language of the answers that are known, or of the questions where none is in letters.
+///
+/// Where the answers mix two scripts, as names of another language in Chinese ones do, the contexts
+/// that they stand in decide.
 pub(crate) fn answers_language(questions: &[QuestionExample]) -> AnswerLanguage {
     let answers = || questions.iter().flat_map(gold);
-    match answers().flat_map(str::chars).any(char::is_alphabetic) {
-        true => AnswerLanguage::of(answers()),
-        false => AnswerLanguage::of(questions.iter().map(|question| question.question.as_str())),
+    let letters = || answers().flat_map(str::chars);
+    if !letters().any(char::is_alphabetic) {
+        return AnswerLanguage::of(questions.iter().map(|question| question.question.as_str()));
+    }
+    let found = AnswerLanguage::of(answers());
+    match !found.counts_characters() && letters().any(is_unspaced) {
+        false => found,
+        true => AnswerLanguage::of(
+            questions
+                .iter()
+                .map(|question| &*question.context)
+                .chain(answers()),
+        ),
     }
 }
 
@@ -255,5 +268,24 @@ mod tests {
         let scores = score_questions(&questions, &answers, &words).unwrap();
         assert_eq!(scores.get("f1"), Some(0.0));
         assert!(!scores.to_map().contains_key("answers_language"));
+    }
+
+    #[test]
+    fn contexts_decide_where_answers_mix_scripts() {
+        let in_context = |context: &str| {
+            let golds = [
+                "2016\u{5e74}NBA\u{603b}\u{51a0}\u{519b}",
+                "iPhone\u{624b}\u{673a}",
+            ];
+            let questions = golds.map(|gold| QuestionExample {
+                context: context.into(),
+                ..pair(Some(gold), "x", 0.0).0
+            });
+            answers_language(&questions)
+        };
+        let chinese = "\u{6e56}\u{4eba}\u{662f}\u{7bee}\u{7403}\u{961f}\u{ff0c}\u{5728}\u{6d1b}\u{6749}\u{77f6}\u{3002}";
+        assert_eq!(in_context(chinese), AnswerLanguage::Chinese);
+        let english = "The Lakers are a basketball team in Los Angeles, which they call home.";
+        assert_eq!(in_context(english), AnswerLanguage::English);
     }
 }
