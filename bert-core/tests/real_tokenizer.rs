@@ -3,6 +3,7 @@
 //! They are not in this repository. The harness is written by hand (`harness = false`), so that a
 //! run without them says so instead of passing.
 
+#[path = "encoder/tokenizer_cases/mod.rs"]
 mod tokenizer_cases;
 
 use std::path::Path;

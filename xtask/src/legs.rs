@@ -22,10 +22,12 @@ pub(crate) const DRIVERS: [(&str, &str); 2] = [
 const MESA: usize = 0;
 const SWIFTSHADER: usize = 1;
 
-/// Tests of the driver with the most features.
-pub(crate) const CORE: &[&str] = &["ops", "packing", "parity", "upstream"];
+/// Operations and the whole network, of the crate's tests by their module.
+pub(crate) const CORE: Run = filtered("encoder", &["ops::", "packing::", "parity::"]);
 /// The whole network on another driver or compiler.
-const NETWORK: &[&str] = &["packing", "parity"];
+const NETWORK: Run = filtered("encoder", &["packing::", "parity::"]);
+/// Defects of Burn and CubeCL.
+pub(crate) const UPSTREAM: Run = filtered("upstream", &[]);
 
 /// A part of the parity run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,18 +74,33 @@ impl Compiler {
 /// One call of `cargo test`.
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
-    /// Test targets; none for all.
-    targets: &'static [&'static str],
-    /// Part of the tests' names; empty for all.
-    filter: &'static str,
+    /// Test target; `None` for all.
+    target: Option<&'static str>,
+    /// Parts of the tests' names, one of which has to be there; none for all.
+    filters: &'static [&'static str],
 }
 
-const ALL: Run = run(&[]);
+const ALL: Run = Run {
+    target: None,
+    filters: &[],
+};
 
-const fn run(targets: &'static [&'static str]) -> Run {
+const fn filtered(target: &'static str, filters: &'static [&'static str]) -> Run {
     Run {
-        targets,
-        filter: "",
+        target: Some(target),
+        filters,
+    }
+}
+
+impl Run {
+    /// Arguments of `cargo test` after those that build.
+    pub(crate) fn apply(self, cargo: &mut Command) {
+        if let Some(target) = self.target {
+            cargo.args(["--test", target]);
+        }
+        if !self.filters.is_empty() {
+            cargo.arg("--").args(self.filters);
+        }
     }
 }
 
@@ -127,12 +144,10 @@ impl Leg {
                 driver: Some((MESA, Compiler::SpirV)),
                 runs: const {
                     &[
-                        run(CORE),
-                        run(&["faults"]),
-                        Run {
-                            targets: &["cli"],
-                            filter: "proof",
-                        },
+                        CORE,
+                        UPSTREAM,
+                        filtered("faults", &[]),
+                        filtered("cli", &["proof"]),
                     ]
                 },
                 grows: true,
@@ -141,7 +156,7 @@ impl Leg {
             Self::MesaHalf => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirVWithoutMatrices)),
-                runs: const { &[run(&["half"])] },
+                runs: const { &[filtered("half", &[])] },
                 grows: false,
                 variables: &[("BERT_TEST_DTYPE", "f16")],
             },
@@ -152,21 +167,21 @@ impl Leg {
             Self::MesaValidated => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
-                runs: const { &[run(&["ops"])] },
+                runs: const { &[filtered("encoder", &["ops::"])] },
                 grows: false,
                 variables: validation::VARIABLES,
             },
             Self::MesaWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((MESA, Compiler::Wgsl)),
-                runs: const { &[run(&["parity"])] },
+                runs: const { &[filtered("encoder", &["parity::"])] },
                 grows: true,
                 variables: &[],
             },
             Self::SwiftshaderWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((SWIFTSHADER, Compiler::Wgsl)),
-                runs: const { &[run(NETWORK)] },
+                runs: &[NETWORK],
                 grows: true,
                 variables: &[],
             },
@@ -223,12 +238,7 @@ impl Leg {
     /// # Errors
     /// If one fails, or the validation layer was not there or found an error.
     pub(crate) fn test(self, run: Run, cargo: &mut Command) -> Result<()> {
-        for target in run.targets {
-            cargo.args(["--test", target]);
-        }
-        if !run.filter.is_empty() {
-            cargo.args(["--", run.filter]);
-        }
+        run.apply(cargo);
         match self {
             Self::Processors => shell::run(cargo),
             Self::MesaValidated => validation::check(&shell::run_and_keep(cargo)?),

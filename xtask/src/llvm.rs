@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::legs::CORE;
+use crate::legs::{CORE, UPSTREAM};
 use crate::parity::Options;
 use crate::shell;
 use crate::sid::{self, Level};
@@ -35,13 +35,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo
     };
 
-    let mut tests = cargo("test");
-    for name in CORE {
-        tests.args(["--test", name]);
+    for run in [CORE, UPSTREAM] {
+        let mut tests = cargo("test");
+        options.real.apply(&mut tests)?;
+        run.apply(&mut tests);
+        tests.env("BERT_TEST_DEVICES", "cpu");
+        shell::run(&mut tests)?;
     }
-    options.real.apply(&mut tests)?;
-    tests.env("BERT_TEST_DEVICES", "cpu");
-    shell::run(&mut tests)?;
 
     shell::run(cargo("build").args(["--bin", "bert"]))?;
     let bert = target.join("release").join("bert");

@@ -5,7 +5,7 @@
 //! further. `BERT_FUZZ_SECONDS` says how long each target runs, a moment by default.
 
 #[allow(unreachable_pub, reason = "it is a library under cargo-fuzz")]
-#[path = "../../xtask/fuzz/src/lib.rs"]
+#[path = "../../../xtask/fuzz/src/lib.rs"]
 mod targets;
 
 use std::collections::HashSet;

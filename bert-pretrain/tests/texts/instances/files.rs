@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bert_pretrain::instances::{PairOptions, PrepareOptions, PreparedInstances, prepare};
 use bert_pretrain::{Error, Result};
 
-use crate::{FIRST_WORD, documents, tokenizer};
+use super::{FIRST_WORD, documents, tokenizer};
 
 const MANIFEST: &str = "instances.json";
 

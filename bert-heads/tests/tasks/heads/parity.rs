@@ -23,7 +23,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::SafeTensors;
 
-use crate::reference::{Reference, config_json, first_device, fixture, open, save_sequence};
+use super::reference::{Reference, config_json, first_device, fixture, open, save_sequence};
 
 const NUM_CHOICES: usize = 3;
 

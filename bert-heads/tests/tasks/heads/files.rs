@@ -14,7 +14,7 @@ use bert_heads::token_classification::BertForTokenClassification;
 use bert_heads::{Error, Result};
 use serde_json::json;
 
-use crate::reference::{config_json, first_device, fixture, open, save_sequence};
+use super::reference::{config_json, first_device, fixture, open, save_sequence};
 
 #[test]
 fn labels_are_kept_and_problem_types_named() {

@@ -1,16 +1,14 @@
 //! Checkpoints in every shape found on disk, and what happens to broken ones.
 
-mod checkpoint_files;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint_files::{Tensors, rewrite, values};
 use bert_core::agreement::{FORWARD_BAR, Golden};
 use bert_core::checkpoint::{Checkpoint, Loading, save};
 use bert_core::device::{Device, test_devices};
 use bert_core::model::BertModel;
 use bert_core::{Error, Result};
-use checkpoint_files::{Tensors, rewrite, values};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 

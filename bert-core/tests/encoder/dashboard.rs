@@ -90,7 +90,7 @@ fn transcript(steps: u64, keys: &[(&str, &str)]) -> Option<String> {
     // The shell, which Ctrl-C reaches as well, must live to tell the end.
     let on_the_terminal = format!(
         "trap : INT; stty rows 40 cols 120; echo before:$(stty -g); \
-         '{}' --exact run_on_a_terminal --nocapture; echo status:$?; echo after:$(stty -g)",
+         '{}' --exact dashboard::run_on_a_terminal --nocapture; echo status:$?; echo after:$(stty -g)",
         test.display()
     );
     let spawned = Command::new("script")

@@ -1,7 +1,6 @@
 //! A run that is stopped, saved and taken up again, on the same device and on another.
 
-mod common;
-
+use crate::common::{UPDATES, fixture, model, schedule, updates};
 use bert_core::agreement::without_dropout;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::device::{Device, test_devices};
@@ -11,7 +10,6 @@ use bert_core::training::{
 };
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
-use common::{UPDATES, fixture, model, schedule, updates};
 use serde_json::Value;
 use std::path::Path;
 

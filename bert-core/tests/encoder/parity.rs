@@ -11,6 +11,8 @@ use bert_core::device::test_devices;
 use bert_core::init::BertInit;
 use burn::tensor::{Device, Tensor};
 
+use crate::alone_at_random;
+
 const FIXTURES: [&str; 6] = [
     "tiny-erf",
     "tiny-tanh",
@@ -221,6 +223,7 @@ fn a_fresh_head_has_the_whole_deviation() {
 
 #[test]
 fn dropout_acts_under_autodiff_and_nowhere_else() {
+    let _drawing = alone_at_random();
     for (label, device) in test_devices() {
         let golden = fixture("tiny-erf");
         let probe: &Probe = golden.probe();

@@ -1,10 +1,8 @@
 //! One run on devices of several backends, and on a device that a worker offers.
 
-mod common;
-
+use crate::common::{check, train};
 use bert_core::device::{Device, test_devices};
 use bert_core::training::Recipe;
-use common::{check, train};
 
 #[test]
 fn devices_of_two_backends_follow_the_curve_of_one() {

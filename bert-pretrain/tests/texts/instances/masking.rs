@@ -7,7 +7,7 @@ use bert_pretrain::instances::{
     MaskVocabulary, MaskingOptions, MaskingStrategy, mask_tokens, stream,
 };
 
-use crate::{FIRST_WORD, assert_chance, tokenizer};
+use super::{FIRST_WORD, assert_chance, tokenizer};
 
 const CLS: u32 = 2;
 const SEP: u32 = 3;

@@ -12,7 +12,7 @@ use bert_pretrain::instances::{
 };
 use rand::RngExt;
 
-use crate::{FIRST_WORD, documents, tokenizer};
+use super::{FIRST_WORD, documents, tokenizer};
 
 const WORDS: usize = 2000;
 
@@ -173,7 +173,7 @@ fn instances_of_a_document_are_scattered() {
     }
     let chance: f64 = counts.iter().map(|share| share * share).sum();
     let neighbours = sources.windows(2).filter(|pair| pair[0] == pair[1]).count();
-    crate::assert_chance(
+    super::assert_chance(
         neighbours,
         sources.len() - 1,
         chance,
@@ -183,7 +183,7 @@ fn instances_of_a_document_are_scattered() {
     let early = |sources: &[usize]| sources.iter().filter(|&&source| source < 15).count();
     let share = early(&sources) as f64 / sources.len() as f64;
     let half = sources.len() / 2;
-    crate::assert_chance(
+    super::assert_chance(
         early(&sources[..half]),
         half,
         share,

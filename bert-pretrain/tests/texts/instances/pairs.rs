@@ -6,7 +6,7 @@ use bert_pretrain::Error;
 use bert_pretrain::corpus::TokenizedDocument;
 use bert_pretrain::instances::{PairOptions, SegmentPair, pairs_from_document, stream};
 
-use crate::{assert_chance, documents};
+use super::{assert_chance, documents};
 
 fn options(max_seq_length: usize) -> PairOptions {
     PairOptions {

@@ -1,12 +1,10 @@
 //! Twenty steps of pretraining against PyTorch in float64, for every recipe and device.
 
-mod common;
-
+use crate::common::{check, fixture, load, train};
 use bert_core::agreement::{Trace, push_gradients};
 use bert_core::device::test_devices;
 use bert_core::training::Recipe;
 use bert_pretrain::objective::PreTrainingBatch;
-use common::{check, fixture, load, train};
 use safetensors::SafeTensors;
 
 fn curve(recipe: Recipe) {

@@ -1,10 +1,7 @@
 //! The tokenizer gives what transformers gives, over the small vocabulary in this repository.
 
-mod tokenizer_cases;
-mod tokenizer_files;
-
+use crate::tokenizer_cases::{CHECKS, fixture, options};
 use bert_core::tokenizer::BertTokenizer;
-use tokenizer_cases::{CHECKS, fixture, options};
 
 /// Runs one check over every vocabulary of the fixture, read from its file, and again after saving
 /// and reading back.

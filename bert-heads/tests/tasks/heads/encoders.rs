@@ -16,7 +16,7 @@ use bert_heads::token_classification::BertForTokenClassification;
 use burn::tensor::Device;
 use serde_json::json;
 
-use crate::reference::{config_json, first_device, fixture, open, probe};
+use super::reference::{config_json, first_device, fixture, open, probe};
 
 #[test]
 fn any_encoder_can_be_fine_tuned() {

@@ -1,12 +1,12 @@
 //! Overrides of `BertOps` against the default bodies, on every device.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use bert_core::device::{Device, test_devices};
 use bert_core::ops::{self, PackedSequences};
 use burn::module::Param;
 use burn::nn::{DropoutConfig, LayerNormConfig, Linear};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
+
+use crate::alone_at_random;
 
 // Enough rows that a kernel which works on pieces has two of them, the border inside a batch row.
 const BATCH: usize = 3;
@@ -28,12 +28,6 @@ fn numbers<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Ten
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
-}
-
-/// Keeps other tests from drawing: the random numbers of a backend are one sequence for the whole process.
-fn alone_at_random() -> MutexGuard<'static, ()> {
-    static DRAWING: Mutex<()> = Mutex::new(());
-    DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Inputs {

@@ -1,0 +1,7 @@
+//! Runs of pretraining, on every device.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod curves;
+mod devices;
+mod resume;
