@@ -1,38 +1,9 @@
-//! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
-//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 101 for a defect of ours, 130 for a
-//! run that Ctrl-C stopped.
+//! The `bert` command: one file per subcommand in `commands/`, what they share in `cli/`; this one dispatches and turns
+//! the outcome into an exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 101 for a
+//! defect of ours, 130 for a run that Ctrl-C stopped.
 
-mod augment;
-mod bench;
-mod choices;
-mod compare;
-mod data;
-mod demo;
-mod device;
-mod doctor;
-mod embed;
-mod evaluate;
-mod explain;
-mod fill_mask;
-mod finetune;
-mod input;
-mod inspect;
-mod interrupt;
-mod output;
-mod pairs;
-mod predict;
-mod pretrain;
-mod progress;
-mod proof;
-mod questions;
-mod score;
-mod shell;
-mod similarity;
-mod task;
-mod tokenize;
-mod training;
-#[cfg(feature = "remote")]
-mod worker;
+mod cli;
+mod commands;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +12,14 @@ use std::path::PathBuf;
 
 use bert_core::device::fault;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use cli::{interrupt, output, training};
+#[cfg(feature = "remote")]
+use commands::worker;
+use commands::{
+    augment, bench, compare, demo, doctor, embed, evaluate, explain, fill_mask, finetune, inspect,
+    predict, pretrain, shell, similarity, tokenize,
+};
 
 /// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
 #[derive(Parser)]
