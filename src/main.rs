@@ -13,12 +13,13 @@ use std::path::PathBuf;
 use bert_core::device::fault;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use cli::usage::Usage;
 use cli::{interrupt, output, training};
 #[cfg(feature = "remote")]
 use commands::worker;
 use commands::{
-    augment, bench, compare, demo, doctor, embed, evaluate, explain, fill_mask, finetune, inspect,
-    predict, pretrain, shell, similarity, tokenize,
+    augment, bench, compare, completions, demo, doctor, embed, evaluate, explain, fill_mask,
+    finetune, inspect, man, predict, pretrain, similarity, tokenize,
 };
 
 /// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
@@ -81,22 +82,10 @@ enum Command {
     /// Show how far devices agree on a model: every layer, outputs and gradients.
     Compare(compare::Args),
     /// Print the completions of a shell.
-    Completions(shell::CompletionsArgs),
+    Completions(completions::Args),
     /// Print the manual page, or write those of all commands.
-    Man(shell::ManArgs),
+    Man(man::Args),
 }
-
-/// Options that exclude each other in a way that clap cannot express.
-#[derive(Debug)]
-struct Usage(&'static str);
-
-impl std::fmt::Display for Usage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
 
 const SERVE: Usage = Usage(
     "`bert serve` is now `bert worker`, in builds with the feature `remote`: its labels begin with the worker's key, and it \
@@ -178,7 +167,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Serve { .. } => Err(SERVE.into()),
         Command::Bench(args) => bench::run(*args),
         Command::Compare(args) => compare::run(args),
-        Command::Completions(args) => shell::completions(Cli::command(), &args),
-        Command::Man(args) => shell::man(Cli::command(), &args),
+        Command::Completions(args) => completions::run(Cli::command(), &args),
+        Command::Man(args) => man::run(Cli::command(), &args),
     }
 }

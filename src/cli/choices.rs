@@ -9,9 +9,10 @@ use bert_heads::metrics::Scores;
 use bert_heads::predict::{Choice, ChoicePicker, in_windows};
 use serde::Serialize;
 
-use crate::cli::data::DataArgs;
-use crate::cli::output::Output;
-use crate::commands::predict::{LongTextCount, STDIN, told};
+use super::data::{DataArgs, reporting_skipped};
+use super::input::or_stdin;
+use super::long_texts::LongTextCount;
+use super::output::Output;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -29,14 +30,13 @@ pub(crate) fn predict(
     output: &mut Output,
     long: &mut LongTextCount,
 ) -> Result<()> {
-    let path = file.unwrap_or(Path::new(STDIN));
-    let questions = format.offered(path, Part::Test, Targets::Ignored)?;
+    let questions = format.stream_choices(or_stdin(file), Part::Test, Targets::Ignored)?;
     let bytes = |example: &ChoiceExample| {
         let choices = example.choices.iter().map(String::len);
         example.context.len() * example.choices.len() + choices.sum::<usize>()
     };
     in_windows(
-        told(questions),
+        reporting_skipped(questions),
         bytes,
         |examples| Ok(model.choose(examples)?),
         |index, example, choice| {

@@ -5,8 +5,8 @@ use bert_core::device::{Device, DeviceSpec, Precision, set_dtype};
 
 use bert_core::inference::Weights;
 
-use crate::cli::output::note;
-use crate::cli::proof::ProofArgs;
+use super::output::note;
+use super::proof::ProofArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct DeviceArgs {

@@ -8,7 +8,16 @@ use anyhow::{Context, Result, bail};
 use bert_core::files::decompressed;
 use bert_heads::text_lines::TextLines;
 
-use crate::cli::output::note;
+use super::output::note;
+
+/// Path at which standard input is read as a table.
+pub(crate) const STDIN: &str = "/dev/stdin";
+
+/// The path of a table; that of standard input for `-` or none.
+pub(crate) fn or_stdin(path: Option<&Path>) -> &Path {
+    let path = path.filter(|path| *path != Path::new("-"));
+    path.unwrap_or(Path::new(STDIN))
+}
 
 /// The lines of a file; standard input for `-` or none.
 pub(crate) fn lines(path: Option<&Path>) -> Result<TextLines<Box<dyn BufRead + Send>>> {

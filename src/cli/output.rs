@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use bert_core::files::AtomicFile;
 
-use crate::cli::interrupt::Unfinished;
+use super::interrupt::Unfinished;
 
 /// Writes a line to standard error; nobody is left to hear of it if that fails.
 pub(crate) fn note(message: impl Display) {

@@ -10,10 +10,10 @@ use bert_heads::predict::in_windows;
 use bert_heads::sentence_embedding::{EmbeddingLayout, Poolings, SentenceEmbedder};
 use serde::Serialize;
 
-use crate::cli::output::{Output, note};
-use crate::commands::predict::Item;
+use super::items::Item;
+use super::output::{Output, note};
 
-/// How vectors of texts come about, and what they are trained with.
+/// Pooling and loss of sentence encoders.
 #[derive(clap::Args)]
 pub(crate) struct SimilarityArgs {
     /// For similarity: cosine (pairs with a score), or ranking (texts and what is like them; the rest
@@ -82,7 +82,7 @@ impl SimilarityArgs {
     }
 }
 
-/// The tokens that texts of an encoder are cut to.
+/// Default maximal length of texts for an encoder, in tokens.
 pub(crate) fn usual_length(
     layout: &EmbeddingLayout,
     config: &BertConfig,
@@ -107,13 +107,12 @@ fn score_range(train: &[SimilarExample]) -> [f64; 2] {
     [low, high]
 }
 
-/// How alike the pairs of a stream are.
+/// Predicts the similarities of a stream of pairs.
 pub(crate) fn predict(
     model: &SentenceEmbedder,
     items: impl Iterator<Item = Result<Item>>,
     output: &mut Output,
 ) -> Result<()> {
-    let bytes = |item: &Item| item.text.len() + item.pair.as_ref().map_or(0, String::len);
     let predict = |items: &[Item]| {
         let pair = |item: &Item| {
             item.pair.is_some().then_some(()).with_context(|| {
@@ -128,7 +127,7 @@ pub(crate) fn predict(
         let pairs = pairs.filter_map(|item| Some((item.text.as_str(), item.pair.as_deref()?)));
         Ok(model.similarities(&pairs.collect::<Vec<_>>())?)
     };
-    in_windows(items, bytes, predict, |index, item, similarity| {
+    in_windows(items, Item::bytes, predict, |index, item, similarity| {
         output.json(&Line {
             index,
             line: item.line,
@@ -138,7 +137,7 @@ pub(crate) fn predict(
     Ok(())
 }
 
-/// Scores how alike pairs are, and writes it.
+/// Scores the similarities of pairs, and writes them.
 pub(crate) fn evaluate(
     model: &SentenceEmbedder,
     data: &Dataset<TextExample>,

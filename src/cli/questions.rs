@@ -11,11 +11,11 @@ use bert_heads::predict::{FoundAnswer, QuestionAnswerer, QuestionOptions, in_win
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::data::DataArgs;
-use crate::cli::output::Output;
-use crate::commands::predict::{STDIN, told};
+use super::data::{DataArgs, reporting_skipped};
+use super::input::or_stdin;
+use super::output::Output;
 
-/// How contexts are cut into windows and answers chosen. A model keeps what it was trained with.
+/// Options of windows over contexts and of the choice of answers. A model keeps those it was trained with.
 #[derive(clap::Args)]
 pub(crate) struct QuestionArgs {
     /// For questions: tokens from the beginning of a window of the context to that of the next
@@ -84,11 +84,10 @@ pub(crate) fn predict(
     file: Option<&Path>,
     output: &mut Output,
 ) -> Result<()> {
-    let path = file.unwrap_or(Path::new(STDIN));
-    let questions = format.asked(path, Part::Test, Targets::Ignored)?;
+    let questions = format.stream_questions(or_stdin(file), Part::Test, Targets::Ignored)?;
     let bytes = |question: &QuestionExample| question.question.len() + question.context.len();
     in_windows(
-        told(questions),
+        reporting_skipped(questions),
         bytes,
         |questions| Ok(model.answer(questions)?),
         |index, question, found| {

@@ -10,9 +10,9 @@ use bert_heads::scoring::{
     AnswerFiles, score_answer_file, score_choice_file, score_tag_file, score_text_file,
 };
 
-use crate::cli::data::DataArgs;
-use crate::cli::task::ModelTask;
-use crate::commands::predict::ModelArgs;
+use super::data::DataArgs;
+use super::model::ModelArgs;
+use super::task::ModelTask;
 
 /// The options that belong to files of predictions, with which a model has the task in common.
 #[derive(clap::Args)]

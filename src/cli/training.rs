@@ -12,9 +12,9 @@ use bert_core::training::{
 use burn::tensor::FloatDType;
 use serde::Serialize;
 
-use crate::cli::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
-use crate::cli::output::{Output, note};
-use crate::cli::proof::ProofArgs;
+use super::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
+use super::output::{Output, note};
+use super::proof::ProofArgs;
 
 /// How often a run reports, measures and saves.
 #[derive(clap::Args)]

@@ -9,10 +9,9 @@ use bert_heads::augment::{AugmentOptions, Augmenter};
 use bert_heads::datasets::{Part, RewritableRow};
 use bert_heads::predict::in_windows;
 
-use crate::cli::data::DataArgs;
+use crate::cli::data::{DataArgs, reporting_skipped};
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::{Output, note};
-use crate::commands::predict::told;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -58,7 +57,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
     let (mut read, mut written) = (0, 0);
     in_windows(
-        told(found.rows),
+        reporting_skipped(found.rows),
         |row| row.text.len() + row.pair.as_ref().map_or(0, String::len),
         |rows| {
             let first = read;

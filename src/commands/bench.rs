@@ -18,9 +18,9 @@ use bert_core::device::{DeviceSpec, Precision, remote_token_environment, threads
 use bert_core::files::write_atomically;
 use bert_core::hub::resolve_model;
 
+use crate::cli::adapters::find_adapters;
 use crate::cli::output::{Output, note};
 use crate::cli::proof::ProofArgs;
-use crate::commands::doctor;
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -320,7 +320,7 @@ fn devices(labels: &[String], limit: Duration) -> Result<Vec<DeviceSpec>> {
             .map(|label| label.parse())
             .collect::<Result<_, _>>()?);
     }
-    let (found, problem) = doctor::found(limit)?;
+    let (found, problem) = find_adapters(limit)?;
     if let Some(problem) = problem {
         note(format_args!(
             "warning: listing the adapters failed: {problem}"

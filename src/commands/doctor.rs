@@ -2,17 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use benchmarks::child::Outcome;
 use benchmarks::machine::{BURN, Machine};
 use bert_core::agreement::{Measurement, self_test};
-use bert_core::device::{self, AdapterKind, DeviceSpec, Precision, set_dtype};
+use bert_core::device::{self, DeviceSpec, Precision, set_dtype};
 use bert_core::inference::int8_instructions;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::cli::adapters::{Adapter, adapters, find_adapters};
 use crate::cli::output::{Output, note};
-use crate::cli::proof::{Proving, Unproven, child, worst};
+use crate::cli::proof::{Proving, Unproven, worst};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -37,16 +36,6 @@ pub(crate) struct Args {
     /// Internal: run the self-test on one device and print its result as JSON.
     #[arg(long, hide = true, value_name = "DEVICE")]
     self_test: Option<DeviceSpec>,
-}
-
-/// An adapter as the listing child reports it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Adapter {
-    pub(crate) label: String,
-    name: String,
-    driver: String,
-    api: String,
-    kind: String,
 }
 
 /// The outcome of one device's self-test.
@@ -94,7 +83,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     for label in &args.devices {
         label.parse::<DeviceSpec>()?;
     }
-    let (found, listing_problem) = found(limit)?;
+    let (found, listing_problem) = find_adapters(limit)?;
     let labels: Vec<String> = if args.devices.is_empty() {
         found.iter().map(|adapter| adapter.label.clone()).collect()
     } else {
@@ -132,36 +121,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         anyhow::bail!("listing the adapters failed: {problem}");
     }
     Ok(())
-}
-
-impl Adapter {
-    pub(crate) fn is_software_rasteriser(&self) -> bool {
-        self.kind == AdapterKind::SoftwareRasteriser.to_string()
-    }
-}
-
-/// The adapters that a child process finds, and what went wrong if it did not come to an end.
-pub(crate) fn found(limit: Duration) -> anyhow::Result<(Vec<Adapter>, Option<String>)> {
-    match child(&["--list-adapters"], limit) {
-        Outcome::Finished(output) => {
-            let found = serde_json::from_str(&output).context("adapter listing")?;
-            Ok((found, None))
-        }
-        other => Ok((Vec::new(), Some(other.reason()))),
-    }
-}
-
-fn adapters() -> Vec<Adapter> {
-    device::adapters()
-        .into_iter()
-        .map(|info| Adapter {
-            label: info.spec.to_string(),
-            name: info.name,
-            driver: info.driver,
-            api: info.api,
-            kind: info.kind.to_string(),
-        })
-        .collect()
 }
 
 /// The outcome of a device's self-test: the one that is remembered, or a new one.

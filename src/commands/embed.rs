@@ -13,11 +13,11 @@ use bert_heads::sentence_embedding::{
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::Usage;
 use crate::cli::device::{DeviceArgs, WeightArgs};
 use crate::cli::input;
 use crate::cli::output::{Output, note};
 use crate::cli::progress::ProgressLine;
+use crate::cli::usage::Usage;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

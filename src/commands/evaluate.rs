@@ -13,11 +13,12 @@ use serde_json::{Map, Value};
 
 use crate::cli::choices;
 use crate::cli::data::{DataArgs, preset_files};
+use crate::cli::long_texts::LongTextCount;
+use crate::cli::model::{ModelArgs, ModelName, Predictor};
 use crate::cli::output::{Output, note};
 use crate::cli::pairs;
 use crate::cli::questions;
 use crate::cli::score::ScoreArgs;
-use crate::commands::predict::{LongTextCount, ModelArgs, ModelName, Predictor};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -3,6 +3,7 @@
 pub(crate) mod augment;
 pub(crate) mod bench;
 pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod embed;
@@ -11,9 +12,9 @@ pub(crate) mod explain;
 pub(crate) mod fill_mask;
 pub(crate) mod finetune;
 pub(crate) mod inspect;
+pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod pretrain;
-pub(crate) mod shell;
 pub(crate) mod similarity;
 pub(crate) mod tokenize;
 #[cfg(feature = "remote")]

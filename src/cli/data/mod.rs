@@ -16,7 +16,7 @@ use bert_heads::metrics::{GlueTask, Scheme};
 
 use crate::cli::output::note;
 use separator::{name_of, separator};
-pub(crate) use texts::Untold;
+pub(crate) use texts::UnlabelledTexts;
 
 /// How labelled files are laid out.
 #[derive(clap::Args, Clone)]
@@ -89,7 +89,7 @@ impl DataArgs {
         }
     }
 
-    /// Refuses options that say something about columns which a reader has no use for.
+    /// Refuses options about columns that a reader does not use.
     fn only(&self, used: &[&str], reader: &str) -> Result<()> {
         let given = [
             ("--separator", self.separator.is_some()),
@@ -153,7 +153,18 @@ impl DataArgs {
     }
 }
 
-/// Decisions of a reader that the user may see otherwise.
+/// Yields the rows of a file; notes the summary of skipped rows once they are exhausted.
+pub(crate) fn reporting_skipped<T>(mut rows: Examples<T>) -> impl Iterator<Item = Result<T>> {
+    std::iter::from_fn(move || {
+        let row = rows.next();
+        if row.is_none() && rows.report().skipped_rows() > 0 {
+            note(format_args!("{}: {}", rows.path().display(), rows.report()));
+        }
+        row.map(|row| Ok(row?))
+    })
+}
+
+/// Notes the decisions of a reader with which the user may disagree.
 fn remark<T>(examples: &Examples<T>) {
     for remark in examples.remarks() {
         note(format_args!("{}: {remark}", examples.path().display()));

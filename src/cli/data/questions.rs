@@ -10,11 +10,11 @@ use bert_heads::datasets::{
 use bert_heads::finetune::Dataset;
 
 use super::{DataArgs, unknown_layout};
-use crate::commands::predict::STDIN;
+use crate::cli::input::STDIN;
 
 impl DataArgs {
-    /// The questions of a file one after the other.
-    pub(crate) fn asked(
+    /// Streams the questions of a file.
+    pub(crate) fn stream_questions(
         &self,
         path: &Path,
         part: Part,
@@ -51,11 +51,11 @@ impl DataArgs {
 
     /// Questions with their answers.
     pub(crate) fn questions(&self, path: &Path, part: Part) -> Result<Dataset<QuestionExample>> {
-        self.read(path, self.asked(path, part, Targets::Required)?)
+        self.read(path, self.stream_questions(path, part, Targets::Required)?)
     }
 
-    /// The questions with choices of a file one after the other.
-    pub(crate) fn offered(
+    /// Streams the questions with choices of a file.
+    pub(crate) fn stream_choices(
         &self,
         path: &Path,
         part: Part,
@@ -91,6 +91,6 @@ impl DataArgs {
 
     /// Questions with choices and the right one of each.
     pub(crate) fn choices(&self, path: &Path, part: Part) -> Result<Dataset<ChoiceExample>> {
-        self.read(path, self.offered(path, part, Targets::Required)?)
+        self.read(path, self.stream_choices(path, part, Targets::Required)?)
     }
 }

@@ -10,12 +10,11 @@ use bert_heads::datasets::{
 use bert_heads::finetune::{Dataset, Task};
 use bert_heads::labels::Labels;
 
-use super::{DataArgs, remark, unknown_layout};
-use crate::cli::input;
-use crate::commands::predict::{STDIN, told};
+use super::{DataArgs, remark, reporting_skipped, unknown_layout};
+use crate::cli::input::{self, or_stdin};
 
-/// Texts without their targets.
-pub(crate) struct Untold {
+/// Texts whose targets, if they have any, are not read.
+pub(crate) struct UnlabelledTexts {
     pub(crate) rows: Box<dyn Iterator<Item = Result<TextExample>>>,
     /// True if they are rows of a table, whose lines mean something.
     pub(crate) is_table: bool,
@@ -39,7 +38,7 @@ impl DataArgs {
         Ok(names.map(Labels::new).transpose()?)
     }
 
-    /// How a file of texts is to be read, unless it is plain text.
+    /// Format of a file of texts; `None` for plain text.
     fn text_format(
         &self,
         path: &Path,
@@ -147,16 +146,15 @@ impl DataArgs {
         })
     }
 
-    /// The texts of a file one after the other, targets left aside: the rows of a table or, where
-    /// nothing says that it is one, the lines; standard input for `-` or none.
-    pub(crate) fn untold(&self, file: Option<&Path>) -> Result<Untold> {
-        let file = file.filter(|path| *path != Path::new("-"));
-        let path = file.unwrap_or(Path::new(STDIN));
-        if let Some(format) = self.untold_format(path, Part::Test)? {
+    /// Streams the texts of a file without their targets: the rows of a table or, where nothing says that it is one,
+    /// the lines; standard input for `-` or none.
+    pub(crate) fn unlabelled_texts(&self, file: Option<&Path>) -> Result<UnlabelledTexts> {
+        let path = or_stdin(file);
+        if let Some(format) = self.unlabelled_format(path, Part::Test)? {
             let rows = read_texts(path, &format, self.bad_rows())?;
             remark(&rows);
-            return Ok(Untold {
-                rows: Box::new(told(rows)),
+            return Ok(UnlabelledTexts {
+                rows: Box::new(reporting_skipped(rows)),
                 is_table: true,
             });
         }
@@ -169,17 +167,17 @@ impl DataArgs {
         Self::plain(file)
     }
 
-    /// The texts that learn labels beside others: the options on columns are for those if these are
-    /// plain text.
-    pub(crate) fn unlabelled(&self, path: &Path) -> Result<Untold> {
+    /// The texts of `--unlabelled`. The options on columns are about the labelled texts alone if these are plain
+    /// text.
+    pub(crate) fn texts_to_pseudo_label(&self, path: &Path) -> Result<UnlabelledTexts> {
         match self.preset.is_none() && self.layout(path)?.is_none() {
             true => Self::plain(Some(path)),
-            false => self.untold(Some(path)),
+            false => self.unlabelled_texts(Some(path)),
         }
     }
 
     /// The lines of a plain text.
-    fn plain(file: Option<&Path>) -> Result<Untold> {
+    fn plain(file: Option<&Path>) -> Result<UnlabelledTexts> {
         let lines = input::lines(file)?.zip(1..).map(|(text, line)| {
             Ok(TextExample {
                 text: text.map_err(|source| bert_heads::Error::Line { line, source })?,
@@ -188,7 +186,7 @@ impl DataArgs {
                 line,
             })
         });
-        Ok(Untold {
+        Ok(UnlabelledTexts {
             rows: Box::new(lines),
             is_table: false,
         })
@@ -196,15 +194,15 @@ impl DataArgs {
 
     /// Texts with the rows of any columns around them.
     pub(crate) fn rewritable(&self, path: &Path, part: Part) -> Result<Rewriting> {
-        let format = self.untold_format(path, part)?;
+        let format = self.unlabelled_format(path, part)?;
         let format = format.with_context(|| unknown_layout(path))?;
         let found = read_rewritable(path, &format, self.bad_rows())?;
         remark(&found.rows);
         Ok(found)
     }
 
-    /// How a file of texts whose targets do not matter is to be read, unless it is plain text.
-    fn untold_format(&self, path: &Path, part: Part) -> Result<Option<TextFormat>> {
+    /// Format of a file of texts whose targets are not read; `None` for plain text.
+    fn unlabelled_format(&self, path: &Path, part: Part) -> Result<Option<TextFormat>> {
         let task = match self.preset()?.map(Preset::task) {
             Some(TaskKind::Regression) => Task::Regress,
             _ => Task::Classify,

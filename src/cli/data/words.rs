@@ -13,7 +13,7 @@ use bert_heads::labels::Labels;
 use super::DataArgs;
 
 impl DataArgs {
-    /// Sentences of words one after the other, tags left aside.
+    /// Streams sentences of words without their tags.
     pub(crate) fn words(&self, path: &Path) -> Result<Examples<TokenExample>> {
         let format = self.token_format(path, Part::Test)?;
         let format = format.with_targets(Targets::Ignored);
@@ -38,7 +38,7 @@ impl DataArgs {
         self.read(path, read_tokens(path, &format, self.bad_rows())?)
     }
 
-    /// How a file of words is to be read.
+    /// Format of a file of words.
     fn token_format(&self, path: &Path, part: Part) -> Result<TokenFormat> {
         Ok(match self.preset()? {
             Some(preset) => match preset.format(part) {

@@ -72,7 +72,11 @@ impl Args {
 
     /// Texts whose labels, if they have any, are left aside.
     fn unlabelled(&self, path: &Path) -> Result<Dataset<TextExample>> {
-        let examples = self.format.unlabelled(path)?.rows.collect::<Result<_>>()?;
+        let examples = self
+            .format
+            .texts_to_pseudo_label(path)?
+            .rows
+            .collect::<Result<_>>()?;
         Ok(Dataset {
             path: path.to_owned(),
             examples,

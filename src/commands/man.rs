@@ -1,37 +1,22 @@
-//! `bert completions` and `bert man`: the command line for shells and readers, made from its definition.
+//! `bert man`: manual pages, made from the definition of the command line.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bert_core::files::write_atomically;
 use clap::Command;
-use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::cli::output::{Output, create_dir, note};
 
 #[derive(clap::Args)]
-pub(crate) struct CompletionsArgs {
-    /// Shell that the script is for
-    shell: Shell,
-}
-
-#[derive(clap::Args)]
-pub(crate) struct ManArgs {
+pub(crate) struct Args {
     /// Write a page for each command into this directory [default: the page of `bert` to standard output]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
 
-pub(crate) fn completions(mut command: Command, args: &CompletionsArgs) -> Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, "bert", &mut script);
-    let mut output = Output::stdout();
-    output.line(String::from_utf8_lossy(&script).trim_end())?;
-    output.finish()
-}
-
-pub(crate) fn man(command: Command, args: &ManArgs) -> Result<()> {
+pub(crate) fn run(command: Command, args: &Args) -> Result<()> {
     let mut command = command.disable_help_subcommand(true);
     // Gives the pages of subcommands their full names.
     command.build();
