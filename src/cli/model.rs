@@ -4,17 +4,11 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use bert_core::hub::resolve_model;
-use bert_heads::finetune::Task;
 use bert_heads::labels::Labels;
 use bert_heads::model_kind::FoundKind;
-use bert_heads::model_kind::ModelKind::{
-    self, Choices, NextSentence, Questions, Sentences, Texts, Tokens,
-};
-use bert_heads::predict::{
-    ChoicePicker, LongTexts, Overrule, PredictOptions, QuestionAnswerer, TextClassifier,
-    TokenTagger,
-};
-use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
+use bert_heads::model_kind::ModelKind::{self, Choices, Questions, Sentences};
+use bert_heads::pipeline::{Pipeline, PipelineOptions};
+use bert_heads::predict::{LongTexts, Overrule, PredictOptions};
 
 use super::device::{DeviceArgs, WeightArgs};
 use super::output::note;
@@ -56,15 +50,6 @@ pub(crate) struct ModelArgs {
     questions: QuestionArgs,
 }
 
-/// A model that is ready to be asked.
-pub(crate) enum Predictor {
-    Texts(TextClassifier),
-    Tokens(Box<TokenTagger>),
-    Questions(QuestionAnswerer),
-    Choices(ChoicePicker),
-    Sentences(SentenceEmbedder),
-}
-
 impl ModelArgs {
     /// Names of the outputs, where they are given.
     pub(crate) fn labels(&self) -> Result<Option<Labels>> {
@@ -80,10 +65,32 @@ impl ModelArgs {
     }
 
     /// Opens the model for the task that its files say, or `task` in place of it.
-    pub(crate) fn open(&self, name: &ModelName, task: Option<ModelTask>) -> Result<Predictor> {
+    pub(crate) fn open(&self, name: &ModelName, task: Option<ModelTask>) -> Result<Pipeline> {
         let dir = resolve_model(&name.model)?;
-        let (kind, overrule) = self.overrule(&dir, task)?;
-        if overrule.labels.is_some() && matches!(kind, Questions | Choices | Sentences) {
+        let options = PipelineOptions {
+            overrule: Overrule {
+                task: task.map(ModelTask::task),
+                labels: self.labels()?,
+            },
+            predict: PredictOptions {
+                max_length: self.max_length,
+                overlap: self.overlap,
+                long_texts: self.long_texts,
+                batch_tokens: self.batch_tokens,
+                weights: self.weights.get(),
+            },
+            questions: self.questions.options(self.max_length),
+        };
+        let found = options.kind(&dir)?;
+        note_evidence(&dir, found);
+        self.check(found.kind)?;
+        let device = self.device.open()?;
+        Ok(Pipeline::of_kind(found.kind, dir, &device, &options)?)
+    }
+
+    /// Refuses options that a model of `kind` has no use for.
+    fn check(&self, kind: ModelKind) -> Result<()> {
+        if !self.labels.is_empty() && matches!(kind, Questions | Choices | Sentences) {
             bail!("--labels: the outputs of this model have no names");
         }
         if let Some(option) = self.questions.given().filter(|_| kind != Questions) {
@@ -95,58 +102,7 @@ impl ModelArgs {
         if self.overlap.is_some() && kind == Sentences {
             bail!("--overlap: texts that become vectors are cut, not read in windows");
         }
-        let device = self.device.open()?;
-        let options = PredictOptions {
-            max_length: self.max_length,
-            overlap: self.overlap,
-            long_texts: self.long_texts,
-            batch_tokens: self.batch_tokens,
-            weights: self.weights.get(),
-        };
-        Ok(match kind {
-            Questions => Predictor::Questions(QuestionAnswerer::from_dir(
-                dir,
-                &self.questions.options(self.max_length),
-                &options,
-                &device,
-            )?),
-            Sentences => {
-                let options = EmbedderOptions {
-                    max_length: self.max_length,
-                    batch_tokens: Some(self.batch_tokens),
-                    weights: self.weights.get(),
-                    ..EmbedderOptions::default()
-                };
-                Predictor::Sentences(SentenceEmbedder::from_dir(dir, &options, &device)?)
-            }
-            Choices => Predictor::Choices(ChoicePicker::open(dir, &options, &overrule, &device)?),
-            Texts | NextSentence => {
-                Predictor::Texts(TextClassifier::open(dir, &options, &overrule, &device)?)
-            }
-            Tokens => {
-                let model = TokenTagger::open(dir, &options, &overrule, &device)?;
-                Predictor::Tokens(Box::new(model))
-            }
-        })
-    }
-
-    /// The kind of the model in `dir`, and what options know better than its files.
-    fn overrule(&self, dir: &Path, task: Option<ModelTask>) -> Result<(ModelKind, Overrule)> {
-        let task = task.map(ModelTask::task);
-        let found = match task {
-            Some(task) => FoundKind {
-                kind: task.model_kind(),
-                evidence: None,
-            },
-            None => ModelKind::find(dir)?,
-        };
-        note_evidence(dir, found);
-        let labels = self.labels()?;
-        let task = match found.kind {
-            NextSentence => Some(Task::NextSentence),
-            _ => task,
-        };
-        Ok((found.kind, Overrule { task, labels }))
+        Ok(())
     }
 }
 

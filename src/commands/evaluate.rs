@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use bert_heads::datasets::Part;
 use bert_heads::finetune::Task;
 use bert_heads::metrics::Scores;
+use bert_heads::pipeline::Pipeline;
 use bert_heads::sequence_classification::ProblemType;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::cli::choices;
 use crate::cli::data::{DataArgs, preset_files};
 use crate::cli::long_texts::LongTextCount;
-use crate::cli::model::{ModelArgs, ModelName, Predictor};
+use crate::cli::model::{ModelArgs, ModelName};
 use crate::cli::output::{Output, note};
 use crate::cli::pairs;
 use crate::cli::questions;
@@ -99,19 +100,19 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let name = ModelName {
         model: model.clone(),
     };
-    let predictor = args.model.open(&name, args.score.task())?;
+    let pipeline = args.model.open(&name, args.score.task())?;
     let mut predictions = match &args.predictions {
         Some(path) => Some(Output::open(Some(path))?),
         None => None,
     };
     let mut answers = Map::new();
-    if args.answers.is_some() && !matches!(predictor, Predictor::Questions(_)) {
+    if args.answers.is_some() && !matches!(pipeline, Pipeline::QuestionAnswerer(_)) {
         bail!("--answers is for a model of questions: use --predictions");
     }
     let mut output = Output::stdout();
     for file in &files {
         let predictions = predictions.as_mut();
-        let scores = args.score(&predictor, file, part, predictions, &mut answers)?;
+        let scores = args.score(&pipeline, file, part, predictions, &mut answers)?;
         if files.len() > 1 && !args.json {
             output.line(format_args!("{}", file.display()))?;
         }
@@ -162,25 +163,25 @@ impl Args {
 
     fn score(
         &self,
-        predictor: &Predictor,
+        pipeline: &Pipeline,
         file: &Path,
         part: Part,
         mut predictions: Option<&mut Output>,
         answers: &mut Map<String, Value>,
     ) -> Result<Scores> {
-        match predictor {
-            Predictor::Questions(model) => {
+        match pipeline {
+            Pipeline::QuestionAnswerer(model) => {
                 let data = self.format.questions(file, part)?;
                 questions::evaluate(model, &data, predictions, answers)
             }
-            Predictor::Sentences(model) => {
+            Pipeline::SentenceEmbedder(model) => {
                 let data = self.format.texts(file, part, Task::Regress, None)?;
                 pairs::evaluate(model, &data, predictions)
             }
-            Predictor::Choices(model) => {
+            Pipeline::ChoicePicker(model) => {
                 choices::evaluate(model, &self.format.choices(file, part)?, predictions)
             }
-            Predictor::Texts(model) => {
+            Pipeline::TextClassifier(model) => {
                 let task = Task::of(model.problem_type());
                 let labels = match model.problem_type() {
                     ProblemType::Regression => None,
@@ -201,7 +202,7 @@ impl Args {
                 long.report();
                 Ok(scores)
             }
-            Predictor::Tokens(model) => {
+            Pipeline::TokenTagger(model) => {
                 let data = self.format.tokens(file, part, Some(model.labels()))?;
                 let (scores, found) = model.evaluate(&data)?;
                 if let Some(output) = &mut predictions {
@@ -215,6 +216,7 @@ impl Args {
                 note(format_args!("{} sentences", data.examples.len()));
                 Ok(scores)
             }
+            Pipeline::FillMask(_) => bail!("the model is a masked LM: use `bert pretrain eval`"),
         }
     }
 }

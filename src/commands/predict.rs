@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use bert_heads::pipeline::Pipeline;
 use bert_heads::predict::{Answer, TaggedText, WordTag, in_windows};
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::cli::data::{DataArgs, UnlabelledTexts, reporting_skipped};
 use crate::cli::input::or_stdin;
 use crate::cli::items::Item;
 use crate::cli::long_texts::LongTextCount;
-use crate::cli::model::{ModelArgs, ModelName, Predictor};
+use crate::cli::model::{ModelArgs, ModelName};
 use crate::cli::output::Output;
 use crate::cli::pairs;
 use crate::cli::questions;
@@ -75,16 +76,18 @@ pub(crate) fn run(args: Args) -> Result<()> {
         bail!("--answers-language: nothing is scored; use it in `bert evaluate`");
     }
     let mut output = Output::open(args.output.as_deref())?;
-    let predictor = args.model.open(&args.name, args.task)?;
+    let pipeline = args.model.open(&args.name, args.task)?;
     let mut long = LongTextCount::default();
     let file = args.file.as_deref();
-    match &predictor {
-        Predictor::Questions(model) => questions::predict(model, &args.format, file, &mut output)?,
-        Predictor::Sentences(model) => pairs::predict(model, args.items()?, &mut output)?,
-        Predictor::Choices(model) => {
+    match &pipeline {
+        Pipeline::QuestionAnswerer(model) => {
+            questions::predict(model, &args.format, file, &mut output)?
+        }
+        Pipeline::SentenceEmbedder(model) => pairs::predict(model, args.items()?, &mut output)?,
+        Pipeline::ChoicePicker(model) => {
             choices::predict(model, &args.format, file, &mut output, &mut long)?;
         }
-        Predictor::Texts(model) => {
+        Pipeline::TextClassifier(model) => {
             let items = args.items()?;
             let predict = |items: &[Item]| -> Result<_> {
                 let single = items.iter().find(|item| item.pair.is_none());
@@ -106,7 +109,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 })
             })?;
         }
-        Predictor::Tokens(model) => {
+        Pipeline::TokenTagger(model) => {
             let items = args.items()?;
             let predict = |items: &[Item]| -> Result<_> {
                 if let Some(item) = items.iter().find(|item| item.pair.is_some()) {
@@ -125,6 +128,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 })
             })?;
         }
+        Pipeline::FillMask(_) => bail!("the model is a masked LM: use `bert fill-mask`"),
     }
     output.finish()?;
     long.report();
@@ -136,7 +140,7 @@ impl Args {
     fn tag_words(&self) -> Result<()> {
         let sentences = self.format.words(or_stdin(self.file.as_deref()))?;
         let mut output = Output::open(self.output.as_deref())?;
-        let Predictor::Tokens(model) = self.model.open(&self.name, self.task)? else {
+        let Pipeline::TokenTagger(model) = self.model.open(&self.name, self.task)? else {
             bail!("--words is for models that label words; this one labels texts");
         };
         in_windows(
