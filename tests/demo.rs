@@ -1,10 +1,10 @@
 //! A demonstration far too small to show anything, from texts to results. On one device: the libraries that it is made
 //! of are tested on all.
 
+use bert::demo::text::Language;
+use bert::demo::{Demo, Ending, Error, Plan, Results, Start, Subject};
 use bert_core::device::test_devices;
 use bert_core::training::{MetricsLog, Observers, StopFlag};
-use bert_demo::text::Language;
-use bert_demo::{Demo, Ending, Error, Plan, Results, Start, Subject};
 
 #[test]
 fn from_texts_to_results_and_nothing_twice() {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
+use bert::demo::text::Language;
+use bert::demo::{Demo, Ending, Plan, Results, Start, Subject};
 use bert_core::device::{DeviceSpec, Precision, set_dtype};
 use bert_core::files::write_atomically;
 use bert_core::training::{DashboardMode, Observers};
-use bert_demo::text::Language;
-use bert_demo::{Demo, Ending, Plan, Results, Start, Subject};
 
 use crate::cli::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
 use crate::cli::output::{Output, note};

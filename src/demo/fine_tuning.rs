@@ -15,11 +15,11 @@ use bert_heads::predict::{
 };
 use serde::Serialize;
 
-use crate::demo::{Demo, is_finished};
-use crate::error::Result;
-use crate::files::Texts;
-use crate::results::{Comparison, Ending};
-use crate::text::Mood;
+use super::directory::{Demo, is_finished};
+use super::error::Result;
+use super::files::Texts;
+use super::results::{Comparison, Ending};
+use super::text::Mood;
 
 /// Tokens of a name, at most.
 const LONGEST_NAME: usize = 4;

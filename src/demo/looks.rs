@@ -6,10 +6,10 @@ use bert_core::model::BertModel;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use serde::Serialize;
 
-use crate::demo::Demo;
-use crate::error::Result;
-use crate::picture::attention_html;
-use crate::text::{Part, Senses, Writer};
+use super::directory::Demo;
+use super::error::Result;
+use super::picture::attention_html;
+use super::text::{Part, Senses, Writer};
 
 /// Inspection of a pretrained model, without labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bert_core::training::chart::escape;
 use burn::tensor::Tensor;
 
-use crate::error::Result;
+use super::error::Result;
 
 /// Side of a square, and room for the tokens, in pixels.
 const SQUARE: usize = 13;

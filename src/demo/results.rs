@@ -3,10 +3,10 @@
 use bert_core::training::{Section, SectionBody};
 use serde::Serialize;
 
-use crate::files::Counts;
-use crate::fine_tuning::Subject;
-use crate::looks::Looks;
-use crate::text::Language;
+use super::files::Counts;
+use super::fine_tuning::Subject;
+use super::looks::Looks;
+use super::text::Language;
 
 /// How a stage ended.
 #[derive(Clone, Debug, PartialEq)]

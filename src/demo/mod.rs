@@ -5,7 +5,7 @@
 //! [`fine_tune`](Demo::fine_tune) add models, [`look`](Demo::look) looks into the pretrained one. What is there already
 //! is not made again, so that an interrupted demonstration goes on where it stopped.
 
-mod demo;
+mod directory;
 mod error;
 mod files;
 mod fine_tuning;
@@ -16,7 +16,7 @@ mod pretraining;
 mod results;
 pub mod text;
 
-pub use demo::Demo;
+pub use directory::Demo;
 pub use error::{Error, Result};
 pub use files::{Counts, Texts};
 pub use fine_tuning::{Start, Subject};
@@ -24,8 +24,3 @@ pub use looks::{Looks, Meanings};
 pub use picture::attention_html;
 pub use plan::Plan;
 pub use results::{Comparison, Ending, Pretraining, Results};
-
-/// The programs of the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

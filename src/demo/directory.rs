@@ -6,10 +6,10 @@ use bert_core::device::Device;
 use bert_core::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::files::Texts;
-use crate::plan::Plan;
-use crate::text::Language;
+use super::error::{Error, Result};
+use super::files::Texts;
+use super::plan::Plan;
+use super::text::Language;
 
 /// A demonstration in a directory.
 pub struct Demo {
