@@ -104,7 +104,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         corpus: texts.counts,
         pretraining,
         tasks,
-        looks: demo.look()?,
+        inspection: demo.inspect()?,
     };
     let report = args.output.join("report.html");
     training::write_report(&dir, &report, &results.sections())?;

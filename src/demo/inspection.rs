@@ -1,4 +1,4 @@
-//! A look into the pretrained model: words with two meanings, attention.
+//! Inspection of the pretrained model: words with two meanings, attention.
 
 use bert_core::batch::BertBatcher;
 use bert_core::encoder::Keep;
@@ -13,10 +13,10 @@ use super::text::{Part, Senses, Writer};
 
 /// Inspection of a pretrained model, without labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Looks {
+pub struct Inspection {
     /// Words with two meanings.
     pub words: Vec<Meanings>,
-    /// A picture of who attends to whom.
+    /// Picture of the attention between the tokens of a passage.
     #[serde(skip)]
     pub attention: String,
 }
@@ -39,14 +39,14 @@ pub struct Meanings {
 }
 
 impl Demo {
-    /// Looks into the pretrained model, with texts of the test.
+    /// Inspects the pretrained model with texts of the test.
     ///
     /// # Errors
     /// Those of model and device.
-    pub fn look(&self) -> Result<Looks> {
+    pub fn inspect(&self) -> Result<Inspection> {
         let (dir, device) = (self.pretrained(), self.device());
         let mut writer = Writer::new(self.language(), Part::Test, self.seed());
-        let count = self.plan().looked_at;
+        let count = self.plan().inspected;
 
         let tokenizer = BertTokenizer::from_dir(&dir)?;
         let model = BertModel::from_dir(&dir, device)?;
@@ -86,7 +86,7 @@ impl Demo {
         };
         let input = batcher.batch(&encodings, device)?;
         let layers = model.forward_keeping(input, keep).attentions;
-        Ok(Looks {
+        Ok(Inspection {
             words,
             attention: attention_html(encodings[0].tokens(), layers.unwrap_or_default())?,
         })
