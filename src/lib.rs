@@ -19,7 +19,7 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`prelude`] | the names of daily work |
+//! | [`prelude`] | names for daily use |
 //! | [`core`] | configuration, tokenizer, network, checkpoints, devices, training loop |
 //! | [`heads`] | task models, prediction, fine-tuning, data sets, metrics |
 //! | [`pretrain`] | pretraining from raw text |

@@ -60,7 +60,7 @@ enum Command {
     Pretrain(pretrain::Args),
     /// Train a model for a task on labelled examples.
     Finetune(Box<finetune::Args>),
-    /// Say what a fine-tuned model makes of texts.
+    /// Predict with a fine-tuned model.
     Predict(Box<predict::Args>),
     /// Measure a fine-tuned model, or a file of predictions, on labelled data.
     Evaluate(Box<evaluate::Args>),

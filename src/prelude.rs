@@ -1,4 +1,4 @@
-//! The names of daily work: `use bert::prelude::*;`.
+//! Names for daily use: `use bert::prelude::*;`.
 
 pub use bert_core::batch::{BertBatcher, BertInput};
 pub use bert_core::checkpoint::Checkpoint;

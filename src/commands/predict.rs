@@ -1,4 +1,4 @@
-//! `bert predict`: what a fine-tuned model says about texts, as JSON lines.
+//! `bert predict`: predictions of a fine-tuned model, as JSON lines.
 
 use std::path::PathBuf;
 
@@ -29,8 +29,8 @@ pub(crate) struct Args {
     task: Option<ModelTask>,
     #[command(flatten)]
     format: DataArgs,
-    /// The file holds sentences that are parted into words already, for a model of words: JSON lines
-    /// with `tokens`, or a word per line
+    /// The file holds pre-tokenised sentences, for a model of words: JSON lines with `tokens`, or a word
+    /// per line
     #[arg(long)]
     words: bool,
     /// File to write; it appears when it is complete [default: standard output]

@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// The labels in the order of the model's outputs [default: as the data set or its rows say]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     labels: Vec<String>,
-    /// Where checkpoints, metrics and at last the model go
+    /// Output directory for checkpoints, metrics and the final model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
@@ -96,11 +96,10 @@ pub(crate) struct Args {
     /// 384 for questions, or what the model has]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// Updates whose texts are sorted by length and parted anew, which saves padding but makes updates of one length;
-    /// 1 leaves updates to chance
+    /// Sort rows by length within groups of N updates; less padding, less randomness. 1 disables it
     #[arg(long, value_name = "N", default_value_t = 1)]
     bucket: usize,
-    /// Hold the embeddings and the first N blocks fast
+    /// Freeze the embeddings and the first N layers
     #[arg(long, value_name = "N")]
     freeze_layers: Option<usize>,
     /// Factor on the learning rate from each block to the one below it
