@@ -1,20 +1,21 @@
-//! Predictions of a fine-tuned classifier for texts: `classify MODEL_DIR TEXT…`.
+//! Predictions of a fine-tuned model for texts: `classify MODEL TEXT…`.
 
-use bert_core::device::DeviceSpec;
-use bert_core::tokenizer::TextInput;
-use bert_heads::predict::{Answer, PredictOptions, TextClassifier};
+use bert::prelude::*;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((model, texts)) = arguments.split_first() else {
-        anyhow::bail!("usage: classify MODEL_DIR TEXT…");
+        anyhow::bail!("usage: classify MODEL TEXT…");
     };
+    // A GPU if this build has one, or what BERT_DEVICE says.
     let device = DeviceSpec::resolve(None)?.open()?;
-    let classifier = TextClassifier::from_dir(model, &PredictOptions::default(), &device)?;
-    let inputs = texts.iter().map(|text| TextInput::Single(text));
-    for (text, prediction) in texts.iter().zip(classifier.predict(inputs)?) {
-        match classifier.answer(&prediction) {
-            Answer::Label { label, score, .. } => println!("{label} ({score:.2})  {text}"),
+    let pipeline = Pipeline::open(model, &device, &PipelineOptions::default())?;
+    for (text, prediction) in texts.iter().zip(pipeline.predict(texts)?) {
+        match prediction {
+            Prediction::Answer(Answer::Label { label, score, .. }) => {
+                println!("{label} ({score:.2})  {text}");
+            }
+            // A number, entities, a vector: as the head has it.
             other => println!("{other:?}  {text}"),
         }
     }

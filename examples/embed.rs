@@ -1,7 +1,6 @@
 //! Texts to vectors, and how alike they are: `embed MODEL_DIR TEXT…`.
 
-use bert_core::device::DeviceSpec;
-use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder, cosine_similarity};
+use bert::prelude::*;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

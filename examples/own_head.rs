@@ -1,12 +1,7 @@
 //! A head of one's own: it counts the words of a text, and is trained with the encoder: `own_head MODEL_DIR`.
 
-use bert_core::batch::{BertBatcher, BertInput};
-use bert_core::checkpoint::Checkpoint;
-use bert_core::device::DeviceSpec;
-use bert_core::init::BertInit;
-use bert_core::model::BertModel;
-use bert_core::tokenizer::{BertTokenizer, EncodeOptions, TextInput};
-use bert_core::training::{Optimizer, ParameterGradients, Recipe};
+use bert::core::training::{Optimizer, ParameterGradients, Recipe};
+use bert::prelude::*;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::optim::GradientsParams;

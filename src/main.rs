@@ -1,38 +1,9 @@
-//! The `bert` command. One file per subcommand; this one dispatches and turns the outcome into an
-//! exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 101 for a defect of ours, 130 for a
-//! run that Ctrl-C stopped.
+//! The `bert` command: one file per subcommand in `commands/`, what they share in `cli/`; this one dispatches and turns
+//! the outcome into an exit code: 0, 1 for a failure at run time, 2 for a command line that makes no sense, 101 for a
+//! defect of ours, 130 for a run that Ctrl-C stopped.
 
-mod augment;
-mod bench;
-mod choices;
-mod compare;
-mod data;
-mod demo;
-mod device;
-mod doctor;
-mod embed;
-mod evaluate;
-mod explain;
-mod fill_mask;
-mod finetune;
-mod input;
-mod inspect;
-mod interrupt;
-mod output;
-mod pairs;
-mod predict;
-mod pretrain;
-mod progress;
-mod proof;
-mod questions;
-mod score;
-mod shell;
-mod similarity;
-mod task;
-mod tokenize;
-mod training;
-#[cfg(feature = "remote")]
-mod worker;
+mod cli;
+mod commands;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +12,15 @@ use std::path::PathBuf;
 
 use bert_core::device::fault;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use cli::usage::Usage;
+use cli::{interrupt, output, training};
+#[cfg(feature = "remote")]
+use commands::worker;
+use commands::{
+    augment, bench, compare, completions, demo, doctor, embed, evaluate, explain, fill_mask,
+    finetune, inspect, man, predict, pretrain, similarity, tokenize,
+};
 
 /// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
 #[derive(Parser)]
@@ -80,7 +60,7 @@ enum Command {
     Pretrain(pretrain::Args),
     /// Train a model for a task on labelled examples.
     Finetune(Box<finetune::Args>),
-    /// Say what a fine-tuned model makes of texts.
+    /// Predict with a fine-tuned model.
     Predict(Box<predict::Args>),
     /// Measure a fine-tuned model, or a file of predictions, on labelled data.
     Evaluate(Box<evaluate::Args>),
@@ -102,22 +82,10 @@ enum Command {
     /// Show how far devices agree on a model: every layer, outputs and gradients.
     Compare(compare::Args),
     /// Print the completions of a shell.
-    Completions(shell::CompletionsArgs),
+    Completions(completions::Args),
     /// Print the manual page, or write those of all commands.
-    Man(shell::ManArgs),
+    Man(man::Args),
 }
-
-/// Options that exclude each other in a way that clap cannot express.
-#[derive(Debug)]
-struct Usage(&'static str);
-
-impl std::fmt::Display for Usage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
 
 const SERVE: Usage = Usage(
     "`bert serve` is now `bert worker`, in builds with the feature `remote`: its labels begin with the worker's key, and it \
@@ -199,7 +167,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Serve { .. } => Err(SERVE.into()),
         Command::Bench(args) => bench::run(*args),
         Command::Compare(args) => compare::run(args),
-        Command::Completions(args) => shell::completions(Cli::command(), &args),
-        Command::Man(args) => shell::man(Cli::command(), &args),
+        Command::Completions(args) => completions::run(Cli::command(), &args),
+        Command::Man(args) => man::run(Cli::command(), &args),
     }
 }

@@ -1,10 +1,10 @@
 //! A demonstration far too small to show anything, from texts to results. On one device: the libraries that it is made
 //! of are tested on all.
 
+use bert::demo::text::Language;
+use bert::demo::{Demo, Ending, Error, Plan, Results, Start, Subject};
 use bert_core::device::test_devices;
 use bert_core::training::{MetricsLog, Observers, StopFlag};
-use bert_demo::text::Language;
-use bert_demo::{Demo, Ending, Error, Plan, Results, Start, Subject};
 
 #[test]
 fn from_texts_to_results_and_nothing_twice() {
@@ -44,15 +44,15 @@ fn from_texts_to_results_and_nothing_twice() {
         for subject in Subject::ALL {
             assert!(demo.model_dir(subject, Start::Scratch).is_dir());
         }
-        let looks = demo.look().unwrap();
-        assert_eq!(looks.attention.matches("<svg").count(), 4, "{label}");
+        let inspection = demo.inspect().unwrap();
+        assert_eq!(inspection.attention.matches("<svg").count(), 4, "{label}");
         let results = Results {
             language,
             seed: 1,
             corpus: texts.counts,
             pretraining,
             tasks,
-            looks,
+            inspection,
         };
         let table = results.table();
         for subject in Subject::ALL {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bert_demo::text::{Document, Language, Mood, Part, Sentence, Writer};
+use bert::demo::text::{Document, Language, Mood, Part, Sentence, Writer};
 use bert_heads::datasets::Target;
 
 const LANGUAGES: [Language; 2] = [Language::English, Language::Chinese];

@@ -73,6 +73,16 @@ pub enum Error {
         /// The classes that the configuration states.
         stated: String,
     },
+    /// Input of a kind that the head of a pipeline does not take.
+    #[error("{given} were given to a {head} model, which takes {takes}")]
+    WrongInput {
+        /// Kind of the input.
+        given: &'static str,
+        /// Kind of the head.
+        head: &'static str,
+        /// Input that it takes, with the method of [`Pipeline`](crate::pipeline::Pipeline).
+        takes: &'static str,
+    },
     /// The names of outputs in a configuration are not those of the head.
     #[error("{}: field `{field}` {reason}: correct it, or give the names with --labels", path.display())]
     HeadLabels {

@@ -23,6 +23,7 @@ pub mod model_kind;
 pub mod multiple_choice;
 pub mod next_sentence;
 pub mod npy;
+pub mod pipeline;
 pub mod predict;
 pub mod question_answering;
 pub mod scoring;

@@ -107,7 +107,7 @@ impl ModelKind {
 }
 
 /// The names in `architectures`, which should be a list.
-fn stated_classes(config: &BertConfig) -> Vec<&str> {
+pub(crate) fn stated_classes(config: &BertConfig) -> Vec<&str> {
     match stated(config, "architectures") {
         Some(Value::Array(classes)) => classes.iter().filter_map(Value::as_str).collect(),
         Some(Value::String(class)) => vec![class],

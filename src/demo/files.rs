@@ -8,9 +8,9 @@ use bert_heads::finetune::Dataset;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::Result;
-use crate::plan::Plan;
-use crate::text::{Language, Part, Writer};
+use super::error::Result;
+use super::plan::Plan;
+use super::text::{Language, Part, Writer};
 
 /// The texts of a demonstration.
 #[derive(Clone, Debug)]

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use bert_core::training::chart::escape;
 use burn::tensor::Tensor;
 
-use crate::error::Result;
+use super::error::Result;
 
 /// Side of a square, and room for the tokens, in pixels.
 const SQUARE: usize = 13;
 const ROOM: usize = 84;
 
-/// One picture for each head of each layer: a row for every token that looks, a column for every token looked at, the
-/// darker the more. Nothing from outside is needed.
+/// Heat maps of attention as HTML, one for each head of each layer: a row per query token, a column per key token, darker
+/// where the probability is higher. Self-contained.
 ///
 /// # Shapes
 /// - attentions: for every layer `[1, heads, seq, seq]`, softmax over the last; `seq` tokens

@@ -34,8 +34,9 @@ pub struct Plan {
     /// Factor on that rate from each block to the one below it, down to the embeddings: the vectors of the names that are
     /// labelled stay close to those that are not.
     pub layer_decay: f64,
-    /// Sentences in which either meaning of a word is looked at, and texts with a masked pronoun.
-    pub looked_at: usize,
+    /// Sentences that are inspected for each meaning of a word.
+    #[serde(rename = "looked_at")]
+    pub inspected: usize,
 }
 
 impl Default for Plan {
@@ -56,7 +57,7 @@ impl Default for Plan {
             fine_tuning_steps: 100,
             fine_tuning_rate: 2e-3,
             layer_decay: 0.5,
-            looked_at: 20,
+            inspected: 20,
         }
     }
 }
@@ -76,7 +77,7 @@ impl Plan {
             questions: 6,
             tested: 4,
             fine_tuning_steps: 1,
-            looked_at: 2,
+            inspected: 2,
             ..Self::default()
         }
     }

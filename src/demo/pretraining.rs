@@ -13,10 +13,10 @@ use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions};
 use bert_pretrain::run::{Data, Run, Settings};
 use bert_pretrain::vocab::{VocabOptions, train_vocab};
 
-use crate::demo::Demo;
-use crate::error::Result;
-use crate::files::Texts;
-use crate::results::{Ending, Pretraining};
+use super::directory::Demo;
+use super::error::Result;
+use super::files::Texts;
+use super::results::{Ending, Pretraining};
 
 impl Demo {
     /// The step that pretraining goes on from, `None` for a fresh one.

@@ -3,10 +3,10 @@
 use bert_core::training::{Section, SectionBody};
 use serde::Serialize;
 
-use crate::files::Counts;
-use crate::fine_tuning::Subject;
-use crate::looks::Looks;
-use crate::text::Language;
+use super::files::Counts;
+use super::inspection::Inspection;
+use super::subject::Subject;
+use super::text::Language;
 
 /// How a stage ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ pub struct Pretraining {
     pub masked_words: f64,
     /// Share that always predicting the commonest token gets right, 0 to 1.
     pub commonest_word: f64,
-    /// Share of pairs of which it is told whether they belong together, 0 to 1.
+    /// Accuracy of next-sentence prediction, 0 to 1.
     pub next_sentence: f64,
 }
 
@@ -61,7 +61,8 @@ pub struct Results {
     /// Comparison with training from scratch, for each task.
     pub tasks: Vec<Comparison>,
     /// Inspection of the pretrained model.
-    pub looks: Looks,
+    #[serde(rename = "looks")]
+    pub inspection: Inspection,
 }
 
 impl Results {
@@ -95,7 +96,7 @@ impl Results {
         text.push_str(
             "\none word, two meanings (mean cosine)       same meaning   other meaning   static vectors\n",
         );
-        for word in &self.looks.words {
+        for word in &self.inspection.words {
             let name = format!("{}: {}, {}", word.word, word.meanings[0], word.meanings[1]);
             let pad = 42_usize.saturating_sub(columns(&name));
             text.push_str(&format!(
@@ -126,7 +127,7 @@ impl Results {
                 percent(task.scratch),
             ]
         });
-        let words = self.looks.words.iter().map(|word| {
+        let words = self.inspection.words.iter().map(|word| {
             vec![
                 format!("{}: {}, {}", word.word, word.meanings[0], word.meanings[1]),
                 format!("{:.2}", word.same),
@@ -163,7 +164,7 @@ impl Results {
             ),
             Section {
                 title: "Attention".to_owned(),
-                body: SectionBody::Html(self.looks.attention.clone()),
+                body: SectionBody::Html(self.inspection.attention.clone()),
             },
         ]
     }

@@ -5,8 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{chinese, english};
-use crate::error::Error;
+use crate::demo::error::Error;
 
 /// The languages that documents are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,13 +103,6 @@ impl Sense {
 }
 
 impl Language {
-    pub(super) fn lexicon(self) -> &'static Lexicon {
-        match self {
-            Self::English => &english::LEXICON,
-            Self::Chinese => &chinese::LEXICON,
-        }
-    }
-
     /// The code of ISO 639-1.
     pub const fn code(self) -> &'static str {
         match self {

@@ -27,7 +27,19 @@ mod sentence;
 mod template;
 mod writer;
 
+use lexicon::Lexicon;
+
 pub use examples::{Examples, Senses};
 pub use lexicon::{Language, Mood};
 pub use sentence::{Entity, Sentence, Word};
 pub use writer::{Document, Part, Writer};
+
+impl Language {
+    /// Words and frames of the language.
+    fn lexicon(self) -> &'static Lexicon {
+        match self {
+            Self::English => &english::LEXICON,
+            Self::Chinese => &chinese::LEXICON,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The options that name a fine-tuned model and say how it is run.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use bert_core::hub::resolve_model;
+use bert_heads::labels::Labels;
+use bert_heads::model_kind::FoundKind;
+use bert_heads::model_kind::ModelKind::{self, Choices, Questions, Sentences};
+use bert_heads::pipeline::{Pipeline, PipelineOptions};
+use bert_heads::predict::{LongTexts, Overrule, PredictOptions};
+
+use super::device::{DeviceArgs, WeightArgs};
+use super::output::note;
+use super::questions::QuestionArgs;
+use super::task::{ModelTask, about};
+
+/// A fine-tuned model.
+#[derive(clap::Args)]
+pub(crate) struct ModelName {
+    /// Directory or hub id of a fine-tuned model
+    #[arg(long)]
+    pub(crate) model: String,
+}
+
+/// How a fine-tuned model is run.
+#[derive(clap::Args)]
+pub(crate) struct ModelArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    weights: WeightArgs,
+    /// Names of the outputs in their order, in place of those that the model's files give
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Most tokens that the model reads at once; longer texts are read in overlapping windows
+    /// [default: as many as it has positions]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// Tokens that two windows of a long text share at least [default: a quarter of --max-length]
+    #[arg(long, value_name = "N")]
+    overlap: Option<usize>,
+    /// How the outputs of its windows become one: mean or max, for classifiers of texts
+    #[arg(long, value_name = "HOW", default_value_t)]
+    long_texts: LongTexts,
+    /// Most tokens of a batch, padding included
+    #[arg(long, value_name = "N", default_value_t = PredictOptions::default().batch_tokens)]
+    batch_tokens: usize,
+    #[command(flatten)]
+    questions: QuestionArgs,
+}
+
+impl ModelArgs {
+    /// Names of the outputs, where they are given.
+    pub(crate) fn labels(&self) -> Result<Option<Labels>> {
+        Ok(match self.labels.as_slice() {
+            [] => None,
+            names => Some(Labels::new(names)?),
+        })
+    }
+
+    /// The options of a model of questions.
+    pub(crate) fn questions(&self) -> &QuestionArgs {
+        &self.questions
+    }
+
+    /// Opens the model for the task that its files say, or `task` in place of it.
+    pub(crate) fn open(&self, name: &ModelName, task: Option<ModelTask>) -> Result<Pipeline> {
+        let dir = resolve_model(&name.model)?;
+        let options = PipelineOptions {
+            overrule: Overrule {
+                task: task.map(ModelTask::task),
+                labels: self.labels()?,
+            },
+            predict: PredictOptions {
+                max_length: self.max_length,
+                overlap: self.overlap,
+                long_texts: self.long_texts,
+                batch_tokens: self.batch_tokens,
+                weights: self.weights.get(),
+            },
+            questions: self.questions.options(self.max_length),
+        };
+        let found = options.kind(&dir)?;
+        note_evidence(&dir, found);
+        self.check(found.kind)?;
+        let device = self.device.open()?;
+        Ok(Pipeline::of_kind(found.kind, dir, &device, &options)?)
+    }
+
+    /// Refuses options that a model of `kind` has no use for.
+    fn check(&self, kind: ModelKind) -> Result<()> {
+        if !self.labels.is_empty() && matches!(kind, Questions | Choices | Sentences) {
+            bail!("--labels: the outputs of this model have no names");
+        }
+        if let Some(option) = self.questions.given().filter(|_| kind != Questions) {
+            bail!("{option} is for a model of questions");
+        }
+        if self.overlap.is_some() && kind == Questions {
+            bail!("--overlap: use --doc-stride for a model of questions");
+        }
+        if self.overlap.is_some() && kind == Sentences {
+            bail!("--overlap: texts that become vectors are cut, not read in windows");
+        }
+        Ok(())
+    }
+}
+
+/// Notes which kind a model is taken for, where no class in its configuration says so.
+fn note_evidence(dir: &Path, found: FoundKind) {
+    if let Some(evidence) = found.evidence {
+        note(format_args!(
+            "{} states no class that is known, but {evidence}: taken for a model of {}; --task says \
+             otherwise",
+            dir.join("config.json").display(),
+            about(found.kind)
+        ));
+    }
+}

@@ -1,0 +1,217 @@
+//! Parts common to the training commands: devices, following the run, stopping it, the report.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bert_core::device::{Device, DeviceSpec, Precision};
+use bert_core::files::write_atomically;
+use bert_core::training::{
+    CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo, Section,
+    StopFlag, TrainerOptions, curves_svg, follow, write_report as write_html,
+};
+use burn::tensor::FloatDType;
+use serde::Serialize;
+
+use super::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
+use super::output::{Output, note};
+use super::proof::ProofArgs;
+
+/// How often a run reports, measures and saves.
+#[derive(clap::Args)]
+pub(crate) struct FollowArgs {
+    /// Steps between two lines of metrics.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    log_every: u64,
+    /// Steps between two evaluations; 0 evaluates at the end only [default: 500 in pretraining, an epoch in fine-tuning]
+    #[arg(long, value_name = "N")]
+    eval_every: Option<u64>,
+    /// Steps between two checkpoints; 0 saves at the end and on Ctrl-C only [default: 500 in pretraining, an epoch in
+    /// fine-tuning]
+    #[arg(long, value_name = "N")]
+    checkpoint_every: Option<u64>,
+    /// Checkpoints to keep, besides the best.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    keep_checkpoints: usize,
+    /// Draw the dashboard; without this and the next option, wherever a terminal can show it.
+    #[arg(long, conflicts_with = "no_dashboard")]
+    dashboard: bool,
+    /// Progress as lines on standard error.
+    #[arg(long)]
+    no_dashboard: bool,
+}
+
+impl FollowArgs {
+    pub(crate) fn options(&self) -> TrainerOptions {
+        self.options_every(500)
+    }
+
+    /// The options, with evaluations and checkpoints every `steps` steps where nothing else is said.
+    pub(crate) fn options_every(&self, steps: u64) -> TrainerOptions {
+        TrainerOptions {
+            log_every: self.log_every.max(1),
+            evaluate_every: self.eval_every.unwrap_or(steps),
+            checkpoint_every: self.checkpoint_every.unwrap_or(steps),
+            ..TrainerOptions::default()
+        }
+    }
+
+    pub(crate) fn mode(&self) -> DashboardMode {
+        match (self.dashboard, self.no_dashboard) {
+            (true, _) => DashboardMode::On,
+            (_, true) => DashboardMode::Off,
+            _ => DashboardMode::Auto,
+        }
+    }
+
+    pub(crate) fn keep(&self) -> usize {
+        self.keep_checkpoints
+    }
+}
+
+/// Devices and number format to train with.
+#[derive(clap::Args)]
+pub(crate) struct TrainingDevices {
+    /// Device to train on; several, separated by commas, share the batches [default: as for other commands]
+    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
+    device: Vec<DeviceSpec>,
+    /// Float type of forward and backward pass; the weights are kept in f32.
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    pub(crate) dtype: Precision,
+    /// Compute cheap intermediate results again in the backward pass instead of keeping them.
+    #[arg(long)]
+    pub(crate) gradient_checkpointing: bool,
+    #[command(flatten)]
+    proof: ProofArgs,
+}
+
+impl TrainingDevices {
+    /// Opens the devices, and their names. Without any, the one that other commands would take.
+    pub(crate) fn open(&self) -> Result<(Vec<Device>, Vec<String>)> {
+        let specs = match self.device.as_slice() {
+            [] => vec![DeviceSpec::resolve(None)?],
+            labels => labels.to_vec(),
+        };
+        let mut devices = Vec::new();
+        for spec in &specs {
+            // The weights and the optimizer compute in f32 whatever the passes do.
+            let device = match self.dtype {
+                Precision::F32 => self.proof.open(spec, &[Precision::F32])?,
+                dtype => self.proof.open(spec, &[Precision::F32, dtype])?,
+            };
+            let dtype = FloatDType::from(self.dtype);
+            if self.dtype != Precision::F32 && !device.supports_dtype(dtype) {
+                return Err(bert_core::Error::DTypeNotSupported {
+                    label: spec.to_string(),
+                    dtype: self.dtype.to_string(),
+                    supported: Precision::F32.to_string(),
+                }
+                .into());
+            }
+            devices.push(device);
+        }
+        Ok((devices, specs.iter().map(DeviceSpec::to_string).collect()))
+    }
+}
+
+/// Looks whether `output` holds a run: the step to go on from, `None` for a fresh one. An error if it holds one that is not
+/// to be resumed.
+pub(crate) fn first_step(output: &Path, resume: bool) -> Result<Option<u64>> {
+    let found = CheckpointStore::find(output, resume)?;
+    if resume && found.is_none() {
+        note(format_args!(
+            "{} holds no checkpoint yet: starting at step 0",
+            output.display()
+        ));
+    }
+    Ok(found.map(|(_, state)| state.step))
+}
+
+/// Those who follow a run in `output`, and the flag that stops it.
+pub(crate) fn begin(
+    output: &Path,
+    first_step: Option<u64>,
+    mode: DashboardMode,
+) -> Result<(Observers, StopFlag)> {
+    let stop = stop_on_ctrl_c(AFTER_THE_STEP)?;
+    let mut observers = Observers::default();
+    observers.push(MetricsLog::open(output.join("metrics.jsonl"), first_step)?);
+    observers.push(RunFile::new(output));
+    observers.push(follow(mode)?);
+    Ok((observers, stop))
+}
+
+/// Writes the report, prints the summary, and ends in [`Interrupted`] if the run did not come to its end.
+pub(crate) fn conclude(
+    output: &Path,
+    summary: &impl Serialize,
+    interrupted: Option<Interrupted>,
+) -> Result<()> {
+    write_report(output, &output.join("report.html"), &[])?;
+    let mut stdout = Output::stdout();
+    stdout.json(summary)?;
+    stdout.finish()?;
+    interrupted.map_or(Ok(()), |interrupted| Err(interrupted.into()))
+}
+
+/// The run was stopped before its end, with a checkpoint to go on from: exit code 130, as shells report Ctrl-C.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    pub(crate) step: u64,
+    pub(crate) steps: u64,
+}
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "stopped at step {} of {}; the same command with --resume goes on",
+            self.step, self.steps
+        )
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Keeps what the report says about the run beside its metrics.
+struct RunFile {
+    path: PathBuf,
+}
+
+const RUN_FILE: &str = "run.json";
+
+impl RunFile {
+    fn new(dir: &Path) -> Self {
+        Self {
+            path: dir.join(RUN_FILE),
+        }
+    }
+}
+
+impl Observer for RunFile {
+    fn start(&mut self, run: &RunInfo) -> bert_core::Result<()> {
+        let text = serde_json::to_string_pretty(run).expect("a run is JSON");
+        write_atomically(&self.path, format!("{text}\n").as_bytes())
+    }
+
+    fn event(&mut self, _event: &Event) -> bert_core::Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> bert_core::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes `curves.svg` into the run in `dir`, and from its metrics and the `extra` sections the page `report`.
+pub(crate) fn write_report(dir: &Path, report: &Path, extra: &[Section]) -> Result<()> {
+    let run_file = dir.join(RUN_FILE);
+    let text = std::fs::read_to_string(&run_file)
+        .with_context(|| format!("cannot read {}", run_file.display()))?;
+    let run: RunInfo = serde_json::from_str(&text)
+        .with_context(|| format!("{} is damaged", run_file.display()))?;
+    let events = MetricsLog::read(dir.join("metrics.jsonl"))?;
+    write_html(report, &run, &events, extra)?;
+    write_atomically(dir.join("curves.svg"), curves_svg(&events).as_bytes())?;
+    note(format_args!("report: {}", report.display()));
+    Ok(())
+}

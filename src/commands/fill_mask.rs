@@ -1,0 +1,51 @@
+//! `bert fill-mask`: the likeliest tokens for each gap of a text.
+
+use anyhow::Result;
+use bert_core::hub::resolve_model;
+use bert_heads::fill_mask::{Candidate, FillMask};
+use serde::Serialize;
+
+use crate::cli::device::DeviceArgs;
+use crate::cli::output::Output;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model directory or hub id, of a checkpoint with a masked-LM head
+    #[arg(long)]
+    model: String,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Text with one or more `[MASK]`
+    text: String,
+    /// Tokens to show for each gap
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    top_k: usize,
+    /// Print a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Filled {
+    /// One list for each gap.
+    masks: Vec<Vec<Candidate>>,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    let dir = resolve_model(&args.model)?;
+    let device = args.device.open()?;
+    let masks = FillMask::from_dir(dir, &device)?.fill(&args.text, args.top_k)?;
+    let mut output = Output::stdout();
+    if args.json {
+        output.json(&Filled { masks })?;
+        return output.finish();
+    }
+    // Number of the gap, probability, token.
+    for (number, candidates) in (1..).zip(masks) {
+        for candidate in candidates {
+            let (probability, token) = (candidate.probability, candidate.token);
+            output.line(format_args!("{number}\t{probability:.6}\t{token}"))?;
+        }
+    }
+    output.finish()
+}
