@@ -118,7 +118,7 @@ pub(super) fn choose<'a>(spec: &DeviceSpec, found: &'a [AdapterInfo]) -> Result<
             }
             (_, []) => format!(
                 "no adapter answers through {}: install the GPU's driver, or choose another device",
-                api.label()
+                spec.backend().name
             ),
             _ if *adapter == GpuAdapter::Best => format!(
                 "only a software rasteriser answers ({}), and one is used only when asked for by that label",

@@ -2,39 +2,11 @@
 
 use std::env::VarError;
 
-use crate::device::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice, compiled_backends};
+use crate::device::{BackendInfo, DeviceSpec, compiled_backends};
 use crate::error::{Error, Result};
 
 /// The environment variable that stands in for `--device`.
 const VARIABLE: &str = "BERT_DEVICE";
-
-/// A real GPU first, through the backend that serves it best.
-const GPUS: [DeviceSpec; 7] = [
-    DeviceSpec::Cuda(0),
-    DeviceSpec::Rocm(0),
-    DeviceSpec::Gpu {
-        api: GpuApi::Metal,
-        adapter: GpuAdapter::Best,
-    },
-    DeviceSpec::Gpu {
-        api: GpuApi::Vulkan,
-        adapter: GpuAdapter::Best,
-    },
-    DeviceSpec::Gpu {
-        api: GpuApi::Auto,
-        adapter: GpuAdapter::Best,
-    },
-    DeviceSpec::LibTorch(TorchDevice::Cuda(0)),
-    DeviceSpec::LibTorch(TorchDevice::Mps),
-];
-
-/// Then the processor, the fastest backend first.
-const CPUS: [DeviceSpec; 4] = [
-    DeviceSpec::LibTorch(TorchDevice::Cpu),
-    DeviceSpec::Flex,
-    DeviceSpec::NdArray,
-    DeviceSpec::Cpu,
-];
 
 impl DeviceSpec {
     /// The device to use when nobody names one: a real GPU if a compiled-in backend finds one,
@@ -84,16 +56,22 @@ fn named(label: Option<&str>, variable: Result<String, VarError>) -> Result<Opti
 
 /// The first GPU that is there, else the first CPU backend that is compiled in.
 fn preferred(compiled: &[&str], has_gpu: impl Fn(&DeviceSpec) -> bool) -> Result<DeviceSpec> {
-    let is_compiled = |spec: &&DeviceSpec| compiled.contains(&spec.feature());
-    if let Some(gpu) = GPUS.iter().filter(is_compiled).find(|spec| has_gpu(spec)) {
-        return Ok(gpu.clone());
+    let mut backends = BackendInfo::by_preference();
+    backends.retain(|backend| compiled.contains(&backend.feature));
+    let mut gpus: Vec<DeviceSpec> = backends
+        .iter()
+        .flat_map(|backend| backend.gpus)
+        .map(|label| DeviceSpec::of_table(label))
+        .collect();
+    if let Some(found) = gpus.iter().position(has_gpu) {
+        return Ok(gpus.swap_remove(found));
     }
-    if let Some(cpu) = CPUS.iter().find(is_compiled) {
-        return Ok(cpu.clone());
+    if let Some(label) = backends.iter().find_map(|backend| backend.processor) {
+        return Ok(DeviceSpec::of_table(label));
     }
-    match GPUS.iter().rfind(is_compiled) {
+    match gpus.pop() {
         // Opening says it best: it lists the adapters and how to ask for a rasteriser.
-        Some(gpu) => gpu.open().map(|_| gpu.clone()),
+        Some(gpu) => gpu.open().map(|_| gpu),
         None => Err(DeviceSpec::Flex.not_compiled()),
     }
 }
