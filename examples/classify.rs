@@ -9,7 +9,7 @@ fn main() -> anyhow::Result<()> {
     let Some((model, texts)) = arguments.split_first() else {
         anyhow::bail!("usage: classify MODEL_DIR TEXT…");
     };
-    let device = DeviceSpec::resolve(None)?.open()?;
+    let device = DeviceSpec::default_device()?.open()?;
     let classifier = TextClassifier::from_dir(model, &PredictOptions::default(), &device)?;
     let inputs = texts.iter().map(|text| TextInput::Single(text));
     for (text, prediction) in texts.iter().zip(classifier.predict(inputs)?) {

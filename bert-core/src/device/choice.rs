@@ -19,24 +19,21 @@ impl DeviceSpec {
         preferred(compiled_backends(), Self::has_gpu)
     }
 
-    /// The device that `label` (the value of `--device`) names, else the one that the environment
-    /// variable `BERT_DEVICE` names, else [`default_for_build`](Self::default_for_build).
+    /// The device that the environment variable `BERT_DEVICE` names, else
+    /// [`default_for_build`](Self::default_for_build).
     ///
     /// # Errors
     /// [`Error::DeviceLabel`] for a label that does not parse, and those of the default.
-    pub fn resolve(label: Option<&str>) -> Result<Self> {
-        match named(label, std::env::var(VARIABLE))? {
+    pub fn default_device() -> Result<Self> {
+        match named(std::env::var(VARIABLE))? {
             Some(spec) => Ok(spec),
             None => Self::default_for_build(),
         }
     }
 }
 
-/// Device named by the option, or else by the environment variable.
-fn named(label: Option<&str>, variable: Result<String, VarError>) -> Result<Option<DeviceSpec>> {
-    if let Some(label) = label {
-        return label.parse().map(Some);
-    }
+/// Device named by the environment variable.
+fn named(variable: Result<String, VarError>) -> Result<Option<DeviceSpec>> {
     let blame = |error| match error {
         Error::DeviceLabel { label, reason } => Error::DeviceLabel {
             label,
@@ -119,27 +116,19 @@ mod tests {
     }
 
     #[test]
-    fn the_option_wins_over_the_variable() {
-        let variable = || Ok("ndarray".to_owned());
-        assert_eq!(
-            named(Some("flex"), variable()).unwrap(),
-            Some(DeviceSpec::Flex)
-        );
-        assert_eq!(named(None, variable()).unwrap(), Some(DeviceSpec::NdArray));
-        assert_eq!(named(None, Ok(String::new())).unwrap(), None);
-        assert_eq!(named(None, Err(VarError::NotPresent)).unwrap(), None);
+    fn the_variable_names_a_device_unless_it_is_empty() {
+        let variable = Ok("ndarray".to_owned());
+        assert_eq!(named(variable).unwrap(), Some(DeviceSpec::NdArray));
+        assert_eq!(named(Ok(String::new())).unwrap(), None);
+        assert_eq!(named(Err(VarError::NotPresent)).unwrap(), None);
     }
 
     #[test]
     fn a_bad_variable_is_named() {
-        let error = named(None, Ok("gpu".to_owned())).unwrap_err().to_string();
+        let error = named(Ok("gpu".to_owned())).unwrap_err().to_string();
         assert!(
             error.contains("BERT_DEVICE") && error.contains("`gpu`"),
             "{error}"
         );
-        let error = named(Some("gpu"), Ok("flex".to_owned()))
-            .unwrap_err()
-            .to_string();
-        assert!(!error.contains("BERT_DEVICE"), "{error}");
     }
 }
