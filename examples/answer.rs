@@ -7,7 +7,7 @@ fn main() -> anyhow::Result<()> {
     let [model, question, context] = arguments.as_slice() else {
         anyhow::bail!("usage: answer MODEL QUESTION CONTEXT");
     };
-    let device = DeviceSpec::resolve(None)?.open()?;
+    let device = DeviceSpec::default_device()?.open()?;
     let pipeline = Pipeline::open(model, &device, &PipelineOptions::default())?;
     let found = pipeline.answer(&[(question, context)])?;
     println!("{} ({:.2})", found[0].answer, found[0].score);

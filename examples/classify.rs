@@ -8,7 +8,7 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: classify MODEL TEXT…");
     };
     // A GPU if this build has one, or what BERT_DEVICE says.
-    let device = DeviceSpec::resolve(None)?.open()?;
+    let device = DeviceSpec::default_device()?.open()?;
     let pipeline = Pipeline::open(model, &device, &PipelineOptions::default())?;
     for (text, prediction) in texts.iter().zip(pipeline.predict(texts)?) {
         match prediction {

@@ -8,7 +8,7 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: embed MODEL_DIR TEXT…");
     };
     // A GPU if this build has one, or what BERT_DEVICE says.
-    let device = DeviceSpec::resolve(None)?.open()?;
+    let device = DeviceSpec::default_device()?.open()?;
     let embedder = SentenceEmbedder::from_dir(model, &EmbedderOptions::default(), &device)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let vectors = embedder.embed(&texts)?;

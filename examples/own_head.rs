@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: own_head MODEL_DIR");
     };
     // Gradients, and dropout, are there on an autodiff device and nowhere else.
-    let device = DeviceSpec::resolve(None)?.open()?.autodiff();
+    let device = DeviceSpec::default_device()?.open()?.autodiff();
     let checkpoint = Checkpoint::open(&dir)?;
     let tokenizer = BertTokenizer::from_dir(&dir)?;
     let config = checkpoint.config();

@@ -6,7 +6,7 @@
 //! use bert::prelude::*;
 //! # let model = concat!(env!("CARGO_MANIFEST_DIR"), "/bert-core/fixtures/tiny-pretraining");
 //!
-//! let device = DeviceSpec::resolve(None)?.open()?; // or "wgpu:discrete:0".parse::<DeviceSpec>()?
+//! let device = DeviceSpec::default_device()?.open()?; // or "wgpu:discrete:0".parse::<DeviceSpec>()?
 //! let pipeline = Pipeline::open(model, &device, &PipelineOptions::default())?;
 //! let found = pipeline.predict_pairs(&[("The cat sat on the mat.", "It was old.")])?;
 //! let Prediction::Answer(Answer::Label { label, score, .. }) = &found[0] else {

@@ -28,7 +28,7 @@ fn main() {
 }
 
 fn device() -> Device {
-    let spec = DeviceSpec::resolve(None).expect("a device for this build");
+    let spec = DeviceSpec::default_device().expect("a device for this build");
     spec.open().expect("the device opens")
 }
 

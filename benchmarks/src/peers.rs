@@ -1,28 +1,34 @@
 //! Other implementations of BERT, which measure the same jobs in programs of their own.
 
 use std::ffi::OsString;
-use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::str::FromStr;
+
+use strum::{VariantArray, VariantNames};
 
 use crate::contract::Mode;
 use crate::error::{Error, Result};
 
 /// Another implementation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, VariantArray, VariantNames,
+)]
+#[strum(serialize_all = "kebab-case", parse_err_ty = String, parse_err_fn = unknown_peer)]
 pub enum Peer {
     /// PyTorch with transformers' model and PyTorch's fused attention (SDPA).
     Transformers,
     /// PyTorch with transformers' model, attention written out operation by operation.
     TransformersEager,
     /// PyTorch with transformers' model and matrix products of 32-bit floats in TF32, on a CUDA device.
+    #[strum(serialize = "transformers-tf32")]
     TransformersTf32,
     /// PyTorch with transformers' model as users run it: its own pretraining loss, which projects all tokens to the vocabulary.
     TransformersStock,
     /// ONNX Runtime with a graph exported from transformers.
+    #[strum(serialize = "onnxruntime")]
     OnnxRuntime,
     /// ONNX Runtime with weights in 8 bits, by its own dynamic quantisation.
+    #[strum(serialize = "onnxruntime-int8")]
     OnnxRuntimeInt8,
     /// The library for sentence vectors, on PyTorch.
     SentenceTransformers,
@@ -67,16 +73,7 @@ const SCRIPTS: [(&str, &str); 8] = [
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 8] = [
-        Self::Transformers,
-        Self::TransformersEager,
-        Self::TransformersTf32,
-        Self::TransformersStock,
-        Self::OnnxRuntime,
-        Self::OnnxRuntimeInt8,
-        Self::SentenceTransformers,
-        Self::Candle,
-    ];
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
     /// True if the peer has something to measure in `mode`.
     pub fn measures(self, mode: Mode) -> bool {
@@ -132,33 +129,9 @@ fn without_libtorch() -> Option<OsString> {
     std::env::join_paths(std::env::split_paths(&paths).filter(|path| !path.starts_with(&ours))).ok()
 }
 
-impl Display for Peer {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Transformers => "transformers",
-            Self::TransformersEager => "transformers-eager",
-            Self::TransformersTf32 => "transformers-tf32",
-            Self::TransformersStock => "transformers-stock",
-            Self::OnnxRuntime => "onnxruntime",
-            Self::OnnxRuntimeInt8 => "onnxruntime-int8",
-            Self::SentenceTransformers => "sentence-transformers",
-            Self::Candle => "candle",
-        })
-    }
-}
-
-impl FromStr for Peer {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|peer| peer.to_string() == name)
-            .ok_or_else(|| {
-                let names = Self::ALL.map(|peer| peer.to_string()).join(", ");
-                format!("`{name}` is none of {names}")
-            })
-    }
+fn unknown_peer(name: &str) -> String {
+    let names = <Peer as VariantNames>::VARIANTS.join(", ");
+    format!("`{name}` is none of {names}")
 }
 
 /// Where the programs of the peers are.
@@ -194,7 +167,7 @@ mod tests {
 
     #[test]
     fn names_parse_and_every_mode_has_a_peer() {
-        for peer in Peer::ALL {
+        for &peer in Peer::ALL {
             assert_eq!(peer.to_string().parse(), Ok(peer));
         }
         assert!(
@@ -212,7 +185,7 @@ mod tests {
     fn every_python_peer_finds_its_script() {
         let environment = tempfile::tempdir().unwrap();
         let peers = Peers::new(environment.path()).unwrap();
-        for peer in Peer::ALL {
+        for &peer in Peer::ALL {
             let missing = peers.command(peer, Path::new("job.json")).unwrap_err();
             assert!(missing.contains("cargo xtask peers"), "{missing}");
             let script = peers.scripts.path().join(peer.script());

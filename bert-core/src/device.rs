@@ -18,7 +18,10 @@
 mod adapter;
 #[cfg(any(feature = "flex", feature = "tch"))]
 mod awake;
+mod backends;
 mod choice;
+#[cfg(test)]
+mod documented;
 mod exit;
 pub mod fault;
 mod label;
@@ -37,6 +40,7 @@ pub(crate) mod tuning;
 mod wgpu;
 
 pub use adapter::{AdapterInfo, AdapterKind};
+pub use backends::{BACKENDS, BackendId, BackendInfo};
 pub use burn::tensor::Device;
 pub use exit::{exit, exit_unflushed};
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};

@@ -9,7 +9,7 @@
 //! use bert_core::{model::BertModel, tokenizer::BertTokenizer};
 //! # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tiny-pretraining");
 //!
-//! let device = DeviceSpec::resolve(None)?.open()?; // or "wgpu:discrete:0".parse::<DeviceSpec>()?
+//! let device = DeviceSpec::default_device()?.open()?; // or "wgpu:discrete:0".parse::<DeviceSpec>()?
 //! let (tokenizer, model) = (BertTokenizer::from_dir(dir)?, BertModel::from_dir(dir, &device)?);
 //! let encoding = tokenizer.encode("Hello, BERT!", &Default::default())?;
 //! let output = model.forward(BertBatcher::new(&tokenizer).batch(&[encoding], &device)?);

@@ -5,7 +5,7 @@
 //! use bert_core::device::DeviceSpec;
 //! use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
 //!
-//! let device = DeviceSpec::resolve(None)?.open()?;
+//! let device = DeviceSpec::default_device()?.open()?;
 //! let embedder = SentenceEmbedder::from_dir("all-MiniLM-L6-v2", &EmbedderOptions::default(), &device)?;
 //! let embeddings = embedder.embed(&["A cat sat on the mat.", "A dog slept."])?;
 //! assert_eq!(embeddings[1].values.len(), embedder.dimension());

@@ -1,7 +1,6 @@
 //! Classes, sets of labels or numbers for whole texts (BERT §4.1).
 
 use std::path::Path;
-use std::str::FromStr;
 
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
@@ -36,14 +35,18 @@ pub struct BertForSequenceClassification {
 
 /// Kind of a sequence classifier's outputs, which decides the loss that trains it (`problem_type` of
 /// the configuration).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(parse_err_ty = Error, parse_err_fn = unknown_problem_type)]
 pub enum ProblemType {
     /// Each output is a number; [`mean_squared_error`](crate::losses::mean_squared_error).
+    #[strum(serialize = "regression")]
     Regression,
     /// One label of several applies; [`cross_entropy`](crate::losses::cross_entropy).
+    #[strum(serialize = "single_label_classification")]
     SingleLabel,
     /// Any number of labels apply;
     /// [`binary_cross_entropy_with_logits`](crate::losses::binary_cross_entropy_with_logits).
+    #[strum(serialize = "multi_label_classification")]
     MultiLabel,
 }
 
@@ -169,12 +172,8 @@ impl BertForSequenceClassification {
 
 impl ProblemType {
     /// The name in `config.json`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Regression => "regression",
-            Self::SingleLabel => "single_label_classification",
-            Self::MultiLabel => "multi_label_classification",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The type that a configuration states, else regression for one label and a single label for
@@ -218,25 +217,11 @@ impl ProblemType {
     }
 }
 
-impl FromStr for ProblemType {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        [Self::Regression, Self::SingleLabel, Self::MultiLabel]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .map_or_else(
-                || {
-                    refuse(
-                        "problem_type",
-                        format!(
-                            "`{name}` is not known; use regression, single_label_classification or multi_label_classification"
-                        ),
-                    )
-                },
-                Ok,
-            )
-    }
+fn unknown_problem_type(name: &str) -> Error {
+    let reason = format!(
+        "`{name}` is not known; use regression, single_label_classification or multi_label_classification"
+    );
+    bert_core::Error::config("problem_type", reason).into()
 }
 
 #[cfg(test)]

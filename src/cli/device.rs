@@ -27,7 +27,7 @@ impl DeviceArgs {
     pub(crate) fn open(&self) -> Result<Device> {
         let spec = match &self.device {
             Some(spec) => spec.clone(),
-            None => DeviceSpec::resolve(None)?,
+            None => DeviceSpec::default_device()?,
         };
         let device = self.proof.open(&spec, &[self.dtype])?;
         set_dtype(&device, &spec.to_string(), self.dtype)?;

@@ -88,7 +88,7 @@ impl TrainingDevices {
     /// Opens the devices, and their names. Without any, the one that other commands would take.
     pub(crate) fn open(&self) -> Result<(Vec<Device>, Vec<String>)> {
         let specs = match self.device.as_slice() {
-            [] => vec![DeviceSpec::resolve(None)?],
+            [] => vec![DeviceSpec::default_device()?],
             labels => labels.to_vec(),
         };
         let mut devices = Vec::new();

@@ -49,7 +49,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let start = Instant::now();
     let spec = match &args.device {
         Some(spec) => spec.clone(),
-        None => DeviceSpec::resolve(None)?,
+        None => DeviceSpec::default_device()?,
     };
     let device = args.proof.open(&spec, &[Precision::F32])?;
     set_dtype(&device, &spec.to_string(), Precision::F32)?;

@@ -217,9 +217,10 @@ fn write_machine(output: &mut Output) -> anyhow::Result<()> {
         gib(&machine["memory_available_bytes"]),
     ))?;
     let compiled = device::compiled_backends();
-    let absent: Vec<_> = FEATURES
-        .into_iter()
-        .filter(|feature| !compiled.contains(feature))
+    let absent: Vec<_> = device::BACKENDS
+        .iter()
+        .filter(|backend| !backend.compiled)
+        .map(|backend| backend.feature)
         .collect();
     output.line(format_args!(
         "backends in this build: {}",
@@ -280,8 +281,3 @@ fn write_row(output: &mut Output, row: &Row) -> anyhow::Result<()> {
         None => Ok(()),
     }
 }
-
-/// The backend features of this package.
-const FEATURES: [&str; 11] = [
-    "flex", "ndarray", "tch", "wgpu", "vulkan", "metal", "webgpu", "cuda", "rocm", "cpu", "remote",
-];

@@ -4,6 +4,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[allow(
+    dead_code,
+    unexpected_cfgs,
+    unreachable_pub,
+    reason = "public data of bert-core, whose features this crate has not"
+)]
+#[path = "../../bert-core/src/device/backends.rs"]
+mod backends;
 mod bench;
 mod ci;
 mod fixtures;

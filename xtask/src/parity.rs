@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::backends::{BACKENDS, BackendId, BackendInfo};
 use crate::legs::{Leg, Tools};
 use crate::sid::{self, Level};
 use crate::{libtorch, python, shell};
@@ -214,30 +215,33 @@ impl LibTorch {
     }
 }
 
+/// The backend behind a device label of this machine.
+fn backend(label: &str) -> Option<&'static BackendInfo> {
+    let backend = BackendInfo::named(label.split(':').next().unwrap_or_default())?;
+    (backend.id != BackendId::Remote).then_some(backend)
+}
+
 /// The Cargo feature behind a device label.
 pub(crate) fn feature(label: &str) -> Result<&'static str> {
-    Ok(match label.split(':').next().unwrap_or_default() {
-        "flex" => "flex",
-        "ndarray" => "ndarray",
-        "libtorch" => "tch",
-        "wgpu" => "wgpu",
-        "vulkan" => "vulkan",
-        "metal" => "metal",
-        "webgpu" => "webgpu",
-        "cuda" => "cuda",
-        "rocm" => "rocm",
-        "cpu" => "cpu",
-        _ => bail!(
-            "`{label}` is no device label; known are flex, ndarray, libtorch, wgpu, vulkan, metal, webgpu, cuda, \
-             rocm and cpu, some with an index or kind as in wgpu:cpu"
-        ),
-    })
+    backend(label)
+        .map(|backend| backend.feature)
+        .with_context(|| {
+            let labels: Vec<_> = BACKENDS
+                .iter()
+                .filter(|backend| backend.id != BackendId::Remote)
+                .map(|backend| backend.labels)
+                .collect();
+            format!(
+                "`{label}` is no device label; known are {}",
+                labels.join(", ")
+            )
+        })
 }
 
 /// True if the device is reached through Vulkan here.
 fn is_vulkan(label: &str) -> bool {
-    cfg!(target_os = "linux")
-        && ["wgpu", "vulkan", "webgpu"].contains(&label.split(':').next().unwrap_or_default())
+    let reached = [BackendId::Wgpu, BackendId::Vulkan, BackendId::WebGpu];
+    cfg!(target_os = "linux") && backend(label).is_some_and(|backend| reached.contains(&backend.id))
 }
 
 /// Says now what would otherwise come out as an adapter not found, after a long build.
@@ -290,5 +294,14 @@ mod tests {
         assert_eq!(feature("cpu").unwrap(), "cpu");
         assert!(feature("gpu").unwrap_err().to_string().contains("`gpu`"));
         assert!(feature("").is_err());
+        assert!(feature("remote:KEY@HOST:3000").is_err());
+    }
+
+    #[test]
+    fn the_build_of_the_legs_has_known_features() {
+        let known = |name| BACKENDS.iter().any(|backend| backend.feature == name);
+        for feature in FEATURES.split(',') {
+            assert!(known(feature), "{feature}");
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! Devices of this machine, and the choice of one by its label.
 
-use std::fmt::{self, Display, Formatter};
-
 use crate::device::{DeviceSpec, GpuAdapter, GpuApi};
 use crate::error::{Error, Result};
 
@@ -9,7 +7,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdapterInfo {
-    /// The label that opens it, by [`Display`].
+    /// The label that opens it, by [`Display`](std::fmt::Display).
     pub spec: DeviceSpec,
     /// The hardware's name, "NVIDIA H100" or "llvmpipe (LLVM 15.0.6, 256 bits)".
     pub name: String,
@@ -22,20 +20,26 @@ pub struct AdapterInfo {
 }
 
 /// Kind of hardware behind a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display)]
 #[non_exhaustive]
 pub enum AdapterKind {
     /// A GPU with memory of its own.
+    #[strum(to_string = "discrete GPU")]
     DiscreteGpu,
     /// A GPU that shares the processor's memory.
+    #[strum(to_string = "integrated GPU")]
     IntegratedGpu,
     /// A GPU handed to a virtual machine.
+    #[strum(to_string = "virtual GPU")]
     VirtualGpu,
     /// A GPU of which no more is known.
+    #[strum(to_string = "GPU")]
     Gpu,
     /// A graphics driver that computes on the processor (llvmpipe, lavapipe, SwiftShader, WARP).
+    #[strum(to_string = "software rasteriser")]
     SoftwareRasteriser,
     /// The processor.
+    #[strum(to_string = "CPU")]
     Cpu,
 }
 
@@ -43,19 +47,6 @@ impl AdapterKind {
     /// Hardware made for this, as against the processor in any disguise.
     pub fn is_gpu(self) -> bool {
         !matches!(self, Self::SoftwareRasteriser | Self::Cpu)
-    }
-}
-
-impl Display for AdapterKind {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::DiscreteGpu => "discrete GPU",
-            Self::IntegratedGpu => "integrated GPU",
-            Self::VirtualGpu => "virtual GPU",
-            Self::Gpu => "GPU",
-            Self::SoftwareRasteriser => "software rasteriser",
-            Self::Cpu => "CPU",
-        })
     }
 }
 
@@ -118,7 +109,7 @@ pub(super) fn choose<'a>(spec: &DeviceSpec, found: &'a [AdapterInfo]) -> Result<
             }
             (_, []) => format!(
                 "no adapter answers through {}: install the GPU's driver, or choose another device",
-                api.label()
+                spec.backend().name
             ),
             _ if *adapter == GpuAdapter::Best => format!(
                 "only a software rasteriser answers ({}), and one is used only when asked for by that label",

@@ -2,39 +2,11 @@
 
 use std::env::VarError;
 
-use crate::device::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice, compiled_backends};
+use crate::device::{BackendInfo, DeviceSpec, compiled_backends};
 use crate::error::{Error, Result};
 
 /// The environment variable that stands in for `--device`.
 const VARIABLE: &str = "BERT_DEVICE";
-
-/// A real GPU first, through the backend that serves it best.
-const GPUS: [DeviceSpec; 7] = [
-    DeviceSpec::Cuda(0),
-    DeviceSpec::Rocm(0),
-    DeviceSpec::Gpu {
-        api: GpuApi::Metal,
-        adapter: GpuAdapter::Best,
-    },
-    DeviceSpec::Gpu {
-        api: GpuApi::Vulkan,
-        adapter: GpuAdapter::Best,
-    },
-    DeviceSpec::Gpu {
-        api: GpuApi::Auto,
-        adapter: GpuAdapter::Best,
-    },
-    DeviceSpec::LibTorch(TorchDevice::Cuda(0)),
-    DeviceSpec::LibTorch(TorchDevice::Mps),
-];
-
-/// Then the processor, the fastest backend first.
-const CPUS: [DeviceSpec; 4] = [
-    DeviceSpec::LibTorch(TorchDevice::Cpu),
-    DeviceSpec::Flex,
-    DeviceSpec::NdArray,
-    DeviceSpec::Cpu,
-];
 
 impl DeviceSpec {
     /// The device to use when nobody names one: a real GPU if a compiled-in backend finds one,
@@ -47,24 +19,21 @@ impl DeviceSpec {
         preferred(compiled_backends(), Self::has_gpu)
     }
 
-    /// The device that `label` (the value of `--device`) names, else the one that the environment
-    /// variable `BERT_DEVICE` names, else [`default_for_build`](Self::default_for_build).
+    /// The device that the environment variable `BERT_DEVICE` names, else
+    /// [`default_for_build`](Self::default_for_build).
     ///
     /// # Errors
     /// [`Error::DeviceLabel`] for a label that does not parse, and those of the default.
-    pub fn resolve(label: Option<&str>) -> Result<Self> {
-        match named(label, std::env::var(VARIABLE))? {
+    pub fn default_device() -> Result<Self> {
+        match named(std::env::var(VARIABLE))? {
             Some(spec) => Ok(spec),
             None => Self::default_for_build(),
         }
     }
 }
 
-/// Device named by the option, or else by the environment variable.
-fn named(label: Option<&str>, variable: Result<String, VarError>) -> Result<Option<DeviceSpec>> {
-    if let Some(label) = label {
-        return label.parse().map(Some);
-    }
+/// Device named by the environment variable.
+fn named(variable: Result<String, VarError>) -> Result<Option<DeviceSpec>> {
     let blame = |error| match error {
         Error::DeviceLabel { label, reason } => Error::DeviceLabel {
             label,
@@ -84,16 +53,22 @@ fn named(label: Option<&str>, variable: Result<String, VarError>) -> Result<Opti
 
 /// The first GPU that is there, else the first CPU backend that is compiled in.
 fn preferred(compiled: &[&str], has_gpu: impl Fn(&DeviceSpec) -> bool) -> Result<DeviceSpec> {
-    let is_compiled = |spec: &&DeviceSpec| compiled.contains(&spec.feature());
-    if let Some(gpu) = GPUS.iter().filter(is_compiled).find(|spec| has_gpu(spec)) {
-        return Ok(gpu.clone());
+    let mut backends = BackendInfo::by_preference();
+    backends.retain(|backend| compiled.contains(&backend.feature));
+    let mut gpus: Vec<DeviceSpec> = backends
+        .iter()
+        .flat_map(|backend| backend.gpus)
+        .map(|label| DeviceSpec::of_table(label))
+        .collect();
+    if let Some(found) = gpus.iter().position(has_gpu) {
+        return Ok(gpus.swap_remove(found));
     }
-    if let Some(cpu) = CPUS.iter().find(is_compiled) {
-        return Ok(cpu.clone());
+    if let Some(label) = backends.iter().find_map(|backend| backend.processor) {
+        return Ok(DeviceSpec::of_table(label));
     }
-    match GPUS.iter().rfind(is_compiled) {
+    match gpus.pop() {
         // Opening says it best: it lists the adapters and how to ask for a rasteriser.
-        Some(gpu) => gpu.open().map(|_| gpu.clone()),
+        Some(gpu) => gpu.open().map(|_| gpu),
         None => Err(DeviceSpec::Flex.not_compiled()),
     }
 }
@@ -141,27 +116,19 @@ mod tests {
     }
 
     #[test]
-    fn the_option_wins_over_the_variable() {
-        let variable = || Ok("ndarray".to_owned());
-        assert_eq!(
-            named(Some("flex"), variable()).unwrap(),
-            Some(DeviceSpec::Flex)
-        );
-        assert_eq!(named(None, variable()).unwrap(), Some(DeviceSpec::NdArray));
-        assert_eq!(named(None, Ok(String::new())).unwrap(), None);
-        assert_eq!(named(None, Err(VarError::NotPresent)).unwrap(), None);
+    fn the_variable_names_a_device_unless_it_is_empty() {
+        let variable = Ok("ndarray".to_owned());
+        assert_eq!(named(variable).unwrap(), Some(DeviceSpec::NdArray));
+        assert_eq!(named(Ok(String::new())).unwrap(), None);
+        assert_eq!(named(Err(VarError::NotPresent)).unwrap(), None);
     }
 
     #[test]
     fn a_bad_variable_is_named() {
-        let error = named(None, Ok("gpu".to_owned())).unwrap_err().to_string();
+        let error = named(Ok("gpu".to_owned())).unwrap_err().to_string();
         assert!(
             error.contains("BERT_DEVICE") && error.contains("`gpu`"),
             "{error}"
         );
-        let error = named(Some("gpu"), Ok("flex".to_owned()))
-            .unwrap_err()
-            .to_string();
-        assert!(!error.contains("BERT_DEVICE"), "{error}");
     }
 }

@@ -3,13 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use super::WorkerAddress;
+use super::{BACKENDS, BackendId, BackendInfo, WorkerAddress};
 use crate::error::{Error, Result};
-
-/// Every form a label can take, for messages.
-const GRAMMAR: &str = "flex, ndarray, libtorch[:cpu|:cuda:N|:mps], \
-wgpu[:discrete:N|:integrated:N|:virtual:N|:other:N|:cpu], vulkan…, metal…, webgpu… (as wgpu), \
-cuda[:N], rocm[:N], cpu, remote:KEY@HOST:PORT[:N]";
 
 /// A device, named but not opened: the parsed form of a label.
 ///
@@ -86,32 +81,36 @@ pub enum GpuAdapter {
 }
 
 impl DeviceSpec {
+    /// The backend of the device.
+    pub fn backend(&self) -> &'static BackendInfo {
+        let id = match self {
+            Self::Flex => BackendId::Flex,
+            Self::NdArray => BackendId::NdArray,
+            Self::LibTorch(_) => BackendId::LibTorch,
+            Self::Gpu { api, .. } => match api {
+                GpuApi::Auto => BackendId::Wgpu,
+                GpuApi::Vulkan => BackendId::Vulkan,
+                GpuApi::Metal => BackendId::Metal,
+                GpuApi::WebGpu => BackendId::WebGpu,
+            },
+            Self::Cuda(_) => BackendId::Cuda,
+            Self::Rocm(_) => BackendId::Rocm,
+            Self::Cpu => BackendId::Cpu,
+            Self::Remote { .. } => BackendId::Remote,
+        };
+        id.info()
+    }
+
     /// The Cargo feature that compiles the backend in.
     pub fn feature(&self) -> &'static str {
-        match self {
-            Self::Flex => "flex",
-            Self::NdArray => "ndarray",
-            Self::LibTorch(_) => "tch",
-            Self::Gpu { api, .. } => api.label(),
-            Self::Cuda(_) => "cuda",
-            Self::Rocm(_) => "rocm",
-            Self::Cpu => "cpu",
-            Self::Remote { .. } => "remote",
-        }
+        self.backend().feature
     }
-}
 
-impl GpuApi {
-    pub(super) const ALL: [Self; 4] = [Self::Auto, Self::Vulkan, Self::Metal, Self::WebGpu];
-
-    /// The label, which is also the Cargo feature.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Auto => "wgpu",
-            Self::Vulkan => "vulkan",
-            Self::Metal => "metal",
-            Self::WebGpu => "webgpu",
-        }
+    /// Device of a label in the table of backends.
+    pub(super) fn of_table(label: &'static str) -> Self {
+        label
+            .parse()
+            .expect("the labels in the table of backends are valid")
     }
 }
 
@@ -120,30 +119,47 @@ impl FromStr for DeviceSpec {
 
     fn from_str(label: &str) -> Result<Self> {
         let lower = label.trim().to_ascii_lowercase();
-        let (backend, rest) = match lower.split_once(':') {
-            Some((backend, rest)) => (backend, Some(rest)),
+        let (name, rest) = match lower.split_once(':') {
+            Some((name, rest)) => (name, Some(rest)),
             None => (lower.as_str(), None),
         };
-        let spec = match backend {
-            "flex" => rest.is_none().then_some(Self::Flex),
-            "ndarray" => rest.is_none().then_some(Self::NdArray),
-            "cpu" => rest.is_none().then_some(Self::Cpu),
-            "libtorch" | "tch" => TorchDevice::parse(rest).map(Self::LibTorch),
-            "cuda" => index(rest).map(Self::Cuda),
-            "rocm" => index(rest).map(Self::Rocm),
-            "remote" => rest.and_then(remote),
-            _ => GpuApi::ALL
-                .into_iter()
-                .find(|api| api.label() == backend)
-                .and_then(|api| {
-                    let adapter = GpuAdapter::parse(rest)?;
-                    Some(Self::Gpu { api, adapter })
-                }),
-        };
+        let backend = BackendInfo::named(name);
+        let spec = backend.and_then(|backend| Self::parse(backend.id, rest));
         spec.ok_or_else(|| Error::DeviceLabel {
             label: label.to_owned(),
-            reason: format!("not a device label: use one of {GRAMMAR}, N from 0"),
+            reason: format!(
+                "not a device label: use one of {}, N from 0",
+                BACKENDS
+                    .iter()
+                    .map(|backend| backend.labels)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         })
+    }
+}
+
+impl DeviceSpec {
+    /// Device of a backend, by what follows the first colon of its label.
+    fn parse(backend: BackendId, rest: Option<&str>) -> Option<Self> {
+        let alone = |spec| rest.is_none().then_some(spec);
+        let graphics = |api| {
+            let adapter = GpuAdapter::parse(rest)?;
+            Some(Self::Gpu { api, adapter })
+        };
+        match backend {
+            BackendId::Flex => alone(Self::Flex),
+            BackendId::NdArray => alone(Self::NdArray),
+            BackendId::LibTorch => TorchDevice::parse(rest).map(Self::LibTorch),
+            BackendId::Wgpu => graphics(GpuApi::Auto),
+            BackendId::Vulkan => graphics(GpuApi::Vulkan),
+            BackendId::Metal => graphics(GpuApi::Metal),
+            BackendId::WebGpu => graphics(GpuApi::WebGpu),
+            BackendId::Cuda => index(rest).map(Self::Cuda),
+            BackendId::Rocm => index(rest).map(Self::Rocm),
+            BackendId::Cpu => alone(Self::Cpu),
+            BackendId::Remote => rest.and_then(remote),
+        }
     }
 }
 
@@ -202,17 +218,14 @@ fn index(rest: Option<&str>) -> Option<usize> {
 
 impl Display for DeviceSpec {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.backend().name)?;
         match self {
-            Self::Flex => f.write_str("flex"),
-            Self::NdArray => f.write_str("ndarray"),
-            Self::LibTorch(TorchDevice::Cpu) => f.write_str("libtorch"),
-            Self::LibTorch(TorchDevice::Cuda(n)) => write!(f, "libtorch:cuda:{n}"),
-            Self::LibTorch(TorchDevice::Mps) => f.write_str("libtorch:mps"),
-            Self::Gpu { api, adapter } => write!(f, "{}{adapter}", api.label()),
-            Self::Cuda(n) => write!(f, "cuda:{n}"),
-            Self::Rocm(n) => write!(f, "rocm:{n}"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Remote { worker, index } => write!(f, "remote:{worker}:{index}"),
+            Self::Flex | Self::NdArray | Self::LibTorch(TorchDevice::Cpu) | Self::Cpu => Ok(()),
+            Self::LibTorch(TorchDevice::Cuda(n)) => write!(f, ":cuda:{n}"),
+            Self::LibTorch(TorchDevice::Mps) => f.write_str(":mps"),
+            Self::Gpu { adapter, .. } => write!(f, "{adapter}"),
+            Self::Cuda(n) | Self::Rocm(n) => write!(f, ":{n}"),
+            Self::Remote { worker, index } => write!(f, ":{worker}:{index}"),
         }
     }
 }

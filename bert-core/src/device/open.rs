@@ -2,6 +2,7 @@
 
 #[cfg(any(feature = "cuda", feature = "rocm", feature = "cpu"))]
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 use burn::tensor::DeviceType;
@@ -15,41 +16,22 @@ use crate::device::adapter::{choose, processor};
 use crate::device::tuning;
 #[cfg(feature = "cubecl")]
 use crate::device::tuning::Hardware;
-use crate::device::{AdapterInfo, Device, DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
+use crate::device::{AdapterInfo, BACKENDS, BackendInfo, Device, DeviceSpec};
 use crate::error::{Error, Result};
 
 /// The backend features that this binary was built with.
 pub fn compiled_backends() -> &'static [&'static str] {
-    &[
-        #[cfg(feature = "flex")]
-        "flex",
-        #[cfg(feature = "ndarray")]
-        "ndarray",
-        #[cfg(feature = "tch")]
-        "tch",
-        #[cfg(feature = "wgpu")]
-        "wgpu",
-        #[cfg(feature = "vulkan")]
-        "vulkan",
-        #[cfg(feature = "metal")]
-        "metal",
-        #[cfg(feature = "webgpu")]
-        "webgpu",
-        #[cfg(feature = "cuda")]
-        "cuda",
-        #[cfg(feature = "rocm")]
-        "rocm",
-        #[cfg(feature = "cpu")]
-        "cpu",
-        #[cfg(feature = "remote")]
-        "remote",
-    ]
+    static COMPILED: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let compiled = BACKENDS.iter().filter(|backend| backend.compiled);
+        compiled.map(|backend| backend.feature).collect()
+    });
+    &COMPILED
 }
 
 impl DeviceSpec {
     /// True if this binary was built with the backend.
     pub fn is_compiled(&self) -> bool {
-        compiled_backends().contains(&self.feature())
+        self.backend().compiled
     }
 
     /// The device itself, started and ready.
@@ -152,21 +134,10 @@ impl DeviceSpec {
 /// can take the process down with it, so that a program which only wants to report should call
 /// this in a child process.
 pub fn adapters() -> Vec<AdapterInfo> {
-    let families = [DeviceSpec::Cuda(0), DeviceSpec::Rocm(0)]
+    BackendInfo::by_preference()
         .into_iter()
-        .chain(
-            [GpuApi::Metal, GpuApi::Vulkan, GpuApi::Auto, GpuApi::WebGpu].map(|api| {
-                let adapter = GpuAdapter::Best;
-                DeviceSpec::Gpu { api, adapter }
-            }),
-        )
-        .chain([
-            DeviceSpec::LibTorch(TorchDevice::Cpu),
-            DeviceSpec::Flex,
-            DeviceSpec::NdArray,
-            DeviceSpec::Cpu,
-        ]);
-    families.flat_map(|family| adapters_of(&family)).collect()
+        .flat_map(|backend| adapters_of(&DeviceSpec::of_table(backend.name)))
+        .collect()
 }
 
 /// Every adapter of the backend that `family` belongs to, none when it isn't compiled in.
@@ -249,22 +220,11 @@ mod tests {
 
     #[test]
     fn a_backend_that_is_not_compiled_in_names_its_feature() {
-        for label in [
-            "flex",
-            "ndarray",
-            "libtorch",
-            "wgpu",
-            "vulkan:cpu",
-            "metal",
-            "webgpu",
-            "cuda",
-            "rocm",
-            "cpu",
-        ] {
-            let spec: DeviceSpec = label.parse().unwrap();
-            if spec.is_compiled() {
+        for backend in BackendInfo::by_preference() {
+            if backend.compiled {
                 continue;
             }
+            let spec = DeviceSpec::of_table(backend.name);
             let error = spec.open().unwrap_err();
             assert!(matches!(error, Error::BackendNotCompiled { .. }), "{error}");
             assert!(

@@ -1,6 +1,5 @@
 //! The element type a device computes in.
 
-use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use burn::tensor::{DeviceError, FloatDType};
@@ -9,7 +8,8 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 
 /// A float type to compute in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Precision {
     /// 32 bits, which every device has.
     #[default]
@@ -32,16 +32,6 @@ impl From<Precision> for FloatDType {
             Precision::F16 => Self::F16,
             Precision::BF16 => Self::BF16,
         }
-    }
-}
-
-impl Display for Precision {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::BF16 => "bf16",
-        })
     }
 }
 

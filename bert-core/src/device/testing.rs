@@ -1,6 +1,6 @@
 //! The devices that tests loop over.
 
-use crate::device::{Device, DeviceSpec, TorchDevice};
+use crate::device::{BACKENDS, Device, DeviceSpec};
 
 /// The devices that a test must pass on, with their labels.
 ///
@@ -20,14 +20,13 @@ pub fn test_devices() -> Vec<(String, Device)> {
                     .unwrap_or_else(|error| panic!("BERT_TEST_DEVICES: {error}"))
             })
             .collect(),
-        _ => [
-            DeviceSpec::Flex,
-            DeviceSpec::NdArray,
-            DeviceSpec::LibTorch(TorchDevice::Cpu),
-        ]
-        .into_iter()
-        .filter(DeviceSpec::is_compiled)
-        .collect(),
+        _ => BACKENDS
+            .iter()
+            .filter(|backend| backend.compiled)
+            .filter_map(|backend| backend.processor)
+            .map(DeviceSpec::of_table)
+            .filter(|spec| !spec.wants_proof())
+            .collect(),
     };
     assert!(
         !specs.is_empty(),

@@ -1,9 +1,7 @@
 //! Optimizer settings that belong together, by the name of the code base they come from.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use super::schedule::{Decay, Schedule};
 use crate::{Error, Result};
@@ -11,18 +9,31 @@ use crate::{Error, Result};
 /// A published combination of optimizer, clipping and learning-rate schedule.
 ///
 /// They differ in ways that change the result, and are offered whole, not as a mix; every number can then be overridden.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    VariantNames,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = Error, parse_err_fn = unknown_recipe)]
 pub enum Recipe {
     /// google-research/bert `optimization.py`: Adam without bias correction, ε 1e-6, a linear decay measured from step 0,
     /// so that the rate drops where the warm-up ends.
-    #[serde(rename = "google")]
     Google,
     /// transformers: AdamW with bias correction, ε 1e-8, a linear decay from the end of the warm-up.
     #[default]
     #[serde(rename = "hf")]
+    #[strum(serialize = "hf")]
     HuggingFace,
     /// NVIDIA DeepLearningExamples: LAMB (You et al. 2020) with a square-root decay, for batches of thousands.
-    #[serde(rename = "nvidia")]
     Nvidia,
 }
 
@@ -60,8 +71,6 @@ pub struct OptimizerConfig {
 }
 
 impl Recipe {
-    const ALL: [Self; 3] = [Self::Google, Self::HuggingFace, Self::Nvidia];
-
     /// The optimizer of the recipe.
     pub fn optimizer(self) -> OptimizerConfig {
         let adam = OptimizerConfig {
@@ -118,30 +127,9 @@ impl Recipe {
     }
 }
 
-impl fmt::Display for Recipe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Google => "google",
-            Self::HuggingFace => "hf",
-            Self::Nvidia => "nvidia",
-        })
-    }
-}
-
-impl FromStr for Recipe {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|recipe| recipe.to_string() == name)
-            .ok_or_else(|| {
-                Error::config(
-                    "recipe",
-                    format!("`{name}` is not one of google, hf, nvidia"),
-                )
-            })
-    }
+fn unknown_recipe(name: &str) -> Error {
+    let known = Recipe::VARIANTS.join(", ");
+    Error::config("recipe", format!("`{name}` is not one of {known}"))
 }
 
 impl OptimizerConfig {
@@ -189,8 +177,10 @@ mod tests {
 
     #[test]
     fn names_round_trip_and_others_are_refused() {
-        for recipe in Recipe::ALL {
-            assert_eq!(recipe.to_string().parse::<Recipe>().unwrap(), recipe);
+        for name in Recipe::VARIANTS {
+            let recipe: Recipe = name.parse().unwrap();
+            assert_eq!(recipe.to_string(), *name);
+            assert_eq!(serde_json::to_value(recipe).unwrap(), *name);
         }
         let error = "adam".parse::<Recipe>().unwrap_err().to_string();
         assert!(error.contains("google, hf, nvidia"), "{error}");

@@ -15,7 +15,7 @@ use crate::metrics::{Scheme, TagReading, entities};
 pub fn to_iob2(tags: &[impl AsRef<str>], reading: TagReading) -> Result<Vec<String>, RowFault> {
     let (known, name): (&[Scheme], _) = match &reading {
         TagReading::Strict(scheme) => (std::slice::from_ref(scheme), scheme.name()),
-        TagReading::Lenient => (&Scheme::ALL, "any scheme"),
+        TagReading::Lenient => (Scheme::ALL, "any scheme"),
     };
     let fault = |word: usize, reason| RowFault::Tag {
         tag: shown(tags[word].as_ref()),

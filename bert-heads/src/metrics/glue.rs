@@ -1,7 +1,8 @@
 //! Which metrics the tasks of GLUE report.
 
-use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
+
+use strum::{VariantArray, VariantNames};
 
 use super::classification::ConfusionMatrix;
 use super::regression::RegressionScorer;
@@ -10,7 +11,8 @@ use super::scores::Scores;
 use crate::error::{Error, Result};
 
 /// A task of the General Language Understanding Evaluation (Wang et al. 2019; BERT §4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, VariantArray, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum GlueTask {
     /// Is the sentence grammatical? Matthews correlation.
     Cola,
@@ -34,31 +36,11 @@ pub enum GlueTask {
 
 impl GlueTask {
     /// Every task, in the order of the GLUE paper.
-    pub const ALL: [Self; 9] = [
-        Self::Cola,
-        Self::Sst2,
-        Self::Mrpc,
-        Self::Qqp,
-        Self::Stsb,
-        Self::Mnli,
-        Self::Qnli,
-        Self::Rte,
-        Self::Wnli,
-    ];
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
     /// The name that transformers and the data sets use.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cola => "cola",
-            Self::Sst2 => "sst2",
-            Self::Mrpc => "mrpc",
-            Self::Qqp => "qqp",
-            Self::Stsb => "stsb",
-            Self::Mnli => "mnli",
-            Self::Qnli => "qnli",
-            Self::Rte => "rte",
-            Self::Wnli => "wnli",
-        }
+        <Self as VariantNames>::VARIANTS[self as usize]
     }
 
     /// Number of classes; `None` for STS-B, which predicts a number.
@@ -139,12 +121,6 @@ impl GlueTask {
     }
 }
 
-impl Display for GlueTask {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 impl FromStr for GlueTask {
     type Err = Error;
 
@@ -152,12 +128,13 @@ impl FromStr for GlueTask {
     fn from_str(name: &str) -> Result<Self> {
         let plain = name.replace(['-', '_'], "").to_lowercase();
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|task| task.name() == plain)
             .ok_or_else(|| Error::UnknownChoice {
                 what: "GLUE task",
                 name: name.to_owned(),
-                known: Self::ALL.map(Self::name).join(", "),
+                known: <Self as VariantNames>::VARIANTS.join(", "),
             })
     }
 }
@@ -168,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_task_reports_its_metrics_and_has_a_primary_one() {
-        for task in GlueTask::ALL {
+        for &task in GlueTask::ALL {
             let scores = match task.classes() {
                 Some(_) => task.score_classes(&[1, 0, 1, 1, 0], &[1, 0, 0, 1, 1]),
                 None => task.score_values(&[1.0, 2.5, 4.0], &[0.5, 3.0, 2.0]),

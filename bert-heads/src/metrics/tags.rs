@@ -1,22 +1,41 @@
 //! The letters and labels of word tags, and the schemes they follow.
 
-use std::fmt::{self, Display, Formatter};
-use std::str::FromStr;
+use strum::{VariantArray, VariantNames};
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// How tags mark where entities begin and end (seqeval `scheme.py`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    VariantArray,
+    VariantNames,
+)]
+#[strum(
+    serialize_all = "lowercase",
+    ascii_case_insensitive,
+    parse_err_ty = Error,
+    parse_err_fn = unknown_scheme
+)]
 pub enum Scheme {
     /// `I`, and `B` only between two entities of one label (CoNLL-2003 as published).
     Iob1,
     /// `B` at every start, also called BIO.
+    #[strum(to_string = "iob2", serialize = "bio")]
     Iob2,
     /// `I`, and `E` only between two entities of one label.
     Ioe1,
     /// `E` at every end.
     Ioe2,
     /// `B`, `I`, `E`, and `S` for a single word; also called BIOES.
+    #[strum(to_string = "iobes", serialize = "bioes")]
     Iobes,
     /// [`Iobes`](Self::Iobes) with `L` for the last word and `U` for a single one.
     Bilou,
@@ -54,29 +73,11 @@ impl Tag<'_> {
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 8] = [
-        Self::Iob1,
-        Self::Iob2,
-        Self::Ioe1,
-        Self::Ioe2,
-        Self::Iobes,
-        Self::Bilou,
-        Self::Bmes,
-        Self::Bmewo,
-    ];
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
     /// The name used on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Iob1 => "iob1",
-            Self::Iob2 => "iob2",
-            Self::Ioe1 => "ioe1",
-            Self::Ioe2 => "ioe2",
-            Self::Iobes => "iobes",
-            Self::Bilou => "bilou",
-            Self::Bmes => "bmes",
-            Self::Bmewo => "bmewo",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The letters a tag of this scheme may begin with.
@@ -111,28 +112,11 @@ pub(super) fn parse<'a>(tag: &'a str, letters: &str) -> Option<Tag<'a>> {
     Some(Tag { prefix, label })
 }
 
-impl Display for Scheme {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Scheme {
-    type Err = Error;
-
-    /// Takes `bio` and `bioes` too.
-    fn from_str(name: &str) -> Result<Self> {
-        let plain = name.to_lowercase();
-        let known = match plain.as_str() {
-            "bio" => Some(Self::Iob2),
-            "bioes" => Some(Self::Iobes),
-            plain => Self::ALL.into_iter().find(|scheme| scheme.name() == plain),
-        };
-        known.ok_or_else(|| Error::UnknownChoice {
-            what: "tag scheme",
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
-        })
+fn unknown_scheme(name: &str) -> Error {
+    Error::UnknownChoice {
+        what: "tag scheme",
+        name: name.to_owned(),
+        known: <Scheme as VariantNames>::VARIANTS.join(", "),
     }
 }
 
@@ -156,10 +140,12 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for scheme in Scheme::ALL {
+        for &scheme in Scheme::ALL {
             assert_eq!(scheme.to_string().parse::<Scheme>().unwrap(), scheme);
         }
         assert_eq!("BIO".parse::<Scheme>().unwrap(), Scheme::Iob2);
+        assert_eq!("bioes".parse::<Scheme>().unwrap(), Scheme::Iobes);
+        assert_eq!(Scheme::Iobes.name(), "iobes");
         let error = "bioul".parse::<Scheme>().unwrap_err().to_string();
         assert!(
             error.contains("bioul") && error.contains("bmewo"),

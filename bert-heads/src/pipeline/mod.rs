@@ -14,7 +14,7 @@
 //! use bert_core::device::DeviceSpec;
 //! use bert_heads::pipeline::{Pipeline, PipelineOptions, Prediction};
 //!
-//! let device = DeviceSpec::resolve(None)?.open()?;
+//! let device = DeviceSpec::default_device()?.open()?;
 //! let pipeline = Pipeline::open("my-classifier", &device, &PipelineOptions::default())?;
 //! for prediction in pipeline.predict(&["What a dismal budget!"])? {
 //!     if let Prediction::Answer(answer) = prediction {

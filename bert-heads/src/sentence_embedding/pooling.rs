@@ -1,6 +1,5 @@
 //! From the vectors of the tokens to the vector of the text.
 
-use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use bert_core::batch::BertInput;
@@ -11,8 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// How token vectors become one vector (sentence-transformers `modules/pooling.py`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Pooling {
     /// The vector of `[CLS]`.
     Cls,
@@ -157,20 +159,6 @@ impl Pooling {
 pub fn normalize(rows: Tensor<2>) -> Tensor<2> {
     let length = rows.clone().square().sum_dim(1).sqrt(); // [n, 1]
     rows / length.clamp_min(1e-12)
-}
-
-impl Display for Pooling {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Cls => "cls",
-            Self::Mean => "mean",
-            Self::MeanSqrtLen => "mean-sqrt-len",
-            Self::WeightedMean => "weighted-mean",
-            Self::Max => "max",
-            Self::LastToken => "last-token",
-            Self::Pooler => "pooler",
-        })
-    }
 }
 
 impl FromStr for Pooling {

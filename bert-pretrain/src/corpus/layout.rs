@@ -1,15 +1,24 @@
 //! How sentences and documents lie in a file.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use super::sentences;
 
 /// How sentences and documents lie in a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = unknown_layout)]
 pub enum Layout {
     /// Whichever of the two the first 64 KiB of each file look like.
     ///
@@ -26,29 +35,8 @@ pub enum Layout {
     Raw,
 }
 
-impl FromStr for Layout {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "lines" => Ok(Self::Lines),
-            "raw" => Ok(Self::Raw),
-            _ => Err(format!(
-                "layout `{name}` is not known: use auto, lines or raw"
-            )),
-        }
-    }
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Lines => "lines",
-            Self::Raw => "raw",
-        })
-    }
+fn unknown_layout(name: &str) -> String {
+    format!("layout `{name}` is not known: use auto, lines or raw")
 }
 
 /// Layout of a whole file, inferred from its head.

@@ -1,20 +1,32 @@
 //! Lexicon of a language: its words and frames.
 
-use std::fmt::{self, Display, Formatter};
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::demo::error::Error;
 
 /// The languages that documents are written in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(parse_err_ty = Error, parse_err_fn = unknown_language)]
 pub enum Language {
     /// Words with spaces between them.
     #[default]
+    #[strum(serialize = "en")]
     English,
     /// Characters without spaces.
+    #[strum(serialize = "zh")]
     Chinese,
 }
 
@@ -104,30 +116,14 @@ impl Sense {
 
 impl Language {
     /// The code of ISO 639-1.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::Chinese => "zh",
-        }
+    pub fn code(self) -> &'static str {
+        self.into()
     }
 }
 
-impl Display for Language {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(self.code())
-    }
-}
-
-impl FromStr for Language {
-    type Err = Error;
-
-    fn from_str(code: &str) -> Result<Self, Error> {
-        [Self::English, Self::Chinese]
-            .into_iter()
-            .find(|language| language.code() == code)
-            .ok_or_else(|| Error::UnknownLanguage {
-                code: code.to_owned(),
-            })
+fn unknown_language(code: &str) -> Error {
+    Error::UnknownLanguage {
+        code: code.to_owned(),
     }
 }
 

@@ -231,7 +231,7 @@ mod tests {
                 assert!(fits, "{}", preset.name);
             }
         }
-        for task in GlueTask::ALL {
+        for &task in GlueTask::ALL {
             let preset = Preset::from_name(task.name()).unwrap();
             assert_eq!(preset.glue(), Some(task));
             let Format::Texts(format) = preset.format(Part::Train) else {

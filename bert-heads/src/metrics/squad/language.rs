@@ -1,41 +1,50 @@
 //! The language of answers, by which their F1 counts words or characters.
 
-use std::fmt::{self, Display, Formatter};
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// A language, or the rule that answers in it are scored by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    VariantNames,
+)]
+#[strum(parse_err_ty = Error, parse_err_fn = unknown_language)]
 pub enum AnswerLanguage {
     /// English, and every other that has spaces between words: the rule of SQuAD's scripts.
     #[default]
     #[serde(rename = "en")]
+    #[strum(serialize = "en")]
     English,
     /// Chinese: F1 of characters, as MLQA's script and DRCD have it, and beside it that of CMRC 2018.
     #[serde(rename = "zh")]
+    #[strum(serialize = "zh")]
     Chinese,
     /// Japanese: F1 of characters.
     #[serde(rename = "ja")]
+    #[strum(serialize = "ja")]
     Japanese,
     /// Thai: F1 of characters.
     #[serde(rename = "th")]
+    #[strum(serialize = "th")]
     Thai,
 }
 
 impl AnswerLanguage {
-    const ALL: [Self; 4] = [Self::English, Self::Chinese, Self::Japanese, Self::Thai];
-
     /// The two letters of ISO 639-1.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::Chinese => "zh",
-            Self::Japanese => "ja",
-            Self::Thai => "th",
-        }
+    pub fn code(self) -> &'static str {
+        self.into()
     }
 
     /// True if it has no spaces between words, so that characters are counted.
@@ -91,24 +100,11 @@ fn is_thai(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{e7f}')
 }
 
-impl Display for AnswerLanguage {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(self.code())
-    }
-}
-
-impl FromStr for AnswerLanguage {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|language| language.code() == name);
-        found.ok_or_else(|| Error::UnknownChoice {
-            what: "language of answers",
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::code).join(", "),
-        })
+fn unknown_language(name: &str) -> Error {
+    Error::UnknownChoice {
+        what: "language of answers",
+        name: name.to_owned(),
+        known: AnswerLanguage::VARIANTS.join(", "),
     }
 }
 
@@ -130,11 +126,10 @@ mod tests {
             let found = AnswerLanguage::of(texts.iter().copied());
             assert_eq!(found, language, "{texts:?}");
         }
-        for language in AnswerLanguage::ALL {
-            assert_eq!(
-                language.to_string().parse::<AnswerLanguage>().unwrap(),
-                language
-            );
+        for code in AnswerLanguage::VARIANTS {
+            let language: AnswerLanguage = code.parse().unwrap();
+            assert_eq!(language.to_string(), *code);
+            assert_eq!(serde_json::to_value(language).unwrap(), *code);
         }
         let error = "de".parse::<AnswerLanguage>().unwrap_err().to_string();
         assert!(error.contains("en, zh, ja, th"), "{error}");
