@@ -37,7 +37,6 @@ pub mod init;
 pub mod model;
 mod notice;
 pub mod ops;
-pub mod packing;
 pub mod pooler;
 pub mod tokenizer;
 pub mod training;

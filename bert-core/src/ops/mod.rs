@@ -66,8 +66,7 @@ pub(crate) use libtorch::{
     Kernels as LibTorchKernels, chosen_kernels as libtorch_kernels,
     own_are_chosen as libtorch_kernels_are_own,
 };
-pub(crate) use packed::places_on;
-pub use packed::{PackedForm, PackedSequences, packed_attention};
+pub use packed::{PackedForm, PackedLayout, packed_attention};
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
