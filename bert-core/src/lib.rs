@@ -38,6 +38,7 @@ pub mod model;
 mod notice;
 pub mod ops;
 pub mod pooler;
+pub mod report;
 pub mod tokenizer;
 pub mod training;
 

@@ -7,10 +7,10 @@ use burn::tensor::{Device, FloatDType};
 use serde_json::{Map, Value, json};
 
 use super::batches::{MicroBatch, Prefetch, Update};
-use super::event::{Event, Observer, RunInfo, Split};
 use super::finite::first_not_finite;
 use super::interval::Interval;
 use super::model::TrainableModel;
+use super::observe::{Event, Observer, RunInfo, Split};
 use super::optimizer::Optimizer;
 use super::precision::rounded;
 use super::replicas::Replicas;
