@@ -7,7 +7,7 @@ use benchmarks::child::Outcome;
 use benchmarks::machine::{BURN, Machine};
 use bert_core::agreement::{Measurement, self_test};
 use bert_core::device::{self, AdapterKind, DeviceSpec, Precision, set_dtype};
-use bert_core::inference::int8_instructions;
+use bert_core::inference::{int8_instructions, libtorch_kernels_are_own};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -238,7 +238,7 @@ fn machine() -> serde_json::Value {
         "libtorch": device::libtorch_info().map(|info| json!({
             "version": info.version,
             "threads": info.threads,
-            "own_kernels": info.own_kernels,
+            "own_kernels": libtorch_kernels_are_own(),
             "cuda_devices": info.cuda_devices,
             "cudnn": info.cudnn,
             "mps": info.mps,
@@ -285,7 +285,7 @@ fn write_machine(output: &mut Output) -> anyhow::Result<()> {
             "LibTorch {}: {} threads, on the processor with {} kernels, {} CUDA devices{}",
             info.version,
             info.threads,
-            if info.own_kernels {
+            if libtorch_kernels_are_own() {
                 "Flex's"
             } else {
                 "its own"

@@ -5,9 +5,9 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::batch::{BertInput, Packing, TokenLayout};
 use crate::config::BertConfig;
-use crate::device::with_threads_awake;
 use crate::embeddings::BertEmbeddings;
 use crate::encoder::{BertEncoder, BertEncoderOutput, Keep};
+use crate::inference::with_threads_awake;
 use crate::init::BertInit;
 use crate::pooler::BertPooler;
 
