@@ -23,6 +23,7 @@ mod label;
 #[cfg(feature = "tch")]
 mod libtorch;
 mod limits;
+mod measurement;
 mod open;
 mod precision;
 mod proof;
@@ -40,7 +41,8 @@ pub use exit::{exit, exit_unflushed};
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
 #[cfg(feature = "tch")]
 pub(crate) use libtorch::kernels::{TorchKernels, torch_kernels};
-pub use limits::{Workload, largest_buffer};
+pub use limits::largest_buffer;
+pub use measurement::Measurement;
 pub use open::{adapters, compiled_backends};
 pub use precision::{Precision, set_dtype};
 pub use proof::{Proof, ProofSubject};

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bert_core::batch::Workload;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::config::BertConfig;
-use bert_core::device::{Device, Workload};
+use bert_core::device::Device;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{

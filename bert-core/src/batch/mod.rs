@@ -6,8 +6,10 @@ mod input;
 mod limits;
 mod packing;
 mod plan;
+mod workload;
 
 pub use batcher::{BertBatcher, Padding};
 pub use input::BertInput;
 pub use packing::{Packing, TokenLayout, pack_sequences};
 pub use plan::{BatchLimits, plan_batches};
+pub use workload::Workload;

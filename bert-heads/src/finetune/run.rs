@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bert_core::batch::BertBatcher;
+use bert_core::batch::{BertBatcher, Workload};
 use bert_core::checkpoint::Checkpoint;
-use bert_core::device::{Device, Workload};
+use bert_core::device::Device;
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};

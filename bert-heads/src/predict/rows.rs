@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use bert_core::batch::{BertBatcher, BertInput, plan_batches};
+use bert_core::batch::{BertBatcher, BertInput, Workload, plan_batches};
 use bert_core::config::BertConfig;
-use bert_core::device::{Workload, fault};
+use bert_core::device::fault;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use bert_core::training::Asked;
 use burn::tensor::{Device, FloatDType, Tensor};
