@@ -9,7 +9,7 @@ use crate::config::BertConfig;
 use crate::tokenizer::{BertTokenizer, Encoding};
 use crate::{Error, Result};
 
-/// To what length the rows of a batch are filled up.
+/// Length to which the rows of a batch are filled up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
     /// That of its longest row; where much of that is padding, the blocks of an encoder leave it out.
@@ -27,7 +27,7 @@ pub enum Padding {
 pub struct BertBatcher {
     /// The id of `[PAD]`.
     pub pad_id: u32,
-    /// To what length rows are filled up.
+    /// Length to which rows are filled up.
     pub padding: Padding,
     /// The positions of the model: longer rows are refused, and padding goes no further. `None`
     /// sets no limit.
@@ -60,7 +60,7 @@ impl BertBatcher {
         }
     }
 
-    /// Sets to what length rows are filled up.
+    /// Sets the length to which rows are filled up.
     pub fn with_padding(mut self, padding: Padding) -> Self {
         self.padding = padding;
         self
@@ -125,7 +125,7 @@ impl BertBatcher {
             mask_pad.resize(mask_pad.len() + padding, true);
         }
         let packing = match self.padding {
-            Padding::Longest => Packing::where_it_pays(&mask_pad, shape, device),
+            Padding::Longest => Packing::if_worthwhile(&mask_pad, shape, device),
             Padding::Fixed(_) | Padding::MultipleOf(_) => None,
         };
         // `from_data` converts to the integer type that is the device's default (i64 or i32).

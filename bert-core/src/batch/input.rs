@@ -39,7 +39,7 @@ impl BertInput {
         device: &Device,
     ) -> Self {
         let mask_pad: Vec<bool> = attention_mask.into_iter().map(|value| value == 0).collect();
-        let packing = Packing::where_it_pays(&mask_pad, shape, device);
+        let packing = Packing::if_worthwhile(&mask_pad, shape, device);
         // `from_data` converts to the integer type that is the device's default (i64 or i32).
         Self {
             input_ids: Tensor::from_data(TensorData::new(input_ids, shape), device),

@@ -1,14 +1,13 @@
-//! Tokens of a batch side by side: what an encoder computes then is not spent on padding.
+//! Tokens of a batch side by side, so that an encoder computes no padding.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::plan::BatchLimits;
 use crate::ops::{PackedLayout, lookup};
 
-/// The share of a batch, one part in so many, that has to be padding before its tokens are packed. Below, padding and
-/// unpadding for attention in every block can cost what is saved: measured with 2 blocks of 128 on LibTorch, where large
-/// models gain long before.
-const WORTH: usize = 4;
+/// Share of padding up to which a batch is not packed. Below, padding and unpadding for attention in every block can cost
+/// what is saved: measured with 2 blocks of 128 on LibTorch, where large models gain long before.
+const MIN_PADDING_SHARE: f64 = 0.25;
 
 /// How the tokens that an encoder reads lie in memory.
 #[derive(Clone, Debug)]
@@ -72,8 +71,8 @@ impl Packing {
     }
 
     /// [`new`](Self::new) for batches where it saves time, and whose padding all stands at the end of rows that begin with a
-    /// token: what a model computes for padding elsewhere, somebody may want to see.
-    pub(crate) fn where_it_pays(
+    /// token: what a model computes for padding elsewhere may be of interest.
+    pub(crate) fn if_worthwhile(
         mask_pad: &[bool],
         shape: [usize; 2],
         device: &Device,
@@ -81,7 +80,7 @@ impl Packing {
         let padding = mask_pad.iter().filter(|&&padding| padding).count();
         let at_the_end = |row: &[bool]| !row[0] && row.is_sorted();
         let mut rows = mask_pad.chunks(shape[1].max(1));
-        if padding * WORTH <= mask_pad.len() || !rows.all(at_the_end) {
+        if padding as f64 <= MIN_PADDING_SHARE * mask_pad.len() as f64 || !rows.all(at_the_end) {
             return None;
         }
         Self::new(mask_pad, shape, device)
@@ -149,7 +148,7 @@ pub fn pack_sequences(lengths: &[usize], device: &Device) -> PackedLayout {
     let limits = BatchLimits {
         rows: usize::MAX,
         tokens: usize::MAX,
-        cost: GROUP_OVERHEAD.max(tokens / 4),
+        overhead: GROUP_OVERHEAD.max(tokens / 4),
     };
     let (mut groups, mut places, mut padding) = (Vec::new(), Vec::new(), Vec::new());
     let mut slots = vec![0; tokens];

@@ -1,7 +1,7 @@
 //! Batches of rows of similar length.
 
 /// Divisor of a full batch's tokens that gives the overhead of another batch in inference.
-const BATCH_COST: usize = 32;
+const BATCH_OVERHEAD: usize = 32;
 
 /// Groups rows of similar length for inference, so that little work is spent on padding.
 ///
@@ -10,7 +10,7 @@ pub fn plan_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let limits = BatchLimits {
         rows: usize::MAX,
         tokens: max_tokens,
-        cost: max_tokens / BATCH_COST,
+        overhead: max_tokens / BATCH_OVERHEAD,
     };
     limits.plan(lengths)
 }
@@ -22,8 +22,8 @@ pub struct BatchLimits {
     pub rows: usize,
     /// Rows times the longest of them, at most; a longer row gets a batch of its own.
     pub tokens: usize,
-    /// Tokens of padding that one batch fewer is worth.
-    pub cost: usize,
+    /// Fixed cost of a batch, in tokens of padding.
+    pub overhead: usize,
 }
 
 impl BatchLimits {
@@ -34,7 +34,7 @@ impl BatchLimits {
     pub fn plan(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..lengths.len()).collect();
         order.sort_by_key(|index| lengths[*index]);
-        // Of the first rows, by their number: the least cost, and how many of them are in the last batch.
+        // best[n]: minimal cost of the first n rows, and how many of them are in the last batch.
         let mut best: Vec<(usize, usize)> = vec![(0, 0)];
         for end in 1..=order.len() {
             // Lengths rise, so the last row is the longest of its batch.
@@ -42,7 +42,7 @@ impl BatchLimits {
             let fitting = self.tokens.checked_div(longest).unwrap_or(usize::MAX);
             let most = self.rows.min(fitting).clamp(1, end);
             let cost = |rows: usize| {
-                let batch = (rows * longest).saturating_add(self.cost);
+                let batch = (rows * longest).saturating_add(self.overhead);
                 best[end - rows].0.saturating_add(batch)
             };
             let cheapest = (1..=most).rev().map(|rows| (cost(rows), rows));
@@ -84,20 +84,25 @@ mod tests {
         let lengths = [5, 13, 7, 5, 32, 4, 7, 0, 9, 12];
         let mut sorted = lengths;
         sorted.sort();
-        for (rows, tokens, cost) in [
+        for (rows, tokens, overhead) in [
             (usize::MAX, 0, 3),
             (usize::MAX, 37, 0),
             (4, 1000, 9),
             (usize::MAX, usize::MAX, 20),
             (3, 40, usize::MAX),
         ] {
-            let limits = BatchLimits { rows, tokens, cost };
+            let limits = BatchLimits {
+                rows,
+                tokens,
+                overhead,
+            };
             let fits = |rows: &[usize]| {
                 rows.len() == 1
                     || rows.len() <= limits.rows
                         && rows.len() * rows[rows.len() - 1] <= limits.tokens
             };
-            let costs = |rows: &[usize]| (rows.len() * rows[rows.len() - 1]).saturating_add(cost);
+            let costs =
+                |rows: &[usize]| (rows.len() * rows[rows.len() - 1]).saturating_add(overhead);
             // Every way to cut the sorted lengths: a bit for each place between two of them.
             let mut least = usize::MAX;
             for cuts in 0..1_u32 << (sorted.len() - 1) {
