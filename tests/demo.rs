@@ -2,7 +2,8 @@
 //! of are tested on all.
 
 use bert_core::device::test_devices;
-use bert_core::training::{MetricsLog, Observers, StopFlag};
+use bert_core::stop::StopFlag;
+use bert_core::training::{MetricsLog, Observers};
 use bert_demo::text::Language;
 use bert_demo::{Demo, Ending, Error, Plan, Results, Start, Subject};
 

@@ -39,6 +39,7 @@ mod notice;
 pub mod ops;
 pub mod pooler;
 pub mod report;
+pub mod stop;
 pub mod text_lines;
 pub mod tokenizer;
 pub mod training;

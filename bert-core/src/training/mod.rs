@@ -14,7 +14,6 @@ mod recipe;
 mod replicas;
 mod report;
 mod schedule;
-mod stop;
 mod store;
 mod trainer;
 
@@ -31,6 +30,5 @@ pub use recipe::{Algorithm, OptimizerConfig, Recipe};
 pub use replicas::training_devices;
 pub use report::{curves_svg, write_report};
 pub use schedule::{Decay, Schedule};
-pub use stop::StopFlag;
 pub use store::{Best, CheckpointStore, TrainerState, read_optimizer, read_state};
-pub use trainer::{Asked, Ending, Evaluate, Trainer, TrainerOptions};
+pub use trainer::{Ending, Evaluate, Trainer, TrainerOptions};

@@ -118,7 +118,7 @@ impl Observer for Box<dyn Observer> {
     }
 }
 
-/// Several observers as one, told in order.
+/// Several observers as one, in order.
 #[derive(Default)]
 pub struct Observers(Vec<Box<dyn Observer>>);
 
