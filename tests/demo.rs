@@ -4,7 +4,8 @@
 use bert::demo::text::Language;
 use bert::demo::{Demo, Ending, Error, Plan, Results, Start, Subject};
 use bert_core::device::test_devices;
-use bert_core::training::{MetricsLog, Observers, StopFlag};
+use bert_core::stop::StopFlag;
+use bert_core::training::{MetricsLog, Observers};
 
 #[test]
 fn from_texts_to_results_and_nothing_twice() {

@@ -7,7 +7,7 @@ use bert_core::agreement::without_dropout;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, DeviceSpec, Precision, libtorch_info, set_dtype};
-use bert_core::inference::{Weights, prepare};
+use bert_core::inference::{Weights, libtorch_kernels_are_own, prepare};
 use bert_core::init::BertInit;
 use bert_core::model::BertModel;
 use bert_core::training::{
@@ -69,7 +69,7 @@ pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
     if let (DeviceSpec::LibTorch(_), Some(info)) = (spec, libtorch_info()) {
         software.insert("LibTorch".to_owned(), info.version.to_owned());
         software.insert("LibTorch threads".to_owned(), info.threads.to_string());
-        if info.own_kernels {
+        if libtorch_kernels_are_own() {
             software.insert("LibTorch kernels".to_owned(), "own".to_owned());
         }
     }

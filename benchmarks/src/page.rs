@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use bert_core::training::chart::{Chart, Look, Scale, Series, escape};
-use bert_core::training::{Section, SectionBody, document};
+use bert_core::report::{Chart, Look, Scale, Section, SectionBody, Series, document, escape};
 
 use crate::markdown::circumstances_of;
 use crate::record::{Record, Row};

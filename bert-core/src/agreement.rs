@@ -11,7 +11,7 @@ mod trace;
 
 pub use golden::Golden;
 pub use probe::{Probe, push_gradients, without_dropout};
-pub use self_test::{Measurement, self_test};
+pub use self_test::self_test;
 pub use trace::{Difference, Trace};
 
 /// Largest difference allowed in a LayerNorm output, pooled output or probability of a fixture.

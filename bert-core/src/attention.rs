@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
 use burn::tensor::Tensor;
 
+use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::init::BertInit;
 use crate::ops;
-use crate::packing::TokenLayout;
 
 /// Self-attention followed by projection, dropout, residual and LayerNorm.
 #[derive(Module, Debug)]

@@ -16,8 +16,6 @@
 //! ```
 
 mod adapter;
-#[cfg(any(feature = "flex", feature = "tch"))]
-mod awake;
 mod backends;
 mod choice;
 #[cfg(test)]
@@ -28,6 +26,7 @@ mod label;
 #[cfg(feature = "tch")]
 mod libtorch;
 mod limits;
+mod measurement;
 mod open;
 mod precision;
 mod proof;
@@ -44,7 +43,10 @@ pub use backends::{BACKENDS, BackendId, BackendInfo};
 pub use burn::tensor::Device;
 pub use exit::{exit, exit_unflushed};
 pub use label::{DeviceSpec, GpuAdapter, GpuApi, TorchDevice};
-pub use limits::{Workload, largest_buffer};
+#[cfg(feature = "tch")]
+pub(crate) use libtorch::kernels::{TorchKernels, torch_kernels};
+pub use limits::largest_buffer;
+pub use measurement::Measurement;
 pub use open::{adapters, compiled_backends};
 pub use precision::{Precision, set_dtype};
 pub use proof::{Proof, ProofSubject};
@@ -65,10 +67,6 @@ pub struct LibTorchInfo {
     pub version: &'static str,
     /// Threads that LibTorch computes with inside one operation.
     pub threads: usize,
-    /// True if matrix products on the processor, and the operations around them, run in the kernels of Flex, which are
-    /// faster than LibTorch's own there: on AMD's processors with AVX-512, or as the environment variable
-    /// `BERT_LIBTORCH_KERNELS` (`own`, `libtorch`) has it.
-    pub own_kernels: bool,
     /// CUDA devices that LibTorch sees; 0 with a CPU build of LibTorch or without a driver.
     pub cuda_devices: usize,
     /// cuDNN is there and usable.
@@ -95,53 +93,22 @@ pub fn threads() -> usize {
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |threads| threads.get()))
 }
 
-/// Tokens up to which the threads of our kernels are kept awake: with more, kernels last long enough for waking not to matter,
-/// and looking for work in vain costs more than it gains.
-#[cfg(any(feature = "flex", feature = "tch"))]
-const FEW_TOKENS: usize = 128;
-
-/// Runs `work` on `tokens` tokens with the threads awake that our kernels are spread over, if they compute without gradients
-/// on `device`, and the tokens are few.
-pub(crate) fn with_threads_awake<R: Send>(
-    device: &Device,
-    tokens: usize,
-    work: impl FnOnce() -> R + Send,
-) -> R {
-    #[cfg(any(feature = "flex", feature = "tch"))]
-    if tokens <= FEW_TOKENS && computes_by_our_kernels(device) {
-        return awake::with_threads_awake(work);
-    }
-    #[cfg(not(any(feature = "flex", feature = "tch")))]
-    let _ = (device, tokens);
-    work()
-}
-
-/// True for devices without autodiff on which matrix products with packed weights are faster.
-pub(crate) fn multiplies_panels(device: &Device) -> bool {
-    #[cfg(any(feature = "flex", feature = "tch"))]
-    return crate::ops::packed_weights_pay() && computes_by_our_kernels(device);
-    #[cfg(not(any(feature = "flex", feature = "tch")))]
+/// True for Flex without autodiff.
+pub(crate) fn is_flex(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return *device == Device::flex();
+    #[cfg(not(feature = "flex"))]
     {
         let _ = device;
         false
     }
 }
 
-/// True for Flex, and for LibTorch with the kernels that Flex runs; false for any device with autodiff.
-#[cfg(any(feature = "flex", feature = "tch"))]
-fn computes_by_our_kernels(device: &Device) -> bool {
+/// True for LibTorch on the processor, without autodiff.
+pub(crate) fn is_libtorch_processor(device: &Device) -> bool {
     #[cfg(feature = "tch")]
-    if crate::ops::libtorch_kernels_are_own() && libtorch::is_processor(device) {
-        return true;
-    }
-    is_flex(device)
-}
-
-/// True for Flex without autodiff.
-pub(crate) fn is_flex(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    return *device == Device::flex();
-    #[cfg(not(feature = "flex"))]
+    return libtorch::is_processor(device);
+    #[cfg(not(feature = "tch"))]
     {
         let _ = device;
         false

@@ -6,10 +6,10 @@ use burn::tensor::{Int, Tensor};
 
 use crate::activation::HiddenAct;
 use crate::attention::{BertAttention, BertResidual};
+use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::init::BertInit;
 use crate::ops;
-use crate::packing::TokenLayout;
 
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]

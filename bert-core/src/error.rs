@@ -1,6 +1,10 @@
 //! The one error type of this crate.
 
+mod remote;
+
 use std::path::PathBuf;
+
+pub use remote::RemoteError;
 
 /// `Result` with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -217,7 +221,7 @@ pub enum Error {
     },
     /// A remote device, or a worker that offers devices.
     #[error(transparent)]
-    Remote(#[from] crate::device::RemoteError),
+    Remote(#[from] RemoteError),
     /// An environment variable with a value that means nothing.
     #[error("environment variable {name} is `{value}`: set it to {allowed}, or to nothing")]
     InvalidVariable {

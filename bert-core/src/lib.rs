@@ -37,8 +37,10 @@ pub mod init;
 pub mod model;
 mod notice;
 pub mod ops;
-pub mod packing;
 pub mod pooler;
+pub mod report;
+pub mod stop;
+pub mod text_lines;
 pub mod tokenizer;
 pub mod training;
 

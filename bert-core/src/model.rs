@@ -3,13 +3,12 @@
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 
-use crate::batch::BertInput;
+use crate::batch::{BertInput, Packing, TokenLayout};
 use crate::config::BertConfig;
-use crate::device::with_threads_awake;
 use crate::embeddings::BertEmbeddings;
 use crate::encoder::{BertEncoder, BertEncoderOutput, Keep};
+use crate::inference::with_threads_awake;
 use crate::init::BertInit;
-use crate::packing::{Packing, TokenLayout};
 use crate::pooler::BertPooler;
 
 /// BERT without a task head (Devlin et al. 2019).

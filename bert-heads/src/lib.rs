@@ -29,7 +29,6 @@ pub mod question_answering;
 pub mod scoring;
 pub mod sentence_embedding;
 pub mod sequence_classification;
-pub mod text_lines;
 pub mod token_classification;
 pub mod torch_activation;
 

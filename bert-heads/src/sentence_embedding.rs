@@ -29,9 +29,9 @@ mod stream;
 use std::borrow::Cow;
 use std::path::Path;
 
-use bert_core::batch::{BertBatcher, BertInput, plan_batches};
+use bert_core::batch::{BertBatcher, BertInput, Workload, plan_batches};
 use bert_core::checkpoint::{Checkpoint, Loading};
-use bert_core::device::{Workload, fault};
+use bert_core::device::fault;
 use bert_core::inference::{Weights, prepare};
 use bert_core::init::BertInit;
 use bert_core::model::BertModel;

@@ -10,9 +10,6 @@ pub enum Error {
     /// Tokenizer, checkpoint, device or training loop.
     #[error(transparent)]
     Core(#[from] bert_core::Error),
-    /// The masked-LM head.
-    #[error(transparent)]
-    Heads(#[from] bert_heads::Error),
     /// The data hold nothing to train on.
     #[error(
         "the data hold no instance: give documents of two sentences and more, or prepare instances again"

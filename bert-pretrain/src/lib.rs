@@ -7,6 +7,7 @@ mod error;
 pub mod instances;
 pub mod model;
 pub mod objective;
+pub mod recipe;
 pub mod run;
 pub mod vocab;
 

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bert_core::batch::Workload;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::config::BertConfig;
-use bert_core::device::{Device, Workload};
+use bert_core::device::Device;
 use bert_core::init::BertInit;
+use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
-    Asked, CheckpointStore, Ending, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe,
-    Schedule, StopFlag, Trainer, TrainerOptions, TrainerState, Update, read_optimizer,
-    training_devices,
+    CheckpointStore, Ending, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe, Schedule,
+    Trainer, TrainerOptions, TrainerState, Update, read_optimizer, training_devices,
 };
 use burn::train::InferenceStep;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use crate::data::{
 use crate::instances::{MaskingOptions, PairOptions, PreparedInstances};
 use crate::model::{BertForPreTraining, check_segments};
 use crate::objective::{PreTrainingBatch, evaluation_values, unigram_accuracy};
+use crate::recipe::loss_epsilon;
 use crate::{Error, Result};
 
 /// Settings that determine the outcome of a run; kept in its checkpoints and compared on resume.
@@ -165,7 +167,7 @@ impl Run<'_> {
                 }
                 let optimizer = read_optimizer(&path, &state, &devices[0])?;
                 self.observer
-                    .message(&format!("going on from {}", path.display()));
+                    .message(&format!("resuming from {}", path.display()));
                 (model, optimizer, state)
             }
             None => {
@@ -189,7 +191,7 @@ impl Run<'_> {
             Ok(tokenizer.save(dir)?)
         };
         let mut last_evaluation = Map::new();
-        let mut evaluate = |model: &BertForPreTraining, asked: Asked<'_>| {
+        let mut evaluate = |model: &BertForPreTraining, asked: ShouldStop<'_>| {
             let Some(mut values) = evaluate_unless(asked, model, &held_out) else {
                 return Ok(None);
             };
@@ -386,7 +388,7 @@ impl Run<'_> {
             pad_id: self.tokenizer.pad_id(),
             pad_to: self.settings.pad_to_length.then_some(max_seq_length),
         };
-        let loss_epsilon = self.settings.optimizer.loss_epsilon;
+        let loss_epsilon = loss_epsilon(self.settings.recipe);
         Ok(Updates::new(instances, options, start.stage, loss_epsilon))
     }
 
@@ -437,7 +439,7 @@ pub fn evaluate(model: &BertForPreTraining, batches: &[PreTrainingBatch]) -> Vec
 
 /// [`evaluate`], or none if asked to stop before it is done.
 fn evaluate_unless(
-    asked: Asked<'_>,
+    asked: ShouldStop<'_>,
     model: &BertForPreTraining,
     batches: &[PreTrainingBatch],
 ) -> Option<Vec<(String, f64)>> {

@@ -10,13 +10,15 @@ use bert_core::Error as CoreError;
 use bert_core::agreement::without_dropout;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::device::{Device, fault, test_devices};
+use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::training::{
-    Asked, CheckpointStore, Event, Observer, Optimizer, Recipe, RunInfo, Schedule, Split, StopFlag,
-    Trainer, TrainerOptions, TrainerState, Update, read_optimizer, read_state,
+    CheckpointStore, Event, Observer, Optimizer, Recipe, RunInfo, Schedule, Split, Trainer,
+    TrainerOptions, TrainerState, Update, read_optimizer, read_state,
 };
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::objective::PreTrainingBatch;
+use bert_pretrain::recipe::loss_epsilon;
 use burn::tensor::Tensor;
 use common::{UPDATES, fixture, model, schedule, updates};
 use cubecl_common::device::{DeviceId, DeviceService, ServerUtilitiesHandle};
@@ -88,11 +90,11 @@ impl Session<'_> {
                 (without_dropout(model), optimizer, state)
             }
         };
-        let mut data = updates(state.step as usize, config.loss_epsilon);
+        let mut data = updates(state.step as usize, loss_epsilon(RECIPE));
         (self.spoil)(&mut data);
         let checkpoint = Checkpoint::open(fixture("tiny-pretraining")).unwrap();
         let model_config = checkpoint.config().clone();
-        let mut evaluate = |_: &BertForPreTraining, _: Asked<'_>| -> Result<_, Error> {
+        let mut evaluate = |_: &BertForPreTraining, _: ShouldStop<'_>| -> Result<_, Error> {
             (self.evaluate)(self.device);
             Ok(Some(vec![("loss".to_owned(), 1.0)]))
         };

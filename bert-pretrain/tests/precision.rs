@@ -3,11 +3,11 @@
 mod common;
 
 use bert_core::device::{Device, Precision, test_devices};
-use bert_core::training::{
-    LossScale, Optimizer, Recipe, StopFlag, Trainer, TrainerOptions, TrainerState,
-};
+use bert_core::stop::StopFlag;
+use bert_core::training::{LossScale, Optimizer, Recipe, Trainer, TrainerOptions, TrainerState};
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
+use bert_pretrain::recipe::loss_epsilon;
 use burn::tensor::FloatDType;
 use common::{Recorder, UPDATES, model, schedule, tensors, updates, weights};
 use serde_json::Value;
@@ -45,7 +45,7 @@ fn run(
         observer: &mut recorder,
         stop: StopFlag::new(),
     };
-    let data = updates(0, config.loss_epsilon)
+    let data = updates(0, loss_epsilon(RECIPE))
         .into_iter()
         .map(Ok::<_, Error>);
     let (model, state, _) = trainer.run(data).unwrap();

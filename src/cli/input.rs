@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bert_core::files::decompressed;
-use bert_heads::text_lines::TextLines;
+use bert_core::text_lines::TextLines;
 
 use super::output::note;
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context, Result};
-use bert_core::training::{StopFlag, dashboard_is_open, restore_terminal};
+use bert_core::stop::StopFlag;
+use bert_core::training::{dashboard_is_open, restore_terminal};
 
 use super::output::note;
 

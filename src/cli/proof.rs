@@ -7,9 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow};
 use benchmarks::child::{Outcome, Program, supervise};
 use bert_core::Error;
-use bert_core::agreement::Measurement;
 use bert_core::device::{
-    Device, DeviceSpec, GpuApi, Precision, Proof, ProofSubject, compiled_backends,
+    Device, DeviceSpec, GpuApi, Measurement, Precision, Proof, ProofSubject, compiled_backends,
     remote_token_environment,
 };
 use bert_core::files::cache_dir;

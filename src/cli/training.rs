@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bert_core::device::{Device, DeviceSpec, Precision};
 use bert_core::files::write_atomically;
+use bert_core::report::Section;
+use bert_core::stop::StopFlag;
 use bert_core::training::{
-    CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo, Section,
-    StopFlag, TrainerOptions, curves_svg, follow, write_report as write_html,
+    CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo,
+    TrainerOptions, curves_svg, follow, write_report as write_html,
 };
 use burn::tensor::FloatDType;
 use serde::Serialize;

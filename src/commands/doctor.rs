@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use benchmarks::machine::{BURN, Machine};
-use bert_core::agreement::{Measurement, self_test};
-use bert_core::device::{self, DeviceSpec, Precision, set_dtype};
-use bert_core::inference::int8_instructions;
+use bert_core::agreement::self_test;
+use bert_core::device::{self, DeviceSpec, Measurement, Precision, set_dtype};
+use bert_core::inference::{int8_instructions, libtorch_kernels_are_own};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -197,7 +197,7 @@ fn machine() -> serde_json::Value {
         "libtorch": device::libtorch_info().map(|info| json!({
             "version": info.version,
             "threads": info.threads,
-            "own_kernels": info.own_kernels,
+            "own_kernels": libtorch_kernels_are_own(),
             "cuda_devices": info.cuda_devices,
             "cudnn": info.cudnn,
             "mps": info.mps,
@@ -245,7 +245,7 @@ fn write_machine(output: &mut Output) -> anyhow::Result<()> {
             "LibTorch {}: {} threads, on the processor with {} kernels, {} CUDA devices{}",
             info.version,
             info.threads,
-            if info.own_kernels {
+            if libtorch_kernels_are_own() {
                 "Flex's"
             } else {
                 "its own"

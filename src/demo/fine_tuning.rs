@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint::Checkpoint;
+use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Observers, Recipe, StopFlag, TrainerOptions};
+use bert_core::training::{Observers, Recipe, TrainerOptions};
 use bert_heads::finetune::{FineTuning, LayerRules, Settings, Task, best_metric};
 use bert_heads::predict::{
     PredictOptions, QuestionAnswerer, QuestionOptions, QuestionSettings, TextClassifier,

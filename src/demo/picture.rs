@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use bert_core::training::chart::escape;
+use bert_core::report::escape;
 use burn::tensor::Tensor;
 
 use super::error::Result;

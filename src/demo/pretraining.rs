@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bert_core::config::BertConfig;
+use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{
-    CheckpointStore, MetricsLog, Observer, Recipe, Split, StopFlag, TrainerOptions,
-};
+use bert_core::training::{CheckpointStore, MetricsLog, Observer, Recipe, Split, TrainerOptions};
 use bert_pretrain::corpus::{CorpusOptions, Documents, Layout, TokenizedCorpus};
 use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions};
 use bert_pretrain::run::{Data, Run, Settings};

@@ -1,6 +1,6 @@
 //! Results of a demonstration.
 
-use bert_core::training::{Section, SectionBody};
+use bert_core::report::{Section, SectionBody};
 use serde::Serialize;
 
 use super::files::Counts;

@@ -3,53 +3,15 @@
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use serde::{Deserialize, Serialize};
 
 use super::probe::{push_values, without_dropout};
 use super::{FORWARD_BAR, GRADIENT_BAR, Golden, Trace, push_gradients};
 use crate::Result;
 use crate::batch::BertInput;
 use crate::checkpoint::Loading;
-use crate::device::Precision;
+use crate::device::{Measurement, Precision};
 use crate::model::BertModel;
 use crate::training::{Optimizer, ParameterGradients, Recipe};
-
-/// One difference between a device and the float64 reference, and its bar.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Measurement {
-    /// "hidden states, padded", "gradients, packed", …
-    pub what: String,
-    /// Largest difference: absolute, for gradients relative to the largest value; `f64::MAX` where a value is no number.
-    pub difference: f64,
-    /// Largest difference that is allowed.
-    pub bar: f64,
-}
-
-impl Measurement {
-    fn new(what: &str, difference: f64, bar: f64) -> Self {
-        // JSON has no infinity, and a comparison with NaN is never true.
-        let difference = if difference.is_finite() {
-            difference
-        } else {
-            f64::MAX
-        };
-        Self {
-            what: what.to_owned(),
-            difference,
-            bar,
-        }
-    }
-
-    /// True where the difference is allowed.
-    pub fn is_within_bar(&self) -> bool {
-        self.difference <= self.bar
-    }
-
-    /// True for a gradient.
-    pub fn is_gradient(&self) -> bool {
-        self.what.starts_with("gradients")
-    }
-}
 
 /// Differences allowed in a float type: absolute in forward values, relative in gradients.
 fn bars(precision: Precision) -> (f64, f64) {

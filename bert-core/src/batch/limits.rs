@@ -1,6 +1,5 @@
 //! Ids that a model has embeddings for.
 
-use super::BertBatcher;
 use crate::{Error, Result};
 
 /// Checks that token ids lie within the rows of the word embeddings, and segment ids within those of the segment table.
@@ -18,23 +17,10 @@ pub(super) fn check_embedded(
     }
 }
 
-impl BertBatcher {
-    /// Checks that the model has an embedding for every token and segment of a row, and for padding.
-    ///
-    /// # Errors
-    /// [`Error::VocabularyMismatch`] or [`Error::SegmentMismatch`].
-    pub fn check_row(&self, ids: &[u32], type_ids: &[u32]) -> Result<()> {
-        let vocab_size = self.vocab_size.unwrap_or(usize::MAX);
-        let segments = self.segments.unwrap_or(usize::MAX);
-        check_embedded((ids, vocab_size), (type_ids, segments))?;
-        check_embedded((&[self.pad_id], vocab_size), (&[], segments))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Padding;
+    use crate::batch::{BertBatcher, Padding};
     use crate::config::BertConfig;
 
     const A: (&[u32], &[u32]) = (&[101, 7, 8, 102, 9, 102], &[0, 0, 0, 0, 1, 1]);

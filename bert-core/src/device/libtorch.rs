@@ -1,12 +1,13 @@
 //! LibTorch: what it sees, and its devices.
 
+pub(super) mod kernels;
+
 use std::sync::Once;
 use std::thread;
 
 use crate::device::adapter::{processor, within};
 use crate::device::{AdapterInfo, AdapterKind, Device, DeviceSpec, LibTorchInfo, TorchDevice};
 use crate::error::{Error, Result};
-use crate::ops::{LibTorchKernels, libtorch_kernels};
 
 /// The version tch 0.22 builds against and refuses to build without.
 const VERSION: &str = "2.9.0";
@@ -15,7 +16,6 @@ pub(super) fn info() -> LibTorchInfo {
     LibTorchInfo {
         version: VERSION,
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
-        own_kernels: libtorch_kernels().is_ok_and(|kernels| kernels == LibTorchKernels::Own),
         cuda_devices: cuda_devices(),
         cudnn: tch::Cuda::cudnn_is_available(),
         mps: tch::utils::has_mps(),
@@ -55,7 +55,7 @@ pub(super) fn has_gpu(device: TorchDevice) -> bool {
 pub(super) fn open(spec: &DeviceSpec, device: TorchDevice) -> Result<Device> {
     match device {
         TorchDevice::Cpu => {
-            libtorch_kernels()?;
+            kernels::torch_kernels()?;
             keep_openmp_from_spinning();
             Ok(Device::libtorch())
         }

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::agreement::Measurement;
-use crate::device::{DeviceSpec, Precision, TorchDevice};
+use crate::device::{DeviceSpec, Measurement, Precision, TorchDevice};
 use crate::error::Error;
 use crate::files::write_atomically;
 

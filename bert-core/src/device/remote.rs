@@ -5,7 +5,6 @@
 //! traffic is between the two machines.
 
 mod address;
-mod error;
 mod lost;
 mod token;
 
@@ -16,8 +15,8 @@ mod endpoint;
 #[cfg(feature = "remote")]
 mod worker;
 
+pub use crate::error::RemoteError;
 pub use address::WorkerAddress;
-pub use error::RemoteError;
 pub use lost::lost_session;
 pub use token::{RemoteToken, remote_token_environment, set_remote_token_file};
 

@@ -28,6 +28,7 @@ use burn::tensor::Shape;
 
 mod adam;
 mod attention;
+mod available;
 mod backends;
 mod cross_entropy;
 mod dropout;
@@ -51,23 +52,16 @@ mod linear;
 mod lookup;
 mod norm;
 mod packed;
+mod packed_param;
 mod scale;
 mod softmax;
 mod tensors;
 
 pub use adam::AdamStep;
-#[cfg(feature = "flex")]
-pub(crate) use flex::int8_instructions;
+pub(crate) use available::{int8_instructions, libtorch_kernels_are_own, packed_weights_pay};
 pub use held::HeldWeight;
-#[cfg(any(feature = "flex", feature = "tch"))]
-pub(crate) use host::packed_weights_pay;
-#[cfg(feature = "tch")]
-pub(crate) use libtorch::{
-    Kernels as LibTorchKernels, chosen_kernels as libtorch_kernels,
-    own_are_chosen as libtorch_kernels_are_own,
-};
-pub(crate) use packed::places_on;
-pub use packed::{PackedForm, PackedSequences, packed_attention};
+pub use packed::{PackedForm, PackedLayout, packed_attention};
+pub(crate) use packed_param::PackedParam;
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,

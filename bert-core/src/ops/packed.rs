@@ -4,85 +4,27 @@ use std::sync::Arc;
 
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata};
-use burn::tensor::{Bool, Device, Int, Shape, Slice, Tensor, TensorData};
+use burn::tensor::{Bool, Int, Shape, Slice, Tensor};
 
 use super::BertOps;
-use crate::batch::BatchLimits;
 
-/// Sequences that lie side by side, and how attention pads those of similar length together on backends that know no
-/// better way.
+/// Sequences that lie side by side, and the groups of similar length in which backends that know no better way pad them
+/// for attention.
 #[derive(Clone, Debug)]
-pub struct PackedSequences {
-    lengths: Arc<[usize]>,
-    groups: Arc<[[usize; 2]]>,
-    /// The token in every place of the groups.
-    places: Tensor<1, Int>,
-    /// The place of every token, `[tokens]`.
-    slots: Tensor<1, Int>,
-    /// True at places without a token.
-    padding: Tensor<1, Bool>,
+pub struct PackedLayout {
+    /// Tokens of every sequence, in the order in which they lie; none is empty.
+    pub lengths: Arc<[usize]>,
+    /// `[batch, seq]` of every group.
+    pub groups: Arc<[[usize; 2]]>,
+    /// Token in every place of the groups, one group after the other; any token at padding: `[places]`.
+    pub places: Tensor<1, Int>,
+    /// Place of every token: `[tokens]`.
+    pub slots: Tensor<1, Int>,
+    /// True at places without a token: `[places]`.
+    pub padding: Tensor<1, Bool>,
 }
 
-impl PackedSequences {
-    /// Sequences of `lengths` tokens each, of which one at least is not empty.
-    pub fn new(lengths: &[usize], device: &Device) -> Self {
-        let tokens: usize = lengths.iter().sum();
-        let starts: Vec<usize> = lengths
-            .iter()
-            .scan(0, |next, length| {
-                Some(std::mem::replace(next, *next + length))
-            })
-            .collect();
-        let limits = BatchLimits {
-            rows: usize::MAX,
-            tokens: usize::MAX,
-            cost: GROUP_COST.max(tokens / 4),
-        };
-        let (mut groups, mut places, mut padding) = (Vec::new(), Vec::new(), Vec::new());
-        let mut slots = vec![0; tokens];
-        for rows in limits.plan(lengths) {
-            let seq = rows.iter().map(|&row| lengths[row]).max().unwrap_or(0);
-            if seq == 0 {
-                continue;
-            }
-            groups.push([rows.len(), seq]);
-            for row in rows {
-                let (start, length) = (starts[row], lengths[row]);
-                for at in 0..length {
-                    slots[start + at] = (places.len() + at) as i32;
-                }
-                places.extend((start..start + length).map(|token| token as i32));
-                padding.resize(places.len(), false);
-                padding.resize(padding.len() + seq - length, true);
-                places.resize(padding.len(), 0);
-            }
-        }
-        let size = padding.len();
-        Self {
-            lengths: lengths
-                .iter()
-                .copied()
-                .filter(|&length| length > 0)
-                .collect(),
-            groups: groups.into(),
-            places: places_on(device, places),
-            slots: places_on(device, slots),
-            padding: Tensor::from_data(TensorData::new(padding, [size]), device),
-        }
-    }
-}
-
-/// `[places.len()]` on `device`.
-pub(crate) fn places_on(device: &Device, places: Vec<i32>) -> Tensor<1, Int> {
-    // `from_data` converts to the integer type that is the device's default (i64 or i32).
-    let size = places.len();
-    Tensor::from_data(TensorData::new(places, [size]), device)
-}
-
-/// Places of padding that one group fewer is worth, at least; in large batches it is a quarter of the tokens.
-const GROUP_COST: usize = 64;
-
-/// [`self_attention`](super::self_attention) within each of `sequences`.
+/// [`self_attention`](super::self_attention) within each sequence of `layout`.
 ///
 /// # Shapes
 ///
@@ -91,13 +33,13 @@ pub fn packed_attention(
     query: Tensor<3>,
     key: Tensor<3>,
     value: Tensor<3>,
-    sequences: &PackedSequences,
+    layout: &PackedLayout,
     heads: usize,
     dropout: f64,
 ) -> Tensor<3> {
     let form = PackedForm {
-        lengths: sequences.lengths.clone(),
-        groups: sequences.groups.clone(),
+        lengths: layout.lengths.clone(),
+        groups: layout.groups.clone(),
         heads,
         dropout,
     };
@@ -105,9 +47,9 @@ pub fn packed_attention(
         query.into_dispatch(),
         key.into_dispatch(),
         value.into_dispatch(),
-        sequences.places.clone().into_dispatch(),
-        sequences.slots.clone().into_dispatch(),
-        sequences.padding.clone().into_dispatch(),
+        layout.places.clone().into_dispatch(),
+        layout.slots.clone().into_dispatch(),
+        layout.padding.clone().into_dispatch(),
         form,
     ))
 }

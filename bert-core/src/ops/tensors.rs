@@ -6,8 +6,7 @@ use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 
-use super::{AdamStep, BertOps, HeldWeight};
-use crate::inference;
+use super::{AdamStep, BertOps, HeldWeight, PackedParam};
 
 /// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1), through a fused kernel
 /// where the backend has a right one and gradients are not wanted.
@@ -86,8 +85,8 @@ pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
     let Some(bias) = &layer.bias else {
         return layer.forward(input);
     };
-    if let Some(weight) = inference::weight_of(layer, &input) {
-        return linear_held(input, bias.val(), weight, false);
+    if let Some(weight) = PackedParam::weight_of(layer, &input) {
+        return linear_packed(input, bias.val(), weight, false);
     }
     Tensor::from_dispatch(<Dispatch as BertOps>::project(
         input.into_dispatch(),
@@ -106,8 +105,8 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
     let Some(bias) = &layer.bias else {
         return gelu_erf(layer.forward(input));
     };
-    if let Some(weight) = inference::weight_of(layer, &input) {
-        return linear_held(input, bias.val(), weight, true);
+    if let Some(weight) = PackedParam::weight_of(layer, &input) {
+        return linear_packed(input, bias.val(), weight, true);
     }
     Tensor::from_dispatch(<Dispatch as BertOps>::project_gelu(
         input.into_dispatch(),
@@ -146,7 +145,7 @@ pub fn linear_table(input: Tensor<2>, table: Tensor<2>, bias: Tensor<1>) -> Tens
     ))
 }
 
-fn linear_held<const D: usize>(
+fn linear_packed<const D: usize>(
     input: Tensor<D>,
     bias: Tensor<1>,
     weight: Arc<HeldWeight>,

@@ -2,38 +2,33 @@
 //! the record of its course.
 
 mod batches;
-mod dashboard;
-mod event;
 mod finite;
 mod gradients;
 mod interval;
-mod log;
+mod metric_format;
 mod model;
+mod observe;
 mod optimizer;
 mod precision;
-mod progress;
-mod quantity;
 mod recipe;
 mod replicas;
 mod report;
 mod schedule;
-mod stop;
 mod store;
 mod trainer;
 
 pub use batches::{MicroBatch, Prefetch, Update};
-pub use dashboard::{Dashboard, DashboardMode, dashboard_is_open, follow, restore_terminal};
-pub use event::{Event, Observer, Observers, RunInfo, Split};
 pub use gradients::ParameterGradients;
-pub use log::MetricsLog;
 pub use model::{Sums, TrainableModel};
+pub use observe::{
+    Dashboard, DashboardMode, Event, MetricsLog, Observer, Observers, PlainProgress, RunInfo,
+    Split, dashboard_is_open, follow, restore_terminal,
+};
 pub use optimizer::{Optimizer, ParameterRule, ParameterRules, default_rule};
 pub use precision::{LossScale, rounded};
-pub use progress::PlainProgress;
 pub use recipe::{Algorithm, OptimizerConfig, Recipe};
 pub use replicas::training_devices;
-pub use report::{Section, SectionBody, chart, curves_svg, document, write_report};
+pub use report::{curves_svg, write_report};
 pub use schedule::{Decay, Schedule};
-pub use stop::StopFlag;
 pub use store::{Best, CheckpointStore, TrainerState, read_optimizer, read_state};
-pub use trainer::{Asked, Ending, Evaluate, Trainer, TrainerOptions};
+pub use trainer::{Ending, Evaluate, Trainer, TrainerOptions};

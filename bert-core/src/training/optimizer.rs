@@ -47,7 +47,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimizer without memory that spares biases and LayerNorm from decay.
+    /// A fresh optimizer; biases and LayerNorm are exempt from weight decay.
     pub fn new(config: OptimizerConfig) -> Self {
         Self {
             config,

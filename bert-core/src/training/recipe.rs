@@ -66,8 +66,6 @@ pub struct OptimizerConfig {
     pub max_gradient_norm: Option<f64>,
     /// Added to the norm that gradients are divided by when clipped.
     pub clip_epsilon: f64,
-    /// Added to the number of predictions that the masked-LM loss is divided by.
-    pub loss_epsilon: f64,
 }
 
 impl Recipe {
@@ -82,7 +80,6 @@ impl Recipe {
             weight_decay: 0.01,
             max_gradient_norm: Some(1.0),
             clip_epsilon: 1e-6,
-            loss_epsilon: 0.0,
         };
         match self {
             Self::HuggingFace => adam,
@@ -90,7 +87,6 @@ impl Recipe {
                 epsilon: 1e-6,
                 bias_correction: false,
                 clip_epsilon: 0.0,
-                loss_epsilon: 1e-5,
                 ..adam
             },
             Self::Nvidia => OptimizerConfig {
@@ -115,14 +111,6 @@ impl Recipe {
             total_steps,
             decay,
             count_from,
-        }
-    }
-
-    /// The peak learning rate of the recipe's own pretraining runs.
-    pub fn pretraining_learning_rate(self) -> f64 {
-        match self {
-            Self::Google | Self::HuggingFace => 1e-4,
-            Self::Nvidia => 6e-3,
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct TrainerState {
     pub since_best: u64,
     /// True if the run was interrupted within the evaluation after its last step, which is then repeated.
     #[serde(default)]
-    pub evaluation_left: bool,
+    pub evaluation_pending: bool,
     /// The optimizer's numbers.
     pub optimizer: OptimizerConfig,
     /// The learning rates.
@@ -87,7 +87,7 @@ impl TrainerState {
             loss_scale: None,
             best: None,
             since_best: 0,
-            evaluation_left: false,
+            evaluation_pending: false,
             optimizer,
             schedule,
             settings,

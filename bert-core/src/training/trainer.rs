@@ -7,26 +7,23 @@ use burn::tensor::{Device, FloatDType};
 use serde_json::{Map, Value, json};
 
 use super::batches::{MicroBatch, Prefetch, Update};
-use super::event::{Event, Observer, RunInfo, Split};
 use super::finite::first_not_finite;
 use super::interval::Interval;
 use super::model::TrainableModel;
+use super::observe::{Event, Observer, RunInfo, Split};
 use super::optimizer::Optimizer;
 use super::precision::rounded;
 use super::replicas::Replicas;
 use super::schedule::Schedule;
-use super::stop::StopFlag;
 use super::store::{Best, CheckpointStore, TrainerState};
 use crate::device::Precision;
 use crate::device::fault::{self, Fault};
+use crate::stop::{ShouldStop, StopFlag};
 use crate::{Error, Result};
-
-/// Returns true once the run should stop.
-pub type Asked<'a> = &'a dyn Fn() -> bool;
 
 /// Measures a model: named numbers, or none if asked to stop before it is done.
 pub type Evaluate<'a, M, E> =
-    dyn FnMut(&M, Asked<'_>) -> Result<Option<Vec<(String, f64)>>, E> + 'a;
+    dyn FnMut(&M, ShouldStop<'_>) -> Result<Option<Vec<(String, f64)>>, E> + 'a;
 
 /// How long and how often.
 #[derive(Clone, Debug)]
@@ -154,7 +151,7 @@ where
         let total = self.schedule.total_steps;
         let mut interval = Interval::new();
         let mut saved_at = None;
-        if self.state.evaluation_left
+        if self.state.evaluation_pending
             && let Some(ending) = self.after_step(&mut saved_at)?
         {
             return Ok(ending);
@@ -215,7 +212,7 @@ where
     }
 
     fn interrupted(&mut self, saved_at: Option<u64>) -> Result<Ending, E> {
-        self.observer.message("stopping: asked to");
+        self.observer.message("stopping: interrupt requested");
         if saved_at != Some(self.state.step) {
             self.save()?;
         }
@@ -224,9 +221,9 @@ where
 
     /// Evaluates and saves where that is due after a step; how the run ended, if it did.
     fn after_step(&mut self, saved_at: &mut Option<u64>) -> Result<Option<Ending>, E> {
-        let left = std::mem::take(&mut self.state.evaluation_left);
-        if (left || self.evaluates()) && !self.evaluate_now()? {
-            self.state.evaluation_left = true;
+        let pending = std::mem::take(&mut self.state.evaluation_pending);
+        if (pending || self.evaluates()) && !self.evaluate_now()? {
+            self.state.evaluation_pending = true;
             return self.interrupted(None).map(Some);
         }
         let step = self.state.step;

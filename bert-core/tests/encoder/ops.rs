@@ -1,7 +1,8 @@
 //! Overrides of `BertOps` against the default bodies, on every device.
 
+use bert_core::batch::pack_sequences;
 use bert_core::device::{Device, test_devices};
-use bert_core::ops::{self, PackedSequences};
+use bert_core::ops::{self, PackedLayout};
 use burn::module::Param;
 use burn::nn::{DropoutConfig, LayerNormConfig, Linear};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
@@ -274,15 +275,15 @@ fn packed_sequences_attend_to_themselves_alone() {
             }
             Tensor::cat(contexts, 1)
         };
-        let packed = |sequences: &PackedSequences, [query, key, value]: [Tensor<3>; 3]| {
+        let packed = |sequences: &PackedLayout, [query, key, value]: [Tensor<3>; 3]| {
             ops::packed_attention(query, key, value, sequences, HEADS, 0.0)
         };
         let plain = [1, 2, 3].map(|seed| numbers(shape, seed, &device));
-        let found = packed(&PackedSequences::new(&LENGTHS, &device), plain.clone());
+        let found = packed(&pack_sequences(&LENGTHS, &device), plain.clone());
         assert_close(&label, &values(found), &values(one_by_one(plain)), 2e-6);
 
         let device = device.autodiff();
-        let sequences = PackedSequences::new(&LENGTHS, &device);
+        let sequences = pack_sequences(&LENGTHS, &device);
         let found = with_gradients(shape, &device, |inputs| packed(&sequences, inputs));
         let expected = with_gradients(shape, &device, one_by_one);
         for (found, expected) in found.iter().zip(&expected) {
@@ -302,7 +303,7 @@ fn dropout_of_packed_sequences_is_that_of_padded_rows() {
         let device = device.autodiff();
         let found = with_gradients([1, BATCH * LENGTH, width], &device, |inputs| {
             device.seed(7);
-            let sequences = PackedSequences::new(&[LENGTH; BATCH], &device);
+            let sequences = pack_sequences(&[LENGTH; BATCH], &device);
             let [query, key, value] = inputs;
             ops::packed_attention(query, key, value, &sequences, HEADS, 0.25)
         });

@@ -4,12 +4,11 @@
 use std::path::PathBuf;
 
 use bert_core::agreement::{Golden, without_dropout};
-use bert_core::batch::{BertBatcher, BertInput, Padding};
+use bert_core::batch::{BertBatcher, BertInput, Packing, Padding};
 use bert_core::checkpoint::Loading;
 use bert_core::device::{Device, test_devices};
 use bert_core::encoder::Keep;
 use bert_core::model::BertModel;
-use bert_core::packing::Packing;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 

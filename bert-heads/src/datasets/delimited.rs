@@ -8,12 +8,13 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use bert_core::text_lines::MAX_LINE_BYTES;
+
 use super::fault::RowFault;
 use super::layout::{Delimited, Quotes};
 use super::lines::{DataLine, DataLines};
 use super::quoted_row::QuotedRow;
 use crate::error::Result;
-use crate::text_lines::MAX_LINE_BYTES;
 
 /// Lines that are looked at to tell the columns in quotes.
 const HEAD_LINES: usize = 50;

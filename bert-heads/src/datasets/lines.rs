@@ -5,10 +5,10 @@ use std::io::{self, BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use bert_core::files::decompressed;
+use bert_core::text_lines::{BYTE_ORDER_MARK, LineEnds, MAX_LINE_BYTES, without_break};
 
 use super::fault::RowFault;
 use crate::error::Result;
-use crate::text_lines::{BYTE_ORDER_MARK, LineEnds, MAX_LINE_BYTES, without_break};
 
 /// A line without its line break.
 pub(super) struct DataLine {
@@ -17,7 +17,7 @@ pub(super) struct DataLine {
     pub(super) text: Result<String, RowFault>,
 }
 
-/// The lines of a file. Unlike [`TextLines`](crate::text_lines::TextLines) it goes on after a line
+/// The lines of a file. Unlike [`TextLines`](bert_core::text_lines::TextLines) it goes on after a line
 /// that cannot be used, and keeps such a line apart from a file that cannot be read any further.
 pub(super) struct DataLines {
     path: PathBuf,

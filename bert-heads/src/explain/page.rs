@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use bert_core::training::chart::escape;
+use bert_core::report::escape;
 use serde_json::json;
 
 use super::{Attribution, Explanation};

@@ -4,15 +4,16 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bert_core::batch::BertBatcher;
+use bert_core::batch::{BertBatcher, Workload};
 use bert_core::checkpoint::Checkpoint;
-use bert_core::device::{Device, Workload};
+use bert_core::device::Device;
 use bert_core::files::write_atomically;
 use bert_core::init::BertInit;
+use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use bert_core::training::{
-    Asked, Best, CheckpointStore, Ending, Observer, Optimizer, StopFlag, Trainer, TrainerOptions,
-    TrainerState, read_optimizer, training_devices,
+    Best, CheckpointStore, Ending, Observer, Optimizer, Trainer, TrainerOptions, TrainerState,
+    read_optimizer, training_devices,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -108,7 +109,7 @@ impl TrainingRows<'_> {
 }
 
 /// Evaluates a model without autodiff; [`Error::Interrupted`] if asked to stop meanwhile.
-type Evaluate<'a, M> = &'a mut dyn FnMut(&M, Asked<'_>) -> Result<Scores>;
+type Evaluate<'a, M> = &'a mut dyn FnMut(&M, ShouldStop<'_>) -> Result<Scores>;
 
 impl FineTuning<'_> {
     /// Trains to the end, or until asked to stop.
@@ -151,7 +152,8 @@ impl FineTuning<'_> {
                 // Owned, so that the run can be taken apart meanwhile.
                 let gold: Vec<Vec<String>> = gold.into_iter().map(<[String]>::to_vec).collect();
                 let names = labels.clone();
-                let mut evaluate = move |model: &BertForTokenClassification, asked: Asked<'_>| {
+                let mut evaluate = move |model: &BertForTokenClassification,
+                                         asked: ShouldStop<'_>| {
                     let logits = word_logits(model, &maker, &made, asked)?;
                     let gold: Vec<&[String]> = gold.iter().map(Vec::as_slice).collect();
                     let chain = model.crf.as_ref().map(Crf::chain).transpose()?;
@@ -168,7 +170,7 @@ impl FineTuning<'_> {
                 };
                 let made = ChoiceRows::new(&maker, &validation.examples)?;
                 let right = validation.right_choices()?;
-                let mut evaluate = move |model: &BertForMultipleChoice, asked: Asked<'_>| {
+                let mut evaluate = move |model: &BertForMultipleChoice, asked: ShouldStop<'_>| {
                     let logits = choice_logits(model, &maker, &made, asked)?;
                     Ok(score_choices(&right, &logits))
                 };
@@ -197,7 +199,7 @@ impl FineTuning<'_> {
         };
         let made = maker.texts(validation.inputs())?;
         let gold = validation.targets(task, labels)?;
-        let mut evaluate = move |model: &M, asked: Asked<'_>| {
+        let mut evaluate = move |model: &M, asked: ShouldStop<'_>| {
             let logits = text_logits(model, &maker, &made, asked)?;
             score_texts(task, labels, glue, &gold, &logits)
         };
@@ -233,7 +235,7 @@ impl FineTuning<'_> {
         let Some(evaluation) = evaluation else {
             return self.train::<BertForQuestionAnswering>(labels, rows, None);
         };
-        let mut evaluate = |model: &BertForQuestionAnswering, asked: Asked<'_>| {
+        let mut evaluate = |model: &BertForQuestionAnswering, asked: ShouldStop<'_>| {
             let (answers, loss) = evaluation.ask(model, &maker, asked)?;
             let questions = evaluation.questions();
             if silence {
@@ -283,7 +285,7 @@ impl FineTuning<'_> {
         let options = EncodeOptions::truncated(length);
         let encodings = self.tokenizer.encode_batch(texts.flatten(), &options)?;
         let made: Vec<Row> = encodings.iter().map(Row::of).collect();
-        let mut evaluate = move |model: &SentenceEncoder, asked: Asked<'_>| {
+        let mut evaluate = move |model: &SentenceEncoder, asked: ShouldStop<'_>| {
             let cosines = row_similarities(model, &maker, &made, asked)?;
             Ok(score_similarity(&gold, &cosines))
         };
@@ -366,7 +368,7 @@ impl FineTuning<'_> {
                 let model = M::from_checkpoint(&Checkpoint::open(&path)?, device)?;
                 let optimizer = read_optimizer(&path, &state, device)?;
                 self.observer
-                    .message(&format!("going on from {}", path.display()));
+                    .message(&format!("resuming from {}", path.display()));
                 (model, optimizer, state)
             }
             None => {
@@ -424,7 +426,7 @@ impl FineTuning<'_> {
         };
         let mut evaluations: Vec<Map<String, Value>> = Vec::new();
         let mut evaluate = evaluate.map(|evaluate| {
-            |model: &M, asked: Asked<'_>| -> Result<Option<Vec<(String, f64)>>> {
+            |model: &M, asked: ShouldStop<'_>| -> Result<Option<Vec<(String, f64)>>> {
                 let scores = match evaluate(model, asked) {
                     Err(Error::Interrupted) => return Ok(None),
                     scores => scores?,

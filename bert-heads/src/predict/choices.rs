@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
+use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::{BertTokenizer, TextInput};
-use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
@@ -196,7 +196,7 @@ pub(crate) fn choice_logits(
     model: &BertForMultipleChoice,
     maker: &RowMaker,
     made: &ChoiceRows,
-    asked: Asked<'_>,
+    asked: ShouldStop<'_>,
 ) -> Result<Vec<Vec<f32>>> {
     let logits = text_logits(model, maker, &made.texts, asked)?;
     let mut logits = logits.into_iter().flatten();

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
+use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::{BertTokenizer, TextInput};
-use bert_core::training::Asked;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
@@ -330,7 +330,7 @@ pub(crate) fn text_logits(
     model: &impl RowModel,
     maker: &RowMaker,
     texts: &TextRows,
-    asked: Asked<'_>,
+    asked: ShouldStop<'_>,
 ) -> Result<Vec<Vec<f32>>> {
     let mut of_row: Vec<Vec<f32>> = vec![Vec::new(); texts.rows.len()];
     run_rows(model, maker, &texts.rows, asked, |row, values| {

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use bert_core::batch::{BertBatcher, BertInput, plan_batches};
+use bert_core::batch::{BertBatcher, BertInput, Workload, plan_batches};
 use bert_core::config::BertConfig;
-use bert_core::device::{Workload, fault};
+use bert_core::device::fault;
+use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
-use bert_core::training::Asked;
 use burn::tensor::{Device, FloatDType, Tensor};
 
 use super::{LongTexts, PredictOptions};
@@ -312,7 +312,7 @@ pub(crate) fn run_rows(
     model: &impl RowModel,
     maker: &RowMaker,
     rows: &[Row],
-    asked: Asked<'_>,
+    asked: ShouldStop<'_>,
     mut take: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {
     let device = model.device();

@@ -1,7 +1,7 @@
 //! How alike texts are: the cosine of their vectors, or another function that the model's files name.
 
 use bert_core::batch::BertInput;
-use bert_core::training::Asked;
+use bert_core::stop::ShouldStop;
 use burn::tensor::{Device, Tensor};
 
 use super::rows::{Row, RowMaker, RowModel, run_rows};
@@ -86,7 +86,7 @@ pub(crate) fn row_similarities(
     model: &SentenceEncoder,
     maker: &RowMaker,
     rows: &[Row],
-    asked: Asked<'_>,
+    asked: ShouldStop<'_>,
 ) -> Result<Vec<f64>> {
     let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); rows.len()];
     run_rows(model, maker, rows, asked, |row, values| {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
+use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
-use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
@@ -364,7 +364,7 @@ pub(crate) fn word_logits(
     model: &BertForTokenClassification,
     maker: &RowMaker,
     sentences: &WordRows,
-    asked: Asked<'_>,
+    asked: ShouldStop<'_>,
 ) -> Result<Vec<Vec<Option<Vec<f32>>>>> {
     let [_, outputs] = model.classifier.weight.val().dims();
     // By row, the places to read from it: sentence, word, position.

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
 
 use bert_core::files::decompressed;
-use bert_heads::text_lines::TextLines;
+use bert_core::text_lines::TextLines;
 
 use super::inputs::Input;
 use crate::{Error, Result};

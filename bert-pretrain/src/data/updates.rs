@@ -40,8 +40,7 @@ pub struct Updates<S> {
 }
 
 impl<S: InstanceStream> Updates<S> {
-    /// Updates for stage `stage`; `loss_epsilon` as in
-    /// [`OptimizerConfig::loss_epsilon`](bert_core::training::OptimizerConfig::loss_epsilon).
+    /// Updates for stage `stage`; [`loss_epsilon`](crate::recipe::loss_epsilon) is that of the recipe.
     pub fn new(instances: S, options: UpdatesOptions, stage: u32, loss_epsilon: f64) -> Self {
         Self {
             instances,

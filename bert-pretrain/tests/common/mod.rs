@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use bert_core::agreement::without_dropout;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::device::Device;
+use bert_core::stop::StopFlag;
 use bert_core::training::{
-    Event, Observer, Optimizer, Recipe, RunInfo, Schedule, StopFlag, Trainer, TrainerOptions,
-    TrainerState, Update,
+    Event, Observer, Optimizer, Recipe, RunInfo, Schedule, Trainer, TrainerOptions, TrainerState,
+    Update,
 };
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::objective::PreTrainingBatch;
+use bert_pretrain::recipe::loss_epsilon;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -187,7 +189,7 @@ pub(crate) fn train(
         observer: &mut recorder,
         stop: StopFlag::new(),
     };
-    let data = updates(0, config.loss_epsilon)
+    let data = updates(0, loss_epsilon(recipe))
         .into_iter()
         .map(Ok::<_, Error>);
     let (model, state, _) = trainer.run(data).unwrap();

@@ -4,12 +4,14 @@ use crate::common::{UPDATES, fixture, model, schedule, updates};
 use bert_core::agreement::without_dropout;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::device::{Device, test_devices};
+use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::training::{
-    Asked, CheckpointStore, Ending, Event, Observer, Optimizer, Recipe, RunInfo, Split, StopFlag,
-    Trainer, TrainerOptions, TrainerState, read_optimizer, read_state,
+    CheckpointStore, Ending, Event, Observer, Optimizer, Recipe, RunInfo, Split, Trainer,
+    TrainerOptions, TrainerState, read_optimizer, read_state,
 };
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
+use bert_pretrain::recipe::loss_epsilon;
 use serde_json::Value;
 use std::path::Path;
 
@@ -87,7 +89,7 @@ fn evaluated_session(
         evaluations: Vec::new(),
         stop_after,
     };
-    let mut evaluate = |model: &BertForPreTraining, asked: Asked<'_>| {
+    let mut evaluate = |model: &BertForPreTraining, asked: ShouldStop<'_>| {
         let pooler = model.bert.pooler.as_ref().unwrap();
         let value = pooler.dense.weight.val().mean().into_scalar::<f64>();
         Ok((!asked()).then(|| vec![("loss".to_owned(), value)]))
@@ -119,7 +121,7 @@ fn evaluated_session(
         observer: &mut course,
         stop: StopFlag::new(),
     };
-    let data = updates(first, config.loss_epsilon)
+    let data = updates(first, loss_epsilon(RECIPE))
         .into_iter()
         .map(Ok::<_, Error>);
     let (_, _, ending) = trainer.run(data).unwrap();
@@ -182,7 +184,10 @@ fn an_evaluation_that_was_broken_off_is_repeated() {
         read_state(&store.latest().unwrap().unwrap()).unwrap()
     };
     let [found, expected] = [&parts, &whole].map(|dir| state(dir.path()));
-    assert_eq!((found.best, found.evaluation_left), (expected.best, false));
+    assert_eq!(
+        (found.best, found.evaluation_pending),
+        (expected.best, false)
+    );
 }
 
 #[test]

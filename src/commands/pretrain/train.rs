@@ -11,6 +11,7 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Decay, OptimizerConfig, Recipe, Schedule, TrainerOptions};
 use bert_pretrain::corpus::{Documents, Layout, hold_out};
 use bert_pretrain::instances::PreparedInstances;
+use bert_pretrain::recipe::peak_learning_rate;
 use bert_pretrain::run::{Data, LongStage, Run, Settings};
 
 use super::options::{InstanceArgs, documents, predictions_for};
@@ -258,7 +259,7 @@ impl Args {
 
     fn settings(&self, config: &BertConfig, data: String) -> Result<Settings> {
         let recipe = self.recipe;
-        let peak = self.lr.unwrap_or(recipe.pretraining_learning_rate());
+        let peak = self.lr.unwrap_or(peak_learning_rate(recipe));
         let warmup = self.warmup.unwrap_or(self.steps / 100);
         let mut schedule: Schedule = recipe.schedule(peak, warmup, self.steps);
         if let Some(decay) = self.schedule {

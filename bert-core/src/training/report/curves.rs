@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::chart::{Chart, Look, Scale, Series};
-use super::thin::{extremes, smoothed};
-use crate::training::quantity;
-use crate::training::{Event, Split};
+use crate::report::{Chart, Look, Scale, Series, extremes, smoothed};
+use crate::training::metric_format;
+use crate::training::observe::{Event, Split, number};
 
 /// Stretches of the thinned training curve.
 const BUCKETS: usize = 450;
@@ -69,14 +68,14 @@ pub(super) fn panels(events: &[Event]) -> Vec<Chart> {
     });
     for curve in others.take(OTHERS) {
         panels.extend(panel(
-            &quantity::title(curve.name),
+            &metric_format::title(curve.name),
             "",
             Scale::Auto,
             &[curve],
         ));
     }
     for (name, unit, scale) in OF_THE_LOOP {
-        let title = quantity::title(name);
+        let title = metric_format::title(name);
         panels.extend(panel(
             &title,
             unit,
@@ -93,7 +92,7 @@ fn curves(events: &[Event]) -> Vec<Curve<'_>> {
     let mut curves: Vec<Curve<'_>> = Vec::new();
     for event in events {
         for (name, value) in &event.values {
-            let Some(value) = quantity::number(value) else {
+            let Some(value) = number(value) else {
                 continue;
             };
             let value = if name == "data_wait" || name == "padding" {
@@ -130,7 +129,7 @@ fn panel(title: &str, unit: &str, scale: Scale, curves: &[&Curve<'_>]) -> Option
         let (prefix, _) = curve.name.rsplit_once('_').unwrap_or_default();
         let name = |split: &str| match prefix {
             prefix if curves.len() > 1 && !prefix.is_empty() => {
-                format!("{} {split}", quantity::short(prefix))
+                format!("{} {split}", metric_format::short(prefix))
             }
             _ => split.to_owned(),
         };

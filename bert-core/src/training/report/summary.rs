@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::markup::{escape, table};
-use crate::training::quantity;
-use crate::training::{Event, RunInfo, Split};
+use crate::report::{escape, table};
+use crate::training::metric_format;
+use crate::training::observe::{Event, RunInfo, Split, number};
 
 /// Evaluations listed one by one; of more, the latest.
 const LISTED: usize = 200;
@@ -21,34 +21,34 @@ pub(super) fn summary(page: &mut String, run: &RunInfo, events: &[Event]) {
     };
     let mut tiles = vec![(
         "Steps".to_owned(),
-        quantity::count(latest.step),
-        format!("of {}", quantity::count(run.total_steps)),
+        metric_format::count(latest.step),
+        format!("of {}", metric_format::count(run.total_steps)),
     )];
     let seconds = events.iter().map(|event| event.elapsed_s);
     let seconds = seconds.fold(0.0, f64::max);
     tiles.push((
         "Time".to_owned(),
-        quantity::duration(seconds),
+        metric_format::duration(seconds),
         String::new(),
     ));
     if let Some(loss) = last(Split::Train).and_then(|event| event.value("loss")) {
         tiles.push((
             "Training loss".to_owned(),
-            quantity::text("loss", loss),
+            metric_format::text("loss", loss),
             "last".to_owned(),
         ));
     }
     if let Some((value, step)) = best(events, "loss") {
         tiles.push((
             "Evaluation loss".to_owned(),
-            quantity::text("loss", value),
-            format!("best, at step {}", quantity::count(step)),
+            metric_format::text("loss", value),
+            format!("best, at step {}", metric_format::count(step)),
         ));
     }
     if let Some(speed) = median(events, "tokens_per_second") {
         tiles.push((
             "Tokens per second".to_owned(),
-            quantity::text("tokens_per_second", speed),
+            metric_format::text("tokens_per_second", speed),
             "median".to_owned(),
         ));
     }
@@ -73,7 +73,7 @@ pub(super) fn evaluations(page: &mut String, events: &[Event]) {
         .collect();
     let mut names: Vec<&String> = Vec::new();
     for (name, value) in evaluations.iter().flat_map(|event| &event.values) {
-        if quantity::number(value).is_some() && !names.contains(&name) {
+        if number(value).is_some() && !names.contains(&name) {
             names.push(name);
         }
     }
@@ -83,7 +83,7 @@ pub(super) fn evaluations(page: &mut String, events: &[Event]) {
     page.push_str("<h2>Evaluation</h2>\n");
     let cell = |event: &Event, name: &str| match event.values.get(name) {
         Some(value) => {
-            quantity::number(value).map_or_else(String::new, |value| quantity::text(name, value))
+            number(value).map_or_else(String::new, |value| metric_format::text(name, value))
         }
         None => String::new(),
     };
@@ -91,15 +91,17 @@ pub(super) fn evaluations(page: &mut String, events: &[Event]) {
         .iter()
         .map(|name| {
             let (best, step) = match best(events, name) {
-                Some((value, step)) => (quantity::text(name, value), quantity::count(step)),
+                Some((value, step)) => {
+                    (metric_format::text(name, value), metric_format::count(step))
+                }
                 None => Default::default(),
             };
-            vec![quantity::title(name), cell(last, name), best, step]
+            vec![metric_format::title(name), cell(last, name), best, step]
         })
         .collect();
     let header = [
         "Metric".to_owned(),
-        format!("Last (step {})", quantity::count(last.step)),
+        format!("Last (step {})", metric_format::count(last.step)),
         "Best".to_owned(),
         "at step".to_owned(),
     ];
@@ -116,12 +118,12 @@ pub(super) fn evaluations(page: &mut String, events: &[Event]) {
         };
         let _ = writeln!(page, "<details><summary>{heading}</summary>");
         let header: Vec<_> = std::iter::once("Step".to_owned())
-            .chain(names.iter().map(|name| quantity::title(name)))
+            .chain(names.iter().map(|name| metric_format::title(name)))
             .collect();
         let rows: Vec<_> = shown
             .iter()
             .map(|event| {
-                std::iter::once(quantity::count(event.step))
+                std::iter::once(metric_format::count(event.step))
                     .chain(names.iter().map(|name| cell(event, name)))
                     .collect()
             })
@@ -133,7 +135,7 @@ pub(super) fn evaluations(page: &mut String, events: &[Event]) {
 
 /// The best evaluation of a number and the first step that had it.
 fn best(events: &[Event], name: &str) -> Option<(f64, u64)> {
-    let sign = if quantity::smaller_is_better(name) {
+    let sign = if metric_format::smaller_is_better(name) {
         1.0
     } else {
         -1.0

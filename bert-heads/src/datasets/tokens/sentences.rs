@@ -3,6 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 
+use bert_core::text_lines::MAX_LINE_BYTES;
+
 use super::{Field, TokenFormat, WordLine, row};
 use crate::datasets::example::TokenExample;
 use crate::datasets::examples::Row;
@@ -11,7 +13,6 @@ use crate::datasets::lines::{DataLine, DataLines};
 use crate::datasets::text::Targets;
 use crate::error::{Error, Result};
 use crate::metrics::Scheme;
-use crate::text_lines::MAX_LINE_BYTES;
 
 /// Begins a document in CoNLL-2003; no sentence.
 const DOCUMENT: &str = "-DOCSTART-";

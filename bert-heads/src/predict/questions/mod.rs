@@ -9,8 +9,8 @@ use std::path::Path;
 
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
+use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::Asked;
 use burn::tensor::{Device, Tensor};
 
 use super::PredictOptions;
@@ -127,7 +127,7 @@ pub(crate) fn answer_rows(
     maker: &QuestionMaker,
     questions: &[QuestionExample],
     made: &QuestionRows,
-    asked: Asked<'_>,
+    asked: ShouldStop<'_>,
     mut watch: impl FnMut(usize, &[f32]),
 ) -> Result<Vec<FoundAnswer>> {
     let mut question_of_row = vec![0; made.rows.len()];

@@ -9,7 +9,7 @@ use crate::metrics::Scores;
 use crate::metrics::squad::{AnswerLanguage, Prediction, V1Scorer, V2Scorer, is_unspaced};
 use crate::predict::evaluate::{cross_entropy, mean};
 use crate::question_answering::BertForQuestionAnswering;
-use bert_core::training::Asked;
+use bert_core::stop::ShouldStop;
 
 /// Questions with known answers, ready to be asked again and again.
 pub(crate) struct QuestionEvaluation {
@@ -53,7 +53,7 @@ impl QuestionEvaluation {
         &self,
         model: &BertForQuestionAnswering,
         maker: &QuestionMaker,
-        asked: Asked<'_>,
+        asked: ShouldStop<'_>,
     ) -> Result<(Vec<FoundAnswer>, f64)> {
         let mut losses = vec![0.0; self.made.rows.len()];
         let answers = answer_rows(

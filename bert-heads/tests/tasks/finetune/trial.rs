@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, test_devices};
+use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Event, Observer, Recipe, RunInfo, Split, StopFlag, TrainerOptions};
+use bert_core::training::{Event, Observer, Recipe, RunInfo, Split, TrainerOptions};
 use bert_heads::Result;
 use bert_heads::datasets::{Target, TextExample, TokenExample};
 use bert_heads::finetune::{

@@ -4,11 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bert_core::agreement::Trace;
-use bert_core::batch::BertInput;
+use bert_core::batch::{BertInput, Packing};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
-use bert_core::packing::Packing;
 use bert_heads::Result;
 use bert_heads::labels::Labels;
 use bert_heads::sequence_classification::{BertForSequenceClassification, ProblemType};

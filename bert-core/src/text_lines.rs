@@ -6,8 +6,8 @@ use std::io::{self, BufRead, Read as _};
 /// breaks would fill the memory.
 pub const MAX_LINE_BYTES: usize = 4 << 20;
 
-/// At the front of files that Windows writes; no part of the first text.
-pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// Mark at the front of files that Windows writes; no part of the first text.
+pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The lines of a stream without their line breaks, `\n` or `\r\n`, or `\r` in files of classic Mac
 /// OS, and without a byte-order mark at the front.
@@ -23,9 +23,9 @@ pub struct TextLines<R> {
     is_first: bool,
 }
 
-/// How the lines of a stream end, which its first line break decides.
+/// Line break of a stream, which its first decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum LineEnds {
+pub enum LineEnds {
     /// No line break has been seen.
     #[default]
     Unknown,
@@ -38,7 +38,10 @@ pub(crate) enum LineEnds {
 impl LineEnds {
     /// Appends the next line with its line break to `bytes`, which is empty: `limit` bytes at most,
     /// but for a `\n` behind the last.
-    pub(crate) fn read(
+    ///
+    /// # Errors
+    /// Those of `reader`.
+    pub fn read(
         &mut self,
         reader: &mut (impl BufRead + ?Sized),
         limit: usize,
@@ -70,12 +73,15 @@ impl LineEnds {
     }
 
     /// True if a line that was read ends with a line break.
-    pub(crate) fn are_at_end_of(self, bytes: &[u8]) -> bool {
+    pub fn are_at_end_of(self, bytes: &[u8]) -> bool {
         bytes.ends_with(b"\n") || (self == Self::Return && bytes.ends_with(b"\r"))
     }
 
     /// Passes over the rest of a line.
-    pub(crate) fn skip(self, reader: &mut (impl BufRead + ?Sized)) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Those of `reader`.
+    pub fn skip(self, reader: &mut (impl BufRead + ?Sized)) -> io::Result<()> {
         const CHUNK: usize = 1 << 16;
         if self != Self::Return {
             reader.skip_until(b'\n')?;
@@ -91,7 +97,7 @@ impl LineEnds {
 }
 
 /// Takes the line break off a line.
-pub(crate) fn without_break(bytes: &mut Vec<u8>) {
+pub fn without_break(bytes: &mut Vec<u8>) {
     bytes.pop_if(|byte| *byte == b'\n');
     bytes.pop_if(|byte| *byte == b'\r');
 }

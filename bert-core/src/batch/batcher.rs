@@ -1,102 +1,15 @@
-//! From token lists of different lengths to the rectangular tensors of a model: the only place
-//! where inputs go from host to device.
+//! Padding of rows to a rectangle on a device.
 
-mod limits;
+use burn::tensor::{Device, Tensor, TensorData};
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-
+use super::input::BertInput;
+use super::limits::check_embedded;
+use super::packing::Packing;
 use crate::config::BertConfig;
-use crate::ops::places_on;
-use crate::packing::Packing;
 use crate::tokenizer::{BertTokenizer, Encoding};
 use crate::{Error, Result};
-use limits::check_embedded;
 
-/// Input of a BERT model (`BERT §3`, Figure 2); position ids follow from the shape.
-#[derive(Clone, Debug)]
-pub struct BertInput {
-    /// Token ids: `[batch, seq]`.
-    pub input_ids: Tensor<2, Int>,
-    /// The segment of each token, 0 or 1: `[batch, seq]`.
-    pub token_type_ids: Tensor<2, Int>,
-    /// True where a token is padding and must not be attended to: `[batch, seq]`.
-    ///
-    /// This is Burn's polarity. Hugging Face's `attention_mask` is 1 where a token counts.
-    pub mask_pad: Tensor<2, Bool>,
-    /// Where the tokens are, if the blocks of an encoder are to leave out the padding; none lets them compute it.
-    ///
-    /// The results are the same but for rounding, and zero at padding.
-    pub packing: Option<Packing>,
-}
-
-impl BertInput {
-    /// Takes rows in the layout of Hugging Face's tokenizers, one after the other, and turns the
-    /// polarity of the mask: `attention_mask` is 1 where a token counts, 0 where it is padding. Batches with more than a
-    /// quarter of padding are packed.
-    ///
-    /// # Shapes
-    /// - each list: `batch * seq` values for `shape` `[batch, seq]`
-    ///
-    /// # Panics
-    /// If a list does not have `batch * seq` values.
-    pub fn from_attention_mask(
-        input_ids: Vec<i64>,
-        token_type_ids: Vec<i64>,
-        attention_mask: Vec<i64>,
-        shape: [usize; 2],
-        device: &Device,
-    ) -> Self {
-        let mask_pad: Vec<bool> = attention_mask.into_iter().map(|value| value == 0).collect();
-        let packing = Packing::where_it_pays(&mask_pad, shape, device);
-        // `from_data` converts to the integer type that is the device's default (i64 or i32).
-        Self {
-            input_ids: Tensor::from_data(TensorData::new(input_ids, shape), device),
-            token_type_ids: Tensor::from_data(TensorData::new(token_type_ids, shape), device),
-            mask_pad: Tensor::from_data(TensorData::new(mask_pad, shape), device),
-            packing,
-        }
-    }
-
-    /// Drops the packing, so that blocks compute the padding as well.
-    pub fn padded(self) -> Self {
-        Self {
-            packing: None,
-            ..self
-        }
-    }
-
-    /// `[batch, seq]`
-    pub fn dims(&self) -> [usize; 2] {
-        self.input_ids.dims()
-    }
-
-    /// The places of every row's first token, `[batch]`, as [`BertModel::forward_at`](crate::model::BertModel::forward_at)
-    /// takes them.
-    pub fn first_places(&self) -> Tensor<1, Int> {
-        let [batch, seq] = self.dims();
-        let places = (0..batch).map(|row| (row * seq) as i32).collect();
-        places_on(&self.mask_pad.device(), places)
-    }
-
-    /// The device that holds the tensors.
-    pub fn device(&self) -> Device {
-        self.input_ids.device()
-    }
-
-    /// How many tokens of each row are not padding.
-    ///
-    /// Waits for the device and copies the mask to the host.
-    pub fn lengths(&self) -> Vec<usize> {
-        let [_, seq_length] = self.dims();
-        let mask_pad: Vec<bool> = self.mask_pad.to_data().iter::<bool>().collect();
-        mask_pad
-            .chunks(seq_length.max(1))
-            .map(|row| row.iter().filter(|padding| !**padding).count())
-            .collect()
-    }
-}
-
-/// To what length the rows of a batch are filled up.
+/// Length to which the rows of a batch are filled up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
     /// That of its longest row; where much of that is padding, the blocks of an encoder leave it out.
@@ -114,7 +27,7 @@ pub enum Padding {
 pub struct BertBatcher {
     /// The id of `[PAD]`.
     pub pad_id: u32,
-    /// To what length rows are filled up.
+    /// Length to which rows are filled up.
     pub padding: Padding,
     /// The positions of the model: longer rows are refused, and padding goes no further. `None`
     /// sets no limit.
@@ -147,7 +60,7 @@ impl BertBatcher {
         }
     }
 
-    /// Sets to what length rows are filled up.
+    /// Sets the length to which rows are filled up.
     pub fn with_padding(mut self, padding: Padding) -> Self {
         self.padding = padding;
         self
@@ -212,7 +125,7 @@ impl BertBatcher {
             mask_pad.resize(mask_pad.len() + padding, true);
         }
         let packing = match self.padding {
-            Padding::Longest => Packing::where_it_pays(&mask_pad, shape, device),
+            Padding::Longest => Packing::if_worthwhile(&mask_pad, shape, device),
             Padding::Fixed(_) | Padding::MultipleOf(_) => None,
         };
         // `from_data` converts to the integer type that is the device's default (i64 or i32).
@@ -222,6 +135,17 @@ impl BertBatcher {
             mask_pad: Tensor::from_data(TensorData::new(mask_pad, shape), device),
             packing,
         })
+    }
+
+    /// Checks that the model has an embedding for every token and segment of a row, and for padding.
+    ///
+    /// # Errors
+    /// [`Error::VocabularyMismatch`] or [`Error::SegmentMismatch`].
+    pub fn check_row(&self, ids: &[u32], type_ids: &[u32]) -> Result<()> {
+        let vocab_size = self.vocab_size.unwrap_or(usize::MAX);
+        let segments = self.segments.unwrap_or(usize::MAX);
+        check_embedded((ids, vocab_size), (type_ids, segments))?;
+        check_embedded((&[self.pad_id], vocab_size), (&[], segments))
     }
 
     fn seq_length(&self, lengths: impl Iterator<Item = usize>) -> Result<usize> {
@@ -248,68 +172,10 @@ impl BertBatcher {
     }
 }
 
-/// Divisor of a full batch's tokens that gives the overhead of another batch in inference.
-const BATCH_COST: usize = 32;
-
-/// Groups rows of similar length for inference, so that little work is spent on padding.
-///
-/// This is [`BatchLimits::plan`] for batches of at most `max_tokens`, each of which costs as much as a 32nd of them.
-pub fn plan_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
-    let limits = BatchLimits {
-        rows: usize::MAX,
-        tokens: max_tokens,
-        cost: max_tokens / BATCH_COST,
-    };
-    limits.plan(lengths)
-}
-
-/// Limits and overhead of a batch.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchLimits {
-    /// Rows of a batch, at most.
-    pub rows: usize,
-    /// Rows times the longest of them, at most; a longer row gets a batch of its own.
-    pub tokens: usize,
-    /// Tokens of padding that one batch fewer is worth.
-    pub cost: usize,
-}
-
-impl BatchLimits {
-    /// Groups rows of similar length so that padding and batches cost the least together.
-    ///
-    /// Returns the indices of `lengths` by rising length, equal ones in their order, cut into batches within the limits.
-    /// Every index occurs exactly once.
-    pub fn plan(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
-        let mut order: Vec<usize> = (0..lengths.len()).collect();
-        order.sort_by_key(|index| lengths[*index]);
-        // Of the first rows, by their number: the least cost, and how many of them are in the last batch.
-        let mut best: Vec<(usize, usize)> = vec![(0, 0)];
-        for end in 1..=order.len() {
-            // Lengths rise, so the last row is the longest of its batch.
-            let longest = lengths[order[end - 1]];
-            let fitting = self.tokens.checked_div(longest).unwrap_or(usize::MAX);
-            let most = self.rows.min(fitting).clamp(1, end);
-            let cost = |rows: usize| {
-                let batch = (rows * longest).saturating_add(self.cost);
-                best[end - rows].0.saturating_add(batch)
-            };
-            let cheapest = (1..=most).rev().map(|rows| (cost(rows), rows));
-            best.extend(cheapest.min_by_key(|(cost, _)| *cost));
-        }
-        let mut batches = Vec::new();
-        let mut end = order.len();
-        while end > 0 {
-            let start = end - best[end].1;
-            batches.push(order[start..end].to_vec());
-            end = start;
-        }
-        batches.reverse();
-        batches
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Bool, Int};
+
     use super::*;
 
     const A: (&[u32], &[u32]) = (&[101, 7, 8, 102, 9, 102], &[0, 0, 0, 0, 1, 1]);
@@ -401,89 +267,6 @@ mod tests {
         for rows in [&[][..], &[(&[][..], &[][..])]] {
             let error = batcher(Padding::Longest).batch_rows(rows, &device);
             assert!(matches!(error.unwrap_err(), Error::EmptyBatch));
-        }
-    }
-
-    #[test]
-    fn an_attention_mask_is_turned_around() {
-        let input = BertInput::from_attention_mask(
-            vec![1, 2, 3, 4, 5, 0],
-            vec![0, 1, 1, 0, 0, 0],
-            vec![1, 1, 1, 1, 1, 0],
-            [2, 3],
-            &device(),
-        );
-        assert_eq!(input.dims(), [2, 3]);
-        assert_eq!(input.lengths(), [3, 2]);
-        assert_eq!(
-            bools(input.mask_pad),
-            [false, false, false, false, false, true]
-        );
-        assert_eq!(ints(input.input_ids), [1, 2, 3, 4, 5, 0]);
-    }
-
-    #[test]
-    fn batches_are_planned_by_length_within_the_budget() {
-        let lengths = [5, 13, 7, 5, 32, 4, 7];
-        assert_eq!(
-            plan_batches(&lengths, 15),
-            [vec![5], vec![0, 3], vec![2, 6], vec![1], vec![4]]
-        );
-        // 31 tokens of padding are worth a batch, and 37 are not.
-        assert_eq!(
-            plan_batches(&lengths, 1000),
-            [vec![5, 0, 3, 2, 6], vec![1, 4]]
-        );
-        assert_eq!(plan_batches(&[], 15), Vec::<Vec<usize>>::new());
-    }
-
-    #[test]
-    fn no_plan_costs_less() {
-        let lengths = [5, 13, 7, 5, 32, 4, 7, 0, 9, 12];
-        let mut sorted = lengths;
-        sorted.sort();
-        for (rows, tokens, cost) in [
-            (usize::MAX, 0, 3),
-            (usize::MAX, 37, 0),
-            (4, 1000, 9),
-            (usize::MAX, usize::MAX, 20),
-            (3, 40, usize::MAX),
-        ] {
-            let limits = BatchLimits { rows, tokens, cost };
-            let fits = |rows: &[usize]| {
-                rows.len() == 1
-                    || rows.len() <= limits.rows
-                        && rows.len() * rows[rows.len() - 1] <= limits.tokens
-            };
-            let costs = |rows: &[usize]| (rows.len() * rows[rows.len() - 1]).saturating_add(cost);
-            // Every way to cut the sorted lengths: a bit for each place between two of them.
-            let mut least = usize::MAX;
-            for cuts in 0..1_u32 << (sorted.len() - 1) {
-                let mut start = 0;
-                let mut total = 0_usize;
-                for end in 1..=sorted.len() {
-                    if end == sorted.len() || cuts >> (end - 1) & 1 == 1 {
-                        let batch = &sorted[start..end];
-                        total = match fits(batch) {
-                            true => total.saturating_add(costs(batch)),
-                            false => usize::MAX,
-                        };
-                        start = end;
-                    }
-                }
-                least = least.min(total);
-            }
-            let batches = limits.plan(&lengths);
-            let mut found = 0_usize;
-            for batch in &batches {
-                let batch: Vec<usize> = batch.iter().map(|&index| lengths[index]).collect();
-                assert!(fits(&batch), "{limits:?} {batch:?}");
-                found = found.saturating_add(costs(&batch));
-            }
-            assert_eq!(found, least, "{limits:?}");
-            let mut seen = batches.concat();
-            seen.sort();
-            assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
         }
     }
 }

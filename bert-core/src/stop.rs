@@ -1,7 +1,10 @@
-//! Asking a run to stop.
+//! Requests to stop a run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Returns true once the work should stop.
+pub type ShouldStop<'a> = &'a dyn Fn() -> bool;
 
 /// A flag that a signal handler or another thread sets; the run looks at it between steps.
 #[derive(Clone, Debug, Default)]

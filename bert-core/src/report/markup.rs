@@ -23,7 +23,7 @@ pub fn escape(text: &str) -> String {
 /// A table of text; the first column names the row.
 ///
 /// Columns whose cells all begin with a digit are set to the right.
-pub(super) fn table(page: &mut String, header: &[String], rows: &[Vec<String>]) {
+pub(crate) fn table(page: &mut String, header: &[String], rows: &[Vec<String>]) {
     let is_number = |cell: &str| {
         cell.trim_start_matches(['-', '+'])
             .starts_with(|letter: char| letter.is_ascii_digit())

@@ -3,10 +3,9 @@
 use std::fmt::Write;
 
 use super::axis::Axis;
-pub use super::axis::Scale;
-pub use super::markup::escape;
-pub use super::series::{Look, Series};
-use super::series::{number, place};
+use super::axis::Scale;
+use super::markup::escape;
+use super::series::{Look, Series, number, place};
 
 /// Colours of series, fonts and lines, for a light and a dark background; goes into a `<style>` once per document.
 pub const STYLE: &str = include_str!("chart.css");

@@ -1,28 +1,10 @@
-//! How the numbers of a run are named and written for people.
-
-use serde_json::Value;
-
-use super::Event;
+//! Display names and number formats of metrics.
 
 /// Parts of names that are abbreviations.
 const ABBREVIATIONS: [&str; 9] = ["mlm", "nsp", "sop", "f1", "em", "auc", "mcc", "mse", "id"];
 
 /// Parts of names whose quantity is better when it is smaller.
 const SMALLER_IS_BETTER: [&str; 5] = ["loss", "perplexity", "error", "mse", "wait"];
-
-/// The number in a field of an [`Event`]: NaN for `null`, which is how JSON writes what is not finite.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Null => Some(f64::NAN),
-        other => other.as_f64(),
-    }
-}
-
-/// The numbers of an event, in its order.
-pub(super) fn numbers(event: &Event) -> impl Iterator<Item = (&str, f64)> {
-    let values = event.values.iter();
-    values.filter_map(|(name, value)| Some((name.as_str(), number(value)?)))
-}
 
 /// A heading: "MLM accuracy" for `mlm_accuracy`.
 pub(super) fn title(name: &str) -> String {
@@ -121,8 +103,6 @@ pub(super) fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -179,12 +159,5 @@ mod tests {
     fn the_better_direction_is_in_the_name() {
         assert!(smaller_is_better("mlm_loss") && smaller_is_better("perplexity"));
         assert!(!smaller_is_better("f1") && !smaller_is_better("mlm_accuracy"));
-    }
-
-    #[test]
-    fn null_is_a_number_that_is_not_finite() {
-        assert!(number(&json!(f64::INFINITY)).unwrap().is_nan());
-        assert_eq!(number(&json!(3)), Some(3.0));
-        assert_eq!(number(&json!("text")), None);
     }
 }

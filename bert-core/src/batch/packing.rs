@@ -1,13 +1,13 @@
-//! Tokens of a batch side by side: what an encoder computes then is not spent on padding.
+//! Tokens of a batch side by side, so that an encoder computes no padding.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::ops::{PackedSequences, lookup, places_on};
+use super::plan::BatchLimits;
+use crate::ops::{PackedLayout, lookup};
 
-/// The share of a batch, one part in so many, that has to be padding before its tokens are packed. Below, padding and
-/// unpadding for attention in every block can cost what is saved: measured with 2 blocks of 128 on LibTorch, where large
-/// models gain long before.
-const WORTH: usize = 4;
+/// Share of padding up to which a batch is not packed. Below, padding and unpadding for attention in every block can cost
+/// what is saved: measured with 2 blocks of 128 on LibTorch, where large models gain long before.
+const MIN_PADDING_SHARE: f64 = 0.25;
 
 /// How the tokens that an encoder reads lie in memory.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub enum TokenLayout {
     /// In rows of one length, `[batch, seq]`; true at padding.
     Padded(Tensor<2, Bool>),
     /// Side by side in one row, without padding.
-    Packed(PackedSequences),
+    Packed(PackedLayout),
 }
 
 /// Which places of a padded batch hold tokens.
@@ -32,7 +32,7 @@ pub struct Packing {
     tokens: Tensor<1, Int>,
     /// True at padding, `[batch * seq, 1]`.
     padding: Tensor<2, Bool>,
-    sequences: PackedSequences,
+    layout: PackedLayout,
 }
 
 impl Packing {
@@ -63,16 +63,16 @@ impl Packing {
         let size = mask_pad.len();
         Some(Self {
             shape,
-            places: places_on(device, places),
-            tokens: places_on(device, tokens),
+            places: indices_on(device, places),
+            tokens: indices_on(device, tokens),
             padding: Tensor::from_data(TensorData::new(mask_pad.to_vec(), [size, 1]), device),
-            sequences: PackedSequences::new(&lengths, device),
+            layout: pack_sequences(&lengths, device),
         })
     }
 
     /// [`new`](Self::new) for batches where it saves time, and whose padding all stands at the end of rows that begin with a
-    /// token: what a model computes for padding elsewhere, somebody may want to see.
-    pub(crate) fn where_it_pays(
+    /// token: what a model computes for padding elsewhere may be of interest.
+    pub(crate) fn if_worthwhile(
         mask_pad: &[bool],
         shape: [usize; 2],
         device: &Device,
@@ -80,7 +80,7 @@ impl Packing {
         let padding = mask_pad.iter().filter(|&&padding| padding).count();
         let at_the_end = |row: &[bool]| !row[0] && row.is_sorted();
         let mut rows = mask_pad.chunks(shape[1].max(1));
-        if padding * WORTH <= mask_pad.len() || !rows.all(at_the_end) {
+        if padding as f64 <= MIN_PADDING_SHARE * mask_pad.len() as f64 || !rows.all(at_the_end) {
             return None;
         }
         Self::new(mask_pad, shape, device)
@@ -98,7 +98,7 @@ impl Packing {
 
     /// How an encoder is to read what [`pack`](Self::pack) returns.
     pub fn layout(&self) -> TokenLayout {
-        TokenLayout::Packed(self.sequences.clone())
+        TokenLayout::Packed(self.layout.clone())
     }
 
     /// Takes the padding out.
@@ -130,4 +130,62 @@ impl Packing {
         .mask_fill(self.padding.clone().expand([batch * seq, width]), 0.0)
         .reshape([batch, seq, width])
     }
+}
+
+/// Padding that one group of sequences fewer is worth in attention, in tokens, at least; in large batches it is a quarter of
+/// the tokens.
+const GROUP_OVERHEAD: usize = 64;
+
+/// Layout of sequences of `lengths` tokens each, of which one at least is not empty, side by side.
+pub fn pack_sequences(lengths: &[usize], device: &Device) -> PackedLayout {
+    let tokens: usize = lengths.iter().sum();
+    let starts: Vec<usize> = lengths
+        .iter()
+        .scan(0, |next, length| {
+            Some(std::mem::replace(next, *next + length))
+        })
+        .collect();
+    let limits = BatchLimits {
+        rows: usize::MAX,
+        tokens: usize::MAX,
+        overhead: GROUP_OVERHEAD.max(tokens / 4),
+    };
+    let (mut groups, mut places, mut padding) = (Vec::new(), Vec::new(), Vec::new());
+    let mut slots = vec![0; tokens];
+    for rows in limits.plan(lengths) {
+        let seq = rows.iter().map(|&row| lengths[row]).max().unwrap_or(0);
+        if seq == 0 {
+            continue;
+        }
+        groups.push([rows.len(), seq]);
+        for row in rows {
+            let (start, length) = (starts[row], lengths[row]);
+            for at in 0..length {
+                slots[start + at] = (places.len() + at) as i32;
+            }
+            places.extend((start..start + length).map(|token| token as i32));
+            padding.resize(places.len(), false);
+            padding.resize(padding.len() + seq - length, true);
+            places.resize(padding.len(), 0);
+        }
+    }
+    let size = padding.len();
+    PackedLayout {
+        lengths: lengths
+            .iter()
+            .copied()
+            .filter(|&length| length > 0)
+            .collect(),
+        groups: groups.into(),
+        places: indices_on(device, places),
+        slots: indices_on(device, slots),
+        padding: Tensor::from_data(TensorData::new(padding, [size]), device),
+    }
+}
+
+/// Indices on `device`, `[indices.len()]`.
+pub(super) fn indices_on(device: &Device, indices: Vec<i32>) -> Tensor<1, Int> {
+    // `from_data` converts to the integer type that is the device's default (i64 or i32).
+    let size = indices.len();
+    Tensor::from_data(TensorData::new(indices, [size]), device)
 }

@@ -5,7 +5,7 @@
 //!
 //! In floats they take as much memory as before, and nothing else changes.
 //! Processors are AMD's with AVX-512, with Flex and with LibTorch where it [computes by the same
-//! kernels](crate::device::LibTorchInfo::own_kernels); elsewhere weights in floats stay as they are.
+//! kernels](libtorch_kernels_are_own); elsewhere weights in floats stay as they are.
 //!
 //! In 8 bits they take a quarter of the memory, and processors with AVX-512 VNNI or AMX compute products of whole numbers several
 //! times as fast as those of floats.
@@ -29,20 +29,19 @@
 //! # Ok::<(), bert_core::Error>(())
 //! ```
 
-use std::sync::Arc;
+use burn::module::{Module, Param, Reparameterizer};
+use burn::tensor::{Device, Tensor};
 
-use burn::module::{Module, Param, Reparameterization, Reparameterizer};
-use burn::nn::Linear;
-use burn::tensor::Tensor;
-
-use crate::device::{is_flex, multiplies_panels};
+use crate::device::{is_flex, is_libtorch_processor};
 use crate::error::{Error, Result};
-use crate::ops::HeldWeight;
+use crate::ops::{self, HeldWeight, PackedParam};
 
-/// Which parameters are held so: the matrices of the encoder's layers.
+mod awake;
+
+/// Part of the names of packed parameters: the matrices of the encoder's layers.
 const LAYERS: &str = "encoder.layer.";
 
-/// How the weights of the encoder's linear layers are held.
+/// Precision of the packed weights of the encoder's linear layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Weights {
     /// In the float type of the device.
@@ -54,15 +53,15 @@ pub enum Weights {
 
 /// The model, or any part with an encoder, ready for inference.
 ///
-/// Weights are held as the kernels read them and nowhere else: whoever asks a layer for its parameter (to save the model, to
-/// train it) gets what they stand for, floats to the bit, and from then on that layer computes with it.
+/// Weights are packed as the kernels read them and kept nowhere else: reading a layer's parameter (to save the model, to
+/// train it) unpacks them, floats to the bit, and from then on that layer computes with the parameter.
 ///
 /// # Errors
 ///
 /// With [`Weights::Int8`] [`Error::Int8NotSupported`] on another device than Flex, and [`Error::NotFinite`].
 pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
     let mut error = None;
-    let model = model.apply_reparameterization(Holder {
+    let model = model.apply_reparameterization(WeightPacker {
         weights,
         error: &mut error,
     });
@@ -74,51 +73,33 @@ pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
 
 /// The instructions of this processor that make weights in 8 bits faster than floats, on Flex; `None` if it has none.
 pub fn int8_instructions() -> Option<&'static str> {
-    #[cfg(feature = "flex")]
-    return crate::ops::int8_instructions();
-    #[cfg(not(feature = "flex"))]
-    None
+    ops::int8_instructions()
 }
 
-/// A weight that a kernel holds; it has no parameters of its own and changes nothing for those who read the weight.
-#[derive(Module, Debug)]
-struct Held {
-    #[module(skip)]
-    weight: Arc<HeldWeight>,
-}
-
-impl Reparameterization for Held {
-    const NAME: &'static str = "held";
-
-    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        base
-    }
-}
-
-struct Holder<'a> {
+struct WeightPacker<'a> {
     weights: Weights,
     error: &'a mut Option<Error>,
 }
 
-impl Reparameterizer for Holder<'_> {
-    type Reparam = Held;
+impl Reparameterizer for WeightPacker<'_> {
+    type Reparam = PackedParam;
 
     fn reparameterize<const D: usize>(
         &mut self,
         path: &str,
         param: Param<Tensor<D>>,
-    ) -> (Param<Tensor<D>>, Option<Held>) {
+    ) -> (Param<Tensor<D>>, Option<PackedParam>) {
         if D != 2 || !path.contains(LAYERS) || self.error.is_some() {
             return (param, None);
         }
-        let held = match self.weights {
+        let packed = match self.weights {
             Weights::Float => Ok(pack(&param)),
             Weights::Int8 => quantize(path, &param).map(Some),
         };
-        match held {
+        match packed {
             Ok(Some(weight)) => {
-                let weight = Arc::new(weight);
-                (on_demand(&param, weight.clone()), Some(Held { weight }))
+                let (param, packed) = PackedParam::hang(&param, weight);
+                (param, Some(packed))
             }
             Ok(None) => (param, None),
             Err(error) => {
@@ -129,9 +110,9 @@ impl Reparameterizer for Holder<'_> {
     }
 }
 
-/// The weight in panels, where they are faster.
+/// The weight in packed panels, where they are faster.
 fn pack<const D: usize>(param: &Param<Tensor<D>>) -> Option<HeldWeight> {
-    if !multiplies_panels(&param.lazy_device()) {
+    if !prefers_packed_weights(&param.lazy_device()) {
         return None;
     }
     let data = param.val().into_data();
@@ -155,31 +136,36 @@ fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Held
     })
 }
 
-/// The parameter with what `weight` stands for, which is computed when somebody reads it; frozen, if it was.
-fn on_demand<const D: usize>(
-    param: &Param<Tensor<D>>,
-    weight: Arc<HeldWeight>,
-) -> Param<Tensor<D>> {
-    let trainable = param.clone().train().is_require_grad();
-    Param::uninitialized(
-        param.id,
-        move |device, require_grad| {
-            Tensor::from_data(weight.floats(), device)
-                .set_require_grad(require_grad && device.is_autodiff())
-        },
-        param.lazy_device(),
-        trainable,
-        param.lazy_shape(),
-    )
+/// True if LibTorch on the processor runs matrix products, and the operations around them, in the kernels of Flex, which are
+/// faster than LibTorch's own there: on AMD's processors with AVX-512, or as the environment variable `BERT_LIBTORCH_KERNELS`
+/// (`own`, `libtorch`) has it. False in a build without LibTorch.
+pub fn libtorch_kernels_are_own() -> bool {
+    ops::libtorch_kernels_are_own()
 }
 
-/// The weight of `layer` as a kernel holds it, if one does, if that is not out of date, and if `input` needs no gradient.
-pub(crate) fn weight_of<const D: usize>(
-    layer: &Linear,
-    input: &Tensor<D>,
-) -> Option<Arc<HeldWeight>> {
-    let held = layer.weight.reparameterization::<Held>()?;
-    // Once the parameter has a value, that may have been changed.
-    let current = !layer.weight.is_initialized() && !input.device().is_autodiff();
-    current.then(|| held.weight.clone())
+/// Tokens up to which the threads of our kernels are kept awake: with more, kernels last long enough for waking not to matter,
+/// and looking for work in vain costs more than it gains.
+const FEW_TOKENS: usize = 128;
+
+/// Runs `work` on `tokens` tokens with the threads awake that our kernels are spread over, if they compute without gradients
+/// on `device`, and the tokens are few.
+pub(crate) fn with_threads_awake<R: Send>(
+    device: &Device,
+    tokens: usize,
+    work: impl FnOnce() -> R + Send,
+) -> R {
+    if tokens <= FEW_TOKENS && computes_by_our_kernels(device) {
+        return awake::with_threads_awake(work);
+    }
+    work()
+}
+
+/// True if matrix products with packed weights are faster on this device, which is one without autodiff.
+fn prefers_packed_weights(device: &Device) -> bool {
+    ops::packed_weights_pay() && computes_by_our_kernels(device)
+}
+
+/// True for Flex, and for LibTorch with the kernels that Flex runs; false for any device with autodiff.
+fn computes_by_our_kernels(device: &Device) -> bool {
+    is_flex(device) || ops::libtorch_kernels_are_own() && is_libtorch_processor(device)
 }

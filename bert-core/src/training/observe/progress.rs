@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::quantity;
-use super::{Event, Observer, RunInfo, Split};
+use super::event::{Event, Observer, RunInfo, Split};
 use crate::error::Result;
+use crate::training::metric_format;
 
 mod pace;
 
@@ -133,7 +133,7 @@ impl PlainProgress {
 
     fn training_line(&self, event: &Event) -> String {
         let (mut first, mut task, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, value) in quantity::numbers(event) {
+        for (name, value) in event.numbers() {
             let part = part(name, value);
             match name {
                 "loss" => first.push(part),
@@ -151,7 +151,8 @@ impl PlainProgress {
 
     /// A line with everything that was measured on held-out data.
     pub(super) fn evaluation(&mut self, event: &Event) {
-        let parts: Vec<_> = quantity::numbers(event)
+        let parts: Vec<_> = event
+            .numbers()
             .map(|(name, value)| part(name, value))
             .collect();
         let (before, after) = self.bold();
@@ -159,7 +160,7 @@ impl PlainProgress {
             "{before}evaluation at step {}{after}: {} (after {})",
             event.step,
             parts.join(", "),
-            quantity::duration(event.elapsed_s)
+            metric_format::duration(event.elapsed_s)
         );
         self.line(&text);
     }
@@ -219,10 +220,10 @@ impl Observer for PlainProgress {
 
 /// A number with its name or unit.
 fn part(name: &str, value: f64) -> String {
-    let text = quantity::text(name, value);
+    let text = metric_format::text(name, value);
     match name {
         "tokens_per_second" => format!("{text} tokens/s"),
-        name => format!("{} {text}", quantity::short(name)),
+        name => format!("{} {text}", metric_format::short(name)),
     }
 }
 

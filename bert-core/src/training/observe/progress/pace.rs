@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::training::{Event, RunInfo, quantity};
+use crate::training::metric_format;
+use crate::training::observe::event::{Event, RunInfo};
 
 /// Steps of all, and the time that the rest takes at the pace seen so far.
 ///
@@ -56,7 +57,7 @@ impl Pace {
             total => format!("{step}/{total}"),
         };
         match self.seconds_left() {
-            Some(seconds) => format!("{steps}, {} left", quantity::duration(seconds)),
+            Some(seconds) => format!("{steps}, {} left", metric_format::duration(seconds)),
             None => steps,
         }
     }
@@ -67,7 +68,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::training::Split;
+    use crate::training::observe::event::Split;
 
     fn pace(first_step: u64) -> Pace {
         Pace::new(&RunInfo {

@@ -1,23 +1,15 @@
 //! A run as a picture and as a page.
 
-mod axis;
-pub mod chart;
 mod curves;
-mod markup;
 mod page;
-mod series;
 mod summary;
-mod thin;
 
 use std::path::PathBuf;
 
-use chart::{Frame, standalone};
-
-use super::{Event, RunInfo};
+use super::observe::{Event, RunInfo};
 use crate::error::Result;
 use crate::files::write_atomically;
-
-pub use page::{Section, SectionBody, document};
+use crate::report::{Frame, Section, standalone};
 
 /// Size of the first panel and of the others, two abreast, and the space between, in pixels.
 const WIDE: (f64, f64) = (1080.0, 330.0);

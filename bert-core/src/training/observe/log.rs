@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Event, Observer, RunInfo};
+use super::event::{Event, Observer, RunInfo};
 use crate::error::{Error, Result};
 use crate::files::AtomicFile;
 
@@ -143,7 +143,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::training::Split;
+    use crate::training::observe::event::Split;
 
     fn event(step: u64, loss: f64) -> Event {
         let mut values = Map::new();

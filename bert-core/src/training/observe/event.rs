@@ -51,6 +51,20 @@ impl Event {
     pub fn value(&self, name: &str) -> Option<f64> {
         self.values.get(name)?.as_f64()
     }
+
+    /// The numbers with their names, in the order of the event; see [`number`].
+    pub(in crate::training) fn numbers(&self) -> impl Iterator<Item = (&str, f64)> {
+        let values = self.values.iter();
+        values.filter_map(|(name, value)| Some((name.as_str(), number(value)?)))
+    }
+}
+
+/// The number in a field of an [`Event`]: NaN for `null`, which is how JSON writes what is not finite.
+pub(in crate::training) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Null => Some(f64::NAN),
+        other => other.as_f64(),
+    }
 }
 
 /// Receives the events of a run: a log file, a progress line, a dashboard.
@@ -104,7 +118,7 @@ impl Observer for Box<dyn Observer> {
     }
 }
 
-/// Several observers as one, told in order.
+/// Several observers as one, in order.
 #[derive(Default)]
 pub struct Observers(Vec<Box<dyn Observer>>);
 
@@ -146,5 +160,19 @@ impl Observer for Observers {
             .map(|observer| observer.finish())
             .collect();
         results.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn null_is_a_number_that_is_not_finite() {
+        assert!(number(&json!(f64::INFINITY)).unwrap().is_nan());
+        assert_eq!(number(&json!(3)), Some(3.0));
+        assert_eq!(number(&json!("text")), None);
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use burn::train::Interrupter;
 
+use super::event::{Event, Observer, RunInfo, Split};
 use super::progress::{PlainProgress, is_dumb};
-use super::{Event, Observer, RunInfo, Split};
 use crate::error::{Error, Result};
 
 mod keys;

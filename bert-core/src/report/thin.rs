@@ -9,7 +9,7 @@ const WORTH_SMOOTHING: usize = 12;
 /// At most two points for each of `buckets` stretches, the smallest and the largest, so that no spike is lost.
 ///
 /// A stretch without any finite value becomes one point that is not a number, where the curve has a gap.
-pub(super) fn extremes(points: &[(f64, f64)], buckets: usize) -> Vec<(f64, f64)> {
+pub(crate) fn extremes(points: &[(f64, f64)], buckets: usize) -> Vec<(f64, f64)> {
     if points.len() <= 2 * buckets {
         return points.to_vec();
     }
@@ -36,7 +36,7 @@ pub(super) fn extremes(points: &[(f64, f64)], buckets: usize) -> Vec<(f64, f64)>
 /// The course of the points without their noise: means over stretches, each averaged with its neighbours by distance.
 ///
 /// `None` where there are too few points for it. Values that are not finite are passed over.
-pub(super) fn smoothed(points: &[(f64, f64)]) -> Option<Vec<(f64, f64)>> {
+pub(crate) fn smoothed(points: &[(f64, f64)]) -> Option<Vec<(f64, f64)>> {
     if points.len() < WORTH_SMOOTHING {
         return None;
     }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::Yield;
 
-/// Looks for work that are in vain, after which a thread lets others go first.
-const PATIENCE: usize = 1000;
+/// Failed steal attempts before a worker yields to the operating system.
+const SPIN_LIMIT: usize = 1000;
 
 /// Runs `work` on one of Rayon's threads, while the others look for its parallel parts without a pause.
 ///
@@ -18,11 +18,11 @@ pub(super) fn with_threads_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R 
         let _done = SetOnDrop(&done);
         for _ in 1..rayon::current_num_threads() {
             scope.spawn(|_| {
-                let mut vain = 0;
+                let mut failed = 0;
                 while !done.load(Ordering::Acquire) {
                     match rayon::yield_now() {
-                        Some(Yield::Executed) => vain = 0,
-                        _ if vain < PATIENCE => vain += 1,
+                        Some(Yield::Executed) => failed = 0,
+                        _ if failed < SPIN_LIMIT => failed += 1,
                         _ => std::thread::yield_now(),
                     }
                     std::hint::spin_loop();

@@ -19,8 +19,8 @@ use burn::train::renderer::{MetricState, MetricsRenderer, MetricsRendererTrainin
 use super::keys;
 use crate::device::fault::is_device_thread;
 use crate::device::tuning;
-use crate::training::quantity;
-use crate::training::{Event, RunInfo, Split};
+use crate::training::metric_format;
+use crate::training::observe::event::{Event, RunInfo, Split};
 
 /// Set while there is a screen.
 pub(super) static OPEN: AtomicBool = AtomicBool::new(false);
@@ -139,10 +139,10 @@ impl Screen {
             let done = usize::try_from(done).unwrap_or(usize::MAX);
             self.renderer.update_split(done.clamp(1, self.total_steps));
         }
-        for (name, value) in quantity::numbers(event) {
+        for (name, value) in event.numbers() {
             let entry = MetricEntry::new(
                 self.metric(name),
-                SerializedEntry::new(quantity::text(name, value), value.to_string()),
+                SerializedEntry::new(metric_format::text(name, value), value.to_string()),
             );
             // Without a number the axis moves on and nothing is drawn.
             let point = value.is_finite().then_some(NumericEntry::Value(value));
@@ -162,7 +162,7 @@ impl Screen {
         if let Some(id) = self.metrics.get(name) {
             return id.clone();
         }
-        let title = Arc::new(quantity::title(name));
+        let title = Arc::new(metric_format::title(name));
         let id = MetricId::new(Arc::clone(&title));
         self.renderer.register_metric(MetricDefinition {
             metric_id: id.clone(),
@@ -170,7 +170,7 @@ impl Screen {
             description: None,
             attributes: MetricAttributes::Numeric(NumericAttributes {
                 unit: None,
-                higher_is_better: !quantity::smaller_is_better(name),
+                higher_is_better: !metric_format::smaller_is_better(name),
             }),
         });
         self.metrics.insert(name.to_owned(), id.clone());

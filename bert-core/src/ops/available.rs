@@ -1,0 +1,25 @@
+//! Kernels of this build that this processor can run, for those who decide by them.
+
+/// The instructions of this processor that make weights in 8 bits faster than floats, on Flex; `None` if it has none.
+pub(crate) fn int8_instructions() -> Option<&'static str> {
+    #[cfg(feature = "flex")]
+    return super::flex::int8_instructions();
+    #[cfg(not(feature = "flex"))]
+    None
+}
+
+/// True if products with packed weights are faster on this processor.
+pub(crate) fn packed_weights_pay() -> bool {
+    #[cfg(any(feature = "flex", feature = "tch"))]
+    return super::host::packed_weights_pay();
+    #[cfg(not(any(feature = "flex", feature = "tch")))]
+    false
+}
+
+/// True if LibTorch on the processor computes by the kernels of Flex.
+pub(crate) fn libtorch_kernels_are_own() -> bool {
+    #[cfg(feature = "tch")]
+    return super::libtorch::own_are_chosen();
+    #[cfg(not(feature = "tch"))]
+    false
+}
