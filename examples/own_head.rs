@@ -3,8 +3,8 @@
 use bert_core::batch::{BertBatcher, BertInput};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::DeviceSpec;
-use bert_core::init::BertInit;
-use bert_core::model::BertModel;
+use bert_core::models::BertModel;
+use bert_core::nn::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, TextInput};
 use bert_core::training::{Optimizer, ParameterGradients, Recipe};
 use burn::module::Module;

@@ -6,8 +6,8 @@ use bert_core::agreement::without_dropout;
 use bert_core::batch::{BertBatcher, BertInput};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, test_devices};
-use bert_core::encoder::Keep;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
+use bert_core::nn::Keep;
 use bert_core::tokenizer::{BertTokenizer, TextInput};
 use bert_heads::Error;
 use bert_heads::explain::{

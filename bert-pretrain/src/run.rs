@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::config::BertConfig;
 use bert_core::device::{Device, Workload};
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
     Asked, CheckpointStore, Ending, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe,

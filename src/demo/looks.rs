@@ -1,8 +1,8 @@
 //! A look into the pretrained model: words with two meanings, attention.
 
 use bert_core::batch::BertBatcher;
-use bert_core::encoder::Keep;
-use bert_core::model::BertModel;
+use bert_core::models::BertModel;
+use bert_core::nn::Keep;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use serde::Serialize;
 

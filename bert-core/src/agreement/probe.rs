@@ -7,8 +7,8 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use super::Trace;
 use crate::batch::BertInput;
 use crate::checkpoint::load::{Position, transpose};
-use crate::encoder::Keep;
-use crate::model::BertModel;
+use crate::models::BertModel;
+use crate::nn::Keep;
 
 /// An input and a fixed loss, on the host, to be run on any device.
 ///

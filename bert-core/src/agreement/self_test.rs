@@ -11,7 +11,7 @@ use crate::Result;
 use crate::batch::BertInput;
 use crate::checkpoint::Loading;
 use crate::device::Precision;
-use crate::model::BertModel;
+use crate::models::BertModel;
 use crate::training::{Optimizer, ParameterGradients, Recipe};
 
 /// One difference between a device and the float64 reference, and its bar.

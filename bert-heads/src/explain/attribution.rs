@@ -1,7 +1,7 @@
 //! Contribution of each token to an output, by gradients with respect to the word vectors.
 
 use bert_core::batch::BertInput;
-use bert_core::encoder::Keep;
+use bert_core::nn::Keep;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 
 use super::quadrature::gauss_legendre;

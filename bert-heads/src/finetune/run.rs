@@ -8,7 +8,7 @@ use bert_core::batch::BertBatcher;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, Workload};
 use bert_core::files::write_atomically;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use bert_core::training::{
     Asked, Best, CheckpointStore, Ending, Observer, Optimizer, StopFlag, Trainer, TrainerOptions,

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use bert_core::batch::BertInput;
-use bert_core::model::{BertModel, BertOutput};
+use bert_core::models::{BertModel, BertOutput};
 use burn::tensor::{Bool, FloatDType, Int, Tensor};
 use serde::{Deserialize, Serialize};
 

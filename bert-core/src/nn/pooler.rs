@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use crate::config::BertConfig;
-use crate::init::BertInit;
+use crate::nn::BertInit;
 use crate::ops;
 
 /// Dense layer and tanh on the `[CLS]` token.

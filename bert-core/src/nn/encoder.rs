@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Int, Tensor};
 
-use crate::activation::HiddenAct;
-use crate::attention::{BertAttention, BertResidual};
 use crate::config::BertConfig;
-use crate::init::BertInit;
+use crate::nn::BertInit;
+use crate::nn::HiddenAct;
+use crate::nn::{BertAttention, BertResidual};
 use crate::ops;
 use crate::packing::TokenLayout;
 

@@ -6,11 +6,11 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use crate::batch::BertInput;
 use crate::config::BertConfig;
 use crate::device::with_threads_awake;
-use crate::embeddings::BertEmbeddings;
-use crate::encoder::{BertEncoder, BertEncoderOutput, Keep};
-use crate::init::BertInit;
+use crate::nn::BertEmbeddings;
+use crate::nn::BertInit;
+use crate::nn::BertPooler;
+use crate::nn::{BertEncoder, BertEncoderOutput, Keep};
 use crate::packing::{Packing, TokenLayout};
-use crate::pooler::BertPooler;
 
 /// BERT without a task head (Devlin et al. 2019).
 #[derive(Module, Debug)]

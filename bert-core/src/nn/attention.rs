@@ -5,7 +5,7 @@ use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
 use burn::tensor::Tensor;
 
 use crate::config::BertConfig;
-use crate::init::BertInit;
+use crate::nn::BertInit;
 use crate::ops;
 use crate::packing::TokenLayout;
 

@@ -5,7 +5,7 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm};
 use burn::tensor::{Int, Tensor};
 
 use crate::config::BertConfig;
-use crate::init::BertInit;
+use crate::nn::BertInit;
 use crate::ops;
 
 /// Sum of token, segment and position embeddings, normalised.
