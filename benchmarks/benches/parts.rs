@@ -5,7 +5,7 @@
 use bert_core::batch::{BertBatcher, plan_batches};
 use bert_core::config::{BertConfig, BertSize, BertVocabulary};
 use bert_core::device::{Device, DeviceSpec};
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use bert_core::ops;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TokenizerOptions};
 use bert_heads::losses::cross_entropy;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 pub use preset::{BertSize, BertVocabulary};
 
-use crate::activation::HiddenAct;
 use crate::error::{Error, Result};
+use crate::nn::HiddenAct;
 
 /// Hyper-parameters of a BERT encoder (BERT §3).
 ///

@@ -5,8 +5,7 @@
 //!
 //! ```
 //! use bert_core::batch::BertBatcher;
-//! use bert_core::device::DeviceSpec;
-//! use bert_core::{model::BertModel, tokenizer::BertTokenizer};
+//! use bert_core::{BertModel, BertTokenizer, DeviceSpec};
 //! # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tiny-pretraining");
 //!
 //! let device = DeviceSpec::default_device()?.open()?; // or "wgpu:discrete:0".parse::<DeviceSpec>()?
@@ -20,28 +19,28 @@
 //! ```
 #![deny(missing_docs)]
 
-pub mod activation;
 pub mod agreement;
-pub mod attention;
 pub mod batch;
 pub mod checkpoint;
 pub mod config;
 pub mod device;
-pub mod embeddings;
-pub mod encoder;
 mod error;
 pub mod files;
 pub mod hub;
 pub mod inference;
-pub mod init;
-pub mod model;
+pub mod models;
+pub mod nn;
 mod notice;
 pub mod ops;
-pub mod pooler;
 pub mod report;
 pub mod stop;
 pub mod text_lines;
 pub mod tokenizer;
 pub mod training;
 
+pub use checkpoint::Checkpoint;
+pub use config::BertConfig;
+pub use device::DeviceSpec;
 pub use error::{Error, Result};
+pub use models::BertModel;
+pub use tokenizer::BertTokenizer;

@@ -3,7 +3,7 @@
 
 mod chain;
 
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, FloatDType, Int, Tensor, TensorData};
 

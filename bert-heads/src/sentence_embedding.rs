@@ -33,8 +33,8 @@ use bert_core::batch::{BertBatcher, BertInput, Workload, plan_batches};
 use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::device::fault;
 use bert_core::inference::{Weights, prepare};
-use bert_core::init::BertInit;
-use bert_core::model::BertModel;
+use bert_core::models::BertModel;
+use bert_core::nn::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 

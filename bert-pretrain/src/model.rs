@@ -3,8 +3,8 @@
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport, Loading};
 use bert_core::config::BertConfig;
-use bert_core::init::BertInit;
-use bert_core::model::BertModel;
+use bert_core::models::BertModel;
+use bert_core::nn::BertInit;
 use bert_heads::masked_lm::BertLmPrediction;
 use burn::module::Module;
 use burn::nn::Linear;

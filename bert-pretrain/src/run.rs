@@ -7,7 +7,7 @@ use bert_core::batch::Workload;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::config::BertConfig;
 use bert_core::device::Device;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{

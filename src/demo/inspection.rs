@@ -1,8 +1,8 @@
 //! Inspection of the pretrained model: words with two meanings, attention.
 
 use bert_core::batch::BertBatcher;
-use bert_core::encoder::Keep;
-use bert_core::model::BertModel;
+use bert_core::models::BertModel;
+use bert_core::nn::OutputOptions;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use serde::Serialize;
 
@@ -80,12 +80,12 @@ impl Demo {
         }
 
         let encodings = encode(&[writer.passage()])?;
-        let keep = Keep {
+        let options = OutputOptions {
             attentions: true,
-            ..Keep::default()
+            ..OutputOptions::default()
         };
         let input = batcher.batch(&encodings, device)?;
-        let layers = model.forward_keeping(input, keep).attentions;
+        let layers = model.forward_with(input, options).attentions;
         Ok(Inspection {
             words,
             attention: attention_html(encodings[0].tokens(), layers.unwrap_or_default())?,

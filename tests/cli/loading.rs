@@ -2,7 +2,7 @@
 
 use super::*;
 use bert_core::config::BertConfig;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use bert_heads::labels::Labels;
 use bert_heads::multiple_choice::BertForMultipleChoice;
 use bert_heads::question_answering::BertForQuestionAnswering;

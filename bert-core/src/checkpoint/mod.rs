@@ -24,8 +24,8 @@ pub use weights::{load_weights, save_weights};
 
 use crate::config::BertConfig;
 use crate::error::{Error, Result, abridged};
-use crate::init::BertInit;
-use crate::model::BertModel;
+use crate::models::BertModel;
+use crate::nn::BertInit;
 use crate::notice::notice;
 use tensors::StoredTensor;
 

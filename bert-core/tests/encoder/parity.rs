@@ -8,7 +8,7 @@ use bert_core::batch::BertInput;
 use bert_core::checkpoint::Loading;
 use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use burn::tensor::{Device, Tensor};
 
 use crate::alone_at_random;

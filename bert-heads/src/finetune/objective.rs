@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
-use bert_core::init::BertInit;
-use bert_core::model::BertModel;
+use bert_core::models::BertModel;
+use bert_core::nn::BertInit;
 use bert_core::training::{MicroBatch, Sums, TrainableModel};
 use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};

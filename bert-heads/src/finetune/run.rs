@@ -8,7 +8,7 @@ use bert_core::batch::{BertBatcher, Workload};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::Device;
 use bert_core::files::write_atomically;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use bert_core::training::{

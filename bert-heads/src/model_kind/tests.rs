@@ -3,7 +3,7 @@
 use std::fs;
 
 use bert_core::device::test_devices;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -160,7 +160,7 @@ fn heads_with_names_of_their_own_tell_by_them() {
     let encoder = dir();
     bert_core::checkpoint::save(
         encoder.path(),
-        &bert_core::model::BertModel::new(&config, true, &init),
+        &bert_core::models::BertModel::new(&config, true, &init),
         &config,
         "BertForTokenClassification",
     )

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bert_core::checkpoint::{load_weights, save_weights};
 use bert_core::files::write_atomically;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{FloatDType, Tensor};

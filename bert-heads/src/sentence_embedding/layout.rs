@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bert_core::files::write_atomically;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use serde_json::{Value, json};
 
 use super::files::{LIBRARY_CONFIG, POOLING_FLAGS, SentenceTransformersFiles, TRANSFORMER_CONFIG};

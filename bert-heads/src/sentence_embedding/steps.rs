@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint::load_weights;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use burn::module::Param;
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{FloatDType, Tensor};

@@ -4,7 +4,7 @@
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::device::{Device, test_devices};
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use bert_heads::Error;
 use bert_heads::crf::{Crf, CrfChain};
 use bert_heads::labels::Labels;

@@ -4,7 +4,7 @@ use std::fs;
 
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
-use bert_core::init::BertInit;
+use bert_core::nn::BertInit;
 use bert_heads::labels::Labels;
 use bert_heads::multiple_choice::BertForMultipleChoice;
 use bert_heads::next_sentence::BertForNextSentencePrediction;

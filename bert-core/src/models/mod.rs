@@ -1,0 +1,5 @@
+//! Encoders without task heads.
+
+mod model;
+
+pub use model::{BertModel, BertOutput};
