@@ -2,7 +2,8 @@
 
 use bert_core::device::DeviceSpec;
 use bert_core::tokenizer::TextInput;
-use bert_heads::predict::{Answer, PredictOptions, TextClassifier};
+use bert_heads::runner::PredictOptions;
+use bert_heads::tasks::sequence_classification::{Answer, TextClassifier};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
