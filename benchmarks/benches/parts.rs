@@ -9,7 +9,7 @@ use bert_core::nn::BertInit;
 use bert_core::ops;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TokenizerOptions};
 use bert_heads::losses::cross_entropy;
-use bert_heads::masked_lm::BertLmPrediction;
+use bert_heads::tasks::masked_lm::BertLmPrediction;
 use bert_pretrain::instances::{MaskVocabulary, MaskingOptions, mask_tokens, stream};
 use burn::tensor::{Bool, Distribution, Int, Tensor};
 use divan::Bencher;

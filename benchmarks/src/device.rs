@@ -15,7 +15,7 @@ use bert_core::training::{
 };
 use bert_heads::finetune::{BatchTargets, LabelledBatch};
 use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
-use bert_heads::sequence_classification::BertForSequenceClassification;
+use bert_heads::tasks::sequence_classification::BertForSequenceClassification;
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::objective::PreTrainingBatch;
 use burn::module::Module;

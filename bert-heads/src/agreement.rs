@@ -6,13 +6,13 @@ use bert_core::device::Device;
 use burn::tensor::{Int, Tensor};
 
 use crate::error::Result;
-use crate::masked_lm::BertForMaskedLm;
 use crate::model_kind::{ModelKind, classifier_kind};
-use crate::multiple_choice::BertForMultipleChoice;
-use crate::next_sentence::BertForNextSentencePrediction;
-use crate::question_answering::BertForQuestionAnswering;
-use crate::sequence_classification::BertForSequenceClassification;
-use crate::token_classification::BertForTokenClassification;
+use crate::tasks::masked_lm::BertForMaskedLm;
+use crate::tasks::multiple_choice::BertForMultipleChoice;
+use crate::tasks::next_sentence::BertForNextSentencePrediction;
+use crate::tasks::question_answering::BertForQuestionAnswering;
+use crate::tasks::sequence_classification::BertForSequenceClassification;
+use crate::tasks::token_classification::BertForTokenClassification;
 
 /// Hidden states, outputs, attention probabilities, logits of the heads that the checkpoint has, and
 /// the gradient of every encoder parameter under the probe's loss.

@@ -12,10 +12,9 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::error::{Error, Result};
-use crate::fill_mask::likeliest;
-use crate::masked_lm::BertForMaskedLm;
-use crate::predict::{TextWord, words};
 use crate::sentence_embedding::BATCH_TOKENS;
+use crate::tasks::masked_lm::{BertForMaskedLm, likeliest};
+use crate::tasks::token_classification::{TextWord, words};
 
 /// A masked LM that alters texts.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use bert_core::config::BertConfig;
 use burn::nn::Linear;
 use serde_json::{Map, Value, json};
 
-use crate::cross_encoder::remove_marks;
 use crate::error::{Error, Result};
+use crate::tasks::sequence_classification::cross_encoder::remove_marks;
 
 /// One distinct name for every output of a classifier, at least one (`id2label` and `label2id` of
 /// transformers `configuration_utils.py`).

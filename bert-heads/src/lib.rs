@@ -7,29 +7,32 @@
 
 pub mod agreement;
 pub mod augment;
-pub mod crf;
-mod cross_encoder;
 pub mod datasets;
 mod error;
 pub mod explain;
-pub mod fill_mask;
 pub mod finetune;
-mod head;
 pub mod labels;
 pub mod losses;
-pub mod masked_lm;
 pub mod metrics;
 pub mod model_kind;
-pub mod multiple_choice;
-pub mod next_sentence;
 pub mod npy;
 pub mod pipeline;
-pub mod predict;
-pub mod question_answering;
+pub mod runner;
 pub mod scoring;
 pub mod sentence_embedding;
-pub mod sequence_classification;
-pub mod token_classification;
+pub mod task;
+pub mod tasks;
 pub mod torch_activation;
 
 pub use error::{Error, Result};
+
+pub use tasks::{masked_lm as fill_mask, sequence_classification};
+
+/// Models of tasks with all that it takes to ask them.
+pub mod predict {
+    pub use crate::runner::*;
+    pub use crate::tasks::multiple_choice::*;
+    pub use crate::tasks::question_answering::*;
+    pub use crate::tasks::sequence_classification::*;
+    pub use crate::tasks::token_classification::*;
+}

@@ -1,9 +1,5 @@
 //! Losses of fine-tuning, from logits and labels; computed in f32 whatever the logits are.
 
-mod similarity;
-
-pub use similarity::{cosine_similarity_loss, multiple_negatives_ranking_loss, ranking_logits};
-
 use bert_core::ops;
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, activation};
 

@@ -12,14 +12,14 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use serde_json::Value;
 
-use crate::crf::CRF_TENSORS;
-use crate::cross_encoder;
 use crate::error::{Error, Result};
 use crate::labels::stated;
 use crate::sentence_embedding::fields::Fields;
 use crate::sentence_embedding::files::{LIBRARY_CONFIG, TRANSFORMER_CONFIG};
 use crate::sentence_embedding::modules::{MODULES, Module, modules};
-use crate::sequence_classification::ProblemType;
+use crate::tasks::sequence_classification::ProblemType;
+use crate::tasks::sequence_classification::cross_encoder;
+use crate::tasks::token_classification::CRF_TENSORS;
 
 /// The head of a model, and so the questions that it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::nn::BertInit;
 use bert_heads::labels::Labels;
-use bert_heads::token_classification::BertForTokenClassification;
+use bert_heads::tasks::token_classification::BertForTokenClassification;
 use serde_json::json;
 
 use super::*;

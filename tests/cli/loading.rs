@@ -4,9 +4,9 @@ use super::*;
 use bert_core::config::BertConfig;
 use bert_core::nn::BertInit;
 use bert_heads::labels::Labels;
-use bert_heads::multiple_choice::BertForMultipleChoice;
-use bert_heads::question_answering::BertForQuestionAnswering;
-use bert_heads::sequence_classification::{BertForSequenceClassification, ProblemType};
+use bert_heads::tasks::multiple_choice::BertForMultipleChoice;
+use bert_heads::tasks::question_answering::BertForQuestionAnswering;
+use bert_heads::tasks::sequence_classification::{BertForSequenceClassification, ProblemType};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 

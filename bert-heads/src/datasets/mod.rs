@@ -32,6 +32,7 @@ mod bad_rows;
 mod cells;
 mod choices;
 mod columns;
+mod dataset;
 mod delimited;
 mod detect;
 mod example;
@@ -57,6 +58,7 @@ mod unread;
 pub use bad_rows::{BadRow, BadRows, ReadReport};
 pub use choices::{ChoiceColumns, ChoiceFormat, ChoiceTexts, read_choices};
 pub use columns::{Column, Columns, TargetColumn, TargetKind};
+pub use dataset::Dataset;
 pub use example::{
     Answer, ChoiceExample, QuestionExample, SimilarExample, Target, TextExample, TokenExample,
 };

@@ -6,7 +6,7 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 
 use super::quadrature::gauss_legendre;
 use crate::error::{Error, Result};
-use crate::sequence_classification::BertForSequenceClassification;
+use crate::tasks::sequence_classification::BertForSequenceClassification;
 
 /// Tokens of a pass with gradients, which keeps every intermediate result.
 const PASS_TOKENS: usize = 1024;

@@ -25,11 +25,12 @@ use serde::Serialize;
 pub use attribution::{IntegratedGradients, gradient_times_input, integrated_gradients};
 
 use crate::error::{Error, Result};
-use crate::finetune::Task;
 use crate::labels::Labels;
 use crate::model_kind::{ModelKind, classifier_kind, unknown_classifier};
-use crate::predict::{Overrule, argmax, sigmoid, softmax};
-use crate::sequence_classification::{BertForSequenceClassification, HEAD, ProblemType};
+use crate::runner::Overrule;
+use crate::task::Task;
+use crate::tasks::logits::{argmax, sigmoid, softmax};
+use crate::tasks::sequence_classification::{BertForSequenceClassification, HEAD, ProblemType};
 
 /// A model that can be asked for its reasons.
 pub struct Explainer {

@@ -6,7 +6,7 @@ use bert_core::batch::BertInput;
 use burn::tensor::Device;
 
 use crate::losses::IGNORED_LABEL;
-use crate::predict::Row;
+use crate::runner::Row;
 
 /// An example to train on: its tokens and what is to be said of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,18 +15,18 @@ use super::settings::Settings;
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::losses::{
-    IGNORED_LABEL, Loss, binary_cross_entropy_with_logits, cosine_similarity_loss, cross_entropy,
-    mean_squared_error, ranking_logits,
+    IGNORED_LABEL, Loss, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
 };
-use crate::multiple_choice::BertForMultipleChoice;
-use crate::next_sentence::BertForNextSentencePrediction;
-use crate::predict::RowModel;
-use crate::question_answering::{
+use crate::runner::RowModel;
+use crate::sentence_embedding::{Poolings, SentenceEncoder};
+use crate::tasks::multiple_choice::BertForMultipleChoice;
+use crate::tasks::next_sentence::BertForNextSentencePrediction;
+use crate::tasks::question_answering::{
     BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss,
 };
-use crate::sentence_embedding::{Poolings, SentenceEncoder};
-use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
-use crate::token_classification::BertForTokenClassification;
+use crate::tasks::sequence_classification::{BertForSequenceClassification, ProblemType};
+use crate::tasks::similarity::{cosine_similarity_loss, ranking_logits};
+use crate::tasks::token_classification::BertForTokenClassification;
 
 /// A task model that [`FineTuning`](super::FineTuning) can begin, go on with and save.
 pub(super) trait TaskModel: TrainableModel<Data = LabelledBatch> + RowModel {
@@ -50,7 +50,7 @@ pub(super) trait TaskModel: TrainableModel<Data = LabelledBatch> + RowModel {
 
     fn bert_mut(&mut self) -> &mut BertModel;
 
-    /// Adds a fresh [`Crf`](crate::crf::Crf), where the model's task has a use for one and
+    /// Adds a fresh [`Crf`](crate::tasks::token_classification::Crf), where the model's task has a use for one and
     /// it has none yet.
     fn with_crf(self, _init: &BertInit) -> Self {
         self
@@ -385,7 +385,7 @@ mod tests {
 
     use super::super::batch::{LabelledRow, RowTarget};
     use super::*;
-    use crate::predict::Row;
+    use crate::runner::Row;
 
     #[test]
     fn likes_come_first_and_negatives_are_everyones() {

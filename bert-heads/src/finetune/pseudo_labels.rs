@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::dataset::{Dataset, Task};
 use super::run::copy_files;
 use super::training_data::{Splits, TrainingData};
-use crate::datasets::{Target, TextExample};
+use crate::datasets::{Dataset, Target, TextExample};
 use crate::error::{Error, Result};
-use crate::predict::{Answer, TextClassifier};
+use crate::task::Task;
+use crate::tasks::sequence_classification::{Answer, TextClassifier};
 
 /// Labelled texts, and those that are to be labelled on the way.
 #[derive(Clone, Debug)]

@@ -19,28 +19,32 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::batch::LabelledRow;
-use super::dataset::{Task, text_rows, token_rows};
 use super::objective::TaskModel;
-use super::rows::{choice_rows, question_rows, similarity_rows};
 use super::settings::{Settings, metric_names, smaller_is_better};
 use super::stored::goes_on;
 use super::training_data::{Splits, TrainingData};
 use super::updates::{Cursor, Updates};
-use crate::crf::Crf;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
-use crate::multiple_choice::BertForMultipleChoice;
-use crate::next_sentence::BertForNextSentencePrediction;
-use crate::predict::{
-    ChoiceRows, QuestionEvaluation, QuestionMaker, QuestionSettings, Row, RowMaker,
-    best_null_threshold, choice_logits, gold_tags, row_similarities, score_choices,
-    score_questions, score_similarity, score_texts, score_tokens, text_logits, word_logits,
-};
-use crate::question_answering::BertForQuestionAnswering;
+use crate::runner::{Row, RowMaker, text_logits};
 use crate::sentence_embedding::{DenseConfig, EmbeddingLayout, SentenceEncoder};
-use crate::sequence_classification::BertForSequenceClassification;
-use crate::token_classification::BertForTokenClassification;
+use crate::task::Task;
+use crate::tasks::multiple_choice::{
+    BertForMultipleChoice, ChoiceRows, choice_logits, choice_rows, score_choices,
+};
+use crate::tasks::next_sentence::BertForNextSentencePrediction;
+use crate::tasks::question_answering::{
+    BertForQuestionAnswering, QuestionEvaluation, QuestionMaker, QuestionSettings,
+    best_null_threshold, question_rows, score_questions,
+};
+use crate::tasks::sequence_classification::{
+    BertForSequenceClassification, score_texts, text_rows,
+};
+use crate::tasks::similarity::{row_similarities, score_similarity, similarity_rows};
+use crate::tasks::token_classification::{
+    BertForTokenClassification, Crf, gold_tags, score_tokens, token_rows, word_logits,
+};
 
 /// A run's surroundings.
 pub struct FineTuning<'a> {

@@ -2,20 +2,21 @@
 
 use bert_core::config::BertConfig;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{OptimizerConfig, ParameterRule, Recipe, Schedule};
+use bert_core::training::{OptimizerConfig, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
 
-use super::dataset::Task;
 use super::rules::LayerRules;
 use super::updates::UpdatesOptions;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
-use crate::predict::{
-    PredictOptions, QuestionSettings, RowMaker, score_choices, score_similarity, score_texts,
-    score_tokens,
-};
-use crate::sentence_embedding::{Pooling, Poolings};
+use crate::runner::{PredictOptions, RowMaker};
+use crate::task::Task;
+use crate::tasks::multiple_choice::score_choices;
+use crate::tasks::question_answering::QuestionSettings;
+use crate::tasks::sequence_classification::score_texts;
+use crate::tasks::similarity::{SimilaritySettings, score_similarity};
+use crate::tasks::token_classification::{CrfSettings, score_tokens};
 
 /// Settings that determine the outcome of a run; kept in its checkpoints and compared on resume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,105 +61,6 @@ pub struct Settings {
     /// For similarity: the loss, and how vectors come about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub similarity: Option<SimilaritySettings>,
-}
-
-/// How vectors of texts come about, and what they are trained with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SimilaritySettings {
-    /// Loss to minimise.
-    pub loss: SimilarityLoss,
-    /// How token vectors become one.
-    pub pooling: Poolings,
-    /// True if the saved model normalises its vectors to length 1; training is the same either way.
-    pub normalize: bool,
-    /// Factor on the cosines before the softmax of [`SimilarityLoss::Ranking`].
-    pub scale: f64,
-    /// The scores that stand for the cosines 0 and 1.
-    pub scores: [f64; 2],
-}
-
-/// Loss that sentence embeddings are trained with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SimilarityLoss {
-    /// [`cosine_similarity_loss`](crate::losses::cosine_similarity_loss) of pairs with scores.
-    Cosine,
-    /// [`multiple_negatives_ranking_loss`](crate::losses::multiple_negatives_ranking_loss) of texts
-    /// and what is like them: the larger the batch, the more negatives.
-    Ranking,
-}
-
-impl Default for SimilaritySettings {
-    fn default() -> Self {
-        Self {
-            loss: SimilarityLoss::Cosine,
-            pooling: Poolings::default(),
-            normalize: false,
-            scale: 20.0,
-            scores: [0.0, 1.0],
-        }
-    }
-}
-
-impl SimilaritySettings {
-    /// The cosine that a score stands for.
-    pub fn cosine(&self, score: f64) -> f64 {
-        let [low, high] = self.scores;
-        (score - low) / (high - low)
-    }
-
-    fn check(&self) -> Result<()> {
-        let refuse = |option, value: String, expected| {
-            Err(Error::InvalidOption {
-                option,
-                value,
-                expected,
-            })
-        };
-        let [low, high] = self.scores;
-        if !(low.is_finite() && high.is_finite() && low < high) {
-            let value = format!("{low} to {high}");
-            return refuse("scores", value, "two numbers, the lower one first");
-        }
-        if !(self.scale.is_finite() && self.scale > 0.0) {
-            return refuse("scale", self.scale.to_string(), "a number above 0");
-        }
-        match self.pooling.each().contains(&Pooling::Pooler) {
-            true => refuse(
-                "pooling",
-                self.pooling.to_string(),
-                "those that sentence-transformers has: cls, mean, mean-sqrt-len, weighted-mean, max \
-                 or last-token",
-            ),
-            false => Ok(()),
-        }
-    }
-}
-
-/// How a [`Crf`](crate::crf::Crf) is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CrfSettings {
-    /// The factor on its learning rate. It begins with nothing and has few parameters, for which the
-    /// rates of an encoder are too small.
-    pub learning_rate_scale: f64,
-}
-
-impl Default for CrfSettings {
-    fn default() -> Self {
-        Self {
-            learning_rate_scale: 100.0,
-        }
-    }
-}
-
-impl CrfSettings {
-    /// Its scores are not pulled towards 0, as biases are not.
-    pub(super) fn rule(self) -> ParameterRule {
-        ParameterRule {
-            decays: false,
-            learning_rate_scale: self.learning_rate_scale,
-        }
-    }
 }
 
 impl Settings {

@@ -2,13 +2,13 @@
 
 use bert_core::checkpoint::Checkpoint;
 
-use super::dataset::Task;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::sequence_classification::ProblemType;
-use crate::token_classification::has_crf;
-use crate::{
+use crate::task::Task;
+use crate::tasks::sequence_classification::ProblemType;
+use crate::tasks::token_classification::has_crf;
+use crate::tasks::{
     multiple_choice, next_sentence, question_answering, sequence_classification,
     token_classification,
 };

@@ -3,10 +3,11 @@
 use bert_core::config::BertConfig;
 use bert_core::tokenizer::BertTokenizer;
 
-use super::dataset::Dataset;
 use super::run::question_maker;
 use super::settings::Settings;
-use crate::datasets::{ChoiceExample, QuestionExample, SimilarExample, TextExample, TokenExample};
+use crate::datasets::{
+    ChoiceExample, Dataset, QuestionExample, SimilarExample, TextExample, TokenExample,
+};
 use crate::error::Result;
 
 /// Examples of a task, to train on and to choose the best weights by.
@@ -60,7 +61,7 @@ impl TrainingData {
     ///
     /// # Errors
     ///
-    /// Those of [`QuestionMaker::new`](crate::predict::QuestionMaker::new) and of the tokenizer.
+    /// Those of [`QuestionMaker::new`](crate::tasks::question_answering::QuestionMaker::new) and of the tokenizer.
     pub fn train_rows(
         &self,
         settings: &Settings,

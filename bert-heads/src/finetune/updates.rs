@@ -136,7 +136,7 @@ impl Iterator for Updates {
 mod tests {
     use super::super::batch::{BatchTargets, RowTarget};
     use super::*;
-    use crate::predict::Row;
+    use crate::runner::Row;
 
     fn rows() -> Arc<[LabelledRow]> {
         (0..43)

@@ -9,11 +9,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::labels::Labels;
-use crate::multiple_choice::BertForMultipleChoice;
-use crate::next_sentence::BertForNextSentencePrediction;
-use crate::question_answering::BertForQuestionAnswering;
-use crate::sequence_classification::BertForSequenceClassification;
-use crate::token_classification::BertForTokenClassification;
+use crate::tasks::multiple_choice::BertForMultipleChoice;
+use crate::tasks::next_sentence::BertForNextSentencePrediction;
+use crate::tasks::question_answering::BertForQuestionAnswering;
+use crate::tasks::sequence_classification::BertForSequenceClassification;
+use crate::tasks::token_classification::BertForTokenClassification;
 
 /// A model whose `classifier` has two outputs, with a pooler, as one of texts and older ones of words
 /// have.

@@ -11,7 +11,7 @@ use crate::datasets::{QuestionExample, open};
 use crate::error::{Error, Result};
 use crate::metrics::Scores;
 use crate::metrics::squad::{AnswerLanguage, Prediction, V1Scorer, V2Scorer};
-use crate::predict::{answers_language, naming};
+use crate::tasks::question_answering::{answers_language, naming};
 
 /// The files of predictions of a question answering model.
 #[derive(Clone, Debug, PartialEq)]

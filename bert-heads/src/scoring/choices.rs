@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::{bad_row, check_order};
-use crate::datasets::{ChoiceExample, PredictedKind, RowFault, Target, read_text_predictions};
+use crate::datasets::{
+    ChoiceExample, Dataset, PredictedKind, RowFault, Target, read_text_predictions,
+};
 use crate::error::Result;
-use crate::finetune::Dataset;
 use crate::metrics::Scores;
 
 /// `accuracy` and `examples` for the predictions in the file `path`, of which there is one for each

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::{bad_row, check_order, with_predicted};
-use crate::datasets::{RowFault, TokenExample, discover_labels, read_tag_predictions};
+use crate::datasets::{Dataset, RowFault, TokenExample, discover_labels, read_tag_predictions};
 use crate::error::{Error, Result};
-use crate::finetune::Dataset;
 use crate::labels::Labels;
 use crate::metrics::Scores;
-use crate::predict::{gold_tags, tag_metrics};
+use crate::tasks::token_classification::{gold_tags, tag_metrics};
 
 /// seqeval's metrics where all tags are those of a scheme, else those of single words, for the
 /// predictions in the file `path`, of which there is one for each sentence.

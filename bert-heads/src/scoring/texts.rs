@@ -3,12 +3,16 @@
 use std::path::Path;
 
 use super::{bad_row, check_order, with_predicted};
-use crate::datasets::{PredictedKind, TextExample, discover_labels, read_text_predictions};
+use crate::datasets::{
+    Dataset, PredictedKind, TextExample, discover_labels, read_text_predictions,
+};
 use crate::error::{Error, Result};
-use crate::finetune::{Dataset, RowTarget, Task};
+use crate::finetune::RowTarget;
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
-use crate::predict::{score_similarity, text_metrics};
+use crate::task::Task;
+use crate::tasks::sequence_classification::text_metrics;
+use crate::tasks::similarity::score_similarity;
 
 /// The metrics of `glue`, or else those of `task`, for the predictions in the file `path`, of which
 /// there is one for each example.

@@ -13,7 +13,7 @@ use bert_heads::explain::{
     ExplainOptions, Explainer, Explanation, gradient_times_input, integrated_gradients,
 };
 use bert_heads::labels::Labels;
-use bert_heads::sequence_classification::{BertForSequenceClassification, ProblemType};
+use bert_heads::tasks::sequence_classification::{BertForSequenceClassification, ProblemType};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 use tempfile::TempDir;

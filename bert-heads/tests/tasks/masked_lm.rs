@@ -9,8 +9,8 @@ use bert_core::checkpoint::{Checkpoint, save};
 use bert_core::device::test_devices;
 use bert_core::inference::{Weights, prepare};
 use bert_heads::Error;
-use bert_heads::fill_mask::FillMask;
-use bert_heads::masked_lm::{BertForMaskedLm, masked_lm_loss};
+use bert_heads::tasks::masked_lm::FillMask;
+use bert_heads::tasks::masked_lm::{BertForMaskedLm, masked_lm_loss};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, serialize};
 

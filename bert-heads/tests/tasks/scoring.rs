@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bert_heads::datasets::{Answer, QuestionExample, Target, TextExample, TokenExample};
-use bert_heads::finetune::{Dataset, Task};
+use bert_heads::datasets::{Answer, Dataset, QuestionExample, Target, TextExample, TokenExample};
 use bert_heads::labels::Labels;
 use bert_heads::metrics::{GlueTask, Scores};
 use bert_heads::scoring::{AnswerFiles, score_answer_file, score_tag_file, score_text_file};
+use bert_heads::task::Task;
 use bert_heads::{Error, Result};
 use tempfile::TempDir;
 

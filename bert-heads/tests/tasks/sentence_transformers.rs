@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use bert_core::device::{Device, test_devices};
 use bert_core::tokenizer::TextInput;
 use bert_heads::Error;
-use bert_heads::finetune::Task;
 use bert_heads::labels::Labels;
 use bert_heads::model_kind::ModelKind;
-use bert_heads::predict::{Answer, Overrule, PredictOptions, TextClassifier};
+use bert_heads::runner::{Overrule, PredictOptions};
 use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
+use bert_heads::task::Task;
+use bert_heads::tasks::sequence_classification::{Answer, TextClassifier};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 //! Multiple choice.
 
 use bert_heads::datasets::ChoiceExample;
-use bert_heads::predict::ChoicePicker;
+use bert_heads::tasks::multiple_choice::ChoicePicker;
 
 use super::*;
 

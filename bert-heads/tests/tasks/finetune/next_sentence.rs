@@ -1,6 +1,6 @@
 //! Fine-tuning for next-sentence prediction.
 
-use bert_heads::next_sentence::{IS_NEXT, IS_RANDOM, NEXT_SENTENCE_LABELS};
+use bert_heads::tasks::next_sentence::{IS_NEXT, IS_RANDOM, NEXT_SENTENCE_LABELS};
 
 use super::*;
 

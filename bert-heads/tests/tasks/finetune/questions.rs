@@ -1,7 +1,8 @@
 //! Questions on contexts, with and without an answer.
 
 use bert_heads::datasets::{Answer, QuestionExample};
-use bert_heads::predict::{PredictOptions, QuestionAnswerer, QuestionOptions, QuestionSettings};
+use bert_heads::runner::PredictOptions;
+use bert_heads::tasks::question_answering::{QuestionAnswerer, QuestionOptions, QuestionSettings};
 
 use super::*;
 

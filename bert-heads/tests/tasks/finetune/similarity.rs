@@ -1,8 +1,8 @@
 //! Vectors of texts.
 
 use bert_heads::datasets::SimilarExample;
-use bert_heads::finetune::{SimilarityLoss, SimilaritySettings};
 use bert_heads::sentence_embedding::{EmbedderOptions, Pooling, SentenceEmbedder};
+use bert_heads::tasks::similarity::{SimilarityLoss, SimilaritySettings};
 
 use super::trial::fixture;
 use super::*;

@@ -9,11 +9,12 @@ use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Event, Observer, Recipe, RunInfo, Split, TrainerOptions};
 use bert_heads::Result;
-use bert_heads::datasets::{Target, TextExample, TokenExample};
+use bert_heads::datasets::{Dataset, Target, TextExample, TokenExample};
 use bert_heads::finetune::{
-    Dataset, FineTuning, LayerRules, Settings, Splits, Summary, Task, TrainingData, best_metric,
+    FineTuning, LayerRules, Settings, Splits, Summary, TrainingData, best_metric,
 };
 use bert_heads::labels::Labels;
+use bert_heads::task::Task;
 use serde_json::Value;
 use tempfile::TempDir;
 

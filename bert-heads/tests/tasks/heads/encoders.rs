@@ -8,11 +8,11 @@ use bert_core::device::test_devices;
 use bert_core::models::BertModel;
 use bert_core::nn::BertInit;
 use bert_heads::Error;
-use bert_heads::multiple_choice::BertForMultipleChoice;
-use bert_heads::next_sentence::BertForNextSentencePrediction;
-use bert_heads::question_answering::BertForQuestionAnswering;
-use bert_heads::sequence_classification::BertForSequenceClassification;
-use bert_heads::token_classification::BertForTokenClassification;
+use bert_heads::tasks::multiple_choice::BertForMultipleChoice;
+use bert_heads::tasks::next_sentence::BertForNextSentencePrediction;
+use bert_heads::tasks::question_answering::BertForQuestionAnswering;
+use bert_heads::tasks::sequence_classification::BertForSequenceClassification;
+use bert_heads::tasks::token_classification::BertForTokenClassification;
 use burn::tensor::Device;
 use serde_json::json;
 

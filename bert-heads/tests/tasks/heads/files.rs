@@ -6,11 +6,11 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::nn::BertInit;
 use bert_heads::labels::Labels;
-use bert_heads::multiple_choice::BertForMultipleChoice;
-use bert_heads::next_sentence::BertForNextSentencePrediction;
-use bert_heads::question_answering::BertForQuestionAnswering;
-use bert_heads::sequence_classification::{BertForSequenceClassification, ProblemType};
-use bert_heads::token_classification::BertForTokenClassification;
+use bert_heads::tasks::multiple_choice::BertForMultipleChoice;
+use bert_heads::tasks::next_sentence::BertForNextSentencePrediction;
+use bert_heads::tasks::question_answering::BertForQuestionAnswering;
+use bert_heads::tasks::sequence_classification::{BertForSequenceClassification, ProblemType};
+use bert_heads::tasks::token_classification::BertForTokenClassification;
 use bert_heads::{Error, Result};
 use serde_json::json;
 

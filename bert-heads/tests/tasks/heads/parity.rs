@@ -13,11 +13,13 @@ use bert_heads::labels::Labels;
 use bert_heads::losses::{
     IGNORED_LABEL, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
 };
-use bert_heads::multiple_choice::BertForMultipleChoice;
-use bert_heads::next_sentence::BertForNextSentencePrediction;
-use bert_heads::question_answering::{BertForQuestionAnswering, question_answering_loss};
-use bert_heads::sequence_classification::BertForSequenceClassification;
-use bert_heads::token_classification::{BertForTokenClassification, token_classification_loss};
+use bert_heads::tasks::multiple_choice::BertForMultipleChoice;
+use bert_heads::tasks::next_sentence::BertForNextSentencePrediction;
+use bert_heads::tasks::question_answering::{BertForQuestionAnswering, question_answering_loss};
+use bert_heads::tasks::sequence_classification::BertForSequenceClassification;
+use bert_heads::tasks::token_classification::{
+    BertForTokenClassification, token_classification_loss,
+};
 use bert_heads::{Result, agreement};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -10,7 +10,7 @@ use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
 use bert_heads::Result;
 use bert_heads::labels::Labels;
-use bert_heads::sequence_classification::{BertForSequenceClassification, ProblemType};
+use bert_heads::tasks::sequence_classification::{BertForSequenceClassification, ProblemType};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;

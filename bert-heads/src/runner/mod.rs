@@ -1,0 +1,18 @@
+//! Rows of texts of any length through a model, and streams of texts in bounded memory.
+//!
+//! A text that is longer than the model reads is read in overlapping [windows](RowMaker), never cut:
+//! the logits of a text are the mean of those of its windows, or the highest ([`LongTexts`]), and a
+//! word's are those of the window in which it has most context.
+
+mod batches;
+mod long_texts;
+mod options;
+mod rows;
+mod stream;
+
+pub use long_texts::LongTexts;
+pub use options::{Overrule, PredictOptions};
+pub use rows::{Row, RowMaker, TextRows, WordRows};
+pub use stream::{WINDOW_TEXTS, in_windows};
+
+pub(crate) use batches::{RowModel, run_rows, text_logits};

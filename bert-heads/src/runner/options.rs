@@ -1,0 +1,69 @@
+//! Options of prediction.
+
+use bert_core::checkpoint::Checkpoint;
+use bert_core::inference::{Weights, prepare};
+use burn::module::Module;
+
+use super::LongTexts;
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::sentence_embedding::BATCH_TOKENS;
+use crate::task::Task;
+
+/// Facts about a model that overrule its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrule {
+    /// The task of its head, in place of the class in `architectures` and of `problem_type`.
+    pub task: Option<Task>,
+    /// The names of its outputs, in place of `id2label`.
+    pub labels: Option<Labels>,
+}
+
+impl Overrule {
+    /// The names of a head's outputs: those given, as many as it has, else those of its configuration.
+    pub(crate) fn labels(&self, checkpoint: &Checkpoint, outputs: usize) -> Result<Labels> {
+        match &self.labels {
+            None => Labels::of_head(checkpoint, outputs),
+            Some(labels) if labels.count() == outputs => Ok(labels.clone()),
+            Some(labels) => Err(Error::LabelNames {
+                labels: labels.count(),
+                outputs,
+            }),
+        }
+    }
+}
+
+/// How a model is run over texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PredictOptions {
+    /// Most tokens of a row, special tokens included; by default as many as the model has positions.
+    pub max_length: Option<usize>,
+    /// Tokens that neighbouring windows of a long text share at least; by default a quarter of the
+    /// maximal length.
+    pub overlap: Option<usize>,
+    /// How the outputs of a long text are made of those of its windows.
+    pub long_texts: LongTexts,
+    /// Most tokens of a batch, padding included.
+    pub batch_tokens: usize,
+    /// How the weights of the encoder are held.
+    pub weights: Weights,
+}
+
+impl Default for PredictOptions {
+    fn default() -> Self {
+        Self {
+            max_length: None,
+            overlap: None,
+            long_texts: LongTexts::default(),
+            batch_tokens: BATCH_TOKENS,
+            weights: Weights::default(),
+        }
+    }
+}
+
+impl PredictOptions {
+    /// A loaded model as these options want its weights held.
+    pub(crate) fn hold<M: Module>(&self, model: M) -> Result<M> {
+        Ok(prepare(model, self.weights)?)
+    }
+}

@@ -1,0 +1,404 @@
+//! Texts of any length as rows that fit the model.
+
+use std::ops::Range;
+
+use bert_core::batch::{BertBatcher, Workload};
+use bert_core::config::BertConfig;
+use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
+use burn::tensor::Device;
+
+use super::{LongTexts, PredictOptions};
+use crate::error::{Error, Result};
+
+/// The tokens of a row, special tokens included, without padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Segments, 0 or 1, as many.
+    pub type_ids: Vec<u32>,
+}
+
+impl Row {
+    /// The tokens of an encoding.
+    pub(crate) fn of(encoding: &Encoding) -> Self {
+        Self {
+            ids: encoding.ids().to_vec(),
+            type_ids: encoding.type_ids().to_vec(),
+        }
+    }
+}
+
+/// The rows of some texts.
+#[derive(Clone, Debug, Default)]
+pub struct TextRows {
+    /// The rows of all texts, one text after the other.
+    pub rows: Vec<Row>,
+    /// Which of them belong to each text; more than one for a text beyond the maximal length.
+    pub of_text: Vec<Range<usize>>,
+}
+
+/// The rows of some sentences of words.
+#[derive(Clone, Debug, Default)]
+pub struct WordRows {
+    /// The rows of all sentences, one sentence after the other.
+    pub rows: Vec<Row>,
+    /// For every word of each sentence the row and the position in it to read; `None` for a word
+    /// without a token.
+    pub of_sentence: Vec<Vec<Option<(usize, usize)>>>,
+    /// How many rows each sentence takes.
+    pub windows: Vec<usize>,
+}
+
+/// Cuts texts into rows of at most a maximal length: one row where it fits, else windows that are
+/// spread evenly and overlap.
+#[derive(Clone, Debug)]
+pub struct RowMaker {
+    tokenizer: BertTokenizer,
+    max_length: usize,
+    overlap: usize,
+    long_texts: LongTexts,
+    pub(super) batch_tokens: usize,
+    pub(super) batcher: BertBatcher,
+}
+
+impl RowMaker {
+    /// Rows for a model of `config`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MaxLength`] for a maximal length beyond the model's positions,
+    /// [`Error::InvalidOption`] for one without room for a text or an overlap that leaves none,
+    /// [`Error::Core`] for a vocabulary that is not the model's.
+    pub fn new(
+        tokenizer: BertTokenizer,
+        config: &BertConfig,
+        options: &PredictOptions,
+    ) -> Result<Self> {
+        tokenizer.check_vocab(config.vocab_size)?;
+        let positions = config.max_position_embeddings;
+        let max_length = options.max_length.unwrap_or(positions);
+        if max_length > positions {
+            return Err(Error::MaxLength {
+                asked: max_length,
+                positions,
+            });
+        }
+        if max_length < 5 {
+            return Err(Error::InvalidOption {
+                option: "maximal length",
+                value: max_length.to_string(),
+                expected: "at least 5: [CLS], two [SEP] and a token of each text",
+            });
+        }
+        let overlap = options.overlap.unwrap_or(max_length / 4);
+        if overlap > max_length / 2 {
+            return Err(Error::InvalidOption {
+                option: "overlap",
+                value: overlap.to_string(),
+                expected: "at most half the maximal length, so that windows move on",
+            });
+        }
+        Ok(Self {
+            batcher: BertBatcher::new(&tokenizer).for_model(config),
+            tokenizer,
+            max_length,
+            overlap,
+            long_texts: options.long_texts,
+            batch_tokens: options.batch_tokens.max(1),
+        })
+    }
+
+    /// The maker itself, if `device` can hold the buffers of its batches.
+    ///
+    /// # Errors
+    ///
+    /// [`bert_core::Error::BufferTooLarge`] if it cannot.
+    pub fn on(self, config: &BertConfig, device: &Device) -> Result<Self> {
+        Workload::of_batches(self.batch_tokens, self.max_length).check(config, device)?;
+        Ok(self)
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &BertTokenizer {
+        &self.tokenizer
+    }
+
+    /// Most tokens of a row, special tokens included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// How the outputs of a long text are made of those of its windows.
+    pub(super) fn long_texts(&self) -> LongTexts {
+        self.long_texts
+    }
+
+    /// The rows of texts or pairs of texts; of a pair that is too long, the longer text is cut into
+    /// windows beside the whole of the shorter, or both if either takes more than half.
+    ///
+    /// # Errors
+    ///
+    /// Those of the tokenizer, and [`Error::Core`] for tokens or segments that the model has no embedding for.
+    pub fn texts<'a>(&self, texts: impl IntoIterator<Item = TextInput<'a>>) -> Result<TextRows> {
+        let encodings = self
+            .tokenizer
+            .encode_batch(texts, &EncodeOptions::default())?;
+        let mut made = TextRows::default();
+        for encoding in encodings {
+            let start = made.rows.len();
+            self.push_text(&encoding, &mut made.rows);
+            made.of_text.push(start..made.rows.len());
+        }
+        self.check(&made.rows)?;
+        Ok(made)
+    }
+
+    /// Checks that the model has an embedding for every token and segment of some rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] naming the first that it has none for: the second text of a pair, for a model of one segment.
+    pub(crate) fn check(&self, rows: &[Row]) -> Result<()> {
+        for row in rows {
+            self.batcher.check_row(&row.ids, &row.type_ids)?;
+        }
+        Ok(())
+    }
+
+    fn push_text(&self, encoding: &Encoding, rows: &mut Vec<Row>) {
+        if encoding.len() <= self.max_length {
+            rows.push(Row::of(encoding));
+            return;
+        }
+        let mut parts = [Vec::new(), Vec::new()];
+        for (id, part) in encoding.ids().iter().zip(encoding.sequence_ids()) {
+            if let Some(part) = part {
+                parts[part].push(*id);
+            }
+        }
+        // A second text of nothing but dropped characters has its [SEP] in segment 1.
+        let is_pair = encoding.type_ids().contains(&1);
+        let budget = self.max_length - if is_pair { 3 } else { 2 };
+        let sizes = shares(parts[0].len(), parts[1].len(), budget, is_pair);
+        let count = (0..2).map(|i| self.count(parts[i].len(), sizes[i])).max();
+        let count = count.unwrap_or(1);
+        for number in 0..count {
+            let part = |i: usize| &parts[i][window(parts[i].len(), sizes[i], count, number)];
+            rows.push(self.frame(part(0), is_pair.then(|| part(1))));
+        }
+    }
+
+    /// The rows of one sentence of words, appended to `made`: its tokens, and the first token of each
+    /// word.
+    pub(crate) fn push_words(
+        &self,
+        ids: &[u32],
+        first_tokens: impl IntoIterator<Item = Option<usize>>,
+        made: &mut WordRows,
+    ) {
+        let size = self.max_length - 2;
+        let count = self.count(ids.len(), size);
+        let start = made.rows.len();
+        let windows: Vec<Range<usize>> = (0..count)
+            .map(|number| window(ids.len(), size, count, number))
+            .collect();
+        for window in &windows {
+            made.rows.push(self.frame(&ids[window.clone()], None));
+        }
+        let place = |token: usize| {
+            let holding = windows
+                .iter()
+                .enumerate()
+                .filter(|(_, w)| w.contains(&token));
+            let context = |w: &Range<usize>| (token - w.start).min(w.end - 1 - token);
+            // The first of equals.
+            let best = holding.rev().max_by_key(|(_, w)| context(w));
+            best.map(|(number, w)| (start + number, token - w.start + 1)) // [CLS] stands before
+        };
+        let places = first_tokens
+            .into_iter()
+            .map(|token| token.and_then(place))
+            .collect();
+        made.of_sentence.push(places);
+        made.windows.push(count);
+    }
+
+    /// The rows of sentences of words.
+    ///
+    /// # Errors
+    ///
+    /// As [`texts`](Self::texts).
+    pub fn words<'a>(&self, sentences: impl IntoIterator<Item = &'a [String]>) -> Result<WordRows> {
+        let mut made = WordRows::default();
+        for words in sentences {
+            let pieces = self.tokenizer.encode_words(words)?;
+            self.push_words(pieces.ids(), pieces.first_tokens(), &mut made);
+        }
+        self.check(&made.rows)?;
+        Ok(made)
+    }
+
+    /// How many windows of `size` tokens cover `length`.
+    fn count(&self, length: usize, size: usize) -> usize {
+        if length <= size {
+            return 1;
+        }
+        let step = size - self.overlap.min(size / 2);
+        1 + (length - size).div_ceil(step)
+    }
+
+    /// `[CLS] first [SEP]`, or `[CLS] first [SEP] second [SEP]`.
+    pub(crate) fn frame(&self, first: &[u32], second: Option<&[u32]>) -> Row {
+        let (cls, sep) = (self.tokenizer.cls_id(), self.tokenizer.sep_id());
+        let mut ids = vec![cls];
+        ids.extend_from_slice(first);
+        ids.push(sep);
+        let mut type_ids = vec![0; ids.len()];
+        if let Some(second) = second {
+            ids.extend_from_slice(second);
+            ids.push(sep);
+            type_ids.resize(ids.len(), 1);
+        }
+        Row { ids, type_ids }
+    }
+}
+
+/// How many tokens of each of two texts a window holds.
+fn shares(first: usize, second: usize, budget: usize, is_pair: bool) -> [usize; 2] {
+    let half = budget / 2;
+    match (first <= half, second <= half) {
+        _ if !is_pair => [budget, 0],
+        (true, _) => [first, budget - first],
+        (_, true) => [budget - second, second],
+        _ => [budget - half, half],
+    }
+}
+
+/// The window `number` of `count` with at most `size` tokens that are spread evenly over `length`.
+fn window(length: usize, size: usize, count: usize, number: usize) -> Range<usize> {
+    let room = length.saturating_sub(size);
+    let start = match count {
+        0 | 1 => 0,
+        count => room * number / (count - 1),
+    };
+    start..(start + size).min(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bert_core::tokenizer::TokenizerOptions;
+
+    fn maker(max_length: usize, overlap: usize) -> RowMaker {
+        let vocab = "[PAD] [UNK] [CLS] [SEP] [MASK] a b c d e f g h i j k l m n o p q r s t u v w";
+        let options = TokenizerOptions::default();
+        let tokenizer = BertTokenizer::from_vocab(vocab.split(' ').map(String::from), &options);
+        let mut config = BertConfig::new(28, 12, 1, 2, 13);
+        config.max_position_embeddings = 64;
+        let options = PredictOptions {
+            max_length: Some(max_length),
+            overlap: Some(overlap),
+            ..PredictOptions::default()
+        };
+        RowMaker::new(tokenizer.unwrap(), &config, &options).unwrap()
+    }
+
+    const LETTERS: &str = "a b c d e f g h i j k l m n o p q r s t u v w";
+
+    #[test]
+    fn a_long_text_is_covered_by_windows_that_overlap() {
+        let maker = maker(9, 3);
+        let made = maker
+            .texts([TextInput::Single("a b"), TextInput::Single(LETTERS)])
+            .unwrap();
+        assert_eq!(made.of_text, [0..1, 1..6]);
+        assert_eq!(made.rows[0].ids, [2, 5, 6, 3]);
+        let mut covered = 5; // the id of `a`
+        for row in &made.rows[1..] {
+            assert_eq!((row.ids.len(), row.ids[0], row.ids[8]), (9, 2, 3));
+            assert!(
+                row.ids[1] == 5 || row.ids[1] + 3 <= covered,
+                "{row:?} after {covered}"
+            );
+            covered = row.ids[7] + 1;
+        }
+        assert_eq!(covered, 28);
+    }
+
+    #[test]
+    fn of_a_long_pair_the_shorter_stays_whole_and_two_long_ones_move_together() {
+        let maker = maker(13, 2);
+        let made = maker
+            .texts([
+                TextInput::Pair("a b", LETTERS),
+                TextInput::Pair(LETTERS, "v w"),
+                TextInput::Pair(LETTERS, LETTERS),
+            ])
+            .unwrap();
+        let rows = |text: usize| &made.rows[made.of_text[text].clone()];
+        assert!(rows(0).len() > 1 && rows(0).iter().all(|row| row.ids[..4] == [2, 5, 6, 3]));
+        assert!(
+            rows(1)
+                .iter()
+                .all(|row| row.ids[row.ids.len() - 3..] == [26, 27, 3])
+        );
+        for row in &made.rows {
+            assert!(row.ids.len() <= 13);
+            let second = row.type_ids.iter().filter(|&&segment| segment == 1).count();
+            assert_eq!(row.type_ids[row.ids.len() - second..], vec![1; second]);
+        }
+        for (text, part) in [(0, 1), (1, 0), (2, 0), (2, 1)] {
+            let seen: std::collections::BTreeSet<u32> = rows(text)
+                .iter()
+                .flat_map(|row| row.ids.iter().zip(&row.type_ids))
+                .filter(|(id, segment)| **segment == part && **id > 4)
+                .map(|(id, _)| *id)
+                .collect();
+            assert_eq!(seen.len(), 23, "text {text}, part {part}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_read_where_it_has_most_context() {
+        let maker = maker(9, 3);
+        let words: Vec<String> = LETTERS
+            .split(' ')
+            .chain(["\u{ad}"])
+            .map(String::from)
+            .collect();
+        let made = maker.words([words.as_slice()]).unwrap();
+        let places = &made.of_sentence[0];
+        assert_eq!((places.len(), made.windows[0]), (24, made.rows.len()));
+        assert_eq!(places[23], None);
+        for (word, place) in places[..23].iter().enumerate() {
+            let (row, position) = place.unwrap();
+            assert_eq!(made.rows[row].ids[position], word as u32 + 5);
+            let context = (position - 1).min(7 - position);
+            assert!(
+                context >= 1 || word == 0 || word == 22,
+                "{word} at {position}"
+            );
+        }
+    }
+
+    #[test]
+    fn lengths_without_room_are_refused() {
+        let maker = maker(9, 3);
+        let config = BertConfig::new(28, 12, 1, 2, 13);
+        let make = |max_length, overlap| {
+            let options = PredictOptions {
+                max_length: Some(max_length),
+                overlap,
+                ..PredictOptions::default()
+            };
+            RowMaker::new(maker.tokenizer().clone(), &config, &options)
+        };
+        assert!(matches!(
+            make(513, None),
+            Err(Error::MaxLength { asked: 513, .. })
+        ));
+        assert!(matches!(make(4, None), Err(Error::InvalidOption { .. })));
+        assert!(matches!(make(8, Some(5)), Err(Error::InvalidOption { .. })));
+    }
+}

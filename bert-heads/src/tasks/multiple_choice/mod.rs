@@ -1,0 +1,12 @@
+//! The right one of several continuations or answers (BERT §4.4).
+
+mod features;
+mod model;
+mod picker;
+
+pub use model::BertForMultipleChoice;
+pub use picker::{Choice, ChoicePicker};
+
+pub use features::choice_rows;
+pub(crate) use model::HEAD;
+pub(crate) use picker::{ChoiceRows, choice_logits, score_choices};

@@ -1,0 +1,120 @@
+//! The best of several continuations or answers (BERT §4.4).
+
+use std::path::Path;
+
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::{Checkpoint, LoadReport};
+use bert_core::config::BertConfig;
+use bert_core::models::BertModel;
+use bert_core::nn::BertInit;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Linear};
+use burn::tensor::{Device, Tensor};
+
+use crate::error::Result;
+use crate::labels::remove_labels;
+use crate::tasks::head::TaskHead;
+
+pub(crate) const HEAD: TaskHead = TaskHead {
+    class: "BertForMultipleChoice",
+    tensors: ["classifier.weight", "classifier.bias"],
+    pooler: true,
+};
+
+/// The encoder with one score per choice; `BertForMultipleChoice` in transformers.
+///
+/// The loss is [`cross_entropy`](crate::losses::cross_entropy) over the choices of an example.
+#[derive(Module, Debug)]
+pub struct BertForMultipleChoice {
+    /// The encoder, with its pooler.
+    pub bert: BertModel,
+    dropout: Dropout,
+    /// One output.
+    pub classifier: Linear,
+}
+
+impl BertForMultipleChoice {
+    /// A model with fresh weights.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self::with_encoder(BertModel::new(config, true, init), config, init)
+    }
+
+    fn with_encoder(bert: BertModel, config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            bert,
+            dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
+            classifier: init.head(config.hidden_size, 1),
+        }
+    }
+
+    /// Loads encoder and classifier on `device`, strictly.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHead`](crate::Error::NoHead) if the checkpoint was saved without a classifier,
+    /// [`WrongHead`](crate::Error::WrongHead) if its classifier is one of texts or tokens, and those
+    /// of [`Checkpoint::load_into`].
+    pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let config = checkpoint.config();
+        let fresh = Self::new(config, &BertInit::new(config, 0, device));
+        HEAD.load(checkpoint, fresh)
+    }
+
+    /// Loads encoder and classifier on `device`, strictly, whatever class the configuration states.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHead`](crate::Error::NoHead), and those of [`Checkpoint::load_into`].
+    pub fn from_weights(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let config = checkpoint.config();
+        let fresh = Self::new(config, &BertInit::new(config, 0, device));
+        HEAD.load_tensors(checkpoint, fresh)
+    }
+
+    /// A model for fine-tuning: the encoder of any checkpoint and a fresh classifier, on the device
+    /// of `init`. What is fresh stands in the report as missing: show it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Checkpoint::load_into`] for the encoder; only its pooler may be absent.
+    pub fn from_encoder(checkpoint: &Checkpoint, init: &BertInit) -> Result<(Self, LoadReport)> {
+        let (bert, report) = HEAD.load_encoder(checkpoint, init)?;
+        let model = Self::with_encoder(bert, checkpoint.config(), init);
+        Ok((model, report))
+    }
+
+    /// Writes a directory that transformers' class loads without missing or unexpected keys; labels
+    /// in `config`, which belong to another task, are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Core`](crate::Error::Core) when the directory cannot be written.
+    pub fn save(&self, dir: impl AsRef<Path>, config: &BertConfig) -> Result<()> {
+        let mut config = config.clone();
+        remove_labels(&mut config);
+        HEAD.save(dir, self, &config)
+    }
+
+    /// Scores of the choices of each example.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[examples * num_choices, seq]` ids, segments and padding; the choices of an example
+    ///   are neighbouring rows, each with the context before it
+    /// - output: `[examples, num_choices]` logits
+    ///
+    /// # Panics
+    ///
+    /// When `num_choices` does not divide the rows, or the pooler has been taken out of `bert`.
+    pub fn forward(&self, input: BertInput, num_choices: usize) -> Tensor<2> {
+        let [rows, _] = input.dims();
+        assert!(
+            num_choices > 0 && rows.is_multiple_of(num_choices),
+            "{rows} rows are not made of examples with {num_choices} choices each"
+        );
+        let pooled = self.bert.forward_pooled(input);
+        let pooled = pooled.expect("every constructor makes a pooler"); // [rows, hidden]
+        let scores = self.classifier.forward(self.dropout.forward(pooled)); // [rows, 1]
+        scores.reshape([rows / num_choices, num_choices])
+    }
+}

@@ -1,0 +1,9 @@
+//! Next-sentence prediction (BERT §3.1, task 2).
+
+mod model;
+
+pub use model::{
+    BertForNextSentencePrediction, BertNspHead, IS_NEXT, IS_RANDOM, NEXT_SENTENCE_LABELS,
+};
+
+pub(crate) use model::HEAD;

@@ -1,0 +1,24 @@
+//! Questions as rows with targets.
+
+use super::QuestionMaker;
+use crate::datasets::{Dataset, QuestionExample};
+use crate::error::Result;
+use crate::finetune::{LabelledRow, RowTarget};
+
+/// Rows to train on out of questions: every window of every context, with the first gold answer as
+/// its target, or `[CLS]` where the window does not hold it (run_squad.py).
+///
+/// # Errors
+///
+/// Those of the tokenizer.
+pub fn question_rows(
+    data: &Dataset<QuestionExample>,
+    maker: &QuestionMaker,
+) -> Result<Vec<LabelledRow>> {
+    let made = maker.questions(&data.examples)?;
+    let targets = made.targets(&data.examples).into_iter();
+    let rows = made.rows.into_iter().zip(targets);
+    Ok(rows
+        .map(|(row, (start, end))| LabelledRow::new(row, RowTarget::Span(start, end)))
+        .collect())
+}

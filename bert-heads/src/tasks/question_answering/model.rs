@@ -1,0 +1,152 @@
+//! The span of a context that answers a question (BERT §4.2).
+
+use std::path::Path;
+
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::{Checkpoint, LoadReport};
+use bert_core::config::BertConfig;
+use bert_core::models::BertModel;
+use bert_core::nn::BertInit;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::error::Result;
+use crate::labels::remove_labels;
+use crate::losses::{IGNORED_LABEL, Loss, cross_entropy};
+use crate::tasks::head::TaskHead;
+
+pub(crate) const HEAD: TaskHead = TaskHead {
+    class: "BertForQuestionAnswering",
+    tensors: ["qa_outputs.weight", "qa_outputs.bias"],
+    pooler: false,
+};
+
+/// The encoder with two scores per token; `BertForQuestionAnswering` in transformers.
+#[derive(Module, Debug)]
+pub struct BertForQuestionAnswering {
+    /// The encoder, without a pooler.
+    pub bert: BertModel,
+    /// Output 0 scores the start of the answer, 1 its end.
+    pub qa_outputs: Linear,
+}
+
+/// Where an answer may start and end.
+#[derive(Clone, Debug)]
+pub struct SpanLogits {
+    /// `[batch, seq]`, at padding and in the question too.
+    pub start: Tensor<2>,
+    /// `[batch, seq]`, at padding and in the question too.
+    pub end: Tensor<2>,
+}
+
+/// The losses of both ends of the answers.
+#[derive(Clone, Debug)]
+pub struct SpanLoss {
+    /// Over the rows whose start lies in the window.
+    pub start: Loss,
+    /// Over the rows whose end lies in the window.
+    pub end: Loss,
+}
+
+impl BertForQuestionAnswering {
+    /// A model with fresh weights.
+    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        Self::with_encoder(BertModel::new(config, false, init), config, init)
+    }
+
+    fn with_encoder(bert: BertModel, config: &BertConfig, init: &BertInit) -> Self {
+        Self {
+            bert,
+            qa_outputs: init.head(config.hidden_size, 2),
+        }
+    }
+
+    /// Loads encoder and head on `device`, strictly.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHead`](crate::Error::NoHead) if the checkpoint was saved without the head, and those of
+    /// [`Checkpoint::load_into`].
+    pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let config = checkpoint.config();
+        let fresh = Self::new(config, &BertInit::new(config, 0, device));
+        HEAD.load(checkpoint, fresh)
+    }
+
+    /// A model for fine-tuning: the encoder of any checkpoint and a fresh head, on the device of
+    /// `init`. What is fresh stands in the report as missing: show it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Checkpoint::load_into`] for the encoder.
+    pub fn from_encoder(checkpoint: &Checkpoint, init: &BertInit) -> Result<(Self, LoadReport)> {
+        let (bert, report) = HEAD.load_encoder(checkpoint, init)?;
+        let model = Self::with_encoder(bert, checkpoint.config(), init);
+        Ok((model, report))
+    }
+
+    /// Writes a directory that transformers' class loads without missing or unexpected keys.
+    ///
+    /// Labels in `config` are left out: transformers takes the number of outputs from them.
+    ///
+    /// # Errors
+    ///
+    /// [`Core`](crate::Error::Core) when the directory cannot be written.
+    pub fn save(&self, dir: impl AsRef<Path>, config: &BertConfig) -> Result<()> {
+        let mut config = config.clone();
+        remove_labels(&mut config);
+        HEAD.save(dir, self, &config)
+    }
+
+    /// Scores of every token as start and as end of the answer.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq]` ids, segments and padding
+    /// - output: `[batch, seq]` logits, twice; those of padding mean nothing
+    pub fn forward(&self, input: BertInput) -> SpanLogits {
+        let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
+        let logits = self.qa_outputs.forward(sequence); // [batch, seq, 2]
+        let column = |index| logits.clone().narrow(2, index, 1).squeeze_dim::<2>(2);
+        SpanLogits {
+            start: column(0),
+            end: column(1),
+        }
+    }
+}
+
+impl SpanLoss {
+    /// The mean of the two means, `[1]`: the loss of transformers.
+    pub fn mean(self) -> Tensor<1> {
+        (self.start.mean() + self.end.mean()) * 0.5
+    }
+}
+
+/// Cross-entropy of the first and of the last token of the answers (run_squad.py
+/// `compute_loss`).
+///
+/// Positions outside the window count as in transformers: negative ones as 0, where `[CLS]` stands
+/// for "no answer here", and those of `seq` or more not at all. The scores of padding count, as in transformers, unless the
+/// caller has made them too low for it.
+///
+/// # Shapes
+///
+/// - logits: `[batch, seq]`, twice
+/// - start_positions, end_positions: `[batch]`
+pub fn question_answering_loss(
+    logits: SpanLogits,
+    start_positions: Tensor<1, Int>,
+    end_positions: Tensor<1, Int>,
+) -> SpanLoss {
+    let loss = |logits: Tensor<2>, positions: Tensor<1, Int>| {
+        let [_, seq] = logits.dims();
+        let outside = positions.clone().greater_equal_elem(seq as i64); // [batch]
+        let positions = positions.clamp_min(0).mask_fill(outside, IGNORED_LABEL);
+        cross_entropy(logits, positions, None)
+    };
+    SpanLoss {
+        start: loss(logits.start, start_positions),
+        end: loss(logits.end, end_positions),
+    }
+}

@@ -1,0 +1,14 @@
+//! Classes, sets of labels and numbers for texts and pairs of texts (BERT §4.1).
+
+mod classifier;
+pub(crate) mod cross_encoder;
+mod features;
+mod model;
+mod score;
+
+pub use classifier::{Answer, TextClassifier, TextPrediction};
+pub use model::{BertForSequenceClassification, ProblemType};
+
+pub use features::text_rows;
+pub(crate) use model::HEAD;
+pub(crate) use score::{score_texts, text_metrics};

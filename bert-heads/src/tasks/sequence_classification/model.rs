@@ -1,0 +1,271 @@
+//! Classes, sets of labels or numbers for whole texts (BERT §4.1).
+
+use std::path::Path;
+
+use bert_core::batch::BertInput;
+use bert_core::checkpoint::{Checkpoint, LoadReport};
+use bert_core::config::BertConfig;
+use bert_core::models::{BertModel, BertOutput};
+use bert_core::nn::BertInit;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Linear};
+use burn::tensor::{Device, Tensor};
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::labels::{Labels, refuse, stated};
+use crate::tasks::head::TaskHead;
+
+pub(crate) const HEAD: TaskHead = TaskHead {
+    class: "BertForSequenceClassification",
+    tensors: ["classifier.weight", "classifier.bias"],
+    pooler: true,
+};
+
+/// The encoder with a classifier over the pooled output; `BertForSequenceClassification` in
+/// transformers.
+#[derive(Module, Debug)]
+pub struct BertForSequenceClassification {
+    /// The encoder, with its pooler.
+    pub bert: BertModel,
+    dropout: Dropout,
+    /// One output per label.
+    pub classifier: Linear,
+}
+
+/// Kind of a sequence classifier's outputs, which decides the loss that trains it (`problem_type` of
+/// the configuration).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(parse_err_ty = Error, parse_err_fn = unknown_problem_type)]
+pub enum ProblemType {
+    /// Each output is a number; [`mean_squared_error`](crate::losses::mean_squared_error).
+    #[strum(serialize = "regression")]
+    Regression,
+    /// One label of several applies; [`cross_entropy`](crate::losses::cross_entropy).
+    #[strum(serialize = "single_label_classification")]
+    SingleLabel,
+    /// Any number of labels apply;
+    /// [`binary_cross_entropy_with_logits`](crate::losses::binary_cross_entropy_with_logits).
+    #[strum(serialize = "multi_label_classification")]
+    MultiLabel,
+}
+
+impl BertForSequenceClassification {
+    /// A model with fresh weights and `num_labels` outputs, at least one.
+    pub fn new(config: &BertConfig, num_labels: usize, init: &BertInit) -> Self {
+        Self::with_encoder(BertModel::new(config, true, init), config, num_labels, init)
+    }
+
+    fn with_encoder(
+        bert: BertModel,
+        config: &BertConfig,
+        num_labels: usize,
+        init: &BertInit,
+    ) -> Self {
+        Self {
+            bert,
+            dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
+            classifier: init.head(config.hidden_size, num_labels),
+        }
+    }
+
+    /// Loads encoder and classifier on `device`, strictly; [`Labels::of`] and [`ProblemType::of`]
+    /// the configuration say what its outputs mean.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHead`] if the checkpoint was saved without a classifier, [`Error::WrongHead`] if
+    /// its classifier is one of tokens or choices, [`Error::HeadLabels`] if the labels of its
+    /// configuration are not those of its classifier, and those of [`Checkpoint::load_into`].
+    pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        HEAD.check(checkpoint)?;
+        Labels::of_head(checkpoint, HEAD.outputs(checkpoint)?)?;
+        Self::from_weights(checkpoint, device)
+    }
+
+    /// Loads encoder and classifier on `device`, strictly, with as many outputs as the weights have,
+    /// whatever the configuration says of class and labels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHead`], and those of [`Checkpoint::load_into`].
+    pub fn from_weights(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let config = checkpoint.config();
+        let init = BertInit::new(config, 0, device);
+        let fresh = Self::new(config, HEAD.outputs(checkpoint)?, &init);
+        HEAD.load_tensors(checkpoint, fresh)
+    }
+
+    /// A model for fine-tuning: the encoder of any checkpoint and a fresh classifier, on the device
+    /// of `init`. What is fresh stands in the report as missing: show it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] when `num_labels` is 0, and those of [`Checkpoint::load_into`] for the
+    /// encoder; only its pooler may be absent.
+    pub fn from_encoder(
+        checkpoint: &Checkpoint,
+        num_labels: usize,
+        init: &BertInit,
+    ) -> Result<(Self, LoadReport)> {
+        // Refuses numbers that no classifier can have.
+        Labels::numbered(num_labels)?;
+        let (bert, report) = HEAD.load_encoder(checkpoint, init)?;
+        let model = Self::with_encoder(bert, checkpoint.config(), num_labels, init);
+        Ok((model, report))
+    }
+
+    /// Writes a directory that transformers' class loads without missing or unexpected keys;
+    /// labels in `config` give way to `labels`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LabelNames`] when there is not one name per output, [`Error::Core`] when
+    /// `problem_type` does not fit the number of labels or the directory cannot be written.
+    pub fn save(
+        &self,
+        dir: impl AsRef<Path>,
+        config: &BertConfig,
+        labels: &Labels,
+        problem_type: ProblemType,
+    ) -> Result<()> {
+        labels.check_outputs(&self.classifier)?;
+        problem_type.check(labels.count())?;
+        let mut config = config.clone();
+        labels.write_into(&mut config);
+        let field = "problem_type".to_owned();
+        config.extra.insert(field, json!(problem_type.name()));
+        HEAD.save(dir, self, &config)
+    }
+
+    /// Scores of every label for each text.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq]` ids, segments and padding
+    /// - output: `[batch, num_labels]` logits
+    ///
+    /// # Panics
+    ///
+    /// When the pooler has been taken out of `bert`.
+    pub fn forward(&self, input: BertInput) -> Tensor<2> {
+        let pooled = self.bert.forward_pooled(input);
+        self.score(pooled.expect("every constructor makes a pooler"))
+    }
+
+    /// Scores of every label from what the encoder made of the texts, `[batch, num_labels]`.
+    ///
+    /// # Panics
+    ///
+    /// When the pooler has been taken out of `bert`.
+    pub fn classify(&self, encoded: BertOutput) -> Tensor<2> {
+        let pooled = encoded.pooled_output;
+        self.score(pooled.expect("every constructor makes a pooler"))
+    }
+
+    /// - pooled: `[batch, hidden]`
+    /// - output: `[batch, num_labels]`
+    fn score(&self, pooled: Tensor<2>) -> Tensor<2> {
+        self.classifier.forward(self.dropout.forward(pooled))
+    }
+}
+
+impl ProblemType {
+    /// The name in `config.json`.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The type that a configuration states, else regression for one label and a single label for
+    /// several, as transformers takes it from the number of labels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] naming `problem_type` when it is unknown or does not fit the number of
+    /// labels, and those of [`Labels::of`].
+    pub fn of(config: &BertConfig) -> Result<Self> {
+        Self::of_outputs(config, Labels::of(config)?.count())
+    }
+
+    /// The type that a configuration states for a head with `count` outputs, else as
+    /// [`of`](Self::of).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] naming `problem_type`.
+    pub fn of_outputs(config: &BertConfig, count: usize) -> Result<Self> {
+        let Some(value) = stated(config, "problem_type") else {
+            return Ok(match count {
+                1 => Self::Regression,
+                _ => Self::SingleLabel,
+            });
+        };
+        match value.as_str() {
+            Some(name) => name.parse::<Self>()?.check(count),
+            None => refuse("problem_type", format!("is {value}, but must be a string")),
+        }
+    }
+
+    /// Choosing one label of one is no choice.
+    pub(crate) fn check(self, num_labels: usize) -> Result<Self> {
+        if self == Self::SingleLabel && num_labels == 1 {
+            let remedy = "use regression, multi_label_classification or at least two labels";
+            let reason = format!("is {} with a single label: {remedy}", self.name());
+            return refuse("problem_type", reason);
+        }
+        Ok(self)
+    }
+}
+
+fn unknown_problem_type(name: &str) -> Error {
+    let reason = format!(
+        "`{name}` is not known; use regression, single_label_classification or multi_label_classification"
+    );
+    bert_core::Error::config("problem_type", reason).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_problem_type_is_stated_or_follows_from_the_labels() {
+        let of = |fields: serde_json::Value| {
+            let mut config = BertConfig::new(37, 12, 2, 3, 29);
+            config.extra = fields.as_object().unwrap().clone();
+            ProblemType::of(&config).map_err(|error| error.to_string())
+        };
+        for (fields, expected) in [
+            (json!({}), ProblemType::SingleLabel),
+            (json!({"num_labels": 1}), ProblemType::Regression),
+            (
+                json!({"num_labels": 3, "problem_type": null}),
+                ProblemType::SingleLabel,
+            ),
+            (
+                json!({"num_labels": 3, "problem_type": "regression"}),
+                ProblemType::Regression,
+            ),
+            (
+                json!({"num_labels": 1, "problem_type": "multi_label_classification"}),
+                ProblemType::MultiLabel,
+            ),
+        ] {
+            assert_eq!(of(fields.clone()), Ok(expected), "{fields}");
+        }
+        for (fields, needle) in [
+            (json!({"problem_type": "ranking"}), "`ranking` is not known"),
+            (json!({"problem_type": 3}), "must be a string"),
+            (
+                json!({"num_labels": 1, "problem_type": "single_label_classification"}),
+                "at least two labels",
+            ),
+        ] {
+            let message = of(fields.clone()).unwrap_err();
+            assert!(
+                message.contains(needle) && message.contains("problem_type"),
+                "{fields}: {message}"
+            );
+        }
+    }
+}

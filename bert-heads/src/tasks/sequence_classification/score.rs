@@ -1,0 +1,190 @@
+//! Metrics and loss of predicted classes, sets of labels and numbers.
+
+use super::classifier::{TextClassifier, TextPrediction};
+use crate::datasets::{Dataset, TextExample};
+use crate::error::Result;
+use crate::finetune::RowTarget;
+use crate::labels::Labels;
+use crate::metrics::{ConfusionMatrix, GlueTask, MultiLabelScorer, RegressionScorer, Scores};
+use crate::task::Task;
+use crate::tasks::logits::{argmax, cross_entropy, mean};
+
+impl TextClassifier {
+    /// The predictions for examples, and how good they are: the metrics of `glue`, or else those of
+    /// the model's task, and the `loss`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRow`](crate::Error::BadRow) for an example without a fitting target, and those of
+    /// [`predict`](Self::predict).
+    pub fn evaluate(
+        &self,
+        data: &Dataset<TextExample>,
+        glue: Option<GlueTask>,
+    ) -> Result<(Scores, Vec<TextPrediction>)> {
+        let task = Task::of(self.problem_type());
+        let gold = data.targets(task, self.labels())?;
+        let predictions = self.predict(data.inputs())?;
+        let logits: Vec<Vec<f32>> = predictions.iter().map(|p| self.scored(p)).collect();
+        let scores = score_texts(task, self.labels(), glue, &gold, &logits)?;
+        Ok((scores, predictions))
+    }
+}
+
+/// The metrics of a task on texts and `loss`, the mean over the examples that training minimises,
+/// without class weights.
+pub(crate) fn score_texts(
+    task: Task,
+    labels: &Labels,
+    glue: Option<GlueTask>,
+    gold: &[RowTarget],
+    logits: &[impl AsRef<[f32]>],
+) -> Result<Scores> {
+    let pairs = gold.iter().zip(logits.iter().map(AsRef::as_ref));
+    let loss = mean(pairs.map(|(gold, logits)| text_loss(gold, logits)));
+    let predicted: Vec<RowTarget> = logits
+        .iter()
+        .map(|logits| predicted(task, logits.as_ref()))
+        .collect();
+    let scores = text_metrics(task, labels, glue, gold, &predicted)?;
+    Ok(scores.with_value("loss", loss))
+}
+
+/// Predicted target of a text, decoded from its logits.
+fn predicted(task: Task, logits: &[f32]) -> RowTarget {
+    match task {
+        Task::Classify
+        | Task::NextSentence
+        | Task::Tokens
+        | Task::Qa
+        | Task::Choice
+        | Task::Similarity => RowTarget::Class(argmax(logits)),
+        Task::MultiLabel => RowTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
+        Task::Regress => RowTarget::Number(logits[0]),
+    }
+}
+
+/// The metrics of a task on texts, from what was predicted for each of them.
+pub(crate) fn text_metrics(
+    task: Task,
+    labels: &Labels,
+    glue: Option<GlueTask>,
+    gold: &[RowTarget],
+    predicted: &[RowTarget],
+) -> Result<Scores> {
+    let pairs = || gold.iter().zip(predicted);
+    let classes = || -> (Vec<usize>, Vec<usize>) {
+        pairs()
+            .filter_map(|pair| match pair {
+                (RowTarget::Class(gold), RowTarget::Class(predicted)) => Some((*gold, *predicted)),
+                _ => None,
+            })
+            .unzip()
+    };
+    let numbers = || -> (Vec<f64>, Vec<f64>) {
+        pairs()
+            .filter_map(|pair| match pair {
+                (RowTarget::Number(gold), RowTarget::Number(predicted)) => {
+                    Some((f64::from(*gold), f64::from(*predicted)))
+                }
+                _ => None,
+            })
+            .unzip()
+    };
+    Ok(match (task, glue) {
+        (Task::Classify, Some(glue)) if glue.classes().is_some() => {
+            let (gold, predicted) = classes();
+            glue.score_classes(&gold, &predicted)?
+        }
+        (Task::Regress, Some(glue)) if glue.classes().is_none() => {
+            let (gold, predicted) = numbers();
+            glue.score_values(&gold, &predicted)?
+        }
+        (
+            Task::Classify
+            | Task::NextSentence
+            | Task::Tokens
+            | Task::Qa
+            | Task::Choice
+            | Task::Similarity,
+            _,
+        ) => {
+            let (gold, predicted) = classes();
+            let mut matrix = ConfusionMatrix::new(labels.count());
+            matrix.add_all(&gold, &predicted)?;
+            matrix.scores(labels.names())
+        }
+        (Task::MultiLabel, _) => {
+            let mut scorer = MultiLabelScorer::new(labels.count());
+            for pair in pairs() {
+                if let (RowTarget::Flags(gold), RowTarget::Flags(predicted)) = pair {
+                    scorer.add(gold, predicted)?;
+                }
+            }
+            scorer.scores(labels.names())
+        }
+        (Task::Regress, _) => {
+            let mut scorer = RegressionScorer::default();
+            let (gold, predicted) = numbers();
+            gold.iter()
+                .zip(&predicted)
+                .for_each(|(gold, x)| scorer.add(*gold, *x));
+            scorer.scores()
+        }
+    })
+}
+
+fn text_loss(gold: &RowTarget, logits: &[f32]) -> f64 {
+    match gold {
+        RowTarget::Class(class) => cross_entropy(*class, logits),
+        RowTarget::Number(number) => (f64::from(logits[0]) - f64::from(*number)).powi(2),
+        RowTarget::Flags(flags) => mean(flags.iter().zip(logits).map(|(&flag, &logit)| {
+            let x = f64::from(if flag { logit } else { -logit });
+            // -ln σ(x)
+            (-x).max(0.0) + (-x.abs()).exp().ln_1p()
+        })),
+        // The tasks that are not on texts alone are scored elsewhere.
+        RowTarget::Tokens(_)
+        | RowTarget::Span(..)
+        | RowTarget::Choice(_)
+        | RowTarget::Cosine(_)
+        | RowTarget::Like { .. } => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-9, "{a} against {b}");
+    }
+
+    #[test]
+    fn losses_are_those_of_training() {
+        near(text_loss(&RowTarget::Number(2.0), &[-1.0]), 9.0);
+        let flags = RowTarget::Flags(vec![true, false]);
+        near(text_loss(&flags, &[0.0, 0.0]), 2_f64.ln());
+        near(text_loss(&flags, &[1000.0, -1000.0]), 0.0);
+    }
+
+    #[test]
+    fn every_task_is_scored() {
+        let labels = Labels::new(["a", "b"]).unwrap();
+        let gold = [1, 0, 1].map(RowTarget::Class);
+        let logits = [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]];
+        let scores = score_texts(Task::Classify, &labels, None, &gold, &logits).unwrap();
+        assert_eq!(scores.get("accuracy"), Some(2.0 / 3.0));
+        let glue = Some(GlueTask::Mrpc);
+        let scores = score_texts(Task::Classify, &labels, glue, &gold, &logits).unwrap();
+        assert_eq!(scores.get("f1"), Some(0.8));
+        let gold = [1.0, 2.0, 4.0].map(RowTarget::Number);
+        let logits = [[2.0], [4.0], [8.0]];
+        let scores = score_texts(Task::Regress, &labels, None, &gold, &logits).unwrap();
+        assert_eq!(scores.get("mse"), Some(7.0));
+        assert_eq!(scores.get("loss"), Some(7.0));
+        let gold = [RowTarget::Flags(vec![true, false])];
+        let scores = score_texts(Task::MultiLabel, &labels, None, &gold, &[[1.0, 1.0]]).unwrap();
+        assert_eq!(scores.get("subset_accuracy"), Some(0.0));
+    }
+}

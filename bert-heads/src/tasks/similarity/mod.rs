@@ -1,0 +1,13 @@
+//! Similarity of texts by their vectors (Reimers & Gurevych 2019 §3); the encoder is that of
+//! [`sentence_embedding`](crate::sentence_embedding).
+
+mod features;
+mod loss;
+mod score;
+mod settings;
+
+pub use loss::{cosine_similarity_loss, multiple_negatives_ranking_loss, ranking_logits};
+pub use settings::{SimilarityLoss, SimilaritySettings};
+
+pub use features::similarity_rows;
+pub(crate) use score::{row_similarities, score_similarity};
