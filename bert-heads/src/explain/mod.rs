@@ -228,7 +228,7 @@ impl Explainer {
         let batch = self
             .batcher
             .batch(std::slice::from_ref(&encoding), &self.device)?;
-        let outputs = OutputOptions {
+        let kept = OutputOptions {
             attentions: true,
             ..OutputOptions::default()
         };
@@ -241,14 +241,14 @@ impl Explainer {
                         expected: "none: the model has no classifier of texts",
                     });
                 }
-                (model.forward_with(batch, outputs), None)
+                (model.forward_with(batch, kept), None)
             }
             Subject::Classifier {
                 model,
                 labels,
                 problem_type,
             } => {
-                let encoded = model.bert.forward_with(batch.clone(), outputs);
+                let encoded = model.bert.forward_with(batch.clone(), kept);
                 let logits: Vec<f32> = model
                     .classify(encoded.clone())
                     .cast(FloatDType::F32)

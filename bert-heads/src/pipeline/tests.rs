@@ -11,12 +11,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::labels::Labels;
-use crate::masked_lm::BertForMaskedLm;
-use crate::multiple_choice::BertForMultipleChoice;
-use crate::next_sentence::BertForNextSentencePrediction;
-use crate::question_answering::BertForQuestionAnswering;
-use crate::sequence_classification::{BertForSequenceClassification, ProblemType};
-use crate::token_classification::BertForTokenClassification;
+use crate::tasks::masked_lm::BertForMaskedLm;
+use crate::tasks::multiple_choice::BertForMultipleChoice;
+use crate::tasks::next_sentence::BertForNextSentencePrediction;
+use crate::tasks::question_answering::BertForQuestionAnswering;
+use crate::tasks::sequence_classification::{BertForSequenceClassification, ProblemType};
+use crate::tasks::token_classification::BertForTokenClassification;
 
 fn encoder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../bert-core/fixtures/tiny-pretraining")

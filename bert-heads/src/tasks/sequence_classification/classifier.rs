@@ -4,7 +4,6 @@ use std::path::Path;
 
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
-use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::{BertTokenizer, TextInput};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
