@@ -1,4 +1,4 @@
-//! Where results and messages go.
+//! Results on their way to standard output or into a file.
 
 use std::fmt::Display;
 use std::fs::{self, File, Permissions};
@@ -10,12 +10,7 @@ use bert_core::files::AtomicFile;
 
 use super::interrupt::Unfinished;
 
-/// Writes a line to standard error; nobody is left to hear of it if that fails.
-pub(crate) fn note(message: impl Display) {
-    let _ = writeln!(io::stderr(), "{message}");
-}
-
-/// Results on their way to standard output or into a file.
+/// Writer of results to standard output or into a file.
 pub(crate) struct Output {
     sink: Sink,
     /// For messages.

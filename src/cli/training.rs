@@ -13,7 +13,8 @@ use burn::tensor::FloatDType;
 use serde::Serialize;
 
 use super::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
-use super::output::{Output, note};
+use super::note::note;
+use super::output::Output;
 use super::proof::ProofArgs;
 
 /// How often a run reports, measures and saves.

@@ -11,7 +11,8 @@ use bert_core::files::write_atomically;
 use bert_core::training::{DashboardMode, Observers};
 
 use crate::cli::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 use crate::cli::proof::ProofArgs;
 use crate::cli::training;
 
