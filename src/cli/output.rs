@@ -17,7 +17,7 @@ pub(crate) struct Output {
     name: String,
 }
 
-/// Makes a directory for what a command writes, those above it included.
+/// Creates an output directory and its parents.
 pub(crate) fn create_dir(path: &Path) -> Result<()> {
     if path.is_file() {
         bail!("{} is a file: name another directory", path.display());
@@ -81,8 +81,7 @@ impl Output {
         Ok(Self { sink, name })
     }
 
-    /// Lets `write` write what is not written from front to back; a stream gets it when it is
-    /// complete, by way of a temporary file.
+    /// Output with random access for `write`; a stream receives it at the end, by way of a temporary file.
     pub(crate) fn seekable<T>(
         &mut self,
         write: impl FnOnce(&mut dyn WriteSeek) -> Result<T>,

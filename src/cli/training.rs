@@ -114,8 +114,10 @@ impl TrainingDevices {
     }
 }
 
-/// Looks whether `output` holds a run: the step to go on from, `None` for a fresh one. An error if it holds one that is not
-/// to be resumed.
+/// Step to resume from in `output`, `None` for a fresh run.
+///
+/// # Errors
+/// If it holds a run that is not to be resumed, or a damaged one.
 pub(crate) fn first_step(output: &Path, resume: bool) -> Result<Option<u64>> {
     let found = CheckpointStore::find(output, resume)?;
     if resume && found.is_none() {
@@ -127,7 +129,7 @@ pub(crate) fn first_step(output: &Path, resume: bool) -> Result<Option<u64>> {
     Ok(found.map(|(_, state)| state.step))
 }
 
-/// Those who follow a run in `output`, and the flag that stops it.
+/// Observers of a run in `output`, and the flag that stops it.
 pub(crate) fn begin(
     output: &Path,
     first_step: Option<u64>,
@@ -173,7 +175,7 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Keeps what the report says about the run beside its metrics.
+/// Observer that writes `run.json`, the head of the report.
 struct RunFile {
     path: PathBuf,
 }

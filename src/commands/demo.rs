@@ -128,7 +128,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     stdout.finish()
 }
 
-/// Ctrl-C: what there is stays, with a checkpoint of the run that was going on.
+/// Interruption: finished stages stay, and the one under way has a checkpoint.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
