@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use bert_core::device::fault;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use cli::note::note;
 use cli::usage::Usage;
 use cli::{interrupt, output, training};
 #[cfg(feature = "remote")]
@@ -102,7 +103,7 @@ fn main() {
 /// Runs the command; its exit code.
 fn run() -> u8 {
     if let Err(error) = fault::watch() {
-        output::note(format_args!("error: {error}"));
+        note(format_args!("error: {error}"));
         return 1;
     }
     let matches = Cli::command().get_matches();
@@ -111,7 +112,7 @@ fn run() -> u8 {
     let _operation = fault::during(format!("`bert {name}`"));
     let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| fault::catching(|| dispatch(cli)))) else {
         bert_core::training::restore_terminal();
-        output::note("this is a defect of bert: please report it, with the lines above");
+        note("this is a defect of bert: please report it, with the lines above");
         return DEFECT;
     };
     let outcome = blame(outcome);
@@ -122,11 +123,11 @@ fn run() -> u8 {
         // `bert … | head` has all it wanted.
         Err(error) if output::reader_is_gone(&error) => 0,
         Err(error) if error.is::<training::Interrupted>() || error.is::<demo::Stopped>() => {
-            output::note(error);
+            note(error);
             interrupt::EXIT_CODE
         }
         Err(error) => {
-            output::note(format_args!("error: {error:#}"));
+            note(format_args!("error: {error:#}"));
             if error.is::<Usage>() { 2 } else { 1 }
         }
     }

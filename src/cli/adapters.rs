@@ -26,7 +26,7 @@ impl Adapter {
     }
 }
 
-/// The adapters that a child process finds, and what went wrong if it did not come to an end.
+/// Adapters that a child process finds, and the reason if it did not finish.
 pub(crate) fn find_adapters(limit: Duration) -> anyhow::Result<(Vec<Adapter>, Option<String>)> {
     match child(&["--list-adapters"], limit) {
         Outcome::Finished(output) => {

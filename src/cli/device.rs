@@ -5,7 +5,7 @@ use bert_core::device::{Device, DeviceSpec, Precision, set_dtype};
 
 use bert_core::inference::Weights;
 
-use super::output::note;
+use super::note::note;
 use super::proof::ProofArgs;
 
 #[derive(clap::Args)]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use bert_core::files::decompressed;
 use bert_core::text_lines::TextLines;
 
-use super::output::note;
+use super::note::note;
 
 /// Path at which standard input is read as a table.
 pub(crate) const STDIN: &str = "/dev/stdin";

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bert_core::stop::StopFlag;
 use bert_core::training::{dashboard_is_open, restore_terminal};
 
-use super::output::note;
+use super::note::note;
 
 /// Exit code that shells report for a command ended by Ctrl-C.
 pub(crate) const EXIT_CODE: u8 = 130;

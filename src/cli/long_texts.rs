@@ -1,6 +1,6 @@
 //! Notes on texts that are longer than a model reads.
 
-use super::output::note;
+use super::note::note;
 
 /// Count of the texts that took more than one window: noted at the first, summed up at the end.
 #[derive(Default)]

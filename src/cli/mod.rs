@@ -9,6 +9,7 @@ pub(crate) mod interrupt;
 pub(crate) mod items;
 pub(crate) mod long_texts;
 pub(crate) mod model;
+pub(crate) mod note;
 pub(crate) mod output;
 pub(crate) mod pairs;
 pub(crate) mod progress;

@@ -11,7 +11,7 @@ use bert_heads::pipeline::{Pipeline, PipelineOptions};
 use bert_heads::predict::{LongTexts, Overrule, PredictOptions};
 
 use super::device::{DeviceArgs, WeightArgs};
-use super::output::note;
+use super::note::note;
 use super::questions::QuestionArgs;
 use super::task::{ModelTask, about};
 

@@ -1,4 +1,4 @@
-//! Where results and messages go.
+//! Results on their way to standard output or into a file.
 
 use std::fmt::Display;
 use std::fs::{self, File, Permissions};
@@ -10,19 +10,14 @@ use bert_core::files::AtomicFile;
 
 use super::interrupt::Unfinished;
 
-/// Writes a line to standard error; nobody is left to hear of it if that fails.
-pub(crate) fn note(message: impl Display) {
-    let _ = writeln!(io::stderr(), "{message}");
-}
-
-/// Results on their way to standard output or into a file.
+/// Writer of results to standard output or into a file.
 pub(crate) struct Output {
     sink: Sink,
     /// For messages.
     name: String,
 }
 
-/// Makes a directory for what a command writes, those above it included.
+/// Creates an output directory and its parents.
 pub(crate) fn create_dir(path: &Path) -> Result<()> {
     if path.is_file() {
         bail!("{} is a file: name another directory", path.display());
@@ -86,8 +81,7 @@ impl Output {
         Ok(Self { sink, name })
     }
 
-    /// Lets `write` write what is not written from front to back; a stream gets it when it is
-    /// complete, by way of a temporary file.
+    /// Output with random access for `write`; a stream receives it at the end, by way of a temporary file.
     pub(crate) fn seekable<T>(
         &mut self,
         write: impl FnOnce(&mut dyn WriteSeek) -> Result<T>,

@@ -11,7 +11,8 @@ use bert_heads::sentence_embedding::{EmbeddingLayout, Poolings, SentenceEmbedder
 use serde::Serialize;
 
 use super::items::Item;
-use super::output::{Output, note};
+use super::note::note;
+use super::output::Output;
 
 /// Pooling and loss of sentence encoders.
 #[derive(clap::Args)]

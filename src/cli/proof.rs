@@ -13,7 +13,7 @@ use bert_core::device::{
 };
 use bert_core::files::cache_dir;
 
-use super::output::note;
+use super::note::note;
 
 /// Seconds after which a self-test counts as hung, unless `BERT_PROOF_SECONDS` says otherwise: software rasterisers take a
 /// minute to compile and tune what a GPU does in seconds.

@@ -15,7 +15,8 @@ use burn::tensor::FloatDType;
 use serde::Serialize;
 
 use super::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
-use super::output::{Output, note};
+use super::note::note;
+use super::output::Output;
 use super::proof::ProofArgs;
 
 /// How often a run reports, measures and saves.
@@ -115,8 +116,10 @@ impl TrainingDevices {
     }
 }
 
-/// Looks whether `output` holds a run: the step to go on from, `None` for a fresh one. An error if it holds one that is not
-/// to be resumed.
+/// Step to resume from in `output`, `None` for a fresh run.
+///
+/// # Errors
+/// If it holds a run that is not to be resumed, or a damaged one.
 pub(crate) fn first_step(output: &Path, resume: bool) -> Result<Option<u64>> {
     let found = CheckpointStore::find(output, resume)?;
     if resume && found.is_none() {
@@ -128,7 +131,7 @@ pub(crate) fn first_step(output: &Path, resume: bool) -> Result<Option<u64>> {
     Ok(found.map(|(_, state)| state.step))
 }
 
-/// Those who follow a run in `output`, and the flag that stops it.
+/// Observers of a run in `output`, and the flag that stops it.
 pub(crate) fn begin(
     output: &Path,
     first_step: Option<u64>,
@@ -174,7 +177,7 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Keeps what the report says about the run beside its metrics.
+/// Observer that writes `run.json`, the head of the report.
 struct RunFile {
     path: PathBuf,
 }

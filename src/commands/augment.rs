@@ -11,7 +11,8 @@ use bert_heads::predict::in_windows;
 
 use crate::cli::data::{DataArgs, reporting_skipped};
 use crate::cli::device::DeviceArgs;
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -19,7 +19,8 @@ use bert_core::files::write_atomically;
 use bert_core::hub::resolve_model;
 
 use crate::cli::adapters::find_adapters;
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 use crate::cli::proof::ProofArgs;
 
 #[derive(clap::Args)]

@@ -11,7 +11,8 @@ use bert_core::hub;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use serde_json::json;
 
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 use crate::cli::proof::ProofArgs;
 
 #[derive(clap::Args)]

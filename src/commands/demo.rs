@@ -11,7 +11,8 @@ use bert_core::files::write_atomically;
 use bert_core::training::{DashboardMode, Observers};
 
 use crate::cli::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 use crate::cli::proof::ProofArgs;
 use crate::cli::training;
 
@@ -127,7 +128,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     stdout.finish()
 }
 
-/// Ctrl-C: what there is stays, with a checkpoint of the run that was going on.
+/// Interruption: finished stages stay, and the one under way has a checkpoint.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 

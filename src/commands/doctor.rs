@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::adapters::{Adapter, adapters, find_adapters};
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 use crate::cli::proof::{Proving, Unproven, worst};
 
 #[derive(clap::Args)]

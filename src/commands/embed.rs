@@ -15,7 +15,8 @@ use serde::Serialize;
 
 use crate::cli::device::{DeviceArgs, WeightArgs};
 use crate::cli::input;
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 use crate::cli::progress::ProgressLine;
 use crate::cli::usage::Usage;
 

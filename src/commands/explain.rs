@@ -11,7 +11,8 @@ use bert_heads::labels::Labels;
 use bert_heads::predict::Overrule;
 
 use crate::cli::device::DeviceArgs;
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 use crate::cli::task::ModelTask;
 
 #[derive(clap::Args)]

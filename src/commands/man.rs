@@ -7,7 +7,8 @@ use bert_core::files::write_atomically;
 use clap::Command;
 use clap_mangen::Man;
 
-use crate::cli::output::{Output, create_dir, note};
+use crate::cli::note::note;
+use crate::cli::output::{Output, create_dir};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -6,7 +6,8 @@ use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder, Similari
 use serde::Serialize;
 
 use crate::cli::device::{DeviceArgs, WeightArgs};
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

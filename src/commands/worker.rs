@@ -12,7 +12,8 @@ use bert_core::device::{
 use serde::Serialize;
 
 use crate::cli::interrupt::stop_on_ctrl_c;
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 use crate::cli::proof::ProofArgs;
 
 #[derive(clap::Args)]

@@ -63,7 +63,7 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Too small to show anything: for tests of what surrounds a demonstration.
+    /// Sizes for tests: too small to show anything.
     pub fn tiny() -> Self {
         Self {
             documents: 40,

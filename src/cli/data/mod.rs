@@ -14,7 +14,7 @@ use bert_heads::finetune::Dataset;
 use bert_heads::labels::Labels;
 use bert_heads::metrics::{GlueTask, Scheme};
 
-use crate::cli::output::note;
+use crate::cli::note::note;
 use separator::{name_of, separator};
 pub(crate) use texts::UnlabelledTexts;
 

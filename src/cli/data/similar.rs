@@ -11,7 +11,7 @@ use bert_heads::finetune::{Dataset, Task};
 use super::{DataArgs, unknown_layout};
 
 impl DataArgs {
-    /// Texts and what is like them.
+    /// Texts with similar and dissimilar ones, without scores.
     pub(crate) fn similar(&self, path: &Path) -> Result<Dataset<SimilarExample>> {
         if let Some(preset) = self.preset()? {
             bail!("{} is not about texts without a score", preset.name());

@@ -19,7 +19,8 @@ use bert_heads::predict::QuestionSettings;
 use bert_heads::sentence_embedding::EmbeddingLayout;
 
 use crate::cli::data::{DataArgs, preset_files};
-use crate::cli::output::{create_dir, note};
+use crate::cli::note::note;
+use crate::cli::output::create_dir;
 use crate::cli::pairs::{self, SimilarityArgs};
 use crate::cli::questions::QuestionArgs;
 use crate::cli::training::{self, FollowArgs, Interrupted, TrainingDevices};

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Args;
-use crate::cli::output::note;
+use crate::cli::note::note;
 use crate::cli::training;
 
 /// Pseudo-labels of a round and the summary of its training.

@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 
 use super::options::{InstanceArgs, documents};
 use crate::cli::device::DeviceArgs;
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

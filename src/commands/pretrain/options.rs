@@ -7,7 +7,7 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_pretrain::corpus::{CorpusOptions, Layout, TokenizedCorpus};
 use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions};
 
-use crate::cli::output::note;
+use crate::cli::note::note;
 
 /// How pairs and masks are drawn.
 #[derive(clap::Args)]

@@ -12,7 +12,8 @@ use bert_pretrain::corpus::Layout;
 use bert_pretrain::instances::{self, PrepareOptions, PrepareProgress};
 
 use super::options::{InstanceArgs, documents};
-use crate::cli::output::{create_dir, note};
+use crate::cli::note::note;
+use crate::cli::output::create_dir;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -15,7 +15,8 @@ use bert_pretrain::recipe::peak_learning_rate;
 use bert_pretrain::run::{Data, LongStage, Run, Settings};
 
 use super::options::{InstanceArgs, documents, predictions_for};
-use crate::cli::output::{create_dir, note};
+use crate::cli::note::note;
+use crate::cli::output::create_dir;
 use crate::cli::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]

@@ -8,7 +8,8 @@ use bert_core::tokenizer::TokenizerOptions;
 use bert_pretrain::corpus::{CorpusOptions, Layout};
 use bert_pretrain::vocab::{VocabOptions, VocabProgress, VocabSummary, train_vocab};
 
-use crate::cli::output::{Output, note};
+use crate::cli::note::note;
+use crate::cli::output::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
