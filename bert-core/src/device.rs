@@ -19,6 +19,8 @@ mod adapter;
 mod choice;
 mod exit;
 pub mod fault;
+#[cfg(feature = "cubecl")]
+mod hardware;
 mod label;
 #[cfg(feature = "tch")]
 mod libtorch;
