@@ -9,7 +9,7 @@ use super::{Crates, Floors, faults};
 
 /// Floors of the crates `low` and `high`.
 const FLOORS: &Floors<'_> = &[
-    ("low", &[&["error"], &["ops", "device"], &["policy"]]),
+    ("low", &[&["error"], &["device"], &["ops"], &["policy"]]),
     ("high", &[]),
 ];
 
@@ -62,29 +62,21 @@ fn imports_that_point_down_pass() {
 }
 
 #[test]
-fn an_import_that_points_up_is_named_with_its_line() {
+fn the_first_import_that_points_up_is_named_with_its_line() {
     let ops = "use std::fmt;\n\nuse crate::policy::{self, decide};\nfn f() { policy::decide() }\n";
     let faults = low(ops, "", "pub fn decide() {}\n");
-    let rule = "but `policy` is not below it";
     assert_eq!(
         faults,
-        [
-            format!("low/src/ops.rs:3: `ops` imports `crate::policy::decide`, {rule}"),
-            format!("low/src/ops.rs:3: `ops` imports `crate::policy`, {rule}"),
-            format!("low/src/ops.rs:4: `ops` imports `policy::decide`, {rule}"),
-        ]
+        ["low/src/ops.rs:3: `ops` imports `crate::policy`, but `policy` is above it"]
     );
 }
 
 #[test]
-fn paths_in_code_and_neighbours_on_a_floor_count() {
+fn paths_in_code_count() {
     let faults = low("pub fn run() {}\n", "fn f() { crate::ops::run() }\n", "");
-    let rule = "but `ops` is not below it";
     assert_eq!(
         faults,
-        [format!(
-            "low/src/device.rs:1: `device` imports `crate::ops::run`, {rule}"
-        )]
+        ["low/src/device.rs:1: `device` imports `crate::ops::run`, but `ops` is above it"]
     );
 }
 
