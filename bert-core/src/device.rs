@@ -22,6 +22,8 @@ mod choice;
 mod documented;
 mod exit;
 pub mod fault;
+#[cfg(feature = "cubecl")]
+mod hardware;
 mod label;
 #[cfg(feature = "tch")]
 mod libtorch;

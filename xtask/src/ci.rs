@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::parity::FEATURES;
-use crate::{llvm, parity, shell, words};
+use crate::{layers, llvm, parity, shell, words};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -25,6 +25,8 @@ enum Step {
     Fmt,
     /// The first words of doc comments.
     Words,
+    /// The order of crates and modules.
+    Layers,
     /// cargo clippy, warnings are errors
     Clippy,
     /// cargo doc, warnings are errors
@@ -45,6 +47,7 @@ impl Step {
             }
             Step::Fmt => cargo.args(["fmt", "--all", "--check"]),
             Step::Words => return words::run(),
+            Step::Layers => return layers::run(),
             // One build of everything serves clippy, docs and parity: LibTorch's C++ and every build script compile once.
             // That is also why clippy and docs run with --release.
             Step::Clippy => {

@@ -16,6 +16,7 @@ mod bench;
 mod ci;
 mod fixtures;
 mod kit;
+mod layers;
 mod legs;
 mod libtorch;
 mod llvm;
@@ -45,6 +46,8 @@ enum Task {
     Fixtures(fixtures::Options),
     /// Pack a program, its libraries and a script that measures, for machines without a toolchain.
     Kit(kit::Options),
+    /// Check that imports point down the layers of the workspace and that no files import each other in a circle.
+    Layers,
     /// Put a LibTorch that needs no CUDA in place and print what to export.
     Libtorch(libtorch::Options),
     /// Run all tests on several backends and drivers with one build, LibTorch and software Vulkan included.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Ci(options) => ci::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Kit(options) => kit::run(&options),
+        Task::Layers => layers::run(),
         Task::Libtorch(options) => libtorch::run(&options),
         Task::Parity(options) => parity::run(&options, &[]),
         Task::Peers(options) => peers::run(&options),

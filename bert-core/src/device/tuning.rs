@@ -25,10 +25,6 @@ use crate::device::AdapterInfo;
 #[cfg(feature = "cubecl")]
 use crate::device::AdapterKind;
 #[cfg(feature = "cubecl")]
-use crate::device::DeviceSpec;
-#[cfg(feature = "cubecl")]
-use crate::device::adapter::processor;
-#[cfg(feature = "cubecl")]
 use crate::files::cache_dir;
 
 /// Name of the file, without its ending, that the choices of a machine's devices are kept in.
@@ -39,24 +35,6 @@ pub(super) struct Hardware(String);
 
 #[cfg(feature = "cubecl")]
 impl Hardware {
-    /// The hardware behind `spec` and its neighbours, asked for without starting a device.
-    pub(super) fn of(spec: &DeviceSpec) -> Self {
-        match spec {
-            #[cfg(feature = "wgpu")]
-            DeviceSpec::Gpu { api, .. } => Self::graphics(&super::wgpu::adapters(*api)),
-            DeviceSpec::Cuda(_) => Self::cards(
-                "cuda",
-                "CUDA_VISIBLE_DEVICES",
-                "/proc/driver/nvidia/version",
-            ),
-            DeviceSpec::Rocm(_) => {
-                Self::cards("rocm", "ROCR_VISIBLE_DEVICES", "/sys/module/amdgpu/version")
-            }
-            // The processor, or none that kernels are chosen for.
-            _ => Self::named("processor", processor(spec.clone(), "CubeCL").name),
-        }
-    }
-
     /// Graphics adapters and their drivers.
     #[cfg(feature = "wgpu")]
     pub(super) fn graphics(found: &[AdapterInfo]) -> Self {
@@ -67,12 +45,12 @@ impl Hardware {
     }
 
     /// Cards that a runtime counts: those that an environment variable lets it see, with the driver that a file tells of.
-    fn cards(runtime: &str, visible: &str, version: &str) -> Self {
+    pub(super) fn cards(runtime: &str, visible: &str, version: &str) -> Self {
         let parts = (std::env::var_os(visible), std::fs::read(version).ok());
         Self::named(runtime, parts)
     }
 
-    fn named(runtime: &str, parts: impl Hash) -> Self {
+    pub(super) fn named(runtime: &str, parts: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         (env!("CARGO_PKG_VERSION"), parts).hash(&mut hasher);
         Self(format!("{runtime}-{:016x}", hasher.finish()))
