@@ -42,7 +42,7 @@ fn open(dir: &TempDir, options: &PipelineOptions) -> Pipeline {
 
 /// Asserts that all inputs but those named are refused, with the head and the method that it has.
 fn check_refusals(pipeline: &Pipeline, taken: &[&str], head: &str, method: &str) {
-    let words = vec![vec!["the".to_owned(), "cat".to_owned()]];
+    let words = [vec!["the".to_owned(), "cat".to_owned()]];
     let refusals = [
         ("texts", pipeline.predict(&["the cat"]).err()),
         ("pairs", pipeline.predict_pairs(&[("the", "cat")]).err()),
@@ -137,7 +137,7 @@ fn a_token_classifier_takes_texts_and_words() {
         panic!("{found:?}");
     };
     assert!(tagged.entities.is_some());
-    let words = vec![vec!["the".to_owned(), "cat".to_owned(), ".".to_owned()]];
+    let words = [vec!["the".to_owned(), "cat".to_owned(), ".".to_owned()]];
     let tags = pipeline.tag_words(&words).unwrap();
     assert_eq!((tags.len(), tags[0].len()), (1, 3));
     check_refusals(
@@ -169,10 +169,11 @@ fn a_model_of_questions_takes_them_with_their_contexts() {
     let Pipeline::QuestionAnswerer(model) = &pipeline else {
         panic!("{pipeline:?}");
     };
-    assert_eq!(model.settings().max_length, 24);
+    let settings = model.settings();
+    assert_eq!((settings.max_length, settings.n_best), (24, 3));
     let context = "the old cat sat in the river bank";
     let found = pipeline.answer(&[("where ?", context)]).unwrap();
-    assert_eq!((found.len(), found[0].n_best.len()), (1, 3));
+    assert!(found.len() == 1 && found[0].n_best.len() <= 3);
     assert!(context.contains(&found[0].answer), "{found:?}");
     check_refusals(&pipeline, &["questions"], "question-answering", "`answer`");
 }
