@@ -10,7 +10,6 @@ use burn::tensor::{Device, FloatDType, Tensor};
 
 use super::{Row, RowMaker, TextRows};
 use crate::error::{Error, Result};
-use crate::tasks::token_classification::Crf;
 
 /// A model with outputs for rows or for each of their tokens.
 pub(crate) trait RowModel {
@@ -19,11 +18,6 @@ pub(crate) trait RowModel {
 
     /// Where the model is.
     fn device(&self) -> Device;
-
-    /// CRF layer that decodes the labels of a sequence jointly, if the model has one.
-    fn crf(&self) -> Option<&Crf> {
-        None
-    }
 }
 
 /// Batches of rows on a device.
