@@ -25,6 +25,7 @@ mod pretrain;
 mod progress;
 mod proof;
 mod questions;
+mod rerank;
 mod score;
 mod shell;
 mod similarity;
@@ -82,6 +83,8 @@ enum Command {
     Finetune(Box<finetune::Args>),
     /// Say what a fine-tuned model makes of texts.
     Predict(Box<predict::Args>),
+    /// Order texts by how well they go with a query, by a cross-encoder.
+    Rerank(rerank::Args),
     /// Measure a fine-tuned model, or a file of predictions, on labelled data.
     Evaluate(Box<evaluate::Args>),
     /// Add altered copies to labelled texts, with a masked LM.
@@ -191,6 +194,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Finetune(args) => finetune::run(*args),
         Command::Predict(args) => predict::run(*args),
+        Command::Rerank(args) => rerank::run(args),
         Command::Evaluate(args) => evaluate::run(*args),
         Command::Augment(args) => augment::run(*args),
         Command::Explain(args) => explain::run(args),
