@@ -20,7 +20,7 @@ use cli::{interrupt, output, training};
 use commands::worker;
 use commands::{
     augment, bench, compare, completions, demo, doctor, embed, evaluate, explain, fill_mask,
-    finetune, inspect, man, predict, pretrain, similarity, tokenize,
+    finetune, inspect, man, predict, pretrain, rerank, similarity, tokenize,
 };
 
 /// BERT on every GPU and CPU: texts to tokens, vectors and predictions.
@@ -63,6 +63,8 @@ enum Command {
     Finetune(Box<finetune::Args>),
     /// Predict with a fine-tuned model.
     Predict(Box<predict::Args>),
+    /// Order texts by how well they go with a query, by a cross-encoder.
+    Rerank(rerank::Args),
     /// Measure a fine-tuned model, or a file of predictions, on labelled data.
     Evaluate(Box<evaluate::Args>),
     /// Add altered copies to labelled texts, with a masked LM.
@@ -160,6 +162,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Finetune(args) => finetune::run(*args),
         Command::Predict(args) => predict::run(*args),
+        Command::Rerank(args) => rerank::run(args),
         Command::Evaluate(args) => evaluate::run(*args),
         Command::Augment(args) => augment::run(*args),
         Command::Explain(args) => explain::run(args),

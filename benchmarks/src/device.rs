@@ -13,9 +13,9 @@ use bert_core::nn::BertInit;
 use bert_core::training::{
     MicroBatch, Optimizer, ParameterGradients, Recipe, TrainableModel, rounded,
 };
-use bert_heads::finetune::{BatchTargets, LabelledBatch};
 use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
-use bert_heads::tasks::sequence_classification::BertForSequenceClassification;
+use bert_heads::task::LabelledBatch;
+use bert_heads::tasks::sequence_classification::{BertForSequenceClassification, TextTargets};
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::objective::PreTrainingBatch;
 use burn::module::Module;
@@ -195,7 +195,7 @@ fn classifier_step(
         token_type_ids: inputs.token_type_ids,
         attention_mask: inputs.attention_mask,
         shape: inputs.shape,
-        targets: BatchTargets::Classes(inputs.classes),
+        targets: TextTargets::Classes(inputs.classes),
         class_weights: None,
         weight: rows as f64,
     };

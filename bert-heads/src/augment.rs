@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use bert_core::batch::{BertBatcher, plan_batches};
+use bert_core::batch::{BertBatcher, BertInput};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData, activation};
@@ -12,6 +12,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::error::{Error, Result};
+use crate::runner::{Batches, Row, host_values};
 use crate::sentence_embedding::BATCH_TOKENS;
 use crate::tasks::masked_lm::{BertForMaskedLm, likeliest};
 use crate::tasks::token_classification::{TextWord, words};
@@ -54,8 +55,8 @@ impl Default for AugmentOptions {
 
 /// A text with gaps.
 struct Draft {
-    /// Token ids, special tokens included.
-    ids: Vec<u32>,
+    /// Its tokens, special tokens included.
+    row: Row,
     gaps: Vec<Gap>,
     random: ChaCha8Rng,
 }
@@ -143,12 +144,17 @@ impl Augmenter {
         let filled: Vec<usize> = (0..drafts.len())
             .filter(|&i| !drafts[i].gaps.is_empty())
             .collect();
-        let lengths: Vec<usize> = filled.iter().map(|&i| drafts[i].ids.len()).collect();
-        for batch in plan_batches(&lengths, BATCH_TOKENS) {
-            let batch: Vec<usize> = batch.into_iter().map(|place| filled[place]).collect();
-            let probabilities = self.probabilities(&batch, &drafts)?;
+        let rows: Vec<Row> = filled.iter().map(|&i| drafts[i].row.clone()).collect();
+        let batches = Batches {
+            batcher: &self.batcher,
+            tokens: BATCH_TOKENS,
+            device: &self.device,
+        };
+        batches.run(&rows, &|| false, |input, batch| {
+            let batch: Vec<usize> = batch.iter().map(|&place| filled[place]).collect();
+            let probabilities = self.probabilities(input, &batch, &drafts)?;
             let mut rows = probabilities.chunks(self.words.len());
-            for index in batch {
+            for &index in &batch {
                 let draft = &mut drafts[index];
                 let mut chosen = Vec::with_capacity(draft.gaps.len());
                 for (gap, row) in draft.gaps.iter().zip(&mut rows) {
@@ -159,7 +165,8 @@ impl Augmenter {
                 }
                 copies[index] = replaced(texts[index].0, &draft.gaps, &chosen);
             }
-        }
+            Ok(vec![(); batch.len()])
+        })?;
         Ok(copies)
     }
 
@@ -194,42 +201,37 @@ impl Augmenter {
         chosen.shuffle(&mut random);
         chosen.truncate(count);
 
-        let mut draft = Draft {
-            ids: vec![self.tokenizer.cls_id()],
-            gaps: Vec::with_capacity(chosen.len()),
-            random,
-        };
+        let mut ids = vec![self.tokenizer.cls_id()];
+        let mut gaps = Vec::with_capacity(chosen.len());
         for (index, (word, end)) in read.into_iter().enumerate() {
             if chosen.contains(&index) {
-                draft.gaps.push(Gap {
-                    position: draft.ids.len(),
+                gaps.push(Gap {
+                    position: ids.len(),
                     start: word.start,
                     end: word.end,
                     word: spelled(word),
                 });
-                draft.ids.push(self.tokenizer.mask_id());
+                ids.push(self.tokenizer.mask_id());
             } else {
-                draft
-                    .ids
-                    .extend_from_slice(&encoding.ids()[word.token..end]);
+                ids.extend_from_slice(&encoding.ids()[word.token..end]);
             }
         }
-        draft.ids.push(self.tokenizer.sep_id());
-        Ok(draft)
+        ids.push(self.tokenizer.sep_id());
+        let row = Row {
+            type_ids: vec![0; ids.len()],
+            ids,
+        };
+        Ok(Draft { row, gaps, random })
     }
 
-    /// For each gap of the drafts in `batch` the probability of every token, one after the other.
-    fn probabilities(&self, batch: &[usize], drafts: &[Draft]) -> Result<Vec<f32>> {
-        let types: Vec<Vec<u32>> = batch
-            .iter()
-            .map(|&i| vec![0; drafts[i].ids.len()])
-            .collect();
-        let rows: Vec<(&[u32], &[u32])> = batch
-            .iter()
-            .zip(&types)
-            .map(|(&i, types)| (drafts[i].ids.as_slice(), types.as_slice()))
-            .collect();
-        let input = self.batcher.batch_rows(&rows, &self.device)?;
+    /// For each gap of the drafts in `batch`, whose rows are `input`, the probability of every token,
+    /// one after the other.
+    fn probabilities(
+        &self,
+        input: BertInput,
+        batch: &[usize],
+        drafts: &[Draft],
+    ) -> Result<Vec<f32>> {
         let [_, seq] = input.dims();
         let positions: Vec<i64> = batch
             .iter()
@@ -245,7 +247,7 @@ impl Augmenter {
         let positions =
             Tensor::<1, Int>::from_data(TensorData::new(positions, [count]), &self.device);
         let logits = self.model.forward(input, positions); // [gaps, vocab]
-        Ok(activation::softmax(logits.cast(FloatDType::F32), 1).try_into_vec_as()?)
+        host_values(activation::softmax(logits.cast(FloatDType::F32), 1))
     }
 
     /// A word drawn in place of `original`, which it is not; none where the vocabulary has no other.

@@ -51,6 +51,14 @@ pub enum Error {
         /// The class that the configuration states.
         stated: String,
     },
+    /// A classifier has several outputs where one is a score.
+    #[error("{} has {outputs} outputs, but texts are ranked by a single score: take a cross-encoder with one label, or ask this model with `bert predict`", dir.display())]
+    NotAReranker {
+        /// The model directory.
+        dir: PathBuf,
+        /// Outputs of its head.
+        outputs: usize,
+    },
     /// The files do not decide which head a model has.
     #[error("{}: field `{field}` is {found}, {reason}: say with --task (classify, tokens, choice, similarity, …) which it is, or {remedy}", path.display())]
     UnknownKind {

@@ -29,14 +29,13 @@ mod stream;
 use std::borrow::Cow;
 use std::path::Path;
 
-use bert_core::batch::{BertBatcher, BertInput, Workload, plan_batches};
+use bert_core::batch::{BertBatcher, BertInput, Workload};
 use bert_core::checkpoint::{Checkpoint, Loading};
-use bert_core::device::fault;
 use bert_core::inference::{Weights, prepare};
 use bert_core::models::BertModel;
 use bert_core::nn::BertInit;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
-use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
+use burn::tensor::Device;
 
 pub use dense::{Dense, DenseConfig};
 pub use encoder::SentenceEncoder;
@@ -48,10 +47,11 @@ pub use similarity_function::{SimilarityFunction, cosine_similarity};
 pub use stream::{Progress, Summary};
 
 use crate::error::{Error, Result};
+use crate::runner::{Batches, host_values};
 use files::SentenceTransformersFiles;
 use long_texts::{Window, weighted_means, windows};
 use lower_case::lower_case;
-use steps::{Step, StepConfig};
+use steps::{Step, StepConfig, Vectors};
 
 /// Overrides of the settings in a model directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -301,22 +301,19 @@ impl SentenceEmbedder {
         let rows = windows(encodings, &self.tokenizer, self.max_length);
         let width = self.pooling.each().len() * self.hidden_size;
         let vectors = self.in_batches(&rows, done, |input, _| {
-            let pooled = self.pooling.encode(&self.model, input); // [batch, width]
-            let values: Vec<f32> = pooled.try_into_vec_as()?;
-            fault::check()?;
-            Ok(values.chunks(width).map(<[f32]>::to_vec).collect())
+            let pooled = host_values(self.pooling.encode(&self.model, input))?; // [batch, width]
+            Ok(pooled.chunks(width).map(<[f32]>::to_vec).collect())
         })?;
         let mut values = weighted_means(&rows, vectors);
         for (row, index) in values.chunks(width).zip(offset..) {
             finite(row, index)?;
         }
         if !self.steps.is_empty() && !encodings.is_empty() {
-            let means = TensorData::new(values, [encodings.len(), width]);
-            let means = Tensor::<2>::from_data(means, (&self.device, DType::F32));
-            let steps = self.steps.iter();
-            let vectors = steps.fold(means, |vectors, step| step.forward(vectors));
-            values = vectors.try_into_vec_as()?; // [texts, dimension]
-            fault::check()?;
+            let mut vectors = Vectors::new(values, encodings.len());
+            for step in &self.steps {
+                vectors = step.forward(vectors, &self.device)?;
+            }
+            values = vectors.into_values()?; // [texts, dimension]
             for (row, index) in values.chunks(self.dimension).zip(offset..) {
                 finite(row, index)?;
             }
@@ -341,8 +338,7 @@ impl SentenceEmbedder {
         self.in_batches(&rows, done, |input, batch| {
             let sequence = self.model.forward(input).sequence_output; // [batch, seq, hidden]
             let [_, seq, hidden] = sequence.dims();
-            let values: Vec<f32> = sequence.cast(FloatDType::F32).try_into_vec_as()?;
-            fault::check()?;
+            let values = host_values(sequence)?;
             batch
                 .iter()
                 .zip(values.chunks(seq * hidden))
@@ -360,40 +356,36 @@ impl SentenceEmbedder {
         })
     }
 
-    /// Runs `encode` over batches of similar length and puts the results back in order.
-    ///
-    /// `encode` turns a batch, of the rows with the given indices, into one result per row.
+    /// Runs `encode` over batches of similar length and puts the results back in order; `done` hears
+    /// after each batch how many texts it completed and how many tokens it had.
     fn in_batches<T>(
         &self,
-        rows: &[Window<'_>],
+        rows: &[Window],
         done: &mut dyn FnMut(usize, usize),
         encode: impl Fn(BertInput, &[usize]) -> Result<Vec<T>>,
     ) -> Result<Vec<T>> {
-        let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
         let mut left: Vec<usize> = Vec::new(); // rows of each text that are still to come
         for row in rows {
             left.resize(row.text + 1, 0);
             left[row.text] += 1;
         }
-        let mut results: Vec<(usize, T)> = Vec::with_capacity(rows.len());
-        for batch in plan_batches(&lengths, self.batch_tokens) {
-            let chosen: Vec<_> = batch
-                .iter()
-                .map(|&index| (&*rows[index].ids, &*rows[index].type_ids))
-                .collect();
-            let input = self.batcher.batch_rows(&chosen, &self.device)?;
-            let finished = encode(input, &batch)?;
-            let mut completed = 0;
-            for &index in &batch {
-                let left = &mut left[rows[index].text];
-                *left -= 1;
-                completed += usize::from(*left == 0);
+        let batches = Batches {
+            batcher: &self.batcher,
+            tokens: self.batch_tokens,
+            device: &self.device,
+        };
+        batches.run(rows, &|| false, |input, batch| {
+            let finished = encode(input, batch)?;
+            let (mut completed, mut tokens) = (0, 0);
+            for &index in batch {
+                let Window { text, row, .. } = &rows[index];
+                left[*text] -= 1;
+                completed += usize::from(left[*text] == 0);
+                tokens += row.ids.len();
             }
-            done(completed, batch.iter().map(|&index| lengths[index]).sum());
-            results.extend(batch.into_iter().zip(finished));
-        }
-        results.sort_unstable_by_key(|(index, _)| *index);
-        Ok(results.into_iter().map(|(_, result)| result).collect())
+            done(completed, tokens);
+            Ok(finished)
+        })
     }
 }
 

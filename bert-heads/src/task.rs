@@ -1,9 +1,19 @@
 //! The tasks that models are fine-tuned for.
 
+mod batch;
+mod model;
+
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use batch::{LabelledBatch, LabelledRow, Targets};
+
+pub(crate) use batch::weight_of_classes;
+pub(crate) use model::{
+    BatchLoss, NEVER, TaskModel, floats, hits, ints, share, trained_by_loss, values,
+};
 
 use crate::error::{Error, Result};
 use crate::model_kind::ModelKind;

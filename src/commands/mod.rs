@@ -15,6 +15,7 @@ pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod pretrain;
+pub(crate) mod rerank;
 pub(crate) mod similarity;
 pub(crate) mod tokenize;
 #[cfg(feature = "remote")]

@@ -34,7 +34,7 @@ fn tagger(config: impl FnOnce(&mut Value)) -> TempDir {
     dir
 }
 
-fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+pub(super) fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     let mut value: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     change(&mut value);
     fs::write(path, value.to_string()).unwrap();
@@ -120,7 +120,7 @@ fn names_on_the_command_line_count_before_those_of_the_files() {
 }
 
 /// The cross-encoder that sentence-transformers saved over the tiny encoder.
-fn cross_encoder() -> TempDir {
+pub(super) fn cross_encoder() -> TempDir {
     let dir = copy();
     let source = fixture("sentence-transformers").join("cross-encoder");
     for entry in fs::read_dir(source).unwrap() {

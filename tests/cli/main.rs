@@ -12,6 +12,7 @@ mod heads;
 mod loading;
 mod models;
 mod proof;
+mod rerank;
 mod shell;
 mod tokenize;
 

@@ -1,14 +1,12 @@
 //! From a pretrained encoder to a model of a task (BERT §4): text classification, next
 //! sentences, regression, word tags, answers in a context, multiple choice and vectors of texts.
 //!
-//! [`FineTuning`] is a run: labelled [examples](crate::datasets::Dataset) become [rows](LabelledRow), rows become
+//! [`FineTuning`] is a run: labelled [examples](crate::datasets::Dataset) become [rows](crate::task::LabelledRow), rows become
 //! [updates](Updates) of similar length, and `bert-core`'s trainer does the rest. [`Settings`] decide
 //! the outcome and are kept with the checkpoints; what is saved at the end is what transformers'
 //! class loads, label names included: the best evaluation by a named metric, or the last step where
 //! there is nothing to evaluate on.
 
-mod batch;
-mod objective;
 mod pseudo_labels;
 mod rules;
 mod run;
@@ -17,7 +15,6 @@ mod stored;
 mod training_data;
 mod updates;
 
-pub use batch::{BatchTargets, LabelledBatch, LabelledRow, RowTarget};
 pub use pseudo_labels::{Round, SelfTraining};
 pub use rules::LayerRules;
 pub use run::{FineTuning, Summary};

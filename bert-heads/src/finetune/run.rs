@@ -18,8 +18,6 @@ use bert_core::training::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::batch::LabelledRow;
-use super::objective::TaskModel;
 use super::settings::{Settings, metric_names, smaller_is_better};
 use super::stored::goes_on;
 use super::training_data::{Splits, TrainingData};
@@ -29,7 +27,7 @@ use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
 use crate::runner::{Row, RowMaker, text_logits};
 use crate::sentence_embedding::{DenseConfig, EmbeddingLayout, SentenceEncoder};
-use crate::task::Task;
+use crate::task::{LabelledRow, Targets, Task, TaskModel};
 use crate::tasks::multiple_choice::{
     BertForMultipleChoice, ChoiceRows, choice_logits, choice_rows, score_choices,
 };
@@ -39,7 +37,7 @@ use crate::tasks::question_answering::{
     best_null_threshold, question_rows, score_questions,
 };
 use crate::tasks::sequence_classification::{
-    BertForSequenceClassification, score_texts, text_rows,
+    BertForSequenceClassification, TextTargets, score_texts, text_rows,
 };
 use crate::tasks::similarity::{row_similarities, score_similarity, similarity_rows};
 use crate::tasks::token_classification::{
@@ -94,16 +92,16 @@ pub struct Summary {
 }
 
 /// Training rows of a model.
-struct TrainingRows<'a> {
-    rows: Vec<LabelledRow>,
+struct TrainingRows<'a, T> {
+    rows: Vec<LabelledRow<T>>,
     /// How many examples were cut.
     cut: usize,
     /// Writes what belongs to the model besides weights, configuration and tokenizer.
     beside: &'a dyn Fn(&Path) -> Result<()>,
 }
 
-impl TrainingRows<'_> {
-    fn new(rows: Vec<LabelledRow>, cut: usize) -> Self {
+impl<T> TrainingRows<'_, T> {
+    fn new(rows: Vec<LabelledRow<T>>, cut: usize) -> Self {
         Self {
             rows,
             cut,
@@ -111,6 +109,9 @@ impl TrainingRows<'_> {
         }
     }
 }
+
+/// Target of an example that a model learns from.
+type Target<M> = <<M as TaskModel>::Targets as Targets>::Target;
 
 /// Evaluates a model without autodiff; [`Error::Interrupted`] if asked to stop meanwhile.
 type Evaluate<'a, M> = &'a mut dyn FnMut(&M, ShouldStop<'_>) -> Result<Scores>;
@@ -191,7 +192,11 @@ impl FineTuning<'_> {
         }
     }
 
-    fn texts<M: TaskModel>(self, labels: &Labels, maker: RowMaker) -> Result<Summary> {
+    fn texts<M: TaskModel<Targets = TextTargets>>(
+        self,
+        labels: &Labels,
+        maker: RowMaker,
+    ) -> Result<Summary> {
         let (task, glue, length) = (self.settings.task, self.glue, self.settings.max_length);
         let TrainingData::Texts(Splits { train, validation }) = &self.data else {
             return Err(misfit(task));
@@ -324,7 +329,7 @@ impl FineTuning<'_> {
     fn train<M: TaskModel>(
         self,
         labels: &Labels,
-        rows: TrainingRows<'_>,
+        rows: TrainingRows<'_, Target<M>>,
         evaluate: Option<Evaluate<'_, M>>,
     ) -> Result<Summary> {
         let TrainingRows { rows, cut, beside } = rows;

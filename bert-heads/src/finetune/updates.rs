@@ -8,7 +8,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::batch::{LabelledBatch, LabelledRow};
+use crate::task::{LabelledBatch, LabelledRow, Targets};
 
 /// Batch sizes and what goes with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub struct Cursor {
 /// Updates without end.
 ///
 /// A pass visits every row once; its last update is smaller where the rows don't come out even.
-pub struct Updates {
-    rows: Arc<[LabelledRow]>,
+pub struct Updates<T: Targets> {
+    rows: Arc<[LabelledRow<T::Target>]>,
     class_weights: Option<Arc<[f32]>>,
     options: UpdatesOptions,
     cursor: Cursor,
@@ -58,7 +58,7 @@ impl UpdatesOptions {
     }
 
     /// The rows of every update of a pass, each once.
-    fn pass(&self, rows: &[LabelledRow], epoch: u64) -> Vec<Vec<u32>> {
+    fn pass<T>(&self, rows: &[LabelledRow<T>], epoch: u64) -> Vec<Vec<u32>> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(epoch);
         let mut order: Vec<u32> = (0..rows.len() as u32).collect();
@@ -79,10 +79,10 @@ impl UpdatesOptions {
     }
 }
 
-impl Updates {
+impl<T: Targets> Updates<T> {
     /// Updates from `cursor` on; the default cursor is the beginning. There must be a row.
     pub fn new(
-        rows: Arc<[LabelledRow]>,
+        rows: Arc<[LabelledRow<T::Target>]>,
         class_weights: Option<Arc<[f32]>>,
         options: UpdatesOptions,
         cursor: Cursor,
@@ -97,8 +97,8 @@ impl Updates {
     }
 }
 
-impl Iterator for Updates {
-    type Item = Update<LabelledBatch>;
+impl<T: Targets> Iterator for Updates<T> {
+    type Item = Update<LabelledBatch<T>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.cursor.update >= self.pass.len() as u64 {
@@ -108,7 +108,7 @@ impl Iterator for Updates {
             };
             self.pass = self.options.pass(&self.rows, self.cursor.epoch);
         }
-        let chosen: Vec<&LabelledRow> = self
+        let chosen: Vec<&LabelledRow<T::Target>> = self
             .pass
             .get(self.cursor.update as usize)?
             .iter()
@@ -116,7 +116,7 @@ impl Iterator for Updates {
             .collect();
         self.cursor.update += 1;
         let parts = chosen.chunks(self.options.batch_size.max(1));
-        let mut micro_batches: Vec<LabelledBatch> = parts
+        let mut micro_batches: Vec<LabelledBatch<T>> = parts
             .map(|rows| LabelledBatch::new(rows, self.options.pad_id, self.class_weights.clone()))
             .collect();
         LabelledBatch::share(&mut micro_batches);
@@ -134,23 +134,23 @@ impl Iterator for Updates {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::{BatchTargets, RowTarget};
     use super::*;
     use crate::runner::Row;
+    use crate::tasks::sequence_classification::{TextTarget, TextTargets};
 
-    fn rows() -> Arc<[LabelledRow]> {
+    fn rows() -> Arc<[LabelledRow<TextTarget>]> {
         (0..43)
             .map(|class| {
                 let row = Row {
                     ids: vec![5; 1 + class * 7 % 13],
                     type_ids: vec![0; 1 + class * 7 % 13],
                 };
-                LabelledRow::new(row, RowTarget::Class(class))
+                LabelledRow::new(row, TextTarget::Class(class))
             })
             .collect()
     }
 
-    fn updates(bucket: usize, cursor: Cursor) -> Updates {
+    fn updates(bucket: usize, cursor: Cursor) -> Updates<TextTargets> {
         let options = UpdatesOptions {
             batch_size: 3,
             accumulate: 2,
@@ -162,9 +162,9 @@ mod tests {
         Updates::new(rows(), None, options, cursor)
     }
 
-    fn classes(update: &Update<LabelledBatch>) -> Vec<i64> {
-        let of = |batch: &LabelledBatch| match &batch.targets {
-            BatchTargets::Classes(classes) => classes.clone(),
+    fn classes(update: &Update<LabelledBatch<TextTargets>>) -> Vec<i64> {
+        let of = |batch: &LabelledBatch<TextTargets>| match &batch.targets {
+            TextTargets::Classes(classes) => classes.clone(),
             other => panic!("{other:?}"),
         };
         update.micro_batches.iter().flat_map(of).collect()

@@ -7,7 +7,7 @@ use bert_core::config::BertConfig;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use burn::tensor::Device;
 
-use super::{LongTexts, PredictOptions};
+use super::{Batches, LongTexts, PredictOptions, windows};
 use crate::error::{Error, Result};
 
 /// The tokens of a row, special tokens included, without padding.
@@ -58,8 +58,8 @@ pub struct RowMaker {
     max_length: usize,
     overlap: usize,
     long_texts: LongTexts,
-    pub(super) batch_tokens: usize,
-    pub(super) batcher: BertBatcher,
+    batch_tokens: usize,
+    batcher: BertBatcher,
 }
 
 impl RowMaker {
@@ -129,6 +129,15 @@ impl RowMaker {
         self.max_length
     }
 
+    /// Batches of rows on `device`.
+    pub(super) fn batches<'a>(&'a self, device: &'a Device) -> Batches<'a> {
+        Batches {
+            batcher: &self.batcher,
+            tokens: self.batch_tokens,
+            device,
+        }
+    }
+
     /// How the outputs of a long text are made of those of its windows.
     pub(super) fn long_texts(&self) -> LongTexts {
         self.long_texts
@@ -181,10 +190,13 @@ impl RowMaker {
         let is_pair = encoding.type_ids().contains(&1);
         let budget = self.max_length - if is_pair { 3 } else { 2 };
         let sizes = shares(parts[0].len(), parts[1].len(), budget, is_pair);
-        let count = (0..2).map(|i| self.count(parts[i].len(), sizes[i])).max();
+        let count = (0..2)
+            .map(|i| windows::count(parts[i].len(), sizes[i], self.overlap))
+            .max();
         let count = count.unwrap_or(1);
         for number in 0..count {
-            let part = |i: usize| &parts[i][window(parts[i].len(), sizes[i], count, number)];
+            let part =
+                |i: usize| &parts[i][windows::spread(parts[i].len(), sizes[i], count, number)];
             rows.push(self.frame(part(0), is_pair.then(|| part(1))));
         }
     }
@@ -198,23 +210,17 @@ impl RowMaker {
         made: &mut WordRows,
     ) {
         let size = self.max_length - 2;
-        let count = self.count(ids.len(), size);
+        let count = windows::count(ids.len(), size, self.overlap);
         let start = made.rows.len();
         let windows: Vec<Range<usize>> = (0..count)
-            .map(|number| window(ids.len(), size, count, number))
+            .map(|number| windows::spread(ids.len(), size, count, number))
             .collect();
         for window in &windows {
             made.rows.push(self.frame(&ids[window.clone()], None));
         }
         let place = |token: usize| {
-            let holding = windows
-                .iter()
-                .enumerate()
-                .filter(|(_, w)| w.contains(&token));
-            let context = |w: &Range<usize>| (token - w.start).min(w.end - 1 - token);
-            // The first of equals.
-            let best = holding.rev().max_by_key(|(_, w)| context(w));
-            best.map(|(number, w)| (start + number, token - w.start + 1)) // [CLS] stands before
+            let number = windows::with_most_context(&windows, token)?;
+            Some((start + number, token - windows[number].start + 1)) // [CLS] stands before
         };
         let places = first_tokens
             .into_iter()
@@ -237,15 +243,6 @@ impl RowMaker {
         }
         self.check(&made.rows)?;
         Ok(made)
-    }
-
-    /// How many windows of `size` tokens cover `length`.
-    fn count(&self, length: usize, size: usize) -> usize {
-        if length <= size {
-            return 1;
-        }
-        let step = size - self.overlap.min(size / 2);
-        1 + (length - size).div_ceil(step)
     }
 
     /// `[CLS] first [SEP]`, or `[CLS] first [SEP] second [SEP]`.
@@ -273,16 +270,6 @@ fn shares(first: usize, second: usize, budget: usize, is_pair: bool) -> [usize; 
         (_, true) => [budget - second, second],
         _ => [budget - half, half],
     }
-}
-
-/// The window `number` of `count` with at most `size` tokens that are spread evenly over `length`.
-fn window(length: usize, size: usize, count: usize, number: usize) -> Range<usize> {
-    let room = length.saturating_sub(size);
-    let start = match count {
-        0 | 1 => 0,
-        count => room * number / (count - 1),
-    };
-    start..(start + size).min(length)
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use crate::datasets::{
     Dataset, PredictedKind, TextExample, discover_labels, read_text_predictions,
 };
 use crate::error::{Error, Result};
-use crate::finetune::RowTarget;
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
 use crate::task::Task;
-use crate::tasks::sequence_classification::text_metrics;
+use crate::tasks::sequence_classification::{TextTarget, text_metrics};
 use crate::tasks::similarity::score_similarity;
 
 /// The metrics of `glue`, or else those of `task`, for the predictions in the file `path`, of which
@@ -57,7 +56,7 @@ pub fn score_text_file(
         }
     };
     let gold = data.targets(task, &labels)?;
-    let predicted: Vec<RowTarget> = predictions
+    let predicted: Vec<TextTarget> = predictions
         .iter()
         .map(|row| {
             task.target(&row.prediction, &labels)
@@ -65,9 +64,9 @@ pub fn score_text_file(
         })
         .collect::<Result<_>>()?;
     if compares {
-        let numbers = |targets: &[RowTarget]| -> Vec<f64> {
-            let number = |target: &RowTarget| match target {
-                RowTarget::Number(number) => Some(f64::from(*number)),
+        let numbers = |targets: &[TextTarget]| -> Vec<f64> {
+            let number = |target: &TextTarget| match target {
+                TextTarget::Number(number) => Some(f64::from(*number)),
                 _ => None,
             };
             targets.iter().filter_map(number).collect()

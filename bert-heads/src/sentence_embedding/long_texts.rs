@@ -1,13 +1,14 @@
 //! Texts that are longer than the model reads.
 
-use std::borrow::Cow;
+use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
-use std::ops::Range;
 use std::str::FromStr;
 
 use bert_core::tokenizer::{BertTokenizer, Encoding};
 
 use crate::error::{Error, Result};
+use crate::runner::Row;
+use crate::runner::windows::parts;
 
 /// Treatment of a text with more tokens than the maximal length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,28 +53,32 @@ impl FromStr for LongInputs {
 }
 
 /// A row of the model: a text, or a part of one.
-pub(super) struct Window<'a> {
-    /// Which text.
+pub(super) struct Window {
+    /// Number of its text.
     pub(super) text: usize,
-    pub(super) ids: Cow<'a, [u32]>,
-    pub(super) type_ids: Cow<'a, [u32]>,
+    pub(super) row: Row,
     /// Its tokens, special ones left aside.
     pub(super) weight: usize,
 }
 
+impl Borrow<Row> for Window {
+    fn borrow(&self) -> &Row {
+        &self.row
+    }
+}
+
 /// The rows of texts, one text after the other; more than one for a text beyond `max_length`.
-pub(super) fn windows<'a>(
-    encodings: &'a [Encoding],
+pub(super) fn windows(
+    encodings: &[Encoding],
     tokenizer: &BertTokenizer,
     max_length: usize,
-) -> Vec<Window<'a>> {
+) -> Vec<Window> {
     let mut rows = Vec::with_capacity(encodings.len());
     for (text, encoding) in encodings.iter().enumerate() {
         if encoding.len() <= max_length {
             rows.push(Window {
                 text,
-                ids: encoding.ids().into(),
-                type_ids: encoding.type_ids().into(),
+                row: Row::of(encoding),
                 weight: 1, // the only one
             });
             continue;
@@ -89,8 +94,10 @@ pub(super) fn windows<'a>(
             ids.push(tokenizer.sep_id());
             rows.push(Window {
                 text,
-                type_ids: vec![0; ids.len()].into(),
-                ids: ids.into(),
+                row: Row {
+                    type_ids: vec![0; ids.len()],
+                    ids,
+                },
                 weight: part.len(),
             });
         }
@@ -98,15 +105,9 @@ pub(super) fn windows<'a>(
     rows
 }
 
-/// Splits `length` into the fewest ranges of at most `size`, as equal as possible.
-fn parts(length: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = length.div_ceil(size);
-    (0..count).map(move |number| length * number / count..length * (number + 1) / count)
-}
-
 /// The weighted mean of the vectors of each text's rows, one text after the other.
-pub(super) fn weighted_means(rows: &[Window<'_>], vectors: Vec<Vec<f32>>) -> Vec<f32> {
-    let vectors: Vec<(&Window<'_>, Vec<f32>)> = rows.iter().zip(vectors).collect();
+pub(super) fn weighted_means(rows: &[Window], vectors: Vec<Vec<f32>>) -> Vec<f32> {
+    let vectors: Vec<(&Window, Vec<f32>)> = rows.iter().zip(vectors).collect();
     let mut means = Vec::new();
     for text in vectors.chunk_by(|a, b| a.0.text == b.0.text) {
         let start = means.len();
@@ -127,25 +128,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_about_equal_and_cover_everything() {
-        let sizes = |length, size| -> Vec<usize> {
-            let parts: Vec<Range<usize>> = parts(length, size).collect();
-            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
-            assert_eq!(parts.last().map_or(0, |part| part.end), length);
-            parts.iter().map(Range::len).collect()
-        };
-        assert_eq!(sizes(10, 4), [3, 3, 4]);
-        assert_eq!(sizes(8, 4), [4, 4]);
-        assert_eq!(sizes(3, 4), [3]);
-        assert!(sizes(0, 4).is_empty());
-    }
-
-    #[test]
     fn rows_count_by_their_tokens() {
         let row = |text, weight| Window {
             text,
-            ids: vec![].into(),
-            type_ids: vec![].into(),
+            row: Row {
+                ids: vec![],
+                type_ids: vec![],
+            },
             weight,
         };
         let rows = [row(0, 1), row(1, 3), row(1, 1), row(2, 1)];

@@ -6,13 +6,13 @@ use bert_core::checkpoint::load_weights;
 use bert_core::nn::BertInit;
 use burn::module::Param;
 use burn::nn::{LayerNorm, LayerNormConfig};
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 
 use super::dense::{Dense, DenseConfig};
 use super::fields::{Fields, as_size};
 use super::modules::{Module, unsupported};
-use super::normalize;
 use crate::error::{Error, Result};
+use crate::runner::host_values;
 
 /// PyTorch's own, which the module of sentence-transformers keeps, whatever the encoder's is.
 const NORM_EPSILON: f64 = 1e-5;
@@ -115,31 +115,128 @@ impl StepConfig {
     }
 }
 
-impl Step {
-    /// - vectors: `[texts, width]`
-    /// - output: `[texts, width of the step]`
-    pub(super) fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
+/// Vectors of texts, on the host until a module with weights needs them on its device.
+pub(super) enum Vectors {
+    /// One after the other, and how many there are.
+    Host(Vec<f32>, usize),
+    /// `[texts, width]`
+    Device(Tensor<2>),
+}
+
+impl Vectors {
+    /// `texts` vectors of equal width, one after the other.
+    pub(super) fn new(values: Vec<f32>, texts: usize) -> Self {
+        Self::Host(values, texts)
+    }
+
+    fn on(self, device: &Device) -> Tensor<2> {
         match self {
-            Self::Dense(dense) => dense.forward(vectors),
-            Self::LayerNorm(ModuleNorm { norm }) => {
-                let mean = vectors.clone().mean_dim(1); // [texts, 1]
-                let centred = vectors - mean;
-                let variance = centred.clone().square().mean_dim(1);
-                let scaled = centred / (variance + NORM_EPSILON).sqrt();
-                let row = |values: &Param<Tensor<1>>| {
-                    values.val().cast(FloatDType::F32).unsqueeze_dim::<2>(0)
-                };
-                let scaled = scaled * row(&norm.gamma);
-                match &norm.beta {
-                    Some(beta) => scaled + row(beta),
-                    None => scaled,
-                }
+            Self::Host(values, texts) => {
+                let shape = [texts, values.len() / texts];
+                Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
             }
-            Self::Normalize => normalize(vectors),
-            Self::Truncate(length) => {
+            Self::Device(vectors) => vectors,
+        }
+    }
+
+    /// The values, and the width of a vector.
+    fn on_host(self) -> Result<(Vec<f32>, usize)> {
+        match self {
+            Self::Host(values, texts) => {
+                let width = values.len() / texts;
+                Ok((values, width))
+            }
+            Self::Device(vectors) => {
                 let [_, width] = vectors.dims();
-                vectors.narrow(1, 0, width.min(*length))
+                Ok((host_values(vectors)?, width))
             }
         }
+    }
+
+    /// The vectors one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] for a device that failed.
+    pub(super) fn into_values(self) -> Result<Vec<f32>> {
+        Ok(self.on_host()?.0)
+    }
+}
+
+impl Step {
+    /// Vectors after this step; only modules with weights compute on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] for a device that failed.
+    pub(super) fn forward(&self, vectors: Vectors, device: &Device) -> Result<Vectors> {
+        Ok(match self {
+            Self::Dense(dense) => Vectors::Device(dense.forward(vectors.on(device))),
+            Self::LayerNorm(module) => Vectors::Device(module.forward(vectors.on(device))),
+            Self::Normalize => {
+                let (mut values, width) = vectors.on_host()?;
+                values.chunks_mut(width).for_each(scale_to_unit_length);
+                let texts = values.len() / width;
+                Vectors::Host(values, texts)
+            }
+            Self::Truncate(length) => {
+                let (values, width) = vectors.on_host()?;
+                let rows = values.chunks(width);
+                let texts = rows.len();
+                let kept = rows.flat_map(|row| &row[..width.min(*length)]);
+                Vectors::Host(kept.copied().collect(), texts)
+            }
+        })
+    }
+}
+
+impl ModuleNorm {
+    /// # Shapes
+    ///
+    /// - vectors, output: `[texts, width]`
+    fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
+        let mean = vectors.clone().mean_dim(1); // [texts, 1]
+        let centred = vectors - mean;
+        let variance = centred.clone().square().mean_dim(1);
+        let scaled = centred / (variance + NORM_EPSILON).sqrt();
+        let row =
+            |values: &Param<Tensor<1>>| values.val().cast(FloatDType::F32).unsqueeze_dim::<2>(0);
+        let scaled = scaled * row(&self.norm.gamma);
+        match &self.norm.beta {
+            Some(beta) => scaled + row(beta),
+            None => scaled,
+        }
+    }
+}
+
+/// Divides a vector by its length, as [`normalize`](super::normalize) does on a device.
+fn scale_to_unit_length(vector: &mut [f32]) {
+    let squares = vector.iter().map(|&value| f64::from(value).powi(2));
+    let length = (squares.sum::<f64>().sqrt() as f32).max(1e-12);
+    vector.iter_mut().for_each(|value| *value /= length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_on_the_host_get_length_one() {
+        let mut vector = [3.0, 0.0, -4.0];
+        scale_to_unit_length(&mut vector);
+        assert_eq!(vector, [0.6, 0.0, -0.8]);
+        let mut zero = [0.0; 3];
+        scale_to_unit_length(&mut zero);
+        assert_eq!(zero, [0.0; 3]);
+    }
+
+    #[test]
+    fn steps_without_weights_need_no_device() {
+        let device = Device::default();
+        let vectors = Vectors::new(vec![3.0, 4.0, 12.0, 0.0, 2.0, 9.0], 2);
+        let vectors = Step::Truncate(2).forward(vectors, &device).unwrap();
+        let vectors = Step::Normalize.forward(vectors, &device).unwrap();
+        assert!(matches!(vectors, Vectors::Host(_, 2)));
+        assert_eq!(vectors.into_values().unwrap(), [0.6, 0.8, 0.0, 1.0]);
     }
 }

@@ -4,8 +4,8 @@ use bert_core::tokenizer::{BertTokenizer, EncodeOptions, TextInput};
 
 use crate::datasets::{ChoiceExample, Dataset};
 use crate::error::Result;
-use crate::finetune::{LabelledRow, RowTarget};
 use crate::runner::Row;
+use crate::task::LabelledRow;
 
 /// Rows to train on out of questions with choices: each choice with its context, cut to `max_length`
 /// tokens (transformers `run_swag.py`); also how many questions were cut.
@@ -18,7 +18,7 @@ pub fn choice_rows(
     data: &Dataset<ChoiceExample>,
     tokenizer: &BertTokenizer,
     max_length: usize,
-) -> Result<(Vec<LabelledRow>, usize)> {
+) -> Result<(Vec<LabelledRow<usize>>, usize)> {
     let right = data.right_choices()?;
     let options = EncodeOptions::truncated(max_length);
     let mut cut = 0;
@@ -32,7 +32,7 @@ pub fn choice_rows(
         cut += usize::from(encodings.iter().any(|encoding| encoding.truncated() > 0));
         rows.push(LabelledRow {
             rows: encodings.iter().map(Row::of).collect(),
-            target: RowTarget::Choice(right),
+            target: right,
         });
     }
     Ok((rows, cut))
@@ -60,7 +60,7 @@ mod tests {
             }],
         };
         let (rows, cut) = choice_rows(&data(Some(1)), &tokenizer, 9).unwrap();
-        assert_eq!((rows[0].target.clone(), cut), (RowTarget::Choice(1), 0));
+        assert_eq!((rows[0].target, cut), (1, 0));
         assert_eq!(rows[0].rows[1].ids, [2, 5, 6, 3, 8, 5, 6, 8, 3]);
         assert_eq!(rows[0].rows[0].type_ids, [0, 0, 0, 0, 1, 1, 1, 1]);
         assert_eq!(choice_rows(&data(Some(1)), &tokenizer, 8).unwrap().1, 1);

@@ -1,9 +1,11 @@
 //! The right one of several continuations or answers (BERT §4.4).
 
 mod features;
+mod loss;
 mod model;
 mod picker;
 
+pub use loss::ChoiceTargets;
 pub use model::BertForMultipleChoice;
 pub use picker::{Choice, ChoicePicker};
 

@@ -1,5 +1,6 @@
 //! Next-sentence prediction (BERT §3.1, task 2).
 
+mod loss;
 mod model;
 
 pub use model::{

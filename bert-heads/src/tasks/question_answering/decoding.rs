@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::QuestionSettings;
-use super::windows::{Window, best_window};
+use super::windows::Window;
 use crate::datasets::QuestionExample;
+use crate::runner::windows::with_most_context;
 use crate::tasks::logits::softmax;
 
 /// Predicted answer to a question.
@@ -84,7 +85,10 @@ impl Gathered {
             candidates.sort_by(|&a, &b| logit(b, end).total_cmp(&logit(a, end)));
             candidates.truncate(settings.n_best);
         };
-        let here = |&token: &usize| best_window(windows, token) == Some(number);
+        let here = |&token: &usize| {
+            let ranges = windows.iter().map(|window| &window.tokens);
+            with_most_context(ranges, token) == Some(number)
+        };
         let mut firsts: Vec<usize> = tokens.clone().filter(here).collect();
         highest(0, &mut firsts);
         let mut lasts: Vec<usize> = tokens.clone().collect();

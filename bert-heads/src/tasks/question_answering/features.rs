@@ -3,7 +3,7 @@
 use super::QuestionMaker;
 use crate::datasets::{Dataset, QuestionExample};
 use crate::error::Result;
-use crate::finetune::{LabelledRow, RowTarget};
+use crate::task::LabelledRow;
 
 /// Rows to train on out of questions: every window of every context, with the first gold answer as
 /// its target, or `[CLS]` where the window does not hold it (run_squad.py).
@@ -14,11 +14,11 @@ use crate::finetune::{LabelledRow, RowTarget};
 pub fn question_rows(
     data: &Dataset<QuestionExample>,
     maker: &QuestionMaker,
-) -> Result<Vec<LabelledRow>> {
+) -> Result<Vec<LabelledRow<(usize, usize)>>> {
     let made = maker.questions(&data.examples)?;
     let targets = made.targets(&data.examples).into_iter();
     let rows = made.rows.into_iter().zip(targets);
     Ok(rows
-        .map(|(row, (start, end))| LabelledRow::new(row, RowTarget::Span(start, end)))
+        .map(|(row, span)| LabelledRow::new(row, span))
         .collect())
 }

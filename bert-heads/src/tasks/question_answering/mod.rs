@@ -3,6 +3,7 @@
 mod answerer;
 mod decoding;
 mod features;
+mod loss;
 mod model;
 mod score;
 mod settings;
@@ -10,6 +11,7 @@ mod windows;
 
 pub use answerer::QuestionAnswerer;
 pub use decoding::{AnswerCandidate, FoundAnswer};
+pub use loss::SpanTargets;
 pub use model::{BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss};
 pub use settings::{QuestionOptions, QuestionSettings};
 pub use windows::{QuestionMaker, QuestionRows};

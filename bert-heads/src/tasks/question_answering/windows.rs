@@ -8,7 +8,7 @@ use bert_core::tokenizer::EncodeOptions;
 use super::QuestionSettings;
 use crate::datasets::QuestionExample;
 use crate::error::Result;
-use crate::runner::{Row, RowMaker};
+use crate::runner::{Row, RowMaker, windows};
 
 /// Cuts contexts into rows that begin with their question.
 #[derive(Clone, Debug)]
@@ -91,7 +91,9 @@ impl QuestionMaker {
             for question in asked.by_ref().take(chunk.len()) {
                 let start = made.rows.len();
                 let position = question.len() + 2; // [CLS] and [SEP]
-                for tokens in self.spans(context.len(), question.len()) {
+                let room = self.settings.max_length - question.len() - 3;
+                let step = self.settings.doc_stride.min(room);
+                for tokens in windows::strided(context.len(), room, step) {
                     let second = &context.ids()[tokens.clone()];
                     made.rows
                         .push(self.rows.frame(question.ids(), Some(second)));
@@ -103,22 +105,6 @@ impl QuestionMaker {
         }
         self.rows.check(&made.rows)?;
         Ok(made)
-    }
-
-    /// The windows of a context of `length` tokens beside a question of `question` tokens.
-    fn spans(&self, length: usize, question: usize) -> Vec<Range<usize>> {
-        let room = self.settings.max_length - question - 3;
-        let step = self.settings.doc_stride.min(room);
-        let mut spans = Vec::new();
-        let mut start = 0;
-        loop {
-            let end = (start + room).min(length);
-            spans.push(start..end);
-            if end == length {
-                return spans;
-            }
-            start += step;
-        }
     }
 }
 
@@ -155,24 +141,6 @@ fn answer_tokens(question: &QuestionExample, offsets: &[(usize, usize)]) -> Opti
     let first = offsets.iter().position(|token| token.1 > answer.start)?;
     let last = offsets.iter().rposition(|token| token.0 < end)?;
     (first <= last).then_some((first, last))
-}
-
-/// Which of the windows of a context shows a token with most context (run_squad.py
-/// `_check_is_max_context`): the first of those with the most tokens on the poorer side, a longer
-/// window before a shorter one.
-pub(super) fn best_window(windows: &[Window], token: usize) -> Option<usize> {
-    let mut best: Option<(f64, usize)> = None;
-    for (index, Window { tokens, .. }) in windows.iter().enumerate() {
-        if !tokens.contains(&token) {
-            continue;
-        }
-        let poorer = (token - tokens.start).min(tokens.end - 1 - token);
-        let score = poorer as f64 + 0.01 * tokens.len() as f64;
-        if best.is_none_or(|(highest, _)| score > highest) {
-            best = Some((score, index));
-        }
-    }
-    best.map(|(_, index)| index)
 }
 
 #[cfg(test)]
@@ -260,17 +228,5 @@ mod tests {
         assert_eq!(targets[..3], [(8, 9), (6, 7), (0, 0)]);
         assert_eq!(targets[3..], [(0, 0); 3]);
         assert_eq!(made.rows[0].ids[8..10], [1, 11]);
-    }
-
-    #[test]
-    fn a_token_belongs_to_the_window_with_most_context() {
-        let windows = [0..5, 2..7, 4..8].map(|tokens| Window {
-            position: 3,
-            tokens,
-        });
-        let best: Vec<_> = (0..9).map(|token| best_window(&windows, token)).collect();
-        let expected = [0, 0, 0, 0, 1, 1, 2, 2].map(Some);
-        assert_eq!(best[..8], expected);
-        assert_eq!(best[8], None);
     }
 }

@@ -2,12 +2,12 @@
 
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 
+use super::TextTarget;
 use crate::datasets::{Dataset, RowFault, Target, TextExample};
 use crate::error::Result;
-use crate::finetune::{LabelledRow, RowTarget};
 use crate::labels::Labels;
 use crate::runner::Row;
-use crate::task::Task;
+use crate::task::{LabelledRow, Task};
 
 impl Task {
     /// Converts the target of a text, labels to their ids in `labels`.
@@ -17,7 +17,7 @@ impl Task {
     /// # Errors
     ///
     /// [`RowFault::UnknownLabel`], or [`RowFault::WrongType`] for a target of another kind.
-    pub fn target(self, target: &Target, labels: &Labels) -> Result<RowTarget, RowFault> {
+    pub fn target(self, target: &Target, labels: &Labels) -> Result<TextTarget, RowFault> {
         let id = |label: &String| {
             labels.id(label).ok_or_else(|| RowFault::UnknownLabel {
                 label: label.clone(),
@@ -31,23 +31,23 @@ impl Task {
         };
         match (self, target) {
             (Self::Classify | Self::NextSentence, Target::Label(label)) => {
-                Ok(RowTarget::Class(id(label)?))
+                Ok(TextTarget::Class(id(label)?))
             }
             (Self::MultiLabel, Target::Label(label)) => {
                 let chosen = id(label)?;
                 let flags = (0..labels.count()).map(|label| label == chosen);
-                Ok(RowTarget::Flags(flags.collect()))
+                Ok(TextTarget::Flags(flags.collect()))
             }
             (Self::MultiLabel, Target::Labels(chosen)) => {
                 let mut flags = vec![false; labels.count()];
                 for label in chosen {
                     flags[id(label)?] = true;
                 }
-                Ok(RowTarget::Flags(flags))
+                Ok(TextTarget::Flags(flags))
             }
-            (Self::Regress, Target::Number(number)) => Ok(RowTarget::Number(*number as f32)),
+            (Self::Regress, Target::Number(number)) => Ok(TextTarget::Number(*number as f32)),
             (Self::Regress, Target::Label(label)) => match label.parse::<f32>() {
-                Ok(number) if number.is_finite() => Ok(RowTarget::Number(number)),
+                Ok(number) if number.is_finite() => Ok(TextTarget::Number(number)),
                 _ => Err(RowFault::NotANumber {
                     column: "label".to_owned(),
                     text: label.clone(),
@@ -79,7 +79,7 @@ impl Dataset<TextExample> {
     /// # Errors
     ///
     /// [`Error::BadRow`] naming the first example whose target is of another kind or unknown.
-    pub fn targets(&self, task: Task, labels: &Labels) -> Result<Vec<RowTarget>> {
+    pub fn targets(&self, task: Task, labels: &Labels) -> Result<Vec<TextTarget>> {
         self.examples
             .iter()
             .map(|example| {
@@ -102,7 +102,7 @@ pub fn text_rows(
     labels: &Labels,
     tokenizer: &BertTokenizer,
     max_length: usize,
-) -> Result<(Vec<LabelledRow>, usize)> {
+) -> Result<(Vec<LabelledRow<TextTarget>>, usize)> {
     let targets = data.targets(task, labels)?;
     let options = EncodeOptions::truncated(max_length);
     let encodings = tokenizer.encode_batch(data.inputs(), &options)?;
@@ -154,6 +154,6 @@ mod tests {
         }
         let target = Target::Labels(vec!["B-LOC".to_owned()]);
         let (rows, _) = text_rows(&data(target), Task::MultiLabel, &labels, &tokenizer, 9).unwrap();
-        assert_eq!(rows[0].target, RowTarget::Flags(vec![false, true]));
+        assert_eq!(rows[0].target, TextTarget::Flags(vec![false, true]));
     }
 }

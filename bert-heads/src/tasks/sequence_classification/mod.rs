@@ -3,12 +3,15 @@
 mod classifier;
 pub(crate) mod cross_encoder;
 mod features;
+mod loss;
 mod model;
 mod score;
 
 pub use classifier::{Answer, TextClassifier, TextPrediction};
+pub use loss::{TextTarget, TextTargets};
 pub use model::{BertForSequenceClassification, ProblemType};
 
 pub use features::text_rows;
+pub(crate) use loss::text_loss;
 pub(crate) use model::HEAD;
 pub(crate) use score::{score_texts, text_metrics};

@@ -1,9 +1,9 @@
 //! Metrics and loss of predicted classes, sets of labels and numbers.
 
+use super::TextTarget;
 use super::classifier::{TextClassifier, TextPrediction};
 use crate::datasets::{Dataset, TextExample};
 use crate::error::Result;
-use crate::finetune::RowTarget;
 use crate::labels::Labels;
 use crate::metrics::{ConfusionMatrix, GlueTask, MultiLabelScorer, RegressionScorer, Scores};
 use crate::task::Task;
@@ -37,12 +37,12 @@ pub(crate) fn score_texts(
     task: Task,
     labels: &Labels,
     glue: Option<GlueTask>,
-    gold: &[RowTarget],
+    gold: &[TextTarget],
     logits: &[impl AsRef<[f32]>],
 ) -> Result<Scores> {
     let pairs = gold.iter().zip(logits.iter().map(AsRef::as_ref));
     let loss = mean(pairs.map(|(gold, logits)| text_loss(gold, logits)));
-    let predicted: Vec<RowTarget> = logits
+    let predicted: Vec<TextTarget> = logits
         .iter()
         .map(|logits| predicted(task, logits.as_ref()))
         .collect();
@@ -51,16 +51,16 @@ pub(crate) fn score_texts(
 }
 
 /// Predicted target of a text, decoded from its logits.
-fn predicted(task: Task, logits: &[f32]) -> RowTarget {
+fn predicted(task: Task, logits: &[f32]) -> TextTarget {
     match task {
         Task::Classify
         | Task::NextSentence
         | Task::Tokens
         | Task::Qa
         | Task::Choice
-        | Task::Similarity => RowTarget::Class(argmax(logits)),
-        Task::MultiLabel => RowTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
-        Task::Regress => RowTarget::Number(logits[0]),
+        | Task::Similarity => TextTarget::Class(argmax(logits)),
+        Task::MultiLabel => TextTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
+        Task::Regress => TextTarget::Number(logits[0]),
     }
 }
 
@@ -69,14 +69,16 @@ pub(crate) fn text_metrics(
     task: Task,
     labels: &Labels,
     glue: Option<GlueTask>,
-    gold: &[RowTarget],
-    predicted: &[RowTarget],
+    gold: &[TextTarget],
+    predicted: &[TextTarget],
 ) -> Result<Scores> {
     let pairs = || gold.iter().zip(predicted);
     let classes = || -> (Vec<usize>, Vec<usize>) {
         pairs()
             .filter_map(|pair| match pair {
-                (RowTarget::Class(gold), RowTarget::Class(predicted)) => Some((*gold, *predicted)),
+                (TextTarget::Class(gold), TextTarget::Class(predicted)) => {
+                    Some((*gold, *predicted))
+                }
                 _ => None,
             })
             .unzip()
@@ -84,7 +86,7 @@ pub(crate) fn text_metrics(
     let numbers = || -> (Vec<f64>, Vec<f64>) {
         pairs()
             .filter_map(|pair| match pair {
-                (RowTarget::Number(gold), RowTarget::Number(predicted)) => {
+                (TextTarget::Number(gold), TextTarget::Number(predicted)) => {
                     Some((f64::from(*gold), f64::from(*predicted)))
                 }
                 _ => None,
@@ -117,7 +119,7 @@ pub(crate) fn text_metrics(
         (Task::MultiLabel, _) => {
             let mut scorer = MultiLabelScorer::new(labels.count());
             for pair in pairs() {
-                if let (RowTarget::Flags(gold), RowTarget::Flags(predicted)) = pair {
+                if let (TextTarget::Flags(gold), TextTarget::Flags(predicted)) = pair {
                     scorer.add(gold, predicted)?;
                 }
             }
@@ -134,21 +136,15 @@ pub(crate) fn text_metrics(
     })
 }
 
-fn text_loss(gold: &RowTarget, logits: &[f32]) -> f64 {
+fn text_loss(gold: &TextTarget, logits: &[f32]) -> f64 {
     match gold {
-        RowTarget::Class(class) => cross_entropy(*class, logits),
-        RowTarget::Number(number) => (f64::from(logits[0]) - f64::from(*number)).powi(2),
-        RowTarget::Flags(flags) => mean(flags.iter().zip(logits).map(|(&flag, &logit)| {
+        TextTarget::Class(class) => cross_entropy(*class, logits),
+        TextTarget::Number(number) => (f64::from(logits[0]) - f64::from(*number)).powi(2),
+        TextTarget::Flags(flags) => mean(flags.iter().zip(logits).map(|(&flag, &logit)| {
             let x = f64::from(if flag { logit } else { -logit });
             // -ln σ(x)
             (-x).max(0.0) + (-x.abs()).exp().ln_1p()
         })),
-        // The tasks that are not on texts alone are scored elsewhere.
-        RowTarget::Tokens(_)
-        | RowTarget::Span(..)
-        | RowTarget::Choice(_)
-        | RowTarget::Cosine(_)
-        | RowTarget::Like { .. } => 0.0,
     }
 }
 
@@ -162,8 +158,8 @@ mod tests {
 
     #[test]
     fn losses_are_those_of_training() {
-        near(text_loss(&RowTarget::Number(2.0), &[-1.0]), 9.0);
-        let flags = RowTarget::Flags(vec![true, false]);
+        near(text_loss(&TextTarget::Number(2.0), &[-1.0]), 9.0);
+        let flags = TextTarget::Flags(vec![true, false]);
         near(text_loss(&flags, &[0.0, 0.0]), 2_f64.ln());
         near(text_loss(&flags, &[1000.0, -1000.0]), 0.0);
     }
@@ -171,19 +167,19 @@ mod tests {
     #[test]
     fn every_task_is_scored() {
         let labels = Labels::new(["a", "b"]).unwrap();
-        let gold = [1, 0, 1].map(RowTarget::Class);
+        let gold = [1, 0, 1].map(TextTarget::Class);
         let logits = [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]];
         let scores = score_texts(Task::Classify, &labels, None, &gold, &logits).unwrap();
         assert_eq!(scores.get("accuracy"), Some(2.0 / 3.0));
         let glue = Some(GlueTask::Mrpc);
         let scores = score_texts(Task::Classify, &labels, glue, &gold, &logits).unwrap();
         assert_eq!(scores.get("f1"), Some(0.8));
-        let gold = [1.0, 2.0, 4.0].map(RowTarget::Number);
+        let gold = [1.0, 2.0, 4.0].map(TextTarget::Number);
         let logits = [[2.0], [4.0], [8.0]];
         let scores = score_texts(Task::Regress, &labels, None, &gold, &logits).unwrap();
         assert_eq!(scores.get("mse"), Some(7.0));
         assert_eq!(scores.get("loss"), Some(7.0));
-        let gold = [RowTarget::Flags(vec![true, false])];
+        let gold = [TextTarget::Flags(vec![true, false])];
         let scores = score_texts(Task::MultiLabel, &labels, None, &gold, &[[1.0, 1.0]]).unwrap();
         assert_eq!(scores.get("subset_accuracy"), Some(0.0));
     }

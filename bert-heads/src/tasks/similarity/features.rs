@@ -2,11 +2,11 @@
 
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 
-use super::{SimilarityLoss, SimilaritySettings};
+use super::{SimilarityLoss, SimilaritySettings, SimilarityTarget};
 use crate::datasets::{Dataset, RowFault, SimilarExample};
 use crate::error::Result;
-use crate::finetune::{LabelledRow, RowTarget};
 use crate::runner::Row;
+use crate::task::LabelledRow;
 
 /// Rows to train on out of similar texts, each cut to `max_length` tokens; also how many examples
 /// were cut.
@@ -20,7 +20,7 @@ pub fn similarity_rows(
     settings: &SimilaritySettings,
     tokenizer: &BertTokenizer,
     max_length: usize,
-) -> Result<(Vec<LabelledRow>, usize)> {
+) -> Result<(Vec<LabelledRow<SimilarityTarget>>, usize)> {
     let options = EncodeOptions::truncated(max_length);
     let mut cut = 0;
     let mut rows = Vec::with_capacity(data.examples.len());
@@ -28,7 +28,7 @@ pub fn similarity_rows(
         let (texts, target) = match (settings.loss, example.score) {
             (SimilarityLoss::Cosine, Some(score)) => {
                 let cosine = settings.cosine(score) as f32;
-                (&example.texts[..2], RowTarget::Cosine(cosine))
+                (&example.texts[..2], SimilarityTarget::Cosine(cosine))
             }
             (SimilarityLoss::Cosine, None) => {
                 let column = "score".to_owned();
@@ -36,7 +36,7 @@ pub fn similarity_rows(
             }
             (SimilarityLoss::Ranking, _) => {
                 let scale = settings.scale as f32;
-                (&example.texts[..], RowTarget::Like { scale })
+                (&example.texts[..], SimilarityTarget::Ranking { scale })
             }
         };
         let encodings = tokenizer.encode_batch(texts, &options)?;

@@ -4,10 +4,10 @@ use bert_core::tokenizer::BertTokenizer;
 
 use crate::datasets::{Dataset, RowFault, TokenExample};
 use crate::error::Result;
-use crate::finetune::{LabelledRow, RowTarget};
 use crate::labels::Labels;
 use crate::losses::IGNORED_LABEL;
 use crate::runner::Row;
+use crate::task::LabelledRow;
 
 /// Rows to train on out of tagged words: the first token of a word has its label, the others are
 /// ignored (transformers `run_ner.py`). Sentences are cut to `max_length` tokens; also how many were.
@@ -20,7 +20,7 @@ pub fn token_rows(
     labels: &Labels,
     tokenizer: &BertTokenizer,
     max_length: usize,
-) -> Result<(Vec<LabelledRow>, usize)> {
+) -> Result<(Vec<LabelledRow<Vec<i64>>>, usize)> {
     let room = max_length.saturating_sub(2);
     let mut cut = 0;
     let mut rows = Vec::with_capacity(data.examples.len());
@@ -56,7 +56,7 @@ pub fn token_rows(
             type_ids: vec![0; ids.len()],
             ids,
         };
-        rows.push(LabelledRow::new(row, RowTarget::Tokens(classes)));
+        rows.push(LabelledRow::new(row, classes));
     }
     Ok((rows, cut))
 }
@@ -97,20 +97,14 @@ mod tests {
             ([2, 5, 6, 7, 8, 3].as_slice(), 0)
         );
         let none = IGNORED_LABEL;
-        assert_eq!(
-            rows[0].target,
-            RowTarget::Tokens(vec![none, 0, none, 0, 1, none])
-        );
+        assert_eq!(rows[0].target, vec![none, 0, none, 0, 1, none]);
 
         let (rows, cut) = token_rows(&data, &labels(), &tokenizer(), 5).unwrap();
         assert_eq!(
             (rows[0].rows[0].ids.as_slice(), cut),
             ([2, 5, 6, 7, 3].as_slice(), 1)
         );
-        assert_eq!(
-            rows[0].target,
-            RowTarget::Tokens(vec![none, 0, none, 0, none])
-        );
+        assert_eq!(rows[0].target, vec![none, 0, none, 0, none]);
     }
 
     #[test]

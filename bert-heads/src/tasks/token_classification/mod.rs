@@ -2,11 +2,13 @@
 
 mod crf;
 mod features;
+mod loss;
 mod model;
 mod score;
 mod tagger;
 
 pub use crf::{Crf, CrfChain, CrfSettings};
+pub use loss::TokenTargets;
 pub use model::{BertForTokenClassification, token_classification_loss};
 pub use tagger::{FoundEntity, TaggedText, TaggedWord, TokenTagger, WordTag};
 

@@ -351,10 +351,6 @@ impl RowModel for BertForTokenClassification {
     fn device(&self) -> Device {
         self.classifier.weight.val().device()
     }
-
-    fn crf(&self) -> Option<&Crf> {
-        self.crf.as_ref()
-    }
 }
 
 /// The logits of each word of each sentence; `None` for words without a token.

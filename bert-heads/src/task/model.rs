@@ -1,0 +1,171 @@
+//! Models that learn a task, and their share in the loss of an update (BERT §4).
+
+use std::path::Path;
+
+use bert_core::checkpoint::{Checkpoint, LoadReport};
+use bert_core::config::BertConfig;
+use bert_core::models::BertModel;
+use bert_core::nn::BertInit;
+use bert_core::training::{Sums, TrainableModel};
+use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor, TensorData};
+
+use super::batch::{LabelledBatch, Targets};
+use crate::error::Result;
+use crate::finetune::Settings;
+use crate::labels::Labels;
+use crate::losses::IGNORED_LABEL;
+use crate::runner::RowModel;
+use crate::tasks::sequence_classification::ProblemType;
+
+/// A model that [`FineTuning`](crate::finetune::FineTuning) can begin, go on with and save.
+pub(crate) trait TaskModel:
+    TrainableModel<Data = LabelledBatch<<Self as TaskModel>::Targets>> + RowModel
+{
+    /// Targets of a batch.
+    type Targets: Targets;
+
+    /// Loss of a batch.
+    fn loss(&self, batch: &LabelledBatch<Self::Targets>) -> BatchLoss;
+
+    fn fresh(config: &BertConfig, outputs: usize, init: &BertInit) -> Self;
+
+    fn from_encoder(
+        checkpoint: &Checkpoint,
+        outputs: usize,
+        init: &BertInit,
+    ) -> Result<(Self, LoadReport)>;
+
+    fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self>;
+
+    fn save(
+        &self,
+        dir: &Path,
+        config: &BertConfig,
+        labels: &Labels,
+        problem_type: ProblemType,
+    ) -> Result<()>;
+
+    fn bert_mut(&mut self) -> &mut BertModel;
+
+    /// Adds a fresh [`Crf`](crate::tasks::token_classification::Crf), where the model's task has a use
+    /// for one and it has none yet.
+    fn with_crf(self, _init: &BertInit) -> Self {
+        self
+    }
+
+    /// Takes from the settings what is no weight.
+    fn configure(&mut self, _settings: &Settings) {}
+}
+
+/// Summed loss of a batch, and what it says of accuracy.
+pub(crate) struct BatchLoss {
+    /// `[1]`
+    pub(crate) sum: Tensor<1>,
+    /// Rows whose label has the highest logit, and labelled rows, `[1]` each; `None` where outputs are
+    /// no exclusive classes.
+    pub(crate) hits: Option<[Tensor<1>; 2]>,
+}
+
+impl BatchLoss {
+    /// A loss of outputs that are no exclusive classes.
+    pub(crate) fn new(sum: Tensor<1>) -> Self {
+        Self { sum, hits: None }
+    }
+}
+
+/// Places in the sums that a pass leaves behind.
+mod sum {
+    pub(super) const LOSS: usize = 0;
+    pub(super) const CORRECT: usize = 1;
+    pub(super) const COUNTED: usize = 2;
+}
+
+/// Score of what is not to be chosen: far below every score, and far above what overflows.
+pub(crate) const NEVER: f32 = -1e9;
+
+/// The share of `batch` in its update's loss, `[1]`, and the sums that [`values`] reads.
+pub(crate) fn share<M: TaskModel>(
+    model: &M,
+    batch: &LabelledBatch<M::Targets>,
+) -> (Tensor<1>, Sums) {
+    let BatchLoss { sum, hits } = model.loss(batch);
+    let loss = sum / batch.weight;
+    let device = loss.device();
+    let nothing = || Tensor::zeros([1], (&device, DType::F32));
+    let [correct, counted] = hits.unwrap_or_else(|| [nothing(), nothing()]);
+    let sums = Sums::new(vec![loss.clone(), correct, counted]);
+    (loss, sums)
+}
+
+/// Integers on a device, `[values]`.
+pub(crate) fn ints(values: &[i64], device: &Device) -> Tensor<1, Int> {
+    let data = TensorData::new(values.to_vec(), [values.len()]);
+    Tensor::from_data(data, device)
+}
+
+/// Numbers on a device in f32, `[values]`.
+pub(crate) fn floats(values: &[f32], device: &Device) -> Tensor<1> {
+    let data = TensorData::new(values.to_vec(), [values.len()]);
+    Tensor::from_data(data, (device, DType::F32))
+}
+
+/// Number of labelled rows that have their label as the highest logit, and of labelled rows, `[1]`
+/// each.
+///
+/// # Shapes
+///
+/// - logits: `[rows, classes]`
+/// - classes: `[rows]`, or [`IGNORED_LABEL`]
+pub(crate) fn hits(logits: Tensor<2>, classes: Tensor<1, Int>) -> [Tensor<1>; 2] {
+    let classes = classes.inner();
+    let labelled = classes.clone().not_equal_elem(IGNORED_LABEL);
+    let best = logits.inner().argmax(1).squeeze_dim::<1>(1);
+    let count =
+        |rows: Tensor<1, Bool>| Tensor::from_inner(rows.float().cast(FloatDType::F32).sum());
+    let correct = best.equal(classes).bool_and(labelled.clone());
+    [count(correct), count(labelled)]
+}
+
+/// Loss and accuracy from the sums of some updates.
+pub(crate) fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
+    let mut values = vec![("loss", sums[sum::LOSS] / updates as f64)];
+    if sums[sum::COUNTED] > 0.0 {
+        values.push(("accuracy", sums[sum::CORRECT] / sums[sum::COUNTED]));
+    }
+    values
+}
+
+/// The steps of a [`TaskModel`], as the trainer runs them.
+macro_rules! trained_by_loss {
+    ($model:ty, $targets:ty) => {
+        impl burn::train::TrainStep for $model {
+            type Input = bert_core::training::MicroBatch<crate::task::LabelledBatch<$targets>>;
+            type Output = bert_core::training::Sums;
+
+            fn step(&self, batch: Self::Input) -> burn::train::TrainOutput<Self::Output> {
+                crate::runner::RowModel::device(self).seed(batch.seed);
+                let (loss, sums) = crate::task::share(self, &batch.data);
+                let gradients = (loss * batch.loss_scale).backward();
+                burn::train::TrainOutput::new(self, gradients, sums)
+            }
+        }
+
+        impl burn::train::InferenceStep for $model {
+            type Input = bert_core::training::MicroBatch<crate::task::LabelledBatch<$targets>>;
+            type Output = bert_core::training::Sums;
+
+            fn step(&self, batch: Self::Input) -> Self::Output {
+                crate::task::share(self, &batch.data).1
+            }
+        }
+
+        impl bert_core::training::TrainableModel for $model {
+            type Data = crate::task::LabelledBatch<$targets>;
+
+            fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
+                crate::task::values(sums, updates)
+            }
+        }
+    };
+}
+pub(crate) use trained_by_loss;

@@ -1,0 +1,55 @@
+//! Loss of a batch, which is that of two classes of texts.
+
+use std::path::Path;
+
+use bert_core::checkpoint::{Checkpoint, LoadReport};
+use bert_core::config::BertConfig;
+use bert_core::models::BertModel;
+use bert_core::nn::BertInit;
+use burn::tensor::Device;
+
+use super::BertForNextSentencePrediction;
+use crate::error::Result;
+use crate::labels::Labels;
+use crate::task::{BatchLoss, LabelledBatch, TaskModel, trained_by_loss};
+use crate::tasks::sequence_classification::{ProblemType, TextTargets, text_loss};
+
+trained_by_loss!(BertForNextSentencePrediction, TextTargets);
+
+impl TaskModel for BertForNextSentencePrediction {
+    type Targets = TextTargets;
+
+    fn loss(&self, batch: &LabelledBatch<TextTargets>) -> BatchLoss {
+        text_loss(self, batch)
+    }
+
+    fn fresh(config: &BertConfig, _outputs: usize, init: &BertInit) -> Self {
+        Self::new(config, init)
+    }
+
+    fn from_encoder(
+        checkpoint: &Checkpoint,
+        _outputs: usize,
+        init: &BertInit,
+    ) -> Result<(Self, LoadReport)> {
+        Self::from_encoder(checkpoint, init)
+    }
+
+    fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        Self::from_checkpoint(checkpoint, device)
+    }
+
+    fn save(
+        &self,
+        dir: &Path,
+        config: &BertConfig,
+        _labels: &Labels,
+        _problem_type: ProblemType,
+    ) -> Result<()> {
+        self.save(dir, config)
+    }
+
+    fn bert_mut(&mut self) -> &mut BertModel {
+        &mut self.bert
+    }
+}
