@@ -1,8 +1,7 @@
 //! A record as a page of HTML with charts, in one file without scripts and without anything from outside.
 
-use std::fmt::Write;
-
-use bert_core::report::{Chart, Look, Scale, Section, SectionBody, Series, document, escape};
+use bert_core::report::{Chart, Look, Scale, Section, SectionBody, Series, document};
+use maud::{Markup, PreEscaped, html};
 
 use crate::markdown::circumstances_of;
 use crate::record::{Record, Row};
@@ -22,14 +21,15 @@ const MOST_LINES: usize = 6;
 pub fn page(record: &Record) -> String {
     let mode = record.rows.first().map(|row| row.case.mode.to_string());
     let title = format!("BERT measured: {}", mode.unwrap_or("nothing".to_owned()));
-    let mut lead = String::from("<ul class=\"soft\">\n");
-    for line in std::iter::once(record.command.clone()).chain(circumstances_of(record)) {
-        let _ = writeln!(lead, "<li>{}</li>", escape(&line));
-    }
-    lead.push_str("</ul>\n");
+    let lines = std::iter::once(record.command.clone()).chain(circumstances_of(record));
+    let lead = html! {
+        ul.soft {
+            @for line in lines { li { (line) } }
+        }
+    };
     let mut sections = vec![Section {
         title: "Charts".to_owned(),
-        body: SectionBody::Html(charts(record)),
+        body: SectionBody::Html(charts(record).into_string()),
     }];
     let tables = std::iter::once(measurements(record))
         .chain(ratios(record))
@@ -56,24 +56,24 @@ fn section(table: Table) -> Section {
     }
 }
 
-fn charts(record: &Record) -> String {
-    let mut html = String::from("<div class=\"panels\">\n");
-    let mut figure = |svg: String| {
-        let _ = writeln!(html, "<figure>{svg}</figure>");
-    };
-    figure(bars(record));
+fn charts(record: &Record) -> Markup {
     let (width, height) = HALF;
     let panels = throughput(record).into_iter();
     let panels = panels.chain(times_by_cost(record)).chain(samples(record));
-    for chart in panels {
-        figure(chart.svg(width, height));
+    html! {
+        div.panels {
+            figure { (bars(record)) }
+            @for chart in panels {
+                figure { (PreEscaped(chart.svg(width, height))) }
+            }
+        }
     }
-    html.push_str("</div>");
-    html
 }
 
 /// Tokens per second of every row, padding included, as bars.
-fn bars(record: &Record) -> String {
+fn bars(record: &Record) -> Markup {
+    const NAMES: f64 = 300.0;
+    const VALUES: f64 = 90.0;
     let rate = |row: &Row| row.padded_tokens_per_second();
     let rows: Vec<(&Row, f64)> = record
         .rows
@@ -81,43 +81,42 @@ fn bars(record: &Record) -> String {
         .filter_map(|row| Some((row, rate(row)?)))
         .collect();
     let largest = rows.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-    let labels = contestants(record);
     let height = 40.0 + BAR * rows.len().max(1) as f64;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"picture\" viewBox=\"0 0 {WIDE} {height}\" width=\"{WIDE}\" \
-         height=\"{height}\" role=\"img\" aria-label=\"Tokens per second, padding included\"><g class=\"chart\">\
-         <text class=\"title\" x=\"8\" y=\"17\">Throughput <tspan class=\"unit\">tokens/s, padding included</tspan></text>"
-    );
-    if rows.is_empty() {
-        svg.push_str("<text class=\"small\" x=\"8\" y=\"48\">nothing was measured</text>");
+    let labels = contestants(record);
+    let colour = |row: &Row| labels.iter().position(|label| *label == row.contestant);
+    html! {
+        svg xmlns="http://www.w3.org/2000/svg" class="picture" viewBox=(format!("0 0 {WIDE} {height}"))
+            width=(WIDE) height=(height) role="img" aria-label="Tokens per second, padding included" {
+            g.chart {
+                text class="title" x="8" y="17" {
+                    "Throughput " tspan class="unit" { "tokens/s, padding included" }
+                }
+                @if rows.is_empty() {
+                    text class="small" x="8" y="48" { "nothing was measured" }
+                }
+                @for (index, (row, rate)) in rows.iter().enumerate() {
+                    @let y = 46.0 + BAR * index as f64;
+                    @let length = (WIDE - NAMES - VALUES) * rate / largest;
+                    @let baseline = format!("{:.1}", y + 4.0);
+                    text class="small" x=(format!("{:.1}", NAMES - 8.0)) y=(baseline) text-anchor="end" {
+                        (name(row))
+                    }
+                    path class=(format!("c{}", colour(row).unwrap_or(0) % 6)) stroke-width="15"
+                        d=(format!("M{NAMES} {y:.1}h{length:.1}")) {}
+                    text class="small" x=(format!("{:.1}", NAMES + length + 6.0)) y=(baseline) { (short(*rate)) }
+                }
+            }
+        }
     }
-    const NAMES: f64 = 300.0;
-    const VALUES: f64 = 90.0;
-    for (index, (row, rate)) in rows.iter().enumerate() {
-        let y = 46.0 + BAR * index as f64;
-        let colour = labels.iter().position(|label| *label == row.contestant);
-        let case = &row.case;
-        let name = format!(
-            "{} · {} {} x {}",
-            row.contestant, case.model, case.batch, case.seq
-        );
-        let length = (WIDE - NAMES - VALUES) * rate / largest;
-        let _ = write!(
-            svg,
-            "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
-             <path class=\"c{}\" stroke-width=\"15\" d=\"M{NAMES} {y:.1}h{length:.1}\"/>\
-             <text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            NAMES - 8.0,
-            y + 4.0,
-            escape(&name),
-            colour.unwrap_or(0) % 6,
-            NAMES + length + 6.0,
-            y + 4.0,
-            short(*rate)
-        );
-    }
-    svg.push_str("</g></svg>");
-    svg
+}
+
+/// Contestant and case of a row.
+fn name(row: &Row) -> String {
+    let case = &row.case;
+    format!(
+        "{} · {} {} x {}",
+        row.contestant, case.model, case.batch, case.seq
+    )
 }
 
 /// For each model: tokens per second by batch size and by sequence length, where there are several.

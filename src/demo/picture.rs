@@ -1,9 +1,7 @@
 //! Attention between tokens, as a picture.
 
-use std::fmt::Write;
-
-use bert_core::report::escape;
 use burn::tensor::Tensor;
+use maud::{Markup, html};
 
 use super::error::Result;
 
@@ -20,7 +18,7 @@ const ROOM: usize = 84;
 /// # Errors
 /// If the device does not give the numbers back.
 pub fn attention_html(tokens: &[String], attentions: Vec<Tensor<4>>) -> Result<String> {
-    let mut html = String::from("<div class=\"panels\">\n");
+    let mut maps = Vec::new();
     for (layer, attention) in attentions.into_iter().enumerate() {
         let [_, heads, seq, _] = attention.dims();
         let shares: Vec<f32> = attention
@@ -28,51 +26,44 @@ pub fn attention_html(tokens: &[String], attentions: Vec<Tensor<4>>) -> Result<S
             .map_err(bert_heads::Error::from)?;
         for (head, shares) in shares.chunks(seq * seq).take(heads).enumerate() {
             let title = format!("Layer {}, head {}", layer + 1, head + 1);
-            html.push_str(&map(&title, tokens, shares));
+            maps.push(map(&title, tokens, shares));
         }
     }
-    html.push_str("</div>\n");
-    Ok(html)
+    let html = html! {
+        div.panels {
+            @for map in maps { (map) }
+        }
+    };
+    Ok(html.into_string())
 }
 
-fn map(title: &str, tokens: &[String], shares: &[f32]) -> String {
+fn map(title: &str, tokens: &[String], shares: &[f32]) -> Markup {
     let count = tokens.len();
     let side = ROOM + count * SQUARE;
-    // The page gives the first figure of a group the whole width; here all are alike.
-    let mut svg = format!(
-        "<figure style=\"grid-column: auto\"><svg style=\"min-width: 0\" class=\"picture chart\" role=\"img\" aria-label=\"{title}: attention of each token to each other\" \
-         viewBox=\"0 0 {side} {side}\" width=\"{side}\" height=\"{side}\">\n<title>{title}</title>\n"
-    );
     let middle = SQUARE / 2 + 4;
-    for (index, token) in tokens.iter().enumerate() {
-        let (token, at) = (escape(token), ROOM + index * SQUARE);
-        let _ = writeln!(
-            svg,
-            "<text class=\"small\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{token}</text>\
-             <text class=\"small\" transform=\"translate({} {}) rotate(-90)\">{token}</text>",
-            ROOM - 4,
-            at + middle,
-            at + middle,
-            ROOM - 4,
-        );
-    }
-    for (row, shares) in shares.chunks(count.max(1)).enumerate() {
-        for (column, share) in shares
-            .iter()
-            .enumerate()
-            .filter(|(_, share)| **share > 0.02)
-        {
-            let _ = write!(
-                svg,
-                "<rect x=\"{}\" y=\"{}\" width=\"{SQUARE}\" height=\"{SQUARE}\" fill=\"var(--c0)\" opacity=\"{share:.2}\"/>",
-                ROOM + column * SQUARE,
-                ROOM + row * SQUARE,
-            );
+    let label = format!("{title}: attention of each token to each other");
+    let cells = shares.iter().enumerate();
+    let cells = cells.map(|(index, share)| (index / count.max(1), index % count.max(1), share));
+    // The page gives the first figure of a group the whole width; here all are alike.
+    html! {
+        figure style="grid-column: auto" {
+            svg style="min-width: 0" class="picture chart" role="img" aria-label=(label)
+                viewBox=(format!("0 0 {side} {side}")) width=(side) height=(side) {
+                title { (title) }
+                @for (index, token) in tokens.iter().enumerate() {
+                    @let at = ROOM + index * SQUARE;
+                    @let turned = format!("translate({} {}) rotate(-90)", at + middle, ROOM - 4);
+                    text class="small" x=(ROOM - 4) y=(at + middle) text-anchor="end" { (token) }
+                    text class="small" transform=(turned) { (token) }
+                }
+                @for (row, column, share) in cells.filter(|(.., share)| **share > 0.02) {
+                    rect x=(ROOM + column * SQUARE) y=(ROOM + row * SQUARE) width=(SQUARE) height=(SQUARE)
+                        fill="var(--c0)" opacity=(format!("{share:.2}")) {}
+                }
+            }
+            figcaption { (title) }
         }
-        svg.push('\n');
     }
-    let _ = writeln!(svg, "</svg><figcaption>{title}</figcaption></figure>");
-    svg
 }
 
 #[cfg(test)]

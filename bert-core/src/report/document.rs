@@ -1,9 +1,9 @@
 //! Pages of HTML in one file.
 
-use std::fmt::Write;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::STYLE;
-use super::markup::{escape, table};
+use super::markup::table;
 
 const PAGE_STYLE: &str = include_str!("page.css");
 
@@ -26,34 +26,44 @@ pub enum SectionBody {
         /// The cells, row by row.
         rows: Vec<Vec<String>>,
     },
-    /// Markup that goes into the page as it is: [`escape`] what is text in it.
+    /// Markup that goes into the page as it is.
     Html(String),
 }
 
-/// A page of HTML with colours for charts: `title`, then `lead`, which is markup, then the sections.
+/// A page of HTML with colours for charts: `title`, then `lead`, then the sections.
 ///
 /// It is one file without scripts and without anything from outside, as long as `lead` and the sections are.
-pub fn document(title: &str, lead: &str, sections: &[Section]) -> String {
-    let title = escape(title);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{PAGE_STYLE}{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{lead}"
-    );
-    for section in sections {
-        let _ = writeln!(page, "<h2>{}</h2>", escape(&section.title));
-        match &section.body {
-            SectionBody::Table { header, rows } => table(&mut page, header, rows),
-            SectionBody::Html(html) => {
-                page.push_str(html);
-                page.push('\n');
+pub fn document(title: &str, lead: &Markup, sections: &[Section]) -> String {
+    let body = html! {
+        (lead)
+        @for section in sections {
+            h2 { (section.title) }
+            @match &section.body {
+                SectionBody::Table { header, rows } => (table(header, rows)),
+                SectionBody::Html(html) => (PreEscaped(html)),
             }
         }
-    }
-    let _ = writeln!(
-        page,
-        "<footer>Written by bert {}.</footer>\n</body>\n</html>",
-        env!("CARGO_PKG_VERSION")
-    );
-    page
+    };
+    page(title, &format!("{PAGE_STYLE}{STYLE}"), &body)
+}
+
+/// A page of HTML in one file, with `title` in its head and as its heading, and the program's version at its foot.
+pub fn page(title: &str, style: &str, body: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(style)) }
+            }
+            body {
+                h1 { (title) }
+                (body)
+                footer { "Written by bert " (env!("CARGO_PKG_VERSION")) "." }
+            }
+        }
+    };
+    page.into_string()
 }

@@ -1,6 +1,6 @@
 //! Text and tables inside SVG and HTML.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
 /// `text` for element content and quoted attributes, without the control characters that XML forbids.
 pub fn escape(text: &str) -> String {
@@ -23,7 +23,7 @@ pub fn escape(text: &str) -> String {
 /// A table of text; the first column names the row.
 ///
 /// Columns whose cells all begin with a digit are set to the right.
-pub(crate) fn table(page: &mut String, header: &[String], rows: &[Vec<String>]) {
+pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> Markup {
     let is_number = |cell: &str| {
         cell.trim_start_matches(['-', '+'])
             .starts_with(|letter: char| letter.is_ascii_digit())
@@ -34,28 +34,37 @@ pub(crate) fn table(page: &mut String, header: &[String], rows: &[Vec<String>]) 
             .filter_map(|row| row.get(column))
             .filter(|cell| !cell.is_empty())
             .peekable();
-        let numbers = cells.peek().is_some() && cells.all(|cell| is_number(cell));
-        if numbers { " class=\"number\"" } else { "" }
+        let numbers = column > 0 && cells.peek().is_some() && cells.all(|cell| is_number(cell));
+        numbers.then_some("number")
     };
-    page.push_str("<div class=\"scroll\"><table><thead><tr>");
-    for (column, cell) in header.iter().enumerate() {
-        let class = if column == 0 { "" } else { class(column) };
-        let _ = write!(page, "<th scope=\"col\"{class}>{}</th>", escape(cell));
-    }
-    page.push_str("</tr></thead><tbody>\n");
     let classes: Vec<_> = (0..header.len()).map(class).collect();
-    for row in rows {
-        page.push_str("<tr>");
-        for (column, cell) in row.iter().enumerate() {
-            let class = classes.get(column).unwrap_or(&"");
-            let _ = match column {
-                0 => write!(page, "<th scope=\"row\">{}</th>", escape(cell)),
-                _ => write!(page, "<td{class}>{}</td>", escape(cell)),
-            };
+    let class = |column: usize| classes.get(column).copied().flatten();
+    html! {
+        div.scroll {
+            table {
+                thead {
+                    tr {
+                        @for (column, cell) in header.iter().enumerate() {
+                            th scope="col" class=[class(column)] { (cell) }
+                        }
+                    }
+                }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (column, cell) in row.iter().enumerate() {
+                                @if column == 0 {
+                                    th scope="row" { (cell) }
+                                } @else {
+                                    td class=[class(column)] { (cell) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
         }
-        page.push_str("</tr>\n");
     }
-    page.push_str("</tbody></table></div>\n");
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod thin;
 
 pub use axis::Scale;
 pub use chart::{Chart, Frame, STYLE, standalone};
-pub use document::{Section, SectionBody, document};
+pub use document::{Section, SectionBody, document, page};
 pub use markup::escape;
 pub(crate) use markup::table;
 pub use series::{Look, Series};

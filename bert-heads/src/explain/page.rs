@@ -1,11 +1,10 @@
 //! An explanation as a page of HTML that needs nothing from outside.
 
-use std::fmt::Write;
-
-use bert_core::report::escape;
+use bert_core::report::page;
+use maud::{Markup, PreEscaped, html};
 use serde_json::json;
 
-use super::{Attribution, Explanation};
+use super::{Attribution, Explanation, OutputScore};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -21,122 +20,97 @@ impl Explanation {
             Some(attribution) => format!("Why {}?", attribution.label),
             None => "Attention".to_owned(),
         };
-        let title = escape(&title);
-        let mut page = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n\
-             <p class=\"soft\">{}</p>\n<blockquote>{}</blockquote>\n",
-            escape(&self.model),
-            escape(&self.text)
-        );
-        if let Some(pair) = &self.pair {
-            let _ = writeln!(page, "<blockquote>{}</blockquote>", escape(pair));
-        }
-        match &self.attribution {
-            Some(attribution) => self.push_attribution(&mut page, attribution),
-            None => page.push_str(
-                "<p>The model has no classifier of texts, so there is no output to attribute: \
-                 attention alone is shown.</p>\n",
-            ),
-        }
-        self.push_attention(&mut page);
-        let _ = writeln!(
-            page,
-            "<footer>Written by bert {}.</footer>\n</body>\n</html>",
-            env!("CARGO_PKG_VERSION")
-        );
-        page
+        let body = html! {
+            p.soft { (self.model) }
+            blockquote { (self.text) }
+            @if let Some(pair) = &self.pair {
+                blockquote { (pair) }
+            }
+            @match &self.attribution {
+                Some(attribution) => (self.attribution_part(attribution)),
+                None => p {
+                    "The model has no classifier of texts, so there is no output to attribute: attention alone is shown."
+                },
+            }
+            (self.attention_part())
+        };
+        page(&title, STYLE, &body)
     }
 
-    fn push_attribution(&self, page: &mut String, attribution: &Attribution) {
-        page.push_str("<h2>Outputs</h2>\n<table class=\"outputs\">\n");
-        for output in &attribution.outputs {
-            let probability = output.probability;
-            let _ = writeln!(
-                page,
-                "<tr{}><th scope=\"row\">{}</th><td class=\"number\">{:.4}</td>\
-                 <td class=\"number\">{}</td><td class=\"bar\"><span style=\"width:{:.1}%\"></span></td></tr>",
-                if output.label == attribution.label {
-                    " class=\"chosen\""
-                } else {
-                    ""
-                },
-                escape(&output.label),
-                output.logit,
-                probability.map_or(String::new(), |p| format!("{:.1} %", 100.0 * p)),
-                100.0 * probability.unwrap_or(0.0)
-            );
-        }
-        let _ = write!(
-            page,
-            "</table>\n<h2>What <q>{}</q> rests on</h2>\n\
-             <p class=\"key\"><span class=\"for\">for it</span> <span class=\"against\">against it</span></p>\n",
-            escape(&attribution.label)
-        );
-        self.push_tokens(
-            page,
-            "Integrated gradients",
-            &attribution.integrated_gradients,
-        );
+    fn attribution_part(&self, attribution: &Attribution) -> Markup {
         let error = match attribution.relative_error {
             Some(error) => format!("{:.3} % of it", 100.0 * error),
             None => "not to be had, for both scores are equal".to_owned(),
         };
-        let _ = writeln!(
-            page,
-            "<p class=\"soft\">They sum to {:.6} in {} steps. The logit is {:.6}, and {:.6} with [PAD] in place of the \
-             words: a difference of {:.6}. The error is {error}.</p>",
-            attribution.sum,
-            attribution.steps,
-            attribution.score,
-            attribution.baseline_score,
-            attribution.score - attribution.baseline_score,
-        );
-        self.push_tokens(page, "Gradient × input", &attribution.gradient_times_input);
-        page.push_str(
-            "<details><summary>Numbers</summary><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Token</th>\
-             <th scope=\"col\" class=\"number\">Integrated gradients</th>\
-             <th scope=\"col\" class=\"number\">Gradient × input</th></tr></thead><tbody>\n",
-        );
         let numbers = attribution
             .integrated_gradients
             .iter()
             .zip(&attribution.gradient_times_input);
-        for (token, (integrated, gradient)) in self.tokens.iter().zip(numbers) {
-            let _ = writeln!(
-                page,
-                "<tr><th scope=\"row\">{}</th><td class=\"number\">{integrated:+.5}</td>\
-                 <td class=\"number\">{gradient:+.5}</td></tr>",
-                escape(token)
-            );
+        html! {
+            h2 { "Outputs" }
+            table.outputs {
+                @for output in &attribution.outputs {
+                    (output_row(output, output.label == attribution.label))
+                }
+            }
+            h2 { "What " q { (attribution.label) } " rests on" }
+            p.key { span.for { "for it" } " " span.against { "against it" } }
+            (self.tokens_part("Integrated gradients", &attribution.integrated_gradients))
+            p.soft {
+                "They sum to " (format!("{:.6}", attribution.sum)) " in " (attribution.steps) " steps. The logit is "
+                (format!("{:.6}", attribution.score)) ", and " (format!("{:.6}", attribution.baseline_score))
+                " with [PAD] in place of the words: a difference of "
+                (format!("{:.6}", attribution.score - attribution.baseline_score)) ". The error is " (error) "."
+            }
+            (self.tokens_part("Gradient × input", &attribution.gradient_times_input))
+            details {
+                summary { "Numbers" }
+                div.scroll {
+                    table {
+                        thead {
+                            tr {
+                                th scope="col" { "Token" }
+                                th scope="col" class="number" { "Integrated gradients" }
+                                th scope="col" class="number" { "Gradient × input" }
+                            }
+                        }
+                        tbody {
+                            @for (token, (integrated, gradient)) in self.tokens.iter().zip(numbers) {
+                                tr {
+                                    th scope="row" { (token) }
+                                    td.number { (format!("{integrated:+.5}")) }
+                                    td.number { (format!("{gradient:+.5}")) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
         }
-        page.push_str("</tbody></table></div></details>\n");
     }
 
     /// The tokens, coloured in relation to the strongest of them.
-    fn push_tokens(&self, page: &mut String, heading: &str, values: &[f32]) {
+    fn tokens_part(&self, heading: &str, values: &[f32]) -> Markup {
         let strongest = values
             .iter()
             .fold(0.0_f32, |most, value| most.max(value.abs()));
-        let _ = write!(page, "<h3>{heading}</h3>\n<p class=\"tokens\">");
-        for (token, value) in self.tokens.iter().zip(values) {
-            let share = if strongest > 0.0 {
-                value.abs() / strongest
-            } else {
-                0.0
-            };
-            let side = if *value < 0.0 { "against" } else { "for" };
-            let _ = write!(
-                page,
-                "<span class=\"{side}\" style=\"--share:{share:.3}\" title=\"{value:+.5}\">{}</span> ",
-                escape(token)
-            );
+        let share = |value: f32| match strongest > 0.0 {
+            true => value.abs() / strongest,
+            false => 0.0,
+        };
+        html! {
+            h3 { (heading) }
+            p.tokens {
+                @for (token, value) in self.tokens.iter().zip(values) {
+                    @let side = if *value < 0.0 { "against" } else { "for" };
+                    @let style = format!("--share:{:.3}", share(*value));
+                    span class=(side) style=(style) title=(format!("{value:+.5}")) { (token) } " "
+                }
+            }
         }
-        page.push_str("</p>\n");
     }
 
-    fn push_attention(&self, page: &mut String) {
+    fn attention_part(&self) -> Markup {
         let bytes: Vec<u8> = self
             .attentions
             .iter()
@@ -153,19 +127,46 @@ impl Explanation {
         });
         // Nothing in a token may end the element.
         let data = data.to_string().replace('<', "\\u003c");
-        let _ = write!(
-            page,
-            "<h2>Attention</h2>\n\
-             <p class=\"soft\">Rows attend to columns; the stronger the colour, the more. It shows where information may flow, not \
-             what the output rests on.</p>\n<noscript><p>Attention is drawn by a script of this page.</p></noscript>\n\
-             <form id=\"choice\"><label>Layer <select id=\"layer\"></select></label> \
-             <label>Head <select id=\"head\"></select></label> <output id=\"cell\"></output></form>\n\
-             <div class=\"attention\"><div class=\"scroll\"><canvas id=\"matrix\" role=\"img\" \
-             aria-label=\"Attention probabilities of the chosen head\"></canvas></div>\n\
-             <figure><div class=\"scroll\"><canvas id=\"overview\" role=\"img\" aria-label=\"All heads\"></canvas></div>\
-             <figcaption class=\"soft\">All heads: a row per layer. Click on one to see it.</figcaption></figure></div>\n\
-             <script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n"
-        );
+        html! {
+            h2 { "Attention" }
+            p.soft {
+                "Rows attend to columns; the stronger the colour, the more. It shows where information may flow, not what \
+                 the output rests on."
+            }
+            noscript { p { "Attention is drawn by a script of this page." } }
+            form #choice {
+                label { "Layer " select #layer {} } " "
+                label { "Head " select #head {} } " "
+                output #cell {}
+            }
+            div.attention {
+                div.scroll {
+                    canvas #matrix role="img" aria-label="Attention probabilities of the chosen head" {}
+                }
+                figure {
+                    div.scroll { canvas #overview role="img" aria-label="All heads" {} }
+                    figcaption.soft { "All heads: a row per layer. Click on one to see it." }
+                }
+            }
+            script type="application/json" id="data" { (PreEscaped(data)) }
+            script { (PreEscaped(SCRIPT)) }
+        }
+    }
+}
+
+/// An output's label, logit and probability.
+fn output_row(output: &OutputScore, is_chosen: bool) -> Markup {
+    let percent = output
+        .probability
+        .map(|share| format!("{:.1} %", 100.0 * share));
+    let width = format!("width:{:.1}%", 100.0 * output.probability.unwrap_or(0.0));
+    html! {
+        tr class=[is_chosen.then_some("chosen")] {
+            th scope="row" { (output.label) }
+            td.number { (format!("{:.4}", output.logit)) }
+            td.number { (percent.unwrap_or_default()) }
+            td.bar { span style=(width) {} }
+        }
     }
 }
 
@@ -188,7 +189,6 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::OutputScore;
     use super::*;
 
     fn explanation(attribution: Option<Attribution>) -> Explanation {

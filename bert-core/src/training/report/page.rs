@@ -1,7 +1,6 @@
 //! The report of a run as a page of HTML.
 
-use std::fmt::Write;
-
+use maud::{PreEscaped, html};
 use serde_json::Value;
 
 use super::curves::panels;
@@ -12,18 +11,20 @@ use crate::training::observe::{Event, RunInfo};
 
 /// The page.
 pub(super) fn page(run: &RunInfo, events: &[Event], extra: &[Section]) -> String {
-    let mut lead = String::new();
-    summary(&mut lead, run, events);
     let panels = panels(events);
-    if !panels.is_empty() {
-        lead.push_str("<h2>Curves</h2>\n<div class=\"panels\">\n");
-        for (index, chart) in panels.iter().enumerate() {
-            let (width, height) = if index == 0 { WIDE } else { HALF };
-            let _ = writeln!(lead, "<figure>{}</figure>", chart.svg(width, height));
+    let lead = html! {
+        (summary(run, events))
+        @if !panels.is_empty() {
+            h2 { "Curves" }
+            div.panels {
+                @for (index, chart) in panels.iter().enumerate() {
+                    @let (width, height) = if index == 0 { WIDE } else { HALF };
+                    figure { (PreEscaped(chart.svg(width, height))) }
+                }
+            }
         }
-        lead.push_str("</div>\n");
-    }
-    evaluations(&mut lead, events);
+        (evaluations(events))
+    };
     let mut sections = extra.to_vec();
     if !run.settings.is_empty() {
         let mut rows = Vec::new();

@@ -1,8 +1,8 @@
 //! Summary of a run: a few large numbers and its evaluations.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
-use crate::report::{escape, table};
+use crate::report::table;
 use crate::training::metric_format;
 use crate::training::observe::{Event, RunInfo, Split, number};
 
@@ -10,14 +10,13 @@ use crate::training::observe::{Event, RunInfo, Split, number};
 const LISTED: usize = 200;
 
 /// How far the run came, in a few large numbers.
-pub(super) fn summary(page: &mut String, run: &RunInfo, events: &[Event]) {
+pub(super) fn summary(run: &RunInfo, events: &[Event]) -> Markup {
     let last = |split| {
         let mut from_the_end = events.iter().rev();
         from_the_end.find(|event| event.split == split)
     };
     let Some(latest) = events.iter().max_by_key(|event| event.step) else {
-        page.push_str("<p class=\"soft\">Nothing was measured yet.</p>\n");
-        return;
+        return html! { p.soft { "Nothing was measured yet." } };
     };
     let mut tiles = vec![(
         "Steps".to_owned(),
@@ -52,21 +51,20 @@ pub(super) fn summary(page: &mut String, run: &RunInfo, events: &[Event]) {
             "median".to_owned(),
         ));
     }
-    page.push_str("<dl class=\"tiles\">\n");
-    for (name, value, note) in tiles {
-        let _ = writeln!(
-            page,
-            "<div><dt>{}</dt><dd>{} <small>{}</small></dd></div>",
-            escape(&name),
-            escape(&value),
-            escape(&note)
-        );
+    html! {
+        dl.tiles {
+            @for (name, value, note) in tiles {
+                div {
+                    dt { (name) }
+                    dd { (value) " " small { (note) } }
+                }
+            }
+        }
     }
-    page.push_str("</dl>\n");
 }
 
 /// The last value and the best of every number that was evaluated, and all of them to unfold.
-pub(super) fn evaluations(page: &mut String, events: &[Event]) {
+pub(super) fn evaluations(events: &[Event]) -> Markup {
     let evaluations: Vec<_> = events
         .iter()
         .filter(|event| event.split == Split::Evaluation)
@@ -78,9 +76,8 @@ pub(super) fn evaluations(page: &mut String, events: &[Event]) {
         }
     }
     let Some(last) = evaluations.last().filter(|_| !names.is_empty()) else {
-        return;
+        return Markup::default();
     };
-    page.push_str("<h2>Evaluation</h2>\n");
     let cell = |event: &Event, name: &str| match event.values.get(name) {
         Some(value) => {
             number(value).map_or_else(String::new, |value| metric_format::text(name, value))
@@ -105,31 +102,35 @@ pub(super) fn evaluations(page: &mut String, events: &[Event]) {
         "Best".to_owned(),
         "at step".to_owned(),
     ];
-    table(page, &header, &rows);
-    if evaluations.len() > 1 {
-        let shown = &evaluations[evaluations.len().saturating_sub(LISTED)..];
-        let heading = match shown.len() == evaluations.len() {
-            true => format!("All {} evaluations", shown.len()),
-            false => format!(
-                "The last {} of {} evaluations",
-                shown.len(),
-                evaluations.len()
-            ),
-        };
-        let _ = writeln!(page, "<details><summary>{heading}</summary>");
-        let header: Vec<_> = std::iter::once("Step".to_owned())
-            .chain(names.iter().map(|name| metric_format::title(name)))
-            .collect();
-        let rows: Vec<_> = shown
-            .iter()
-            .map(|event| {
-                std::iter::once(metric_format::count(event.step))
-                    .chain(names.iter().map(|name| cell(event, name)))
-                    .collect()
-            })
-            .collect();
-        table(page, &header, &rows);
-        page.push_str("</details>\n");
+    let shown = &evaluations[evaluations.len().saturating_sub(LISTED)..];
+    let heading = match shown.len() == evaluations.len() {
+        true => format!("All {} evaluations", shown.len()),
+        false => format!(
+            "The last {} of {} evaluations",
+            shown.len(),
+            evaluations.len()
+        ),
+    };
+    let all_header: Vec<_> = std::iter::once("Step".to_owned())
+        .chain(names.iter().map(|name| metric_format::title(name)))
+        .collect();
+    let all_rows: Vec<_> = shown
+        .iter()
+        .map(|event| {
+            std::iter::once(metric_format::count(event.step))
+                .chain(names.iter().map(|name| cell(event, name)))
+                .collect()
+        })
+        .collect();
+    html! {
+        h2 { "Evaluation" }
+        (table(&header, &rows))
+        @if evaluations.len() > 1 {
+            details {
+                summary { (heading) }
+                (table(&all_header, &all_rows))
+            }
+        }
     }
 }
 
