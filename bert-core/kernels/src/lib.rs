@@ -10,6 +10,9 @@
 //! Words of the matrix products are those of BLIS: a *micro-kernel* multiplies a tile of a few rows by a *packed panel* of a few
 //! vectors, a *K-block* of the depth at a time, and adds it up in registers.
 
+pub mod gelu;
+pub mod linear;
+pub mod matmul;
 pub mod output;
 pub mod parallel;
 pub mod simd;
