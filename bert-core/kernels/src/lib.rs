@@ -10,11 +10,17 @@
 //! Words of the matrix products are those of BLIS: a *micro-kernel* multiplies a tile of a few rows by a *packed panel* of a few
 //! vectors, a *K-block* of the depth at a time, and adds it up in registers.
 
+pub mod adam;
+pub mod cross_entropy;
+pub mod embedding;
 pub mod gelu;
+pub mod gradient_norm;
+pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
 pub mod output;
 pub mod parallel;
 pub mod simd;
+pub mod softmax;
 #[cfg(test)]
 mod testing;
