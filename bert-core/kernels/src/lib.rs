@@ -11,6 +11,7 @@
 //! vectors, a *K-block* of the depth at a time, and adds it up in registers.
 
 pub mod adam;
+pub mod attention;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod gelu;
