@@ -16,6 +16,7 @@ pub mod cross_entropy;
 pub mod embedding;
 pub mod gelu;
 pub mod gradient_norm;
+pub mod int8;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
