@@ -48,6 +48,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
+    #[cfg_attr(miri, ignore = "CPUID")]
     fn the_vendor_is_the_one_that_the_system_names() {
         let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap();
         let of = |key: &str| {
