@@ -16,7 +16,7 @@
 //! ```
 
 mod adapter;
-#[cfg(any(feature = "flex", feature = "tch"))]
+#[cfg(feature = "kernels")]
 mod awake;
 mod choice;
 mod exit;
@@ -93,7 +93,7 @@ pub fn threads() -> usize {
 
 /// Tokens up to which the threads of our kernels are kept awake: with more, kernels last long enough for waking not to matter,
 /// and looking for work in vain costs more than it gains.
-#[cfg(any(feature = "flex", feature = "tch"))]
+#[cfg(feature = "kernels")]
 const FEW_TOKENS: usize = 128;
 
 /// Runs `work` on `tokens` tokens with the threads awake that our kernels are spread over, if they compute without gradients
@@ -103,20 +103,20 @@ pub(crate) fn with_threads_awake<R: Send>(
     tokens: usize,
     work: impl FnOnce() -> R + Send,
 ) -> R {
-    #[cfg(any(feature = "flex", feature = "tch"))]
+    #[cfg(feature = "kernels")]
     if tokens <= FEW_TOKENS && computes_by_our_kernels(device) {
         return awake::with_threads_awake(work);
     }
-    #[cfg(not(any(feature = "flex", feature = "tch")))]
+    #[cfg(not(feature = "kernels"))]
     let _ = (device, tokens);
     work()
 }
 
 /// True for devices without autodiff on which matrix products with packed weights are faster.
 pub(crate) fn multiplies_panels(device: &Device) -> bool {
-    #[cfg(any(feature = "flex", feature = "tch"))]
+    #[cfg(feature = "kernels")]
     return crate::ops::packed_weights_pay() && computes_by_our_kernels(device);
-    #[cfg(not(any(feature = "flex", feature = "tch")))]
+    #[cfg(not(feature = "kernels"))]
     {
         let _ = device;
         false
@@ -124,7 +124,7 @@ pub(crate) fn multiplies_panels(device: &Device) -> bool {
 }
 
 /// True for Flex, and for LibTorch with the kernels that Flex runs; false for any device with autodiff.
-#[cfg(any(feature = "flex", feature = "tch"))]
+#[cfg(feature = "kernels")]
 fn computes_by_our_kernels(device: &Device) -> bool {
     #[cfg(feature = "tch")]
     if crate::ops::libtorch_kernels_are_own() && libtorch::is_processor(device) {

@@ -37,7 +37,7 @@ use burn::tensor::Tensor;
 
 use crate::device::{is_flex, multiplies_panels};
 use crate::error::{Error, Result};
-use crate::ops::HeldWeight;
+use crate::ops::PackedWeight;
 
 /// Which parameters are held so: the matrices of the encoder's layers.
 const LAYERS: &str = "encoder.layer.";
@@ -84,7 +84,7 @@ pub fn int8_instructions() -> Option<&'static str> {
 #[derive(Module, Debug)]
 struct Held {
     #[module(skip)]
-    weight: Arc<HeldWeight>,
+    weight: Arc<PackedWeight>,
 }
 
 impl Reparameterization for Held {
@@ -130,16 +130,16 @@ impl Reparameterizer for Holder<'_> {
 }
 
 /// The weight in panels, where they are faster.
-fn pack<const D: usize>(param: &Param<Tensor<D>>) -> Option<HeldWeight> {
+fn pack<const D: usize>(param: &Param<Tensor<D>>) -> Option<PackedWeight> {
     if !multiplies_panels(&param.lazy_device()) {
         return None;
     }
     let data = param.val().into_data();
     let columns = data.shape().last().copied()?;
-    HeldWeight::panels(data.as_slice::<f32>().ok()?, columns)
+    PackedWeight::panels(data.as_slice::<f32>().ok()?, columns)
 }
 
-fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<HeldWeight> {
+fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<PackedWeight> {
     let device = param.lazy_device();
     if !is_flex(&device) {
         return Err(Error::Int8NotSupported {
@@ -149,7 +149,7 @@ fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Held
     let data = param.val().into_data().convert::<f32>();
     let columns = data.shape().last().copied().unwrap_or(1);
     let values = data.as_slice::<f32>().ok();
-    let weight = values.and_then(|values| HeldWeight::int8(values, columns));
+    let weight = values.and_then(|values| PackedWeight::int8(values, columns));
     weight.ok_or_else(|| Error::NotFinite {
         name: path.to_owned(),
     })
@@ -158,7 +158,7 @@ fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Held
 /// The parameter with what `weight` stands for, which is computed when somebody reads it; frozen, if it was.
 fn on_demand<const D: usize>(
     param: &Param<Tensor<D>>,
-    weight: Arc<HeldWeight>,
+    weight: Arc<PackedWeight>,
 ) -> Param<Tensor<D>> {
     let trainable = param.clone().train().is_require_grad();
     Param::uninitialized(
@@ -177,7 +177,7 @@ fn on_demand<const D: usize>(
 pub(crate) fn weight_of<const D: usize>(
     layer: &Linear,
     input: &Tensor<D>,
-) -> Option<Arc<HeldWeight>> {
+) -> Option<Arc<PackedWeight>> {
     let held = layer.weight.reparameterization::<Held>()?;
     // Once the parameter has a value, that may have been changed.
     let current = !layer.weight.is_initialized() && !input.device().is_autodiff();

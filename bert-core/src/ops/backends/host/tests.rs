@@ -1,5 +1,6 @@
-//! The kernels over the tensors of each backend, whichever that backend runs on this processor, against what the backend has in
-//! their place.
+//! The kernels over the tensors of each backend, whichever that backend prefers on this processor, against its own operations.
+
+use std::sync::Arc;
 
 use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps, ModuleOps};
 use burn::backend::tensor::{BoolTensor, IntTensor};
@@ -7,9 +8,10 @@ use burn::tensor::{DType, Shape, TensorData};
 
 use super::tensor::HostTensor;
 use super::tensor::tests::{filled, for_each_backend};
-use super::{PanelWeight, project_panels};
 use crate::ops::packed::Layout;
-use crate::ops::{PackedForm, attention, cross_entropy, gelu, linear, norm, scale, softmax};
+use crate::ops::{
+    PackedForm, PackedWeight, attention, cross_entropy, gelu, linear, norm, scale, softmax,
+};
 
 /// Numbers between -1 and 1 in no order.
 fn numbers<T: HostTensor, const D: usize>(like: &T, shape: [usize; D], step: usize) -> T {
@@ -39,8 +41,8 @@ fn truths<T: HostTensor, const D: usize>(
 
 fn assert_close<T: HostTensor>(found: T, expected: T, what: &str) {
     assert_eq!(found.shape(), expected.shape(), "{what}");
-    let (found, expected) = (found.dense(), expected.dense());
-    for (at, (found, expected)) in found.floats().iter().zip(expected.floats()).enumerate() {
+    let (found, expected) = (found.into_contiguous(), expected.into_contiguous());
+    for (at, (found, expected)) in found.as_slice().iter().zip(expected.as_slice()).enumerate() {
         assert!(
             (found - expected).abs() < 1e-5,
             "{what}: {found} is not {expected} at {at}"
@@ -60,28 +62,42 @@ fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
         let input = || numbers(like, [2, rows, depth], 7);
         // Sums of many numbers, as near as those of few.
         let scale = 1.0 / depth as f32;
-        let weight = numbers(like, [depth, width], 11).dense();
-        let values: Vec<f32> = weight.floats().iter().map(|value| value * scale).collect();
+        let weight = numbers(like, [depth, width], 11).into_contiguous();
+        let values: Vec<f32> = weight
+            .as_slice()
+            .iter()
+            .map(|value| value * scale)
+            .collect();
         let weight = || filled(like, [depth, width], &values);
         let bias = || numbers(like, [width], 13);
-        let packed = PanelWeight::pack(&values, width);
-        assert_eq!(packed.shape(), [depth, width]);
-        assert_eq!(packed.floats(), values);
+        let panels = PackedWeight::panels(&values, width).expect("kernels are compiled in");
+        let panels = Arc::new(panels);
+        assert_eq!(
+            panels.floats(),
+            TensorData::new(values.clone(), [depth, width])
+        );
         let linear = || T::Backend::linear(input(), weight(), Some(bias()));
         assert_close(
-            project_panels(input(), bias(), &packed, false),
+            super::project_held(input(), bias(), panels.clone(), false),
             linear(),
-            "project_panels",
+            "project_held",
         );
         assert_close(
-            project_panels(input(), bias(), &packed, true),
+            super::project_held(input(), bias(), panels, true),
             T::Backend::gelu(linear()),
-            "project_panels with GELU",
+            "project_held with GELU",
         );
+        // Each number of 8 bits is off by half a step at most, so sums are nearly right.
+        let int8 = PackedWeight::int8(&values, width).expect("finite values");
+        let found = super::project_held(input(), bias(), Arc::new(int8), false);
+        let (found, expected) = (found.into_contiguous(), linear().into_contiguous());
+        for (found, expected) in found.as_slice().iter().zip(expected.as_slice()) {
+            assert!((found - expected).abs() < 2e-2, "{found} is not {expected}");
+        }
     }
-    let packed = PanelWeight::pack(&[1.0, 2.0, 3.0, 4.0], 2);
+    let packed = PackedWeight::panels(&[1.0, 2.0, 3.0, 4.0], 2).expect("kernels are compiled in");
     let (none, bias) = (filled(like, [0, 2], &[]), filled(like, [2], &[0.0; 2]));
-    let found = project_panels(none, bias, &packed, false);
+    let found = super::project_held(none, bias, Arc::new(packed), false);
     assert_eq!(found.shape(), Shape::new([0, 2]));
 }
 
@@ -212,9 +228,15 @@ fn attention_and_its_gradients<T: HostTensor>(like: &T) {
             .map(|at| f32::from(u8::from(at / width % seq == at % seq)))
             .collect();
         let (_, _, turned) = backward(filled(like, [batch, seq, width], &identity));
-        let turned = turned.floats();
+        let turned = turned.as_slice();
         let mut factors = Vec::new();
-        for (at, &p) in probabilities.clone().dense().floats().iter().enumerate() {
+        for (at, &p) in probabilities
+            .clone()
+            .into_contiguous()
+            .as_slice()
+            .iter()
+            .enumerate()
+        {
             let (row, column) = (at / seq % seq, at % seq);
             let (sequence, head) = (at / (seq * seq * heads), at / (seq * seq) % heads);
             let kept = turned[(sequence * seq + column) * width + head * seq + row];
@@ -365,7 +387,7 @@ fn size_and_multiplication_by_one_number<T: HostTensor>(like: &T) {
     let count = 3 * 30_000;
     let values: Vec<f32> = (0..count).map(|at| [1.0, -2.0, 0.0][at % 3]).collect();
     let large = filled(like, [count], &values);
-    assert_eq!(super::sum_of_squares(large.clone()).floats(), [150_000.0]);
+    assert_eq!(super::sum_of_squares(large.clone()).as_slice(), [150_000.0]);
     for factor in [0.25, 1.0] {
         let factor = || filled(like, [1], &[factor]);
         assert_close(
@@ -374,7 +396,7 @@ fn size_and_multiplication_by_one_number<T: HostTensor>(like: &T) {
             "scale_by",
         );
     }
-    assert_eq!(large.floats(), values, "what others hold stays");
+    assert_eq!(large.as_slice(), values, "what others hold stays");
 }
 
 for_each_backend!(

@@ -1,7 +1,7 @@
 //! Which backend runs which body of [`BertOps`]: all that adding a backend takes besides its label
 //! in [`device`](crate::device).
 
-#[cfg(any(feature = "flex", feature = "tch"))]
+#[cfg(feature = "kernels")]
 use std::sync::Arc;
 
 use burn::backend::AutodiffBackend;
@@ -13,18 +13,19 @@ use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::tensor::Shape;
 
-#[cfg(any(feature = "flex", feature = "tch"))]
-use super::HeldWeight;
-#[cfg(feature = "flex")]
-use super::flex;
-#[cfg(any(feature = "flex", feature = "tch"))]
-use super::host;
-#[cfg(feature = "tch")]
-use super::libtorch;
+#[cfg(feature = "kernels")]
+use super::PackedWeight;
 use super::packed::Layout;
 use super::{BertOps, PackedForm, attention, cross_entropy, gelu, linear, lookup, norm, softmax};
 
-/// Operations that functions of one name in a module have: their tensors, then what else they take.
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(feature = "kernels")]
+mod host;
+#[cfg(feature = "tch")]
+pub(super) mod libtorch;
+
+/// Operations by the functions of one name in a module: their tensors, then their other arguments.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
 macro_rules! operations {
     ($tensor:ty, $module:ident: $(
@@ -34,6 +35,47 @@ macro_rules! operations {
             $module::$name($($argument,)+ $($($other),+)?)
         }
     )+};
+}
+
+/// The operations of [`host`], over tensors that may be in the memory of this process.
+#[cfg(feature = "kernels")]
+macro_rules! host_operations {
+    ($tensor:ty) => {
+        operations! { $tensor, host:
+            self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> $tensor;
+            packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
+                -> $tensor;
+            attention_with_weights(query, key, value, mask_pad; heads: usize, dropout: f64)
+                -> ($tensor, $tensor, $tensor);
+            attention_backward(query, key, value, probabilities, keep, grad; heads: usize, dropout: f64)
+                -> ($tensor, $tensor, $tensor);
+            masked_softmax(scores, mask_pad; scale: f64) -> $tensor;
+            softmax_backward(probabilities, grad; scale: f64) -> $tensor;
+            normalize(input, gamma, beta; epsilon: f64) -> $tensor;
+            add_normalize(input, residual, gamma, beta; epsilon: f64) -> $tensor;
+            normalize_backward(input, gamma, grad; epsilon: f64)
+                -> ($tensor, $tensor, $tensor);
+            project(input, weight, bias) -> $tensor;
+            project_input_backward(weight, grad) -> $tensor;
+            project_weight_backward(input, grad) -> $tensor;
+            project_bias_backward(grad) -> $tensor;
+            lookup(table, ids) -> $tensor;
+            lookup_backward(table, ids, grad) -> $tensor;
+            project_gelu(input, weight, bias) -> $tensor;
+            project_held(input, bias; weight: Arc<PackedWeight>, gelu: bool) -> $tensor;
+            project_table(input, table, bias) -> $tensor;
+            project_table_backward(table, grad) -> $tensor;
+            cross_entropy(logits, labels) -> $tensor;
+            cross_entropy_backward(logits, labels, grad) -> $tensor;
+            dropout_mask(like; shape: Shape, probability: f64) -> $tensor;
+            adam_update(value, gradient, first, second; step: super::AdamStep)
+                -> ($tensor, $tensor, $tensor);
+            sum_of_squares(input) -> $tensor;
+            scale_by(input, factor) -> $tensor;
+            gelu_erf(input) -> $tensor;
+            gelu_erf_backward(input, grad) -> $tensor;
+        }
+    };
 }
 
 /// Attention through the backend's fused kernel.
@@ -55,42 +97,7 @@ macro_rules! fused_attention {
 impl BertOps for burn::backend::Flex {
     fused_attention!();
 
-    operations! { FlexTensor, host:
-        self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> FlexTensor;
-        packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
-            -> FlexTensor;
-        attention_with_weights(query, key, value, mask_pad; heads: usize, dropout: f64)
-            -> (FlexTensor, FlexTensor, FlexTensor);
-        attention_backward(query, key, value, probabilities, keep, grad; heads: usize, dropout: f64)
-            -> (FlexTensor, FlexTensor, FlexTensor);
-        masked_softmax(scores, mask_pad; scale: f64) -> FlexTensor;
-        softmax_backward(probabilities, grad; scale: f64) -> FlexTensor;
-        normalize(input, gamma, beta; epsilon: f64) -> FlexTensor;
-        add_normalize(input, residual, gamma, beta; epsilon: f64) -> FlexTensor;
-        normalize_backward(input, gamma, grad; epsilon: f64)
-            -> (FlexTensor, FlexTensor, FlexTensor);
-        project(input, weight, bias) -> FlexTensor;
-        project_input_backward(weight, grad) -> FlexTensor;
-        project_weight_backward(input, grad) -> FlexTensor;
-        project_bias_backward(grad) -> FlexTensor;
-        lookup(table, ids) -> FlexTensor;
-        lookup_backward(table, ids, grad) -> FlexTensor;
-        project_gelu(input, weight, bias) -> FlexTensor;
-        project_table(input, table, bias) -> FlexTensor;
-        project_table_backward(table, grad) -> FlexTensor;
-        cross_entropy(logits, labels) -> FlexTensor;
-        cross_entropy_backward(logits, labels, grad) -> FlexTensor;
-        dropout_mask(like; shape: Shape, probability: f64) -> FlexTensor;
-        adam_update(value, gradient, first, second; step: super::AdamStep)
-            -> (FlexTensor, FlexTensor, FlexTensor);
-        sum_of_squares(input) -> FlexTensor;
-        scale_by(input, factor) -> FlexTensor;
-        gelu_erf(input) -> FlexTensor;
-        gelu_erf_backward(input, grad) -> FlexTensor;
-    }
-    operations! { FlexTensor, flex:
-        project_held(input, bias; weight: Arc<HeldWeight>, gelu: bool) -> FlexTensor;
-    }
+    host_operations!(FlexTensor);
 }
 
 #[cfg(feature = "ndarray")]
@@ -100,40 +107,8 @@ impl BertOps for burn::backend::NdArray {}
 impl BertOps for burn::backend::LibTorch {
     operations! { TchTensor, libtorch:
         attention(query, key, value, mask_pad) -> TchTensor;
-        self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> TchTensor;
-        packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
-            -> TchTensor;
-        attention_with_weights(query, key, value, mask_pad; heads: usize, dropout: f64)
-            -> (TchTensor, TchTensor, TchTensor);
-        attention_backward(query, key, value, probabilities, keep, grad; heads: usize, dropout: f64)
-            -> (TchTensor, TchTensor, TchTensor);
-        masked_softmax(scores, mask_pad; scale: f64) -> TchTensor;
-        softmax_backward(probabilities, grad; scale: f64) -> TchTensor;
-        add_normalize(input, residual, gamma, beta; epsilon: f64) -> TchTensor;
-        project(input, weight, bias) -> TchTensor;
-        project_input_backward(weight, grad) -> TchTensor;
-        project_weight_backward(input, grad) -> TchTensor;
-        project_gelu(input, weight, bias) -> TchTensor;
-        project_held(input, bias; weight: Arc<HeldWeight>, gelu: bool) -> TchTensor;
-        project_table(input, table, bias) -> TchTensor;
-        project_table_backward(table, grad) -> TchTensor;
-        gelu_erf(input) -> TchTensor;
-        gelu_erf_backward(input, grad) -> TchTensor;
-        adam_update(value, gradient, first, second; step: super::AdamStep)
-            -> (TchTensor, TchTensor, TchTensor);
     }
-    operations! { TchTensor, host:
-        project_bias_backward(grad) -> TchTensor;
-        lookup(table, ids) -> TchTensor;
-        lookup_backward(table, ids, grad) -> TchTensor;
-        normalize(input, gamma, beta; epsilon: f64) -> TchTensor;
-        normalize_backward(input, gamma, grad; epsilon: f64) -> (TchTensor, TchTensor, TchTensor);
-        cross_entropy(logits, labels) -> TchTensor;
-        cross_entropy_backward(logits, labels, grad) -> TchTensor;
-        dropout_mask(like; shape: Shape, probability: f64) -> TchTensor;
-        sum_of_squares(input) -> TchTensor;
-        scale_by(input, factor) -> TchTensor;
-    }
+    host_operations!(TchTensor);
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]

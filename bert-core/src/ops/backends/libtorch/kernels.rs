@@ -1,21 +1,20 @@
-//! Whose kernels compute what both LibTorch and [`host`] have one for, on the processor.
+//! Choice between LibTorch's kernels and those of [`bert_kernels`], on the processor.
 //!
-//! LibTorch multiplies with MKL, which uses AVX-512 on Intel's processors alone. On AMD's the products of [`host`] are twice as
-//! fast on Zen 5, and as fast on Zen 4, whose vectors are 256 bits wide inside and where a forward pass gains by what is around
-//! them (docs/performance.md).
+//! LibTorch multiplies with MKL, which uses AVX-512 on Intel's processors alone. On AMD's the products of [`bert_kernels`] are
+//! twice as fast on Zen 5, and as fast on Zen 4, whose vectors are 256 bits wide inside and where a forward pass gains by what is
+//! around them (docs/performance.md).
 
 use std::env::{self, VarError};
 use std::sync::LazyLock;
 
-use burn::backend::libtorch::TchTensor;
+use bert_kernels::simd::cpu_features::is_amd_with_avx512;
 
 use crate::error::{Error, Result};
-use crate::ops::host;
 
-/// Names the kernels that are to be used instead of those that the processor decides for.
+/// Variable that names the kernels, instead of the choice for this processor.
 const VARIABLE: &str = "BERT_LIBTORCH_KERNELS";
 
-/// Whose kernels LibTorch's tensors on the processor are computed with, where there is a choice.
+/// The kernels that compute operations on LibTorch's tensors on the processor, where there is a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kernels {
     /// LibTorch's: MKL and ATen.
@@ -27,14 +26,9 @@ pub(crate) enum Kernels {
 static CHOSEN: LazyLock<Kernels> =
     LazyLock::new(|| chosen_kernels().unwrap_or_else(|_| for_this_processor()));
 
-/// True if the kernels of [`host`] compute the operations that LibTorch has kernels for as well.
+/// True if the kernels of [`bert_kernels`] compute the operations that LibTorch has kernels for as well.
 pub(crate) fn own_are_chosen() -> bool {
     *CHOSEN == Kernels::Own
-}
-
-/// True if the kernels of [`host`] compute operations on these tensors.
-pub(super) fn are_own<const N: usize>(tensors: [&TchTensor; N]) -> bool {
-    own_are_chosen() && host::are_here(tensors)
 }
 
 /// Those that `BERT_LIBTORCH_KERNELS` names, else those of this processor.
@@ -64,7 +58,7 @@ fn named(name: &str) -> Result<Kernels> {
 }
 
 fn for_this_processor() -> Kernels {
-    match host::is_amd_with_avx512() {
+    match is_amd_with_avx512() {
         true => Kernels::Own,
         false => Kernels::LibTorch,
     }
