@@ -123,11 +123,15 @@ pub(crate) fn multiplies_panels(device: &Device) -> bool {
     }
 }
 
-/// True for Flex, and for LibTorch with the kernels that Flex runs; false for any device with autodiff.
+/// True for Flex and NdArray, and for LibTorch with the kernels that those run; false for any device with autodiff.
 #[cfg(feature = "kernels")]
 fn computes_by_our_kernels(device: &Device) -> bool {
     #[cfg(feature = "tch")]
     if crate::ops::libtorch_kernels_are_own() && libtorch::is_processor(device) {
+        return true;
+    }
+    #[cfg(feature = "ndarray")]
+    if *device == open::ndarray() {
         return true;
     }
     is_flex(device)

@@ -4,7 +4,7 @@
 //! floats on the processors where that is faster, or in 8 bits if asked to.
 //!
 //! In floats they take as much memory as before, and nothing else changes.
-//! Processors are AMD's with AVX-512, with Flex and with LibTorch where it [computes by the same
+//! Processors are AMD's with AVX-512, with Flex, with NdArray and with LibTorch where it [computes by the same
 //! kernels](crate::device::LibTorchInfo::own_kernels); elsewhere weights in floats stay as they are.
 //!
 //! In 8 bits they take a quarter of the memory, and processors with AVX-512 VNNI or AMX compute products of whole numbers several

@@ -10,6 +10,8 @@ use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy
 use burn::backend::flex::FlexTensor;
 #[cfg(feature = "tch")]
 use burn::backend::libtorch::TchTensor;
+#[cfg(feature = "ndarray")]
+use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::tensor::Shape;
 
@@ -24,6 +26,8 @@ mod flex;
 mod host;
 #[cfg(feature = "tch")]
 pub(super) mod libtorch;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 
 /// Operations by the functions of one name in a module: their tensors, then their other arguments.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
@@ -101,7 +105,9 @@ impl BertOps for burn::backend::Flex {
 }
 
 #[cfg(feature = "ndarray")]
-impl BertOps for burn::backend::NdArray {}
+impl BertOps for burn::backend::NdArray {
+    host_operations!(NdArrayTensor);
+}
 
 #[cfg(feature = "tch")]
 impl BertOps for burn::backend::LibTorch {

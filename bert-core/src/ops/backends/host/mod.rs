@@ -1,4 +1,5 @@
-//! The kernels of [`bert_kernels`] over tensors in the memory of this process: the overrides that Flex and LibTorch share.
+//! The kernels of [`bert_kernels`] over tensors in the memory of this process: the overrides that Flex, NdArray and LibTorch
+//! share.
 //!
 //! A function here takes the tensors of an operation, gives their elements to a kernel as slices, and makes a tensor of its
 //! output. [`place`] alone decides whether the kernel runs.

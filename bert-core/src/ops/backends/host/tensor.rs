@@ -82,6 +82,16 @@ pub(in crate::ops) mod tests {
                     super::$test(&like);
                 })+
             }
+            #[cfg(feature = "ndarray")]
+            mod ndarray {
+                use burn::backend::ndarray::NdArrayTensor;
+
+                $(#[test]
+                fn $test() {
+                    let like = NdArrayTensor::from_data(burn::tensor::TensorData::from([0.0_f32]));
+                    super::$test(&like);
+                })+
+            }
             #[cfg(feature = "tch")]
             mod libtorch {
                 use burn::backend::libtorch::TchTensor;
