@@ -106,6 +106,17 @@ pub(crate) fn is_flex(device: &Device) -> bool {
     }
 }
 
+/// True for NdArray without autodiff.
+pub(crate) fn is_ndarray(device: &Device) -> bool {
+    #[cfg(feature = "ndarray")]
+    return *device == open::ndarray();
+    #[cfg(not(feature = "ndarray"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
 /// True for LibTorch on the processor, without autodiff.
 pub(crate) fn is_libtorch_processor(device: &Device) -> bool {
     #[cfg(feature = "tch")]

@@ -166,7 +166,7 @@ pub(super) fn adapters_of(family: &DeviceSpec) -> Vec<AdapterInfo> {
     deprecated,
     reason = "Burn 0.22 is the last release line with NdArray; leaving it is this function"
 )]
-fn ndarray() -> Device {
+pub(super) fn ndarray() -> Device {
     Device::ndarray()
 }
 

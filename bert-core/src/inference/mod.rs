@@ -4,7 +4,7 @@
 //! floats on the processors where that is faster, or in 8 bits if asked to.
 //!
 //! In floats they take as much memory as before, and nothing else changes.
-//! Processors are AMD's with AVX-512, with Flex and with LibTorch where it [computes by the same
+//! Processors are AMD's with AVX-512, with Flex, with NdArray and with LibTorch where it [computes by the same
 //! kernels](libtorch_kernels_are_own); elsewhere weights in floats stay as they are.
 //!
 //! In 8 bits they take a quarter of the memory, and processors with AVX-512 VNNI or AMX compute products of whole numbers several
@@ -32,9 +32,9 @@
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::{Device, Tensor};
 
-use crate::device::{is_flex, is_libtorch_processor};
+use crate::device::{is_flex, is_libtorch_processor, is_ndarray};
 use crate::error::{Error, Result};
-use crate::ops::{self, HeldWeight, PackedParam};
+use crate::ops::{self, PackedParam, PackedWeight};
 
 mod awake;
 
@@ -111,16 +111,16 @@ impl Reparameterizer for WeightPacker<'_> {
 }
 
 /// The weight in packed panels, where they are faster.
-fn pack<const D: usize>(param: &Param<Tensor<D>>) -> Option<HeldWeight> {
+fn pack<const D: usize>(param: &Param<Tensor<D>>) -> Option<PackedWeight> {
     if !prefers_packed_weights(&param.lazy_device()) {
         return None;
     }
     let data = param.val().into_data();
     let columns = data.shape().last().copied()?;
-    HeldWeight::panels(data.as_slice::<f32>().ok()?, columns)
+    PackedWeight::panels(data.as_slice::<f32>().ok()?, columns)
 }
 
-fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<HeldWeight> {
+fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<PackedWeight> {
     let device = param.lazy_device();
     if !is_flex(&device) {
         return Err(Error::Int8NotSupported {
@@ -130,7 +130,7 @@ fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Held
     let data = param.val().into_data().convert::<f32>();
     let columns = data.shape().last().copied().unwrap_or(1);
     let values = data.as_slice::<f32>().ok();
-    let weight = values.and_then(|values| HeldWeight::int8(values, columns));
+    let weight = values.and_then(|values| PackedWeight::int8(values, columns));
     weight.ok_or_else(|| Error::NotFinite {
         name: path.to_owned(),
     })
@@ -165,7 +165,9 @@ fn prefers_packed_weights(device: &Device) -> bool {
     ops::packed_weights_pay() && computes_by_our_kernels(device)
 }
 
-/// True for Flex, and for LibTorch with the kernels that Flex runs; false for any device with autodiff.
+/// True for Flex and NdArray, and for LibTorch with the kernels that those run; false for any device with autodiff.
 fn computes_by_our_kernels(device: &Device) -> bool {
-    is_flex(device) || ops::libtorch_kernels_are_own() && is_libtorch_processor(device)
+    is_flex(device)
+        || is_ndarray(device)
+        || ops::libtorch_kernels_are_own() && is_libtorch_processor(device)
 }

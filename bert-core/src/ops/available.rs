@@ -3,23 +3,23 @@
 /// The instructions of this processor that make weights in 8 bits faster than floats, on Flex; `None` if it has none.
 pub(crate) fn int8_instructions() -> Option<&'static str> {
     #[cfg(feature = "flex")]
-    return super::flex::int8_instructions();
+    return bert_kernels::int8::instructions();
     #[cfg(not(feature = "flex"))]
     None
 }
 
 /// True if products with packed weights are faster on this processor.
 pub(crate) fn packed_weights_pay() -> bool {
-    #[cfg(any(feature = "flex", feature = "tch"))]
-    return super::host::packed_weights_pay();
-    #[cfg(not(any(feature = "flex", feature = "tch")))]
+    #[cfg(feature = "kernels")]
+    return bert_kernels::matmul::packing_pays();
+    #[cfg(not(feature = "kernels"))]
     false
 }
 
 /// True if LibTorch on the processor computes by the kernels of Flex.
 pub(crate) fn libtorch_kernels_are_own() -> bool {
     #[cfg(feature = "tch")]
-    return super::libtorch::own_are_chosen();
+    return super::backends::libtorch::own_are_chosen();
     #[cfg(not(feature = "tch"))]
     false
 }

@@ -32,36 +32,22 @@ mod available;
 mod backends;
 mod cross_entropy;
 mod dropout;
-#[cfg(feature = "flex")]
-mod flex;
 mod gelu;
-mod held;
-#[cfg(any(feature = "flex", feature = "tch"))]
-#[cfg_attr(
-    not(feature = "flex"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "Flex runs more of it than LibTorch, weights in 8 bits for one"
-    )
-)]
-mod host;
-#[cfg(feature = "tch")]
-mod libtorch;
 mod linear;
 mod lookup;
 mod norm;
 mod packed;
 mod packed_param;
+mod packed_weight;
 mod scale;
 mod softmax;
 mod tensors;
 
 pub use adam::AdamStep;
 pub(crate) use available::{int8_instructions, libtorch_kernels_are_own, packed_weights_pay};
-pub use held::HeldWeight;
 pub use packed::{PackedForm, PackedLayout, packed_attention};
 pub(crate) use packed_param::PackedParam;
+pub use packed_weight::PackedWeight;
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
@@ -384,10 +370,10 @@ pub trait BertOps: Backend {
         Self::float_matmul(grad, table)
     }
 
-    /// [`project`](BertOps::project) with a weight that a kernel holds, and exact GELU of it if asked for; without a gradient.
+    /// [`project`](BertOps::project) with a packed weight, and exact GELU of it if asked for; without a gradient.
     ///
-    /// The default body multiplies with what the weight stands for; with one in 8 bits an override holds `input` so too, each
-    /// row with a scale of its own.
+    /// The default body multiplies with the unpacked weight; with one in 8 bits an override quantises `input` too, each row with
+    /// a scale of its own.
     ///
     /// # Shapes
     ///
@@ -398,7 +384,7 @@ pub trait BertOps: Backend {
     fn project_held(
         input: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        weight: Arc<HeldWeight>,
+        weight: Arc<PackedWeight>,
         gelu: bool,
     ) -> FloatTensor<Self> {
         linear::project_data::<Self>(input, bias, weight.floats(), gelu)

@@ -6,14 +6,14 @@ use burn::module::{Module, Param, Reparameterization};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::HeldWeight;
+use super::PackedWeight;
 
 /// A weight that a kernel reads in place of a parameter; it has no parameters of its own and changes nothing for readers of
 /// the parameter.
 #[derive(Module, Debug)]
 pub(crate) struct PackedParam {
     #[module(skip)]
-    weight: Arc<HeldWeight>,
+    weight: Arc<PackedWeight>,
 }
 
 impl Reparameterization for PackedParam {
@@ -28,7 +28,7 @@ impl PackedParam {
     /// Hangs `weight` on `param`, whose own value becomes lazy.
     pub(crate) fn hang<const D: usize>(
         param: &Param<Tensor<D>>,
-        weight: HeldWeight,
+        weight: PackedWeight,
     ) -> (Param<Tensor<D>>, Self) {
         let weight = Arc::new(weight);
         (lazily_unpacked(param, weight.clone()), Self { weight })
@@ -38,7 +38,7 @@ impl PackedParam {
     pub(super) fn weight_of<const D: usize>(
         layer: &Linear,
         input: &Tensor<D>,
-    ) -> Option<Arc<HeldWeight>> {
+    ) -> Option<Arc<PackedWeight>> {
         let packed = layer.weight.reparameterization::<Self>()?;
         // Once the parameter has a value, that may have been changed.
         let current = !layer.weight.is_initialized() && !input.device().is_autodiff();
@@ -49,7 +49,7 @@ impl PackedParam {
 /// A lazy parameter that unpacks or dequantises `weight` on first access; keeps `require_grad`.
 fn lazily_unpacked<const D: usize>(
     param: &Param<Tensor<D>>,
-    weight: Arc<HeldWeight>,
+    weight: Arc<PackedWeight>,
 ) -> Param<Tensor<D>> {
     let trainable = param.clone().train().is_require_grad();
     Param::uninitialized(

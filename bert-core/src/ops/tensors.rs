@@ -6,7 +6,7 @@ use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 
-use super::{AdamStep, BertOps, HeldWeight, PackedParam};
+use super::{AdamStep, BertOps, PackedParam, PackedWeight};
 
 /// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1), through a fused kernel
 /// where the backend has a right one and gradients are not wanted.
@@ -148,7 +148,7 @@ pub fn linear_table(input: Tensor<2>, table: Tensor<2>, bias: Tensor<1>) -> Tens
 fn linear_packed<const D: usize>(
     input: Tensor<D>,
     bias: Tensor<1>,
-    weight: Arc<HeldWeight>,
+    weight: Arc<PackedWeight>,
     gelu: bool,
 ) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as BertOps>::project_held(

@@ -45,7 +45,7 @@ fn libtorch_still_takes_the_mask_for_its_opposite() {
         assert_eq!(
             values(context),
             [30.0, 40.0, 30.0, 40.0],
-            "burn-tch now follows Burn's polarity: drop the inversion in ops/libtorch.rs"
+            "burn-tch now follows Burn's polarity: drop the inversion in ops/backends/libtorch"
         );
     }
 }

@@ -1,0 +1,64 @@
+//! What the tests of kernels share: inputs, naive references in f64, comparison.
+
+/// `full`, or under Miri, which runs a thousand times as long, `small`.
+pub(crate) const fn size<T: Copy>(full: T, small: T) -> T {
+    if cfg!(miri) { small } else { full }
+}
+
+/// Numbers between -1 and 1 in no order.
+pub(crate) fn numbers(count: usize, step: usize) -> Vec<f32> {
+    (0..count)
+        .map(|at| (at * step % 997) as f32 / 498.0 - 1.0)
+        .collect()
+}
+
+/// Whole numbers, so that every order of a sum is exact.
+pub(crate) fn integers(count: usize, step: usize) -> Vec<f32> {
+    (0..count)
+        .map(|at| (at * step % 23) as f32 - 11.0)
+        .collect()
+}
+
+/// `left · right` in f64, `[rows, depth]` and `[depth, columns]`.
+pub(crate) fn matmul(left: &[f32], right: &[f32], columns: usize, depth: usize) -> Vec<f64> {
+    let rows = left.len() / depth.max(1);
+    (0..rows * columns)
+        .map(|at| {
+            let (row, column) = (at / columns, at % columns);
+            (0..depth)
+                .map(|k| f64::from(left[row * depth + k]) * f64::from(right[k * columns + column]))
+                .sum()
+        })
+        .collect()
+}
+
+/// The columns of `values`, rows of `columns`, one after another.
+pub(crate) fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+    let rows = values.len() / columns;
+    (0..values.len())
+        .map(|at| values[at % rows * columns + at / rows])
+        .collect()
+}
+
+/// `erf(x)` in f64: 2/√π · Σ (-1)^n x^(2n+1) / (n! (2n+1)), which converges for every x.
+pub(crate) fn erf(x: f64) -> f64 {
+    let (mut term, mut total) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        total += term / f64::from(2 * n + 1);
+    }
+    total * core::f64::consts::FRAC_2_SQRT_PI
+}
+
+/// Compares with a reference, to `bar` of the larger of 1 and its magnitude.
+#[track_caller]
+pub(crate) fn assert_close(found: &[f32], expected: &[f64], bar: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (at, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (f64::from(found) - expected).abs();
+        assert!(
+            difference <= bar * expected.abs().max(1.0),
+            "{found} is not {expected} at {at}"
+        );
+    }
+}

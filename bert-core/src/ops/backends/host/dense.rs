@@ -1,0 +1,139 @@
+//! Linear layers over tensors.
+
+use std::sync::Arc;
+
+use bert_kernels::int8;
+use bert_kernels::linear::{self as kernels, Activation};
+use bert_kernels::matmul::{Matrix, matmul};
+use burn::backend::ops::{FloatTensorOps, ModuleOps};
+use burn::tensor::Shape;
+
+use super::{
+    Backend, HostBackend, HostTensor, Kernel, When, place, rows_and_width, width, with_width,
+    zeros_like,
+};
+use crate::ops::{PackedWeight, linear};
+
+/// [`BertOps::project`](crate::ops::BertOps::project).
+pub(in crate::ops) fn project<T: HostTensor>(input: T, weight: T, bias: T) -> T {
+    match place(When::Preferred, [input, weight, bias]) {
+        Kernel([input, weight, bias]) => {
+            affine(&input, matrix(&weight), &bias, Activation::Identity)
+        }
+        Backend([input, weight, bias]) => T::Backend::own_project(input, weight, bias),
+    }
+}
+
+/// [`BertOps::project_gelu`](crate::ops::BertOps::project_gelu).
+pub(in crate::ops) fn project_gelu<T: HostTensor>(input: T, weight: T, bias: T) -> T {
+    match place(When::Preferred, [input, weight, bias]) {
+        Kernel([input, weight, bias]) => affine(&input, matrix(&weight), &bias, Activation::Gelu),
+        Backend([input, weight, bias]) => T::Backend::own_project_gelu(input, weight, bias),
+    }
+}
+
+/// [`BertOps::project_table`](crate::ops::BertOps::project_table).
+pub(in crate::ops) fn project_table<T: HostTensor>(input: T, table: T, bias: T) -> T {
+    match place(When::Preferred, [input, table, bias]) {
+        Kernel([input, table, bias]) => {
+            let weight = matrix(&table).transposed();
+            affine(&input, weight, &bias, Activation::Identity)
+        }
+        Backend([input, table, bias]) => T::Backend::own_project_table(input, table, bias),
+    }
+}
+
+/// [`BertOps::project_held`](crate::ops::BertOps::project_held).
+pub(in crate::ops) fn project_held<T: HostTensor>(
+    input: T,
+    bias: T,
+    weight: Arc<PackedWeight>,
+    gelu: bool,
+) -> T {
+    match place(When::Always, [input, bias]) {
+        Kernel([input, bias]) => {
+            let activation = if gelu {
+                Activation::Gelu
+            } else {
+                Activation::Identity
+            };
+            let shape = with_width(&input, width(&bias));
+            input.init_like(shape, |to| {
+                let (input, bias) = (input.as_slice(), bias.as_slice());
+                match &*weight {
+                    PackedWeight::Int8(weight) => int8::linear(input, weight, bias, activation, to),
+                    PackedWeight::Panels(weight) => {
+                        kernels::packed_linear(input, weight, bias, activation, to)
+                    }
+                }
+            })
+        }
+        Backend([input, bias]) => {
+            linear::project_data::<T::Backend>(input, bias, weight.floats(), gelu)
+        }
+    }
+}
+
+/// [`BertOps::project_table_backward`](crate::ops::BertOps::project_table_backward).
+pub(in crate::ops) fn project_table_backward<T: HostTensor>(table: T, grad: T) -> T {
+    match place(When::Preferred, [table, grad]) {
+        Kernel([table, grad]) => {
+            let shape = with_width(&grad, width(&table));
+            grad.init_like(shape, |to| matmul(matrix(&grad), matrix(&table), to))
+        }
+        Backend([table, grad]) => T::Backend::float_matmul(grad, table),
+    }
+}
+
+/// [`BertOps::project_input_backward`](crate::ops::BertOps::project_input_backward).
+pub(in crate::ops) fn project_input_backward<T: HostTensor>(weight: T, grad: T) -> T {
+    match place(When::Preferred, [weight, grad]) {
+        Kernel([weight, grad]) => {
+            let [depth, _] = weight.shape().dims();
+            let shape = with_width(&grad, depth);
+            grad.init_like(shape, |to| {
+                matmul(matrix(&grad), matrix(&weight).transposed(), to)
+            })
+        }
+        Backend([weight, grad]) => T::Backend::linear_x_backward(weight, grad),
+    }
+}
+
+/// [`BertOps::project_weight_backward`](crate::ops::BertOps::project_weight_backward).
+pub(in crate::ops) fn project_weight_backward<T: HostTensor>(input: T, grad: T) -> T {
+    match place(When::Preferred, [input, grad]) {
+        Kernel([input, grad]) => {
+            let shape = Shape::new([width(&input), width(&grad)]);
+            grad.init_like(shape, |to| {
+                matmul(matrix(&input).transposed(), matrix(&grad), to)
+            })
+        }
+        Backend([input, grad]) => T::Backend::linear_weight_backward(input, grad),
+    }
+}
+
+/// [`BertOps::project_bias_backward`](crate::ops::BertOps::project_bias_backward).
+pub(in crate::ops) fn project_bias_backward<T: HostTensor>(grad: T) -> T {
+    match place(When::Always, [grad]) {
+        Kernel([grad]) => {
+            let mut output = zeros_like(&grad, [width(&grad)]);
+            kernels::bias_backward(grad.as_slice(), output.make_mut());
+            output
+        }
+        Backend([grad]) => T::Backend::linear_bias_backward(grad),
+    }
+}
+
+/// `activation(input · weight + bias)` of contiguous tensors.
+fn affine<T: HostTensor>(input: &T, weight: Matrix<'_>, bias: &T, activation: Activation) -> T {
+    let bias = bias.as_slice();
+    input.init_like(with_width(input, bias.len()), |to| {
+        kernels::linear(matrix(input), weight, bias, activation, to)
+    })
+}
+
+/// All rows of a contiguous tensor.
+fn matrix(tensor: &impl HostTensor) -> Matrix<'_> {
+    let (rows, width) = rows_and_width(tensor);
+    Matrix::new(tensor.as_slice(), rows, width)
+}

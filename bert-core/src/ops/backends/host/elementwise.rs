@@ -1,0 +1,246 @@
+//! Operations over tensors that go element by element or row by row.
+
+use bert_kernels::attention::Dropout;
+use bert_kernels::{
+    adam, cross_entropy as loss, embedding, gelu, gradient_norm, layer_norm, softmax as kernels,
+};
+use burn::backend::ops::{ActivationOps, FloatTensorOps, ModuleOps};
+use burn::tensor::Shape;
+
+use super::{Backend, HostBackend, HostTensor, Kernel, When, place, width, zeros_like};
+use crate::ops::{AdamStep, cross_entropy as default_loss, dropout, norm, scale, softmax};
+
+/// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), in place.
+pub(in crate::ops) fn masked_softmax<T: HostTensor>(scores: T, mask_pad: T, scale: f64) -> T {
+    match place(When::Preferred, [scores]) {
+        Kernel([mut scores]) => {
+            let attended = kernels::attended(&mask_pad.to_bools()); // [batch, keys]
+            let keys = width(&scores);
+            kernels::masked_softmax(scores.make_mut(), &attended, keys, scale as f32);
+            scores
+        }
+        Backend([scores]) => softmax::masked::<T::Backend>(scores, mask_pad, scale),
+    }
+}
+
+/// [`BertOps::softmax_backward`](crate::ops::BertOps::softmax_backward), in place of `grad`.
+pub(in crate::ops) fn softmax_backward<T: HostTensor>(probabilities: T, grad: T, scale: f64) -> T {
+    match place(When::Preferred, [probabilities, grad]) {
+        Kernel([probabilities, mut grad]) => {
+            let width = width(&grad);
+            let probabilities = probabilities.as_slice();
+            kernels::backward(probabilities, grad.make_mut(), width, scale as f32);
+            grad
+        }
+        Backend([probabilities, grad]) => {
+            T::Backend::own_softmax_backward(probabilities, grad, scale)
+        }
+    }
+}
+
+/// [`BertOps::normalize`](crate::ops::BertOps::normalize).
+pub(in crate::ops) fn normalize<T: HostTensor>(input: T, gamma: T, beta: T, epsilon: f64) -> T {
+    match place(When::Always, [input, gamma, beta]) {
+        Kernel([input, gamma, beta]) => input.init_like(input.shape(), |to| {
+            let (gamma, beta) = (gamma.as_slice(), beta.as_slice());
+            layer_norm::forward(input.as_slice(), gamma, beta, epsilon, to)
+        }),
+        Backend([input, gamma, beta]) => T::Backend::layer_norm(input, gamma, Some(beta), epsilon),
+    }
+}
+
+/// [`BertOps::add_normalize`](crate::ops::BertOps::add_normalize), in place of `input`.
+pub(in crate::ops) fn add_normalize<T: HostTensor>(
+    input: T,
+    residual: T,
+    gamma: T,
+    beta: T,
+    epsilon: f64,
+) -> T {
+    match place(When::Preferred, [input, residual, gamma, beta]) {
+        Kernel([mut input, residual, gamma, beta]) => {
+            let [residual, gamma, beta] = [&residual, &gamma, &beta].map(T::as_slice);
+            layer_norm::add_forward(input.make_mut(), residual, gamma, beta, epsilon);
+            input
+        }
+        Backend([input, residual, gamma, beta]) => {
+            T::Backend::own_add_normalize(input, residual, gamma, beta, epsilon)
+        }
+    }
+}
+
+/// [`BertOps::normalize_backward`](crate::ops::BertOps::normalize_backward), the gradient of the input in place of `grad`.
+pub(in crate::ops) fn normalize_backward<T: HostTensor>(
+    input: T,
+    gamma: T,
+    grad: T,
+    epsilon: f64,
+) -> (T, T, T) {
+    match place(When::Always, [input, gamma, grad]) {
+        Kernel([input, gamma, mut grad]) => {
+            let [mut grad_gamma, mut grad_beta] =
+                [(); 2].map(|()| zeros_like(&input, [width(&input)]));
+            layer_norm::backward(
+                input.as_slice(),
+                gamma.as_slice(),
+                grad.make_mut(),
+                epsilon,
+                grad_gamma.make_mut(),
+                grad_beta.make_mut(),
+            );
+            (grad, grad_gamma, grad_beta)
+        }
+        Backend([input, gamma, grad]) => norm::backward::<T::Backend>(input, gamma, grad, epsilon),
+    }
+}
+
+/// [`BertOps::gelu_erf`](crate::ops::BertOps::gelu_erf), in place if the buffer is unique.
+pub(in crate::ops) fn gelu_erf<T: HostTensor>(input: T) -> T {
+    match place(When::Preferred, [input]) {
+        Kernel([mut input]) => {
+            if let Some(values) = input.get_mut() {
+                gelu::forward_in_place(values);
+                return input;
+            }
+            input.init_like(input.shape(), |to| gelu::forward(input.as_slice(), to))
+        }
+        Backend([input]) => T::Backend::gelu(input),
+    }
+}
+
+/// [`BertOps::gelu_erf_backward`](crate::ops::BertOps::gelu_erf_backward), in place of `grad`.
+pub(in crate::ops) fn gelu_erf_backward<T: HostTensor>(input: T, grad: T) -> T {
+    match place(When::Preferred, [input, grad]) {
+        Kernel([input, mut grad]) => {
+            gelu::backward(input.as_slice(), grad.make_mut());
+            grad
+        }
+        Backend([input, grad]) => T::Backend::gelu_backward(input, grad),
+    }
+}
+
+/// [`BertOps::cross_entropy`](crate::ops::BertOps::cross_entropy).
+pub(in crate::ops) fn cross_entropy<T: HostTensor>(logits: T, labels: T) -> T {
+    match place(When::Always, [logits]) {
+        Kernel([logits]) => {
+            let [rows, classes] = logits.shape().dims();
+            let labels = labels.to_indices();
+            logits.init_like(Shape::new([rows]), |to| {
+                loss::forward(logits.as_slice(), classes, &labels, to)
+            })
+        }
+        Backend([logits]) => default_loss::losses::<T::Backend>(logits, labels),
+    }
+}
+
+/// [`BertOps::cross_entropy_backward`](crate::ops::BertOps::cross_entropy_backward), in place of `logits`.
+pub(in crate::ops) fn cross_entropy_backward<T: HostTensor>(logits: T, labels: T, grad: T) -> T {
+    match place(When::Always, [logits, grad]) {
+        Kernel([mut logits, grad]) => {
+            let (classes, labels) = (width(&logits), labels.to_indices());
+            loss::backward(logits.make_mut(), classes, &labels, grad.as_slice());
+            logits
+        }
+        Backend([logits, grad]) => default_loss::backward::<T::Backend>(logits, labels, grad),
+    }
+}
+
+/// [`BertOps::lookup`](crate::ops::BertOps::lookup).
+pub(in crate::ops) fn lookup<T: HostTensor>(table: T, ids: T) -> T {
+    match place(When::Always, [table]) {
+        Kernel([table]) => {
+            let [batch, seq] = ids.shape().dims();
+            let (width, ids) = (width(&table), ids.to_indices());
+            table.init_like(Shape::new([batch, seq, width]), |to| {
+                embedding::gather(table.as_slice(), width, &ids, to)
+            })
+        }
+        Backend([table]) => T::Backend::embedding(table, ids),
+    }
+}
+
+/// [`BertOps::lookup_backward`](crate::ops::BertOps::lookup_backward).
+pub(in crate::ops) fn lookup_backward<T: HostTensor>(table: T, ids: T, grad: T) -> T {
+    match place(When::Always, [table, grad]) {
+        Kernel([table, grad]) => {
+            let (width, ids) = (width(&table), ids.to_indices());
+            table.init_like(table.shape(), |to| {
+                embedding::backward(&ids, grad.as_slice(), width, to)
+            })
+        }
+        Backend([table, grad]) => T::Backend::embedding_backward(table, grad, ids),
+    }
+}
+
+/// [`BertOps::dropout_mask`](crate::ops::BertOps::dropout_mask) by a seed from the generator of the device.
+pub(in crate::ops) fn dropout_mask<T: HostTensor>(like: T, shape: Shape, probability: f64) -> T {
+    match place(When::Always, [like]) {
+        Kernel([like]) => {
+            let dropout = Dropout::new(like.next_random_u64(), probability);
+            like.init_like(shape, |to| dropout.mask(to))
+        }
+        Backend([like]) => dropout::mask::<T::Backend>(like, shape, probability),
+    }
+}
+
+/// [`BertOps::adam_update`](crate::ops::BertOps::adam_update): the output in place of the gradient, the moments in place.
+pub(in crate::ops) fn adam_update<T: HostTensor>(
+    value: T,
+    gradient: T,
+    first: T,
+    second: T,
+    step: AdamStep,
+) -> (T, T, T) {
+    match place(When::Always, [value, gradient, first, second]) {
+        Kernel([value, mut gradient, mut first, mut second]) => {
+            let [gradients, firsts, seconds] =
+                [&mut gradient, &mut first, &mut second].map(T::make_mut);
+            adam::update(value.as_slice(), gradients, firsts, seconds, step.into());
+            (gradient, first, second)
+        }
+        Backend([value, gradient, first, second]) => {
+            T::Backend::own_adam_update(value, gradient, first, second, step)
+        }
+    }
+}
+
+impl From<AdamStep> for adam::Step {
+    fn from(step: AdamStep) -> Self {
+        Self {
+            beta1: step.beta1,
+            beta2: step.beta2,
+            correction1: step.correction1,
+            correction2: step.correction2,
+            epsilon: step.epsilon,
+            decay: step.decay,
+            rate: step.rate,
+        }
+    }
+}
+
+/// [`BertOps::sum_of_squares`](crate::ops::BertOps::sum_of_squares).
+pub(in crate::ops) fn sum_of_squares<T: HostTensor>(input: T) -> T {
+    match place(When::Always, [input]) {
+        Kernel([input]) => {
+            let mut output = zeros_like(&input, [1]);
+            output.make_mut()[0] = gradient_norm::sum_of_squares(input.as_slice());
+            output
+        }
+        Backend([input]) => scale::sum_of_squares::<T::Backend>(input),
+    }
+}
+
+/// [`BertOps::scale_by`](crate::ops::BertOps::scale_by), in place.
+pub(in crate::ops) fn scale_by<T: HostTensor>(input: T, factor: T) -> T {
+    match place(When::Always, [input, factor]) {
+        Kernel([mut input, factor]) => {
+            let factor = factor.as_slice()[0];
+            // Without a copy of a shared buffer where nothing would change in it.
+            if factor != 1.0 {
+                gradient_norm::scale(input.make_mut(), factor);
+            }
+            input
+        }
+        Backend([input, factor]) => T::Backend::float_mul(input, factor),
+    }
+}

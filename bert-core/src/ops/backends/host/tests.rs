@@ -1,0 +1,413 @@
+//! The kernels over the tensors of each backend, whichever that backend prefers on this processor, against its own operations.
+
+use std::sync::Arc;
+
+use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps, ModuleOps};
+use burn::backend::tensor::{BoolTensor, IntTensor};
+use burn::tensor::{DType, Shape, TensorData};
+
+use super::tensor::HostTensor;
+use super::tensor::tests::{filled, for_each_backend};
+use crate::ops::packed::Layout;
+use crate::ops::{
+    PackedForm, PackedWeight, attention, cross_entropy, gelu, linear, norm, scale, softmax,
+};
+
+/// Numbers between -1 and 1 in no order.
+fn numbers<T: HostTensor, const D: usize>(like: &T, shape: [usize; D], step: usize) -> T {
+    let count = shape.iter().product();
+    let values: Vec<f32> = (0..count)
+        .map(|at| (at * step % 997) as f32 / 498.0 - 1.0)
+        .collect();
+    filled(like, shape, &values)
+}
+
+fn integers<T: HostTensor>(like: &T, values: Vec<i32>) -> IntTensor<T::Backend> {
+    let shape = [values.len()];
+    T::Backend::int_from_data(
+        TensorData::new(values, shape).convert_dtype(DType::I64),
+        &like.device(),
+    )
+}
+
+fn truths<T: HostTensor, const D: usize>(
+    like: &T,
+    shape: [usize; D],
+    values: &[bool],
+) -> BoolTensor<T::Backend> {
+    let data = TensorData::new(values.to_vec(), shape);
+    T::Backend::bool_from_data(data, &like.device())
+}
+
+fn assert_close<T: HostTensor>(found: T, expected: T, what: &str) {
+    assert_eq!(found.shape(), expected.shape(), "{what}");
+    let (found, expected) = (found.into_contiguous(), expected.into_contiguous());
+    for (at, (found, expected)) in found.as_slice().iter().zip(expected.as_slice()).enumerate() {
+        assert!(
+            (found - expected).abs() < 1e-5,
+            "{what}: {found} is not {expected} at {at}"
+        );
+    }
+}
+
+fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
+    // On one thread, by columns and by rows, with and without part of a panel, and deeper than a stretch.
+    for (rows, depth, width) in [
+        (1, 5, 7),
+        (3, 900, 64),
+        (10, 560, 200),
+        (60, 280, 130),
+        (151, 96, 64),
+    ] {
+        let input = || numbers(like, [2, rows, depth], 7);
+        // Sums of many numbers, as near as those of few.
+        let scale = 1.0 / depth as f32;
+        let weight = numbers(like, [depth, width], 11).into_contiguous();
+        let values: Vec<f32> = weight
+            .as_slice()
+            .iter()
+            .map(|value| value * scale)
+            .collect();
+        let weight = || filled(like, [depth, width], &values);
+        let bias = || numbers(like, [width], 13);
+        let panels = PackedWeight::panels(&values, width).expect("kernels are compiled in");
+        let panels = Arc::new(panels);
+        assert_eq!(
+            panels.floats(),
+            TensorData::new(values.clone(), [depth, width])
+        );
+        let linear = || T::Backend::linear(input(), weight(), Some(bias()));
+        assert_close(
+            super::project_held(input(), bias(), panels.clone(), false),
+            linear(),
+            "project_held",
+        );
+        assert_close(
+            super::project_held(input(), bias(), panels, true),
+            T::Backend::gelu(linear()),
+            "project_held with GELU",
+        );
+        // Each number of 8 bits is off by half a step at most, so sums are nearly right.
+        let int8 = PackedWeight::int8(&values, width).expect("finite values");
+        let found = super::project_held(input(), bias(), Arc::new(int8), false);
+        let (found, expected) = (found.into_contiguous(), linear().into_contiguous());
+        for (found, expected) in found.as_slice().iter().zip(expected.as_slice()) {
+            assert!((found - expected).abs() < 2e-2, "{found} is not {expected}");
+        }
+    }
+    let packed = PackedWeight::panels(&[1.0, 2.0, 3.0, 4.0], 2).expect("kernels are compiled in");
+    let (none, bias) = (filled(like, [0, 2], &[]), filled(like, [2], &[0.0; 2]));
+    let found = super::project_held(none, bias, Arc::new(packed), false);
+    assert_eq!(found.shape(), Shape::new([0, 2]));
+}
+
+fn linear_layers<T: HostTensor>(like: &T) {
+    // Few rows with and without a panel of their own, many, and enough for a matrix unit.
+    for (rows, depth, width) in [(3, 24, 64), (3, 24, 40), (70, 24, 40), (70, 80, 96)] {
+        let input = || numbers(like, [2, rows, depth], 7);
+        let weight = || numbers(like, [depth, width], 11);
+        let bias = || numbers(like, [width], 13);
+        let grad = || numbers(like, [2, rows, width], 17);
+        let linear = || T::Backend::linear(input(), weight(), Some(bias()));
+        assert_close(
+            super::project(input(), weight(), bias()),
+            linear(),
+            "project",
+        );
+        assert_close(
+            super::project_gelu(input(), weight(), bias()),
+            T::Backend::gelu(linear()),
+            "project_gelu",
+        );
+        assert_close(
+            super::project_input_backward(weight(), grad()),
+            T::Backend::linear_x_backward(weight(), grad()),
+            "project_input_backward",
+        );
+        assert_close(
+            super::project_weight_backward(input(), grad()),
+            T::Backend::linear_weight_backward(input(), grad()),
+            "project_weight_backward",
+        );
+        assert_close(
+            super::project_bias_backward(grad()),
+            T::Backend::linear_bias_backward(grad()),
+            "project_bias_backward",
+        );
+        // A weight that is the view of another.
+        let turned = T::Backend::float_transpose(numbers(like, [width, depth], 11));
+        assert_close(
+            super::project(input(), turned.clone(), bias()),
+            T::Backend::linear(input(), turned, Some(bias())),
+            "project with a view",
+        );
+        let rows_of = || numbers(like, [2 * rows, depth], 7);
+        let table = || numbers(like, [width, depth], 11);
+        assert_close(
+            super::project_table(rows_of(), table(), bias()),
+            linear::table::<T::Backend>(rows_of(), table(), bias()),
+            "project_table",
+        );
+        let grad = || numbers(like, [2 * rows, width], 17);
+        assert_close(
+            super::project_table_backward(table(), grad()),
+            T::Backend::float_matmul(grad(), table()),
+            "project_table_backward",
+        );
+    }
+}
+
+fn attention_of_rows_and_packed<T: HostTensor>(like: &T) {
+    let (seq, width, heads) = (70, 32, 4);
+    let parts = |batch: usize| [7, 11, 13].map(|step| numbers(like, [batch, seq, width], step));
+    let padding: Vec<bool> = (0..2 * seq).map(|at| at >= seq + 50).collect();
+    let mask = || truths(like, [2, 1, 1, seq], &padding);
+    let [query, key, value] = parts(2);
+    let found = super::self_attention(
+        query.clone(),
+        key.clone(),
+        value.clone(),
+        mask(),
+        heads,
+        0.0,
+    );
+    let expected = attention::padded::<T::Backend>(query, key, value, mask(), heads, 0.0);
+    assert_close(found, expected, "self_attention");
+
+    let form = PackedForm {
+        lengths: [40, 30].into(),
+        groups: [[2, 40]].into(),
+        heads,
+        dropout: 0.0,
+    };
+    let places = (0..80).map(|at| if at < seq as i32 { at } else { 0 });
+    let places = || integers(like, places.clone().collect());
+    let slots = || integers(like, (0..seq as i32).collect());
+    let padding: Vec<bool> = (0..80).map(|at| at >= seq).collect();
+    let padding = || truths(like, [80], &padding);
+    let [query, key, value] = parts(1);
+    let found = super::packed_attention(
+        query.clone(),
+        key.clone(),
+        value.clone(),
+        places(),
+        slots(),
+        padding(),
+        form.clone(),
+    );
+    let layout = Layout::<T::Backend>::packed([places(), slots()], padding(), &form);
+    let expected = attention::packed([query, key, value], &layout, heads, 0.0);
+    assert_close(found, expected, "packed_attention");
+}
+
+fn attention_and_its_gradients<T: HostTensor>(like: &T) {
+    // More rows than a block of queries has; heads as wide as a sequence is long, for the identity below.
+    let (batch, seq, heads) = (2, 50, 3);
+    let width = heads * seq;
+    let part = |step: usize| numbers(like, [batch, seq, width], step);
+    let padding: Vec<bool> = (0..batch * seq).map(|at| at >= seq + 30).collect();
+    let mask = || truths(like, [batch, 1, 1, seq], &padding);
+    let [query, key, value, grad] = [7, 11, 13, 17].map(|step| move || part(step));
+    for dropout in [0.0, 0.25] {
+        let (context, probabilities, keep) =
+            super::attention_with_weights(query(), key(), value(), mask(), heads, dropout);
+        let backward = |grad| {
+            let (weights, keep) = (probabilities.clone(), keep.clone());
+            super::attention_backward(query(), key(), value(), weights, keep, grad, heads, dropout)
+        };
+        let (expected, expected_probabilities, _) =
+            attention::with_weights::<T::Backend>(query(), key(), value(), mask(), heads, 0.0);
+        assert_close(
+            probabilities.clone(),
+            expected_probabilities,
+            "probabilities",
+        );
+
+        // The gradient of the values, from the identity: every head's probabilities after dropout, turned.
+        let identity: Vec<f32> = (0..batch * seq * width)
+            .map(|at| f32::from(u8::from(at / width % seq == at % seq)))
+            .collect();
+        let (_, _, turned) = backward(filled(like, [batch, seq, width], &identity));
+        let turned = turned.as_slice();
+        let mut factors = Vec::new();
+        for (at, &p) in probabilities
+            .clone()
+            .into_contiguous()
+            .as_slice()
+            .iter()
+            .enumerate()
+        {
+            let (row, column) = (at / seq % seq, at % seq);
+            let (sequence, head) = (at / (seq * seq * heads), at / (seq * seq) % heads);
+            let kept = turned[(sequence * seq + column) * width + head * seq + row];
+            factors.push(if p == 0.0 { 0.0 } else { kept / p });
+        }
+        let mask_of_dropout = filled(like, [batch, heads, seq, seq], &factors);
+        if dropout > 0.0 {
+            let attended = heads * seq * (seq + 30);
+            let dropped = factors.iter().filter(|&&factor| factor == 0.0).count();
+            let dropped = dropped - (factors.len() - attended);
+            let share = dropped as f64 / attended as f64;
+            assert!((share - dropout).abs() < 0.03, "{share}");
+            let right = |&factor: &f32| factor == 0.0 || (factor - 4.0 / 3.0).abs() < 1e-5;
+            assert!(factors.iter().all(right));
+        } else {
+            assert_close(context.clone(), expected, "attention_with_weights");
+        }
+
+        let weights = T::Backend::float_mul(probabilities.clone(), mask_of_dropout.clone());
+        let by_head = |tensor| {
+            let tensor = T::Backend::float_reshape(tensor, Shape::new([batch, seq, heads, seq]));
+            T::Backend::float_swap_dims(tensor, 1, 2)
+        };
+        let expected = T::Backend::float_matmul(weights, by_head(value()));
+        assert_close(by_head(context), expected, "context");
+        let expected = attention::backward::<T::Backend>(
+            [query(), key(), value()],
+            [probabilities.clone(), mask_of_dropout],
+            grad(),
+            heads,
+            dropout,
+        );
+        let found = backward(grad());
+        assert_close(found.0, expected.0, "gradient of queries");
+        assert_close(found.1, expected.1, "gradient of keys");
+        assert_close(found.2, expected.2, "gradient of values");
+    }
+}
+
+fn softmax_and_its_gradient<T: HostTensor>(like: &T) {
+    let shape = [2, 3, 5, 9];
+    let scores = || numbers(like, shape, 7);
+    let grad = || numbers(like, shape, 11);
+    let padding: Vec<bool> = (0..18).map(|at| at >= 13).collect();
+    let mask = || truths(like, [2, 1, 1, 9], &padding);
+    let found = super::masked_softmax(scores(), mask(), 0.5);
+    let expected = softmax::masked::<T::Backend>(scores(), mask(), 0.5);
+    assert_close(found.clone(), expected, "masked_softmax");
+    assert_close(
+        super::softmax_backward(found.clone(), grad(), 0.5),
+        softmax::backward::<T::Backend>(found, grad(), 0.5),
+        "softmax_backward",
+    );
+}
+
+fn layer_norm_and_its_gradients<T: HostTensor>(like: &T) {
+    let (rows, width) = (50, 36);
+    let input = || numbers(like, [2, rows, width], 7);
+    let residual = || numbers(like, [2, rows, width], 11);
+    let [gamma, beta] = [13, 17].map(|step| move || numbers(like, [width], step));
+    let layer_norm = |input| T::Backend::layer_norm(input, gamma(), Some(beta()), 1e-6);
+    assert_close(
+        super::normalize(input(), gamma(), beta(), 1e-6),
+        layer_norm(input()),
+        "normalize",
+    );
+    assert_close(
+        super::add_normalize(input(), residual(), gamma(), beta(), 1e-6),
+        layer_norm(T::Backend::float_add(input(), residual())),
+        "add_normalize",
+    );
+    let found = super::normalize_backward(input(), gamma(), residual(), 1e-6);
+    let expected = norm::backward::<T::Backend>(input(), gamma(), residual(), 1e-6);
+    assert_close(found.0, expected.0, "gradient of the input");
+    assert_close(found.1, expected.1, "gradient of gamma");
+    assert_close(found.2, expected.2, "gradient of beta");
+}
+
+fn gelu_and_its_gradient<T: HostTensor>(like: &T) {
+    let input = || T::Backend::float_mul_scalar(numbers(like, [3, 100], 7), 4.0.into());
+    let grad = || numbers(like, [3, 100], 11);
+    let alone = super::gelu_erf(input());
+    assert_close(alone.clone(), T::Backend::gelu(input()), "gelu_erf");
+    let held = input();
+    assert_close(
+        super::gelu_erf(held.clone()),
+        alone,
+        "gelu_erf of what others hold",
+    );
+    assert_close(held, input(), "what others hold");
+    assert_close(
+        super::gelu_erf_backward(input(), grad()),
+        gelu::erf_backward::<T::Backend>(input(), grad()),
+        "gelu_erf_backward",
+    );
+}
+
+fn cross_entropy_and_its_gradient<T: HostTensor>(like: &T) {
+    let logits = || numbers(like, [6, 50], 7);
+    let labels = || integers(like, vec![0, 49, 3, 3, 20, 7]);
+    let grad = || numbers(like, [6], 11);
+    assert_close(
+        super::cross_entropy(logits(), labels()),
+        cross_entropy::losses::<T::Backend>(logits(), labels()),
+        "cross_entropy",
+    );
+    assert_close(
+        super::cross_entropy_backward(logits(), labels(), grad()),
+        cross_entropy::backward::<T::Backend>(logits(), labels(), grad()),
+        "cross_entropy_backward",
+    );
+}
+
+fn rows_of_a_table<T: HostTensor>(like: &T) {
+    let table = || numbers(like, [9, 20], 7);
+    let grad = || numbers(like, [2, 4, 20], 11);
+    // One row three times, others never.
+    let ids = || integers(like, vec![3, 0, 3, 8, 1, 3, 0, 7]);
+    let ids = || T::Backend::int_reshape(ids(), Shape::new([2, 4]));
+    assert_close(
+        super::lookup(table(), ids()),
+        T::Backend::embedding(table(), ids()),
+        "lookup",
+    );
+    // Several pieces.
+    let many: Vec<i32> = (0..2000).map(|at| at * 7 % 9).collect();
+    let many = || T::Backend::int_reshape(integers(like, many.clone()), Shape::new([4, 500]));
+    assert_close(
+        super::lookup(table(), many()),
+        T::Backend::embedding(table(), many()),
+        "lookup of many",
+    );
+    assert_close(
+        super::lookup_backward(table(), ids(), grad()),
+        T::Backend::embedding_backward(table(), grad(), ids()),
+        "lookup_backward",
+    );
+}
+
+fn size_and_multiplication_by_one_number<T: HostTensor>(like: &T) {
+    let input = || numbers(like, [21], 7);
+    assert_close(
+        super::sum_of_squares(input()),
+        scale::sum_of_squares::<T::Backend>(input()),
+        "sum_of_squares",
+    );
+    // Several pieces, whose exact sum is known: a third of them is 1, a third -2, the rest 0.
+    let count = 3 * 30_000;
+    let values: Vec<f32> = (0..count).map(|at| [1.0, -2.0, 0.0][at % 3]).collect();
+    let large = filled(like, [count], &values);
+    assert_eq!(super::sum_of_squares(large.clone()).as_slice(), [150_000.0]);
+    for factor in [0.25, 1.0] {
+        let factor = || filled(like, [1], &[factor]);
+        assert_close(
+            super::scale_by(large.clone(), factor()),
+            T::Backend::float_mul(large.clone(), factor()),
+            "scale_by",
+        );
+    }
+    assert_eq!(large.as_slice(), values, "what others hold stays");
+}
+
+for_each_backend!(
+    rows_of_a_table,
+    size_and_multiplication_by_one_number,
+    linear_layers,
+    linear_layers_by_packed_weights,
+    attention_of_rows_and_packed,
+    attention_and_its_gradients,
+    softmax_and_its_gradient,
+    layer_norm_and_its_gradients,
+    gelu_and_its_gradient,
+    cross_entropy_and_its_gradient
+);

@@ -1,0 +1,203 @@
+//! Which backend runs which body of [`BertOps`]: all that adding a backend takes besides its label
+//! in [`device`](crate::device).
+
+#[cfg(feature = "kernels")]
+use std::sync::Arc;
+
+use burn::backend::AutodiffBackend;
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
+#[cfg(feature = "flex")]
+use burn::backend::flex::FlexTensor;
+#[cfg(feature = "tch")]
+use burn::backend::libtorch::TchTensor;
+#[cfg(feature = "ndarray")]
+use burn::backend::ndarray::NdArrayTensor;
+use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn::tensor::Shape;
+
+#[cfg(feature = "kernels")]
+use super::PackedWeight;
+use super::packed::Layout;
+use super::{BertOps, PackedForm, attention, cross_entropy, gelu, linear, lookup, norm, softmax};
+
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(feature = "kernels")]
+mod host;
+#[cfg(feature = "tch")]
+pub(super) mod libtorch;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+
+/// Operations by the functions of one name in a module: their tensors, then their other arguments.
+#[allow(unused_macros, reason = "which backends are compiled in varies")]
+macro_rules! operations {
+    ($tensor:ty, $module:ident: $(
+        $name:ident($($argument:ident),+ $(; $($other:ident: $type:ty),+)?) -> $output:ty;
+    )+) => {$(
+        fn $name($($argument: $tensor,)+ $($($other: $type),+)?) -> $output {
+            $module::$name($($argument,)+ $($($other),+)?)
+        }
+    )+};
+}
+
+/// The operations of [`host`], over tensors that may be in the memory of this process.
+#[cfg(feature = "kernels")]
+macro_rules! host_operations {
+    ($tensor:ty) => {
+        operations! { $tensor, host:
+            self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> $tensor;
+            packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
+                -> $tensor;
+            attention_with_weights(query, key, value, mask_pad; heads: usize, dropout: f64)
+                -> ($tensor, $tensor, $tensor);
+            attention_backward(query, key, value, probabilities, keep, grad; heads: usize, dropout: f64)
+                -> ($tensor, $tensor, $tensor);
+            masked_softmax(scores, mask_pad; scale: f64) -> $tensor;
+            softmax_backward(probabilities, grad; scale: f64) -> $tensor;
+            normalize(input, gamma, beta; epsilon: f64) -> $tensor;
+            add_normalize(input, residual, gamma, beta; epsilon: f64) -> $tensor;
+            normalize_backward(input, gamma, grad; epsilon: f64)
+                -> ($tensor, $tensor, $tensor);
+            project(input, weight, bias) -> $tensor;
+            project_input_backward(weight, grad) -> $tensor;
+            project_weight_backward(input, grad) -> $tensor;
+            project_bias_backward(grad) -> $tensor;
+            lookup(table, ids) -> $tensor;
+            lookup_backward(table, ids, grad) -> $tensor;
+            project_gelu(input, weight, bias) -> $tensor;
+            project_held(input, bias; weight: Arc<PackedWeight>, gelu: bool) -> $tensor;
+            project_table(input, table, bias) -> $tensor;
+            project_table_backward(table, grad) -> $tensor;
+            cross_entropy(logits, labels) -> $tensor;
+            cross_entropy_backward(logits, labels, grad) -> $tensor;
+            dropout_mask(like; shape: Shape, probability: f64) -> $tensor;
+            adam_update(value, gradient, first, second; step: super::AdamStep)
+                -> ($tensor, $tensor, $tensor);
+            sum_of_squares(input) -> $tensor;
+            scale_by(input, factor) -> $tensor;
+            gelu_erf(input) -> $tensor;
+            gelu_erf_backward(input, grad) -> $tensor;
+        }
+    };
+}
+
+/// Attention through the backend's fused kernel.
+#[allow(unused_macros, reason = "which backends are compiled in varies")]
+macro_rules! fused_attention {
+    () => {
+        fn attention(
+            query: FloatTensor<Self>,
+            key: FloatTensor<Self>,
+            value: FloatTensor<Self>,
+            mask_pad: BoolTensor<Self>,
+        ) -> FloatTensor<Self> {
+            attention::fused::<Self>(query, key, value, mask_pad)
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+impl BertOps for burn::backend::Flex {
+    fused_attention!();
+
+    host_operations!(FlexTensor);
+}
+
+#[cfg(feature = "ndarray")]
+impl BertOps for burn::backend::NdArray {
+    host_operations!(NdArrayTensor);
+}
+
+#[cfg(feature = "tch")]
+impl BertOps for burn::backend::LibTorch {
+    operations! { TchTensor, libtorch:
+        attention(query, key, value, mask_pad) -> TchTensor;
+    }
+    host_operations!(TchTensor);
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
+impl BertOps for burn::backend::Cube {
+    fused_attention!();
+}
+
+// Every default body is made of operations that the server knows.
+#[cfg(feature = "remote")]
+impl BertOps for burn::backend::Remote {}
+
+impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
+    fn self_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        heads: usize,
+        dropout: f64,
+    ) -> FloatTensor<Self> {
+        let layout = Layout::<B>::Padded { mask_pad };
+        attention::autodiff::<B, C>([query, key, value], layout, heads, dropout)
+    }
+
+    fn packed_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        places: IntTensor<Self>,
+        slots: IntTensor<Self>,
+        padding: BoolTensor<Self>,
+        form: PackedForm,
+    ) -> FloatTensor<Self> {
+        let layout = Layout::<B>::packed([places, slots], padding, &form);
+        attention::autodiff::<B, C>([query, key, value], layout, form.heads, form.dropout)
+    }
+
+    fn masked_softmax(
+        scores: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        softmax::masked_autodiff::<B, C>(scores, mask_pad, scale)
+    }
+
+    fn normalize(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        norm::normalize_autodiff::<B, C>(input, gamma, beta, epsilon)
+    }
+
+    fn project(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::project_autodiff::<B, C>(input, weight, bias)
+    }
+
+    fn project_table(
+        input: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::table_autodiff::<B, C>(input, table, bias)
+    }
+
+    fn lookup(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        lookup::autodiff::<B, C>(table, ids)
+    }
+
+    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
+        cross_entropy::autodiff::<B, C>(logits, labels)
+    }
+
+    fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
+        Self::from_inner(B::dropout_mask(like.into_primitive(), shape, probability))
+    }
+
+    fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        gelu::erf_autodiff::<B, C>(input)
+    }
+}

@@ -1,0 +1,64 @@
+//! Weights of linear layers, packed for the kernels that read them, for models that only infer.
+
+#[cfg(feature = "kernels")]
+use bert_kernels::{int8::QuantizedMatrix, matmul::PackedMatrix};
+use burn::tensor::TensorData;
+
+/// The weight `[d_input, d_output]` of a linear layer, packed for the kernel that multiplies with it.
+#[derive(Debug)]
+pub enum PackedWeight {
+    /// In 8 bits.
+    #[cfg(feature = "kernels")]
+    Int8(QuantizedMatrix),
+    /// In floats.
+    #[cfg(feature = "kernels")]
+    Panels(PackedMatrix),
+}
+
+impl PackedWeight {
+    /// The nearest numbers of 8 bits to `values`, rows of `columns` one after another; `None` if a value is not finite, or in a
+    /// build without the kernels.
+    pub(crate) fn int8(values: &[f32], columns: usize) -> Option<Self> {
+        #[cfg(feature = "kernels")]
+        return QuantizedMatrix::quantize(values, columns).map(Self::Int8);
+        #[cfg(not(feature = "kernels"))]
+        {
+            let _ = (values, columns);
+            None
+        }
+    }
+
+    /// `values` in panels; `None` in a build without the kernels.
+    pub(crate) fn panels(values: &[f32], columns: usize) -> Option<Self> {
+        #[cfg(feature = "kernels")]
+        return Some(Self::Panels(PackedMatrix::pack(values, columns)));
+        #[cfg(not(feature = "kernels"))]
+        {
+            let _ = (values, columns);
+            None
+        }
+    }
+
+    /// The weight in f32, dequantised or unpacked, `[d_input, d_output]`.
+    pub(crate) fn floats(&self) -> TensorData {
+        TensorData::new(self.values(), self.shape())
+    }
+
+    fn values(&self) -> Vec<f32> {
+        match *self {
+            #[cfg(feature = "kernels")]
+            Self::Int8(ref weight) => weight.dequantize(),
+            #[cfg(feature = "kernels")]
+            Self::Panels(ref weight) => weight.unpack(),
+        }
+    }
+
+    fn shape(&self) -> [usize; 2] {
+        match *self {
+            #[cfg(feature = "kernels")]
+            Self::Int8(ref weight) => weight.shape(),
+            #[cfg(feature = "kernels")]
+            Self::Panels(ref weight) => weight.shape(),
+        }
+    }
+}
