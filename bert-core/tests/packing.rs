@@ -8,7 +8,7 @@ use bert_core::batch::{BertBatcher, BertInput, Padding};
 use bert_core::checkpoint::Loading;
 use bert_core::device::{Device, test_devices};
 use bert_core::models::BertModel;
-use bert_core::nn::Keep;
+use bert_core::nn::OutputOptions;
 use bert_core::packing::Packing;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -92,12 +92,12 @@ fn what_is_kept_is_that_of_the_padded_batch() {
     for (label, device) in test_devices() {
         let model = model(&device);
         let input = batch(&ROWS, &device);
-        let keep = |hidden_states, attentions| Keep {
+        let returning = |hidden_states, attentions| OutputOptions {
             hidden_states,
             attentions,
         };
-        let packed = model.forward_keeping(input.clone(), keep(true, false));
-        let whole = model.forward_keeping(input.clone().padded(), keep(true, false));
+        let packed = model.forward_with(input.clone(), returning(true, false));
+        let whole = model.forward_with(input.clone().padded(), returning(true, false));
         let states = packed.hidden_states.unwrap();
         assert_eq!(states.len(), model.encoder.layer.len() + 1);
         for (found, expected) in states.into_iter().zip(whole.hidden_states.unwrap()) {
@@ -107,7 +107,7 @@ fn what_is_kept_is_that_of_the_padded_batch() {
             assert_close(&label, &values(found), &values(expected), 5e-6);
         }
         let [batch, seq] = input.dims();
-        let attentions = model.forward_keeping(input, keep(false, true)).attentions;
+        let attentions = model.forward_with(input, returning(false, true)).attentions;
         let first = &attentions.unwrap()[0];
         assert_eq!([first.dims()[0], first.dims()[2]], [batch, seq], "{label}");
     }

@@ -6,8 +6,7 @@ use std::path::Path;
 use bert_core::checkpoint::{Checkpoint, LoadReport, Loading, Reshaped, save};
 use bert_core::config::BertConfig;
 use bert_core::models::BertModel;
-use bert_core::nn::BertInit;
-use bert_core::nn::BertPooler;
+use bert_core::nn::{BertInit, BertPooler};
 use burn::module::Module;
 
 use crate::error::{Error, Result};

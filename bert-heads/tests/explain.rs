@@ -6,8 +6,7 @@ use bert_core::agreement::without_dropout;
 use bert_core::batch::{BertBatcher, BertInput};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, test_devices};
-use bert_core::nn::BertInit;
-use bert_core::nn::Keep;
+use bert_core::nn::{BertInit, OutputOptions};
 use bert_core::tokenizer::{BertTokenizer, TextInput};
 use bert_heads::Error;
 use bert_heads::explain::{
@@ -154,7 +153,9 @@ fn gradient_times_input_is_what_scaling_a_word_does() {
             let rows = words.clone().expand([seq, seq, hidden]) * factors;
             let types = input.token_type_ids.clone().expand([seq, seq]);
             let mask = input.mask_pad.clone().expand([seq, seq]);
-            let encoded = model.bert.forward_words(rows, types, mask, Keep::default());
+            let encoded = model
+                .bert
+                .forward_words(rows, types, mask, OutputOptions::default());
             let logits = model.classify(encoded).narrow(1, 2, 1);
             logits.into_data().iter::<f64>().collect()
         };

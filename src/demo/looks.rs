@@ -2,7 +2,7 @@
 
 use bert_core::batch::BertBatcher;
 use bert_core::models::BertModel;
-use bert_core::nn::Keep;
+use bert_core::nn::OutputOptions;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use serde::Serialize;
 
@@ -80,12 +80,12 @@ impl Demo {
         }
 
         let encodings = encode(&[writer.passage()])?;
-        let keep = Keep {
+        let options = OutputOptions {
             attentions: true,
-            ..Keep::default()
+            ..OutputOptions::default()
         };
         let input = batcher.batch(&encodings, device)?;
-        let layers = model.forward_keeping(input, keep).attentions;
+        let layers = model.forward_with(input, options).attentions;
         Ok(Looks {
             words,
             attention: attention_html(encodings[0].tokens(), layers.unwrap_or_default())?,

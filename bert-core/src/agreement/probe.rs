@@ -8,7 +8,7 @@ use super::Trace;
 use crate::batch::BertInput;
 use crate::checkpoint::load::{Position, transpose};
 use crate::models::BertModel;
-use crate::nn::Keep;
+use crate::nn::OutputOptions;
 
 /// An input and a fixed loss, on the host, to be run on any device.
 ///
@@ -67,11 +67,11 @@ impl Probe {
     /// output through the kernels that inference uses, then attention probabilities; of padding too.
     pub fn forward(&self, model: &BertModel, device: &Device) -> Trace {
         let mut trace = Trace::default();
-        let states = Keep {
+        let states = OutputOptions {
             hidden_states: true,
             attentions: false,
         };
-        let output = model.forward_keeping(self.input(device).padded(), states);
+        let output = model.forward_with(self.input(device).padded(), states);
         for (layer, state) in output.hidden_states.into_iter().flatten().enumerate() {
             trace.push_tensor(format!("hidden_states.{layer}"), state);
         }
@@ -79,11 +79,11 @@ impl Probe {
         if let Some(pooled) = output.pooled_output {
             trace.push_tensor("pooled_output", pooled);
         }
-        let attentions = Keep {
+        let attentions = OutputOptions {
             hidden_states: false,
             attentions: true,
         };
-        let output = model.forward_keeping(self.input(device).padded(), attentions);
+        let output = model.forward_with(self.input(device).padded(), attentions);
         for (layer, probabilities) in output.attentions.into_iter().flatten().enumerate() {
             trace.push_tensor(format!("attentions.{layer}"), probabilities);
         }

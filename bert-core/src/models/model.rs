@@ -6,10 +6,9 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use crate::batch::BertInput;
 use crate::config::BertConfig;
 use crate::device::with_threads_awake;
-use crate::nn::BertEmbeddings;
-use crate::nn::BertInit;
-use crate::nn::BertPooler;
-use crate::nn::{BertEncoder, BertEncoderOutput, Keep};
+use crate::nn::{
+    BertEmbeddings, BertEncoder, BertEncoderOutput, BertInit, BertPooler, OutputOptions,
+};
 use crate::packing::{Packing, TokenLayout};
 
 /// BERT without a task head (Devlin et al. 2019).
@@ -67,16 +66,16 @@ impl BertModel {
     /// When `seq` exceeds the position table or an id its table; the batcher and
     /// [`check`](crate::batch::BertBatcher) refuse such input beforehand.
     pub fn forward(&self, input: BertInput) -> BertOutput {
-        self.forward_keeping(input, Keep::default())
+        self.forward_with(input, OutputOptions::default())
     }
 
-    /// [`forward`](Self::forward) that keeps hidden states or attention probabilities.
-    pub fn forward_keeping(&self, input: BertInput, keep: Keep) -> BertOutput {
+    /// [`forward`](Self::forward) with hidden states or attention probabilities in its output.
+    pub fn forward_with(&self, input: BertInput, options: OutputOptions) -> BertOutput {
         self.with_embeddings(input, |embeddings, mask_pad, packing| {
             // Probabilities have the shape of the padded batch.
-            match packing.filter(|_| !keep.attentions) {
-                Some(packing) => self.encode_packed(embeddings, &packing, keep),
-                None => self.encode(embeddings, mask_pad, keep),
+            match packing.filter(|_| !options.attentions) {
+                Some(packing) => self.encode_packed(embeddings, &packing, options),
+                None => self.encode(embeddings, mask_pad, options),
             }
         })
     }
@@ -103,23 +102,23 @@ impl BertModel {
     /// # Shapes
     ///
     /// - input: `[batch, seq]` ids, segments and padding
-    /// - places: `[n]`, each `row * seq + column` of a token; padding may have the vector of any token
+    /// - positions: `[n]`, each `row * seq + column` of a token; padding may have the vector of any token
     /// - output: `[n, hidden]`
     ///
     /// # Panics
     ///
-    /// As [`forward`](Self::forward), and on most devices when a place is outside the batch.
-    pub fn forward_at(&self, input: BertInput, places: Tensor<1, Int>) -> Tensor<2> {
+    /// As [`forward`](Self::forward), and on most devices when a position is outside the batch.
+    pub fn forward_at(&self, input: BertInput, positions: Tensor<1, Int>) -> Tensor<2> {
         self.with_embeddings(input, |embeddings, mask_pad, packing| {
             let vectors = match packing {
                 Some(packing) => {
                     let (packed, layout) = (packing.pack(embeddings), packing.layout());
-                    let tokens = packing.tokens_at(places);
+                    let tokens = packing.tokens_at(positions);
                     self.encoder.forward_at(packed, &layout, tokens)
                 }
                 None => {
                     let layout = TokenLayout::Padded(mask_pad);
-                    self.encoder.forward_at(embeddings, &layout, places)
+                    self.encoder.forward_at(embeddings, &layout, positions)
                 }
             };
             vectors.squeeze_dim(0)
@@ -128,8 +127,8 @@ impl BertModel {
 
     /// The vector of every row's first token, `[CLS]`, as [`forward_at`](Self::forward_at) computes it, `[batch, hidden]`.
     pub fn forward_first(&self, input: BertInput) -> Tensor<2> {
-        let places = input.first_places();
-        self.forward_at(input, places)
+        let positions = input.first_places();
+        self.forward_at(input, positions)
     }
 
     /// `pooled_output` of [`forward`](Self::forward) and nothing else, `[batch, hidden]`; none without a pooler.
@@ -138,7 +137,7 @@ impl BertModel {
         Some(pooler.forward_first(self.forward_first(input)))
     }
 
-    /// [`forward_keeping`](Self::forward_keeping) from word vectors in place of token ids, so that
+    /// [`forward_with`](Self::forward_with) from word vectors in place of token ids, so that
     /// gradients with respect to them can be had.
     ///
     /// # Shapes
@@ -150,30 +149,40 @@ impl BertModel {
         words: Tensor<3>,
         token_type_ids: Tensor<2, Int>,
         mask_pad: Tensor<2, Bool>,
-        keep: Keep,
+        options: OutputOptions,
     ) -> BertOutput {
         let embeddings = self.embeddings.forward_words(words, token_type_ids);
-        self.encode(embeddings, mask_pad, keep)
+        self.encode(embeddings, mask_pad, options)
     }
 
-    fn encode(&self, embeddings: Tensor<3>, mask_pad: Tensor<2, Bool>, keep: Keep) -> BertOutput {
+    fn encode(
+        &self,
+        embeddings: Tensor<3>,
+        mask_pad: Tensor<2, Bool>,
+        options: OutputOptions,
+    ) -> BertOutput {
         let layout = TokenLayout::Padded(mask_pad);
-        self.output(self.encoder.forward(embeddings, &layout, keep), keep)
+        self.output(self.encoder.forward(embeddings, &layout, options), options)
     }
 
-    fn encode_packed(&self, embeddings: Tensor<3>, packing: &Packing, keep: Keep) -> BertOutput {
+    fn encode_packed(
+        &self,
+        embeddings: Tensor<3>,
+        packing: &Packing,
+        options: OutputOptions,
+    ) -> BertOutput {
         let packed = packing.pack(embeddings);
-        let encoded = self.encoder.forward(packed, &packing.layout(), keep);
+        let encoded = self.encoder.forward(packed, &packing.layout(), options);
         let states = encoded.hidden_states.into_iter();
         let encoded = BertEncoderOutput {
             sequence_output: packing.unpack(encoded.sequence_output),
             hidden_states: states.map(|state| packing.unpack(state)).collect(),
             attentions: encoded.attentions,
         };
-        self.output(encoded, keep)
+        self.output(encoded, options)
     }
 
-    fn output(&self, encoded: BertEncoderOutput, keep: Keep) -> BertOutput {
+    fn output(&self, encoded: BertEncoderOutput, options: OutputOptions) -> BertOutput {
         let pooled_output = self
             .pooler
             .as_ref()
@@ -181,8 +190,8 @@ impl BertModel {
         BertOutput {
             sequence_output: encoded.sequence_output,
             pooled_output,
-            hidden_states: keep.hidden_states.then_some(encoded.hidden_states),
-            attentions: keep.attentions.then_some(encoded.attentions),
+            hidden_states: options.hidden_states.then_some(encoded.hidden_states),
+            attentions: options.attentions.then_some(encoded.attentions),
         }
     }
 }

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm};
 use burn::tensor::{Int, Tensor};
 
+use super::BertInit;
 use crate::config::BertConfig;
-use crate::nn::BertInit;
 use crate::ops;
 
 /// Sum of token, segment and position embeddings, normalised.

@@ -2,14 +2,20 @@
 
 mod activation;
 mod attention;
+mod block;
 mod embeddings;
 mod encoder;
+mod feed_forward;
 mod init;
 mod pooler;
+mod residual;
 
 pub use activation::{GeluTanhName, HiddenAct, SiluName};
-pub use attention::{BertAttention, BertResidual, BertSelfAttention};
+pub use attention::{BertAttention, BertSelfAttention};
+pub use block::BertLayer;
 pub use embeddings::BertEmbeddings;
-pub use encoder::{BertEncoder, BertEncoderOutput, BertIntermediate, BertLayer, Keep};
+pub use encoder::{BertEncoder, BertEncoderOutput, OutputOptions};
+pub use feed_forward::BertIntermediate;
 pub use init::BertInit;
 pub use pooler::BertPooler;
+pub use residual::BertResidual;

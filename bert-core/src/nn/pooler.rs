@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
+use super::BertInit;
 use crate::config::BertConfig;
-use crate::nn::BertInit;
 use crate::ops;
 
 /// Dense layer and tanh on the `[CLS]` token.

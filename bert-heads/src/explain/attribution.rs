@@ -1,7 +1,7 @@
 //! Contribution of each token to an output, by gradients with respect to the word vectors.
 
 use bert_core::batch::BertInput;
-use bert_core::nn::Keep;
+use bert_core::nn::OutputOptions;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 
 use super::quadrature::gauss_legendre;
@@ -158,7 +158,7 @@ fn scores(
     let mask = input.mask_pad.clone().expand([rows, seq]);
     let encoded = model
         .bert
-        .forward_words(words, types, mask, Keep::default());
+        .forward_words(words, types, mask, OutputOptions::default());
     model.classify(encoded).narrow(1, output, 1).squeeze_dim(1)
 }
 

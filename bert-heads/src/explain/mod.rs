@@ -16,7 +16,7 @@ use bert_core::agreement::without_dropout;
 use bert_core::batch::{BertBatcher, BertInput};
 use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::models::BertModel;
-use bert_core::nn::Keep;
+use bert_core::nn::OutputOptions;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput, Truncation};
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
@@ -227,9 +227,9 @@ impl Explainer {
         let batch = self
             .batcher
             .batch(std::slice::from_ref(&encoding), &self.device)?;
-        let keep = Keep {
+        let output_options = OutputOptions {
             attentions: true,
-            ..Keep::default()
+            ..OutputOptions::default()
         };
         let (encoded, attribution) = match &self.subject {
             Subject::Encoder(model) => {
@@ -240,14 +240,14 @@ impl Explainer {
                         expected: "none: the model has no classifier of texts",
                     });
                 }
-                (model.forward_keeping(batch, keep), None)
+                (model.forward_with(batch, output_options), None)
             }
             Subject::Classifier {
                 model,
                 labels,
                 problem_type,
             } => {
-                let encoded = model.bert.forward_keeping(batch.clone(), keep);
+                let encoded = model.bert.forward_with(batch.clone(), output_options);
                 let logits: Vec<f32> = model
                     .classify(encoded.clone())
                     .cast(FloatDType::F32)
