@@ -7,7 +7,7 @@ use bert_core::tokenizer::EncodeOptions;
 
 use super::QuestionSettings;
 use crate::datasets::QuestionExample;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::predict::rows::{Row, RowMaker};
 
 /// Cuts contexts into rows that begin with their question.
@@ -51,6 +51,17 @@ impl QuestionMaker {
             ..settings
         };
         settings.check()?;
+        let special = rows.tokenizer().special_token_count(true);
+        if settings.max_query_length + special >= settings.max_length {
+            return Err(Error::InvalidOption {
+                option: "maximal question length",
+                value: format!(
+                    "{} of {} tokens",
+                    settings.max_query_length, settings.max_length
+                ),
+                expected: "room for the special tokens and a token of the context beside it",
+            });
+        }
         Ok(Self { rows, settings })
     }
 
@@ -90,7 +101,7 @@ impl QuestionMaker {
             let offsets: Arc<[(usize, usize)]> = context.offsets().into();
             for question in asked.by_ref().take(chunk.len()) {
                 let start = made.rows.len();
-                let position = question.len() + 2; // [CLS] and [SEP]
+                let position = tokenizer.second_text_start(question.len());
                 for tokens in self.spans(context.len(), question.len()) {
                     let second = &context.ids()[tokens.clone()];
                     made.rows
@@ -107,7 +118,8 @@ impl QuestionMaker {
 
     /// The windows of a context of `length` tokens beside a question of `question` tokens.
     fn spans(&self, length: usize, question: usize) -> Vec<Range<usize>> {
-        let room = self.settings.max_length - question - 3;
+        let special = self.rows.tokenizer().special_token_count(true);
+        let room = self.settings.max_length - question - special;
         let step = self.settings.doc_stride.min(room);
         let mut spans = Vec::new();
         let mut start = 0;
