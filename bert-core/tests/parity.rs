@@ -11,13 +11,14 @@ use bert_core::device::test_devices;
 use bert_core::nn::BertInit;
 use burn::tensor::{Device, Tensor};
 
-const FIXTURES: [&str; 6] = [
+const FIXTURES: [&str; 7] = [
     "tiny-erf",
     "tiny-tanh",
     "tiny-relu",
     "tiny-pytorch-tanh",
     "tiny-silu",
     "tiny-quick-gelu",
+    "roberta/base",
 ];
 
 fn fixture(name: &str) -> Golden {

@@ -1,5 +1,6 @@
 //! The tokenizer gives what transformers gives, over the small vocabulary in this repository.
 
+mod byte_level;
 mod tokenizer_cases;
 mod tokenizer_files;
 

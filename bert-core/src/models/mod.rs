@@ -6,15 +6,17 @@ mod bert;
 mod family;
 mod model;
 pub(crate) mod names;
+mod roberta;
 mod shape;
 
 pub use bert::BERT;
 pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
 pub use model::{BertModel, BertOutput};
+pub use roberta::ROBERTA;
 pub use shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
 
 /// Every family.
-pub static FAMILIES: [&Family; 1] = [&BERT];
+pub static FAMILIES: [&Family; 2] = [&BERT, &ROBERTA];
 
 /// The family with this `model_type`.
 pub fn family(model_type: &str) -> Option<&'static Family> {
