@@ -130,7 +130,7 @@ impl Plan {
 
     /// Refuses rows that are longer than `config` has positions.
     pub(crate) fn check_lengths(&self, config: &BertConfig) -> Result<()> {
-        let positions = config.max_position_embeddings;
+        let positions = config.max_input_length();
         match self.seq_lengths.iter().find(|&&seq| seq > positions) {
             Some(long) => Err(Error::Option {
                 option: "--seq-lengths",

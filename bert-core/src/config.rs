@@ -1,4 +1,4 @@
-//! The shape of a BERT encoder, read from and written as Hugging Face `config.json`.
+//! The shape of an encoder, read from and written as Hugging Face `config.json`.
 
 mod json;
 mod preset;
@@ -9,12 +9,15 @@ use serde_json::{Map, Value};
 pub use preset::{BertSize, BertVocabulary};
 
 use crate::error::{Error, Result};
+use crate::models::{BERT, ClassifierShape, Family, HeadDropout, HeadShapes, Positions};
 use crate::nn::HiddenAct;
 
-/// Hyper-parameters of a BERT encoder (BERT §3).
+/// Description of a network: hyper-parameters of a BERT encoder (BERT §3), and the points in which families of models
+/// depart from it.
 ///
-/// Field names are those of Hugging Face's `config.json` (transformers
-/// `configuration_bert.py`), which is also the format on disk.
+/// Names of fields are those of Hugging Face's `config.json` (transformers
+/// `configuration_bert.py`), which is also the format on disk. What no key of it states is the
+/// [family's](Family): [`positions`](Self::positions) and [`heads`](Self::heads).
 #[derive(new, Clone, Debug, PartialEq)]
 pub struct BertConfig {
     /// Rows of the word-embedding table.
@@ -40,7 +43,7 @@ pub struct BertConfig {
     /// `hidden_dropout_prob`.
     #[new(default)]
     pub classifier_dropout: Option<f64>,
-    /// Rows of the position-embedding table: the longest input in tokens.
+    /// Rows of the position-embedding table; see [`max_input_length`](Self::max_input_length).
     #[new(value = "512")]
     pub max_position_embeddings: usize,
     /// Rows of the segment-embedding table.
@@ -55,6 +58,15 @@ pub struct BertConfig {
     /// Id of the padding token.
     #[new(value = "0")]
     pub pad_token_id: usize,
+    /// Assignment of position embeddings.
+    #[new(default)]
+    pub positions: Positions,
+    /// Shapes of the task heads.
+    #[new(value = "HeadShapes::PLAIN")]
+    pub heads: HeadShapes,
+    /// The family whose files describe the network; [`BERT`] for a new configuration.
+    #[new(value = "&BERT")]
+    pub family: &'static Family,
     /// Fields of `config.json` that the encoder does not interpret (`id2label`, …), kept so that
     /// they are written back.
     #[new(default)]
@@ -65,6 +77,51 @@ impl BertConfig {
     /// Dropout probability before the classifier of a task head.
     pub fn head_dropout_prob(&self) -> f64 {
         self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)
+    }
+
+    /// Dropout probability before the layers of a classifier.
+    pub fn dropout_prob_of(&self, shape: ClassifierShape) -> f64 {
+        match shape.dropout {
+            HeadDropout::Classifier => self.head_dropout_prob(),
+            HeadDropout::Hidden => self.hidden_dropout_prob,
+        }
+    }
+
+    /// Activation after the dense layer of the masked-LM head.
+    pub fn masked_lm_act(&self) -> HiddenAct {
+        self.heads.masked_lm.activation.unwrap_or(self.hidden_act)
+    }
+
+    /// Row of the position-embedding table for the first token.
+    pub const fn first_position(&self) -> usize {
+        match self.positions {
+            Positions::FromZero => 0,
+            Positions::AfterPadding => self.pad_token_id.saturating_add(1),
+        }
+    }
+
+    /// Tokens of the longest input: the positions from the first on.
+    pub const fn max_input_length(&self) -> usize {
+        self.max_position_embeddings
+            .saturating_sub(self.first_position())
+    }
+
+    /// Refuses a head for next sentences where the family has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming `model_type`.
+    pub fn check_next_sentence(&self) -> Result<()> {
+        match self.heads.next_sentence {
+            true => Ok(()),
+            false => Err(Error::config(
+                "model_type",
+                format!(
+                    "is \"{}\", whose models have no head for next sentences: leave them out, or use a model with one",
+                    self.family.model_type
+                ),
+            )),
+        }
     }
 
     /// True if the decoder of a masked-LM head is the word-embedding table, as it is unless `tie_word_embeddings` is false.
@@ -127,6 +184,16 @@ impl BertConfig {
                     format!("is {value}, far beyond any BERT (at most {most} are built)"),
                 ));
             }
+        }
+        if self.max_input_length() == 0 {
+            return Err(Error::config(
+                "max_position_embeddings",
+                format!(
+                    "is {}, but positions begin at {}, one beyond pad_token_id",
+                    self.max_position_embeddings,
+                    self.first_position()
+                ),
+            ));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(Error::config(

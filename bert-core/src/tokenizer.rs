@@ -1,11 +1,14 @@
-//! Text to token ids and back: WordPiece as Google's and transformers' BERT cut it (`BERT §3`).
+//! Text to token ids and back: WordPiece as Google's and transformers' BERT cut it (`BERT §3`), or the tokens of another
+//! family.
 //!
 //! The work is done by the `tokenizers` crate, the same code that stands behind transformers'
 //! `BertTokenizer` (`models/bert/tokenization_bert.py`), so ids, offsets and truncation agree.
 
+mod byte_bpe;
 mod config;
 mod encode;
 mod encoding;
+mod frame;
 mod load;
 mod options;
 mod pieces;
@@ -20,20 +23,27 @@ pub use words::WordPieces;
 
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, PreTokenizerWrapper, Tokenizer, decoders};
+use tokenizers::{AddedToken, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer, decoders};
 
+use crate::models::{BERT, Family, Frame as FrameTokens};
 use crate::{Error, Result};
+use frame::Frame;
+use load::Parts;
 
-/// A WordPiece tokenizer with BERT's five special tokens.
+/// The tokenizer of a model, with five special tokens; WordPiece for BERT.
 ///
 /// Cloning copies the vocabulary; share it by reference, it is `Send` and `Sync`.
 #[derive(Clone, Debug)]
 pub struct BertTokenizer {
     /// Holds neither truncation nor padding: both are asked for per call.
     inner: Tokenizer,
+    family: &'static Family,
     special_tokens: SpecialTokens,
     ids: SpecialIds,
+    /// Special tokens around one text and around two.
+    frames: [Frame; 2],
+    /// Splitter for words that stand alone, where it is another than that of running text.
+    word_splitter: Option<PreTokenizerWrapper>,
     vocab_size: usize,
     /// The rows that embeddings must have for all but added tokens.
     needed_rows: usize,
@@ -61,15 +71,30 @@ impl BertTokenizer {
         vocab: impl IntoIterator<Item = String>,
         options: &TokenizerOptions,
     ) -> Result<Self> {
-        Self::from_tokens(vocab, options, &[], "the vocabulary")
+        Self::from_tokens(vocab, options, "the vocabulary")
     }
 
     fn from_tokens(
         tokens: impl IntoIterator<Item = String>,
         options: &TokenizerOptions,
-        added: &[config::FileToken],
         origin: &str,
     ) -> Result<Self> {
+        let parts = Parts {
+            family: &BERT,
+            special_tokens: &options.special_tokens,
+            described: &[],
+            added: &[],
+            model_max_length: options.model_max_length,
+        };
+        Self::assemble(Self::wordpiece(tokens, options, &[])?, &parts, origin)
+    }
+
+    /// WordPiece over tokens in the order of their ids, with BERT's normalizer and splitter.
+    fn wordpiece(
+        tokens: impl IntoIterator<Item = String>,
+        options: &TokenizerOptions,
+        added: &[config::FileToken],
+    ) -> Result<Tokenizer> {
         // The builder takes `ahash`'s map, which `tokenizers` does not re-export; an empty file
         // gives one without naming the type.
         let mut vocab = WordPiece::read_bytes(&[])
@@ -87,29 +112,22 @@ impl BertTokenizer {
             .map_err(|source| failed("cannot set the normalizer", source))?;
         inner.with_pre_tokenizer(Some(BertPreTokenizer));
         inner.with_decoder(Some(decoders::wordpiece::WordPiece::default()));
-        Self::assemble(
-            inner,
-            &options.special_tokens,
-            added,
-            options.model_max_length,
-            origin,
-        )
+        Ok(inner)
     }
 
-    /// Completes a tokenizer whose model and normalizer stand: added and special tokens, the frame
-    /// `[CLS] A [SEP] B [SEP]` (`BERT §3`, Figure 2), and the ids looked up once.
-    fn assemble(
-        mut inner: Tokenizer,
-        special_tokens: &SpecialTokens,
-        added: &[config::FileToken],
-        model_max_length: Option<usize>,
-        origin: &str,
-    ) -> Result<Self> {
+    /// Completes a tokenizer whose model and normalizer stand: added and special tokens, the frame of the family
+    /// (`[CLS] A [SEP] B [SEP]`, `BERT §3`, Figure 2), and the ids looked up once.
+    fn assemble(mut inner: Tokenizer, parts: &Parts<'_>, origin: &str) -> Result<Self> {
+        let &Parts {
+            family,
+            special_tokens,
+            ..
+        } = parts;
         inner
             .with_truncation(None)
             .map_err(|source| failed("cannot drop the stored truncation", source))?;
         inner.with_padding(None);
-        load::add_file_tokens(&mut inner, added, origin)?;
+        load::add_file_tokens(&mut inner, parts.added, origin)?;
 
         // Only looked up, never appended as transformers does: a token that the weights have no
         // embedding for would fail later and further from the cause.
@@ -133,7 +151,7 @@ impl BertTokenizer {
             .names()
             .into_iter()
             .filter(|name| !known.values().any(|token| token.content == *name))
-            .map(|name| AddedToken::from(name, true))
+            .map(|name| parts.special(name))
             .collect();
         inner
             .add_special_tokens(unmarked)
@@ -147,21 +165,33 @@ impl BertTokenizer {
             cls: id(&special_tokens.cls),
             mask: id(&special_tokens.mask),
         };
-        if inner.get_post_processor().is_none() {
-            inner.with_post_processor(Some(BertProcessing::new(
-                (special_tokens.sep.clone(), ids.sep),
-                (special_tokens.cls.clone(), ids.cls),
-            )));
-        }
+        let processor = match inner.get_post_processor() {
+            Some(stored) => stored.clone(),
+            None => family_frame(family, special_tokens, ids, &inner),
+        };
+        let segments = family.tokenizer.segments;
+        let frames = [
+            Frame::new(&processor, 1, segments)?,
+            Frame::new(&processor, 2, segments)?,
+        ];
+        inner.with_post_processor(Some(processor));
         let (vocab_size, needed_rows) = rows(&inner);
         Ok(Self {
+            word_splitter: byte_bpe::word_splitter(&inner),
             inner,
+            family,
             special_tokens: special_tokens.clone(),
             ids,
+            frames,
             vocab_size,
             needed_rows,
-            model_max_length,
+            model_max_length: parts.model_max_length,
         })
+    }
+
+    /// The special tokens' frame that the class of transformers makes.
+    fn family_frame(&self) -> PostProcessorWrapper {
+        family_frame(self.family, &self.special_tokens, self.ids, &self.inner)
     }
 
     /// The id that fills rows up to a common length.
@@ -213,6 +243,20 @@ impl BertTokenizer {
         self.inner.id_to_token(id)
     }
 
+    /// The beginning of a word that a token stands for: the token itself, and where tokens carry the space before a word,
+    /// what follows that space. `None` for tokens without one there, and beyond the vocabulary.
+    pub fn word_beginning(&self, id: u32) -> Option<String> {
+        let token = self.token(id)?;
+        match byte_bpe::byte_level(&self.inner) {
+            None => Some(token),
+            Some(_) => self
+                .decode(&[id], true)
+                .ok()?
+                .strip_prefix(' ')
+                .map(str::to_owned),
+        }
+    }
+
     /// The id of a token as spelled in the vocabulary; unlike encoding, it never answers `[UNK]`.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
@@ -249,6 +293,19 @@ impl BertTokenizer {
     pub fn check_every_token(&self, vocab_size: usize) -> Result<()> {
         check_rows(self.vocab_size, vocab_size)
     }
+}
+
+fn family_frame(
+    family: &Family,
+    special_tokens: &SpecialTokens,
+    ids: SpecialIds,
+    inner: &Tokenizer,
+) -> PostProcessorWrapper {
+    (family.tokenizer.frame)(FrameTokens {
+        separator: (special_tokens.sep.clone(), ids.sep),
+        first: (special_tokens.cls.clone(), ids.cls),
+        splitter: byte_bpe::byte_level(inner),
+    })
 }
 
 fn check_rows(needed: usize, vocab_size: usize) -> Result<()> {

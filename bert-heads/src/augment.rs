@@ -107,11 +107,14 @@ impl Augmenter {
         let tokenizer = BertTokenizer::from_dir(dir)?;
         tokenizer.check_vocab(config.vocab_size)?;
         // Continuations, special tokens and numbers are no words; nor is anything with a separator.
-        let word = |id| tokenizer.token(id).filter(|token| is_word(token));
+        let word = |id| {
+            let token = tokenizer.word_beginning(id);
+            token.filter(|token| is_word(token))
+        };
         Ok(Self {
             model: BertForMaskedLm::from_checkpoint(&checkpoint, device)?,
             words: (0..config.vocab_size as u32).map(word).collect(),
-            max_length: config.max_position_embeddings,
+            max_length: config.max_input_length(),
             batcher: BertBatcher::new(&tokenizer).for_model(config),
             tokenizer,
             device: device.clone(),
@@ -176,7 +179,8 @@ impl Augmenter {
             ..EncodeOptions::default()
         };
         let encoding = self.tokenizer.encode(text, &plain)?;
-        let room = self.max_length.saturating_sub(2);
+        let special = self.tokenizer.special_token_count(false);
+        let room = self.max_length.saturating_sub(special);
         let all = words(&encoding);
         let ends = all
             .iter()

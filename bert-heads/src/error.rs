@@ -24,12 +24,14 @@ pub enum Error {
     #[error(transparent)]
     Core(#[from] bert_core::Error),
     /// A checkpoint was saved without the head that predicts masked tokens.
-    #[error("{} has no masked-LM head (it lacks {}): {}", dir.display(), missing.join(", "), masked_lm_remedy(missing))]
+    #[error("{} has no masked-LM head (it lacks {}): {}", dir.display(), missing.join(", "), remedy)]
     NoMaskedLmHead {
         /// The model directory.
         dir: PathBuf,
         /// The tensors of the head that are absent, in Hugging Face spelling.
-        missing: Vec<&'static str>,
+        missing: Vec<String>,
+        /// Remedy.
+        remedy: String,
     },
     /// A checkpoint was saved without the head of a task.
     #[error("{} has no head for {class} (it lacks {}): use a checkpoint of that class, or fine-tune one from this encoder", dir.display(), missing.join(", "))]
@@ -37,9 +39,9 @@ pub enum Error {
         /// The model directory.
         dir: PathBuf,
         /// The class of transformers that has the head.
-        class: &'static str,
+        class: String,
         /// The tensors of the head that are absent, in Hugging Face spelling.
-        missing: Vec<&'static str>,
+        missing: Vec<String>,
     },
     /// A checkpoint's head has tensors of the right names, but belongs to another task.
     #[error("{}: config.json states the class {stated}, whose head reads other vectors than that of {class}: load it as {stated}, correct `architectures`, or overrule it with --task", dir.display())]
@@ -47,7 +49,7 @@ pub enum Error {
         /// The model directory.
         dir: PathBuf,
         /// The class of transformers that was asked for.
-        class: &'static str,
+        class: String,
         /// The class that the configuration states.
         stated: String,
     },
@@ -71,7 +73,7 @@ pub enum Error {
         /// Why it does not decide.
         reason: &'static str,
         /// Remedy in the files.
-        remedy: &'static str,
+        remedy: String,
     },
     /// A checkpoint without any head that answers something.
     #[error("{} is no fine-tuned model of texts, words, questions or choices (its config.json states {stated}): train one with `bert finetune`, or make vectors with --task similarity", dir.display())]
@@ -384,16 +386,5 @@ impl From<TensorReadError> for Error {
     /// The failure of the device that a result was read from.
     fn from(error: TensorReadError) -> Self {
         Self::Core(fault::failed_read(&error))
-    }
-}
-
-/// Remedy for a masked-LM head without some of its tensors.
-fn masked_lm_remedy(missing: &[&str]) -> &'static str {
-    match missing {
-        ["cls.predictions.decoder.weight"] => {
-            "set tie_word_embeddings of config.json to true if the word embeddings are its decoder, \
-             or use a checkpoint with one of its own"
-        }
-        _ => "use a checkpoint of BertForMaskedLM or BertForPreTraining",
     }
 }

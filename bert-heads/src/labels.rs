@@ -95,7 +95,8 @@ impl Labels {
                 reason,
             })
         };
-        let against = format!("but `classifier.weight` has {outputs} output(s)");
+        let weight = checkpoint.file_name("classifier.weight");
+        let against = format!("but `{weight}` has {outputs} output(s)");
         let Some(value) = stated(config, ID2LABEL) else {
             return match stated_count(config) {
                 Err((field, reason)) => refuse(field, reason),

@@ -17,6 +17,7 @@ use crate::labels::stated;
 use crate::sentence_embedding::fields::Fields;
 use crate::sentence_embedding::files::{LIBRARY_CONFIG, TRANSFORMER_CONFIG};
 use crate::sentence_embedding::modules::{MODULES, Module, modules};
+use crate::tasks::head::HIDDEN_LAYER;
 use crate::tasks::sequence_classification::ProblemType;
 use crate::tasks::sequence_classification::cross_encoder;
 use crate::tasks::token_classification::CRF_TENSORS;
@@ -147,7 +148,9 @@ pub(crate) fn classifier_kind(checkpoint: &Checkpoint) -> Option<FoundKind> {
 fn evidence(checkpoint: &Checkpoint) -> Option<(ModelKind, &'static str)> {
     let config = checkpoint.config();
     let problem_type = stated(config, "problem_type").and_then(Value::as_str);
-    let of_texts = if problem_type.is_some_and(|name| name.parse::<ProblemType>().is_ok()) {
+    let of_texts = if checkpoint.contains(HIDDEN_LAYER[0]) {
+        Some("its classifier has a hidden layer, as those of texts have")
+    } else if problem_type.is_some_and(|name| name.parse::<ProblemType>().is_ok()) {
         Some("its `problem_type` is one of a classifier of texts")
     } else if cross_encoder::is_marked(config) {
         Some("it has the activation of a cross-encoder")
@@ -229,8 +232,15 @@ pub(crate) fn unknown_classifier(checkpoint: &Checkpoint) -> Error {
         field: "architectures",
         found: shown(checkpoint.config()),
         reason: "which does not say whether `classifier` is about texts, words or choices",
-        remedy: "state BertForSequenceClassification, BertForTokenClassification or \
-                 BertForMultipleChoice",
+        remedy: {
+            let class = |ending| checkpoint.config().family.class(ending);
+            format!(
+                "state {}, {} or {}",
+                class("ForSequenceClassification"),
+                class("ForTokenClassification"),
+                class("ForMultipleChoice")
+            )
+        },
     }
 }
 
@@ -287,7 +297,7 @@ fn of_library(dir: &Path, modules: &[Module]) -> Result<Option<ModelKind>> {
                     .collect::<Vec<_>>()
                     .join(", "),
                 reason: "which makes vectors, but config.json states a class with a classifier",
-                remedy: "take modules.json away if it is left from another model",
+                remedy: "take modules.json away if it is left from another model".to_owned(),
             });
         }
     }

@@ -143,7 +143,7 @@ impl SentenceEmbedder {
         let tokenizer = BertTokenizer::from_dir(dir)?;
         tokenizer.check_vocab(config.vocab_size)?;
 
-        let positions = config.max_position_embeddings;
+        let positions = config.max_input_length();
         let max_length = match options.max_length {
             Some(asked) if asked > positions => return Err(Error::MaxLength { asked, positions }),
             Some(asked) => asked,

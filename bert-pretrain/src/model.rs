@@ -41,8 +41,11 @@ pub struct PreTrainingLogits {
     pub seq_relationship: Option<Tensor<2>>,
 }
 
-/// Checks that a model of `config` tells the two segments of `pairs` apart.
+/// Checks that a model of `config` can learn from `pairs`: its family has a head for them, and it tells two segments apart.
 pub(crate) fn check_segments(config: &BertConfig, pairs: bool) -> Result<()> {
+    if pairs {
+        config.check_next_sentence()?;
+    }
     let segments = config.type_vocab_size;
     match pairs && segments < 2 {
         true => Err(bert_core::Error::SegmentMismatch {
@@ -86,7 +89,10 @@ impl BertForPreTraining {
         let lost: Vec<String> = report
             .missing
             .iter()
-            .filter(|name| name.starts_with("bert.") && !name.starts_with("bert.pooler."))
+            .filter(|name| {
+                let name = config.family.our_name(name);
+                name.starts_with("bert.") && !name.starts_with("bert.pooler.")
+            })
             .cloned()
             .collect();
         if let Some(reshaped) = report.mismatched.first() {
@@ -103,12 +109,12 @@ impl BertForPreTraining {
         Ok((model, report))
     }
 
-    /// The class of transformers that loads what is saved of this model.
-    pub fn architecture(&self) -> &'static str {
-        match self.cls.seq_relationship {
-            Some(_) => "BertForPreTraining",
-            None => "BertForMaskedLM",
-        }
+    /// The class of transformers that loads what is saved of this model, of the family of `config`.
+    pub fn architecture(&self, config: &BertConfig) -> String {
+        config.family.class(match self.cls.seq_relationship {
+            Some(_) => "ForPreTraining",
+            None => "ForMaskedLM",
+        })
     }
 
     /// Predicts masked tokens and next sentences.

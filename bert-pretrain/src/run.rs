@@ -187,7 +187,7 @@ impl Run<'_> {
         let updates = self.updates(&state)?;
         let (config, tokenizer) = (&self.config, &self.tokenizer);
         let write_model = |model: &BertForPreTraining, dir: &Path| -> Result<()> {
-            checkpoint::save(dir, model, config, model.architecture())?;
+            checkpoint::save(dir, model, config, &model.architecture(config))?;
             Ok(tokenizer.save(dir)?)
         };
         let mut last_evaluation = Map::new();
@@ -297,7 +297,7 @@ impl Run<'_> {
             .settings
             .long
             .map_or(main, |long| long.seq_length.max(main));
-        let maximum = self.config.max_position_embeddings;
+        let maximum = self.config.max_input_length();
         if length > maximum {
             return Err(bert_core::Error::TooLong { length, maximum }.into());
         }

@@ -112,8 +112,8 @@ impl Session<'_> {
             state,
             store: Some(&store),
             write_model: &|model: &BertForPreTraining, dir| {
-                let architecture = model.architecture();
-                Ok(checkpoint::save(dir, model, &model_config, architecture)?)
+                let architecture = model.architecture(&model_config);
+                Ok(checkpoint::save(dir, model, &model_config, &architecture)?)
             },
             evaluate: match self.evaluate_every {
                 0 => None,

@@ -90,7 +90,7 @@ pub(crate) fn usual_length(
     otherwise: usize,
 ) -> usize {
     let length = layout.max_length.unwrap_or(otherwise);
-    length.min(config.max_position_embeddings)
+    length.min(config.max_input_length())
 }
 
 /// The lowest and highest score; those of cosines stand for themselves.

@@ -91,7 +91,7 @@ fn probe(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<Probe> {
         args.text.iter().map(String::as_str).collect()
     };
     let options = EncodeOptions {
-        max_length: Some(config.max_position_embeddings),
+        max_length: Some(config.max_input_length()),
         ..EncodeOptions::default()
     };
     let encodings = texts

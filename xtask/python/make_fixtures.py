@@ -10,7 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.dont_write_bytecode = True
 
-PARTS = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "curves", "sentences", "minilm"]
+PARTS = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "roberta", "curves", "sentences", "minilm"]
 
 
 def main():
@@ -53,6 +53,11 @@ def main():
 
         print("heads", flush=True)
         head_fixtures.write_all(out)
+    if "roberta" in wanted:
+        import roberta_fixtures
+
+        print("roberta", flush=True)
+        roberta_fixtures.write(out)
     if "curves" in wanted:
         import curve_fixtures
 

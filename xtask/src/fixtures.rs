@@ -28,7 +28,7 @@ pub(crate) struct Options {
     #[arg(long, env = "BERT_REAL_CHECKPOINT")]
     checkpoint: Option<PathBuf>,
     /// Only these parts.
-    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "curves", "sentences", "minilm", METRICS])]
+    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "roberta", "curves", "sentences", "minilm", METRICS])]
     only: Vec<String>,
     /// Write nothing; fail if a golden file would come out different.
     #[arg(long)]

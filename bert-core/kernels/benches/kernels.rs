@@ -1,16 +1,14 @@
 //! Kernels at the sizes of BERT base: `cargo bench -p bert-kernels`, or with a filter, `-- attention`.
 //!
-//! Rows are those of a short sentence and of 8 sequences of 128 tokens.
+//! Rows are those of a short sentence and of 8 sequences of 128 tokens. Items are multiplications, or numbers of the input.
 
-use std::hint::black_box;
-
-use bert_kernels::attention::{Projections, Sequence, Sizes, attention};
-use bert_kernels::int8::{self, QuantizedMatrix};
-use bert_kernels::linear::{Activation, linear, packed_linear};
+use bert_kernels::attention::{Projections, Sequence, Sizes};
+use bert_kernels::int8::QuantizedMatrix;
+use bert_kernels::linear::Activation;
 use bert_kernels::matmul::{Matrix, PackedMatrix};
 use bert_kernels::output::init_vec;
-use bert_kernels::{gelu, layer_norm, softmax};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
 
 const HIDDEN: usize = 768;
 const INTERMEDIATE: usize = 3072;
@@ -18,8 +16,9 @@ const HEADS: usize = 12;
 const SEQ: usize = 128;
 const ROWS: [usize; 2] = [16, 8 * SEQ];
 
-criterion_group!(benches, dense, attend, elementwise);
-criterion_main!(benches);
+fn main() {
+    divan::main();
+}
 
 fn numbers(count: usize) -> Vec<f32> {
     let numbers = (0..count).map(|at| (at * 7 % 997) as f32 / 498.0 - 1.0);
@@ -27,103 +26,106 @@ fn numbers(count: usize) -> Vec<f32> {
 }
 
 /// The widening half of the feed-forward layer, with GELU.
-fn dense(criterion: &mut Criterion) {
-    let weight = numbers(HIDDEN * INTERMEDIATE);
-    let bias = numbers(INTERMEDIATE);
-    let matrix = Matrix::new(&weight, HIDDEN, INTERMEDIATE);
-    let packed = PackedMatrix::pack(&weight, INTERMEDIATE);
-    let quantized = QuantizedMatrix::quantize(&weight, INTERMEDIATE).expect("finite weights");
-    let mut group = criterion.benchmark_group("linear");
-    for rows in ROWS {
+mod linear {
+    use super::*;
+
+    fn multiplications(rows: usize) -> ItemsCount {
+        ItemsCount::new(rows * HIDDEN * INTERMEDIATE)
+    }
+
+    #[divan::bench(args = ROWS)]
+    fn f32(bencher: Bencher, rows: usize) {
+        let (weight, bias) = (numbers(HIDDEN * INTERMEDIATE), numbers(INTERMEDIATE));
+        let matrix = Matrix::new(&weight, HIDDEN, INTERMEDIATE);
         let input = numbers(rows * HIDDEN);
-        let size = rows * INTERMEDIATE;
-        group.throughput(Throughput::Elements((size * HIDDEN) as u64));
-        group.bench_function(BenchmarkId::new("f32", rows), |bencher| {
-            bencher.iter(|| {
-                let input = Matrix::new(black_box(&input), rows, HIDDEN);
-                init_vec(size, |to| {
-                    linear(input, matrix, &bias, Activation::Gelu, to)
-                })
-            });
+        bencher.counter(multiplications(rows)).bench(|| {
+            let input = Matrix::new(black_box(&input), rows, HIDDEN);
+            init_vec(rows * INTERMEDIATE, |to| {
+                bert_kernels::linear::linear(input, matrix, &bias, Activation::Gelu, to)
+            })
         });
-        group.bench_function(BenchmarkId::new("packed", rows), |bencher| {
-            bencher.iter(|| {
-                let input = black_box(&input);
-                init_vec(size, |to| {
-                    packed_linear(input, &packed, &bias, Activation::Gelu, to)
-                })
-            });
+    }
+
+    #[divan::bench(args = ROWS)]
+    fn packed(bencher: Bencher, rows: usize) {
+        let (weight, bias) = (numbers(HIDDEN * INTERMEDIATE), numbers(INTERMEDIATE));
+        let matrix = PackedMatrix::pack(&weight, INTERMEDIATE);
+        let input = numbers(rows * HIDDEN);
+        bencher.counter(multiplications(rows)).bench(|| {
+            let input = black_box(&input);
+            init_vec(rows * INTERMEDIATE, |to| {
+                bert_kernels::linear::packed_linear(input, &matrix, &bias, Activation::Gelu, to)
+            })
         });
-        group.bench_function(BenchmarkId::new("int8", rows), |bencher| {
-            bencher.iter(|| {
-                let input = black_box(&input);
-                init_vec(size, |to| {
-                    int8::linear(input, &quantized, &bias, Activation::Gelu, to)
-                })
-            });
+    }
+
+    #[divan::bench(args = ROWS)]
+    fn int8(bencher: Bencher, rows: usize) {
+        let (weight, bias) = (numbers(HIDDEN * INTERMEDIATE), numbers(INTERMEDIATE));
+        let matrix = QuantizedMatrix::quantize(&weight, INTERMEDIATE).expect("finite weights");
+        let input = numbers(rows * HIDDEN);
+        bencher.counter(multiplications(rows)).bench(|| {
+            let input = black_box(&input);
+            init_vec(rows * INTERMEDIATE, |to| {
+                bert_kernels::int8::linear(input, &matrix, &bias, Activation::Gelu, to)
+            })
         });
     }
 }
 
-fn attend(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("attention");
-    for rows in ROWS {
-        let sizes = Sizes {
-            batch: rows.div_ceil(SEQ),
-            seq: rows.min(SEQ),
-            heads: HEADS,
-            head_size: HIDDEN / HEADS,
+#[divan::bench(args = ROWS)]
+fn attention(bencher: Bencher, rows: usize) {
+    let sizes = Sizes {
+        batch: rows.div_ceil(SEQ),
+        seq: rows.min(SEQ),
+        heads: HEADS,
+        head_size: HIDDEN / HEADS,
+    };
+    let [query, key, value] = [(); 3].map(|()| numbers(rows * HIDDEN));
+    let attended = vec![1.0; rows];
+    let sequences = Sequence::padded(&attended, sizes.seq);
+    bencher.counter(ItemsCount::new(query.len())).bench(|| {
+        let inputs = Projections {
+            query: black_box(&query),
+            key: &key,
+            value: &value,
         };
-        let [query, key, value] = [(); 3].map(|()| numbers(rows * HIDDEN));
-        let attended = vec![1.0; rows];
-        let sequences = Sequence::padded(&attended, sizes.seq);
-        group.throughput(Throughput::Elements(rows as u64));
-        group.bench_function(BenchmarkId::from_parameter(rows), |bencher| {
-            bencher.iter(|| {
-                let inputs = Projections {
-                    query: black_box(&query),
-                    key: &key,
-                    value: &value,
-                };
-                init_vec(query.len(), |to| {
-                    attention(inputs, sizes, &sequences, &attended, to)
-                })
-            });
-        });
-    }
+        init_vec(query.len(), |to| {
+            bert_kernels::attention::attention(inputs, sizes, &sequences, &attended, to)
+        })
+    });
 }
 
-fn elementwise(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("elementwise");
+#[divan::bench(args = ROWS)]
+fn layer_norm(bencher: Bencher, rows: usize) {
     let (gamma, beta) = (numbers(HIDDEN), numbers(HIDDEN));
-    for rows in ROWS {
-        let input = numbers(rows * HIDDEN);
-        group.throughput(Throughput::Elements(input.len() as u64));
-        group.bench_function(BenchmarkId::new("layer_norm", rows), |bencher| {
-            bencher.iter(|| {
-                let input = black_box(&input);
-                init_vec(input.len(), |to| {
-                    layer_norm::forward(input, &gamma, &beta, 1e-12, to)
-                })
-            });
+    let input = numbers(rows * HIDDEN);
+    bencher.counter(ItemsCount::new(input.len())).bench(|| {
+        let input = black_box(&input);
+        init_vec(input.len(), |to| {
+            bert_kernels::layer_norm::forward(input, &gamma, &beta, 1e-12, to)
+        })
+    });
+}
+
+#[divan::bench(args = ROWS)]
+fn gelu(bencher: Bencher, rows: usize) {
+    let input = numbers(rows * INTERMEDIATE);
+    bencher.counter(ItemsCount::new(input.len())).bench(|| {
+        let input = black_box(&input);
+        init_vec(input.len(), |to| bert_kernels::gelu::forward(input, to))
+    });
+}
+
+#[divan::bench(args = ROWS)]
+fn softmax(bencher: Bencher, rows: usize) {
+    let (batch, seq) = (rows.div_ceil(SEQ), rows.min(SEQ));
+    let scores = numbers(batch * HEADS * seq * seq);
+    let attended = vec![1.0; batch * seq];
+    bencher
+        .counter(ItemsCount::new(scores.len()))
+        .with_inputs(|| scores.clone())
+        .bench_refs(|scores| {
+            bert_kernels::softmax::masked_softmax(scores, &attended, seq, 0.125);
         });
-        let input = numbers(rows * INTERMEDIATE);
-        group.throughput(Throughput::Elements(input.len() as u64));
-        group.bench_function(BenchmarkId::new("gelu", rows), |bencher| {
-            bencher.iter(|| {
-                let input = black_box(&input);
-                init_vec(input.len(), |to| gelu::forward(input, to))
-            });
-        });
-        let (batch, seq) = (rows.div_ceil(SEQ), rows.min(SEQ));
-        let mut scores = numbers(batch * HEADS * seq * seq);
-        let attended = vec![1.0; batch * seq];
-        group.throughput(Throughput::Elements(scores.len() as u64));
-        group.bench_function(BenchmarkId::new("softmax", rows), |bencher| {
-            bencher.iter(|| {
-                softmax::masked_softmax(black_box(&mut scores), &attended, seq, 0.125);
-            });
-        });
-    }
-    group.finish();
 }

@@ -53,7 +53,7 @@ impl BertBatcher {
     /// Refuses what a model of `config` has no embedding for: further positions, tokens and segments.
     pub fn for_model(self, config: &BertConfig) -> Self {
         Self {
-            max_length: Some(config.max_position_embeddings),
+            max_length: Some(config.max_input_length()),
             vocab_size: Some(config.vocab_size),
             segments: Some(config.type_vocab_size),
             ..self

@@ -5,19 +5,22 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use super::names;
 use super::report::{Ignored, LoadReport, Loading, Reshaped};
 use super::tensors::StoredTensor;
 use crate::error::{Error, Result};
+use crate::models::{Family, names};
 
-/// Maps the parameters of `module` to the tensors of the same canonical name.
+/// Maps the parameters of `module` to the tensors of the same name of ours.
 pub(super) fn load<M: Module>(
     tensors: &BTreeMap<String, StoredTensor>,
+    family: &'static Family,
     module: M,
     loading: Loading,
 ) -> Result<(M, LoadReport)> {
     let mut loader = Loader {
         tensors,
+        family,
+        hidden_classifier: false,
         position: Position::default(),
         taken: Vec::new(),
         loading,
@@ -35,11 +38,11 @@ pub(super) fn load<M: Module>(
         return Err(error);
     }
 
-    for (canonical, tensor) in tensors {
-        if taken.contains(canonical) {
+    for (name, tensor) in tensors {
+        if taken.contains(name) {
             continue;
         }
-        match names::ignorable(canonical) {
+        match names::ignorable(name) {
             Some(reason) => report.ignored.push(Ignored {
                 name: tensor.info.name.clone(),
                 reason,
@@ -74,9 +77,9 @@ impl Position {
         self.containers.pop();
     }
 
-    /// The parameter's name as transformers saves it.
+    /// Our name of the parameter, which is that of BERT's in transformers.
     pub(crate) fn name(&self) -> String {
-        names::to_hugging_face(&self.path.join("."))
+        names::of_path(&self.path.join("."))
     }
 
     /// True if the parameter is the weight of a `Linear`: PyTorch keeps it as `[d_output, d_input]`,
@@ -94,6 +97,9 @@ impl Position {
 
 struct Loader<'a> {
     tensors: &'a BTreeMap<String, StoredTensor>,
+    family: &'static Family,
+    /// True once a hidden layer of a classifier has been met, which comes before its outputs.
+    hidden_classifier: bool,
     position: Position,
     taken: Vec<String>,
     loading: Loading,
@@ -105,12 +111,14 @@ impl Loader<'_> {
     /// The values for the parameter at the current position, or why it keeps its own.
     fn values(&mut self, shape: &[usize]) -> Result<Option<Vec<f32>>> {
         let name = self.position.name();
-        let canonical = names::canonical(&name);
-        let Some(tensor) = self.tensors.get(&canonical) else {
+        self.hidden_classifier |= names::is_hidden_layer(&name);
+        let key = names::in_task_model(&name);
+        let name = self.family.file_name(&name, self.hidden_classifier);
+        let Some(tensor) = self.tensors.get(&key) else {
             self.report.missing.push(name);
             return Ok(None);
         };
-        self.taken.push(canonical);
+        self.taken.push(key);
 
         let transposed = self.position.is_transposed();
         let expected = match (transposed, shape) {

@@ -1,11 +1,11 @@
 //! Checkpoints in the Hugging Face layout: `config.json` beside the weights.
 //!
 //! Read: `model.safetensors` or `pytorch_model.bin`, whole or sharded; f32, f16, bf16 or f64; with
-//! or without the prefixes `bert.` and `module.`; LayerNorm as `weight`/`bias` or `gamma`/`beta`.
-//! Written: `model.safetensors` with the names that transformers expects.
+//! or without the prefix of the encoder and `module.`; LayerNorm as `weight`/`bias` or `gamma`/`beta`.
+//! Written: `model.safetensors` with the names that transformers expects. The names are those of the model's
+//! [`Family`](crate::models::Family).
 
 pub(crate) mod load;
-mod names;
 mod report;
 mod save;
 pub(crate) mod tensors;
@@ -24,7 +24,8 @@ pub use weights::{load_weights, save_weights};
 
 use crate::config::BertConfig;
 use crate::error::{Error, Result, abridged};
-use crate::models::BertModel;
+use crate::models::names::{BIAS, DECODER, DECODER_BIAS, POOLER, TABLE};
+use crate::models::{BertModel, names};
 use crate::nn::BertInit;
 use crate::notice::notice;
 use tensors::StoredTensor;
@@ -35,7 +36,7 @@ use tensors::StoredTensor;
 pub struct Checkpoint {
     dir: PathBuf,
     config: BertConfig,
-    /// By canonical name.
+    /// By our name.
     tensors: BTreeMap<String, StoredTensor>,
 }
 
@@ -66,11 +67,11 @@ impl Checkpoint {
         let config = BertConfig::from_file(config)?;
         let mut tensors = BTreeMap::new();
         for tensor in tensors::open_directory(dir)? {
-            let canonical = names::canonical(&tensor.info.name);
+            let key = config.family.our_name(&tensor.info.name);
             let name = tensor.info.name.clone();
             let file = tensor.info.file.clone();
-            if let Some(twin) = tensors.insert(canonical.clone(), tensor)
-                && !twin.is_equal_to(&tensors[&canonical])?
+            if let Some(twin) = tensors.insert(key.clone(), tensor)
+                && !twin.is_equal_to(&tensors[&key])?
             {
                 return Err(Error::malformed(
                     file,
@@ -105,8 +106,8 @@ impl Checkpoint {
         self.tensors.values().map(|tensor| &tensor.info)
     }
 
-    /// True if there is a tensor of this name, in current Hugging Face spelling with the encoder
-    /// under `bert.` ("bert.pooler.dense.weight", "cls.predictions.bias").
+    /// True if there is a tensor of this name, spelled as in BERT's current files with the encoder under `bert.`
+    /// ("bert.pooler.dense.weight", "cls.predictions.bias"), whatever the family of the model calls it.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -118,7 +119,15 @@ impl Checkpoint {
 
     /// True if the encoder was saved with its pooler.
     pub fn has_pooler(&self) -> bool {
-        self.contains("bert.pooler.dense.weight")
+        self.contains(POOLER)
+    }
+
+    /// The name that a model of this family with the head of this checkpoint has in files for the parameter `name`,
+    /// spelled as for [`contains`](Self::contains).
+    pub fn file_name(&self, name: &str) -> String {
+        let mut names = self.tensors.keys();
+        let hidden_classifier = names.any(|name| names::is_hidden_layer(name));
+        self.config.family.file_name(name, hidden_classifier)
     }
 
     /// The encoder on `device`; its pooler is there if the checkpoint has one.
@@ -139,7 +148,7 @@ impl Checkpoint {
     ///
     /// As [`load_model`](Self::load_model).
     pub fn load_into<M: Module>(&self, module: M, loading: Loading) -> Result<(M, LoadReport)> {
-        let (module, report) = load::load(&self.tensors, module, loading)?;
+        let (module, report) = load::load(&self.tensors, self.config.family, module, loading)?;
         if loading == Loading::Strict && !report.unexpected.is_empty() {
             notice(format!(
                 "{}: {} tensor(s) of the checkpoint are left out, because no parameter takes them ({})",
@@ -168,19 +177,14 @@ impl Checkpoint {
             return Ok(());
         }
         notice(format!(
-            "{}: {DECODER} differs from the word embeddings and is left out, because `tie_word_embeddings` of config.json \
+            "{}: {} differs from the word embeddings and is left out, because `tie_word_embeddings` of config.json \
              is true, or absent, which means the same: state false if it belongs to the model",
-            self.dir.display()
+            self.dir.display(),
+            self.file_name(DECODER)
         ));
         Ok(())
     }
 }
-
-/// The decoder of the masked-LM head, which is `TABLE` unless it is untied.
-const DECODER: &str = "cls.predictions.decoder.weight";
-const TABLE: &str = "bert.embeddings.word_embeddings.weight";
-const BIAS: &str = "cls.predictions.bias";
-const DECODER_BIAS: &str = "cls.predictions.decoder.bias";
 
 /// Gives parameters that transformers saves under either of two names the one that modules have.
 fn unite(config: &BertConfig, tensors: &mut BTreeMap<String, StoredTensor>) {

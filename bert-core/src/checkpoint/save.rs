@@ -10,11 +10,12 @@ use safetensors::{Dtype, View};
 use serde_json::{Value, json};
 
 use super::load::{Position, transpose};
-use super::{BIAS, DECODER, DECODER_BIAS};
 use crate::config::BertConfig;
 use crate::device::fault;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
+use crate::models::names::{BIAS, DECODER, DECODER_BIAS};
+use crate::models::{Family, names};
 
 /// Writes `config.json` and `model.safetensors` of `module` into `dir`.
 ///
@@ -32,7 +33,7 @@ pub fn save<M: Module>(
     architecture: &str,
 ) -> Result<()> {
     let dir = dir.as_ref();
-    write_weights(dir, module)?;
+    write_weights(dir, config.family, module)?;
     let mut fields = config.to_json();
     fields.insert("architectures".to_owned(), json!([architecture]));
     let text =
@@ -40,14 +41,15 @@ pub fn save<M: Module>(
     write_atomically(dir.join("config.json"), format!("{text}\n").as_bytes())
 }
 
-/// Writes the parameters of `module` as `model.safetensors` into `dir`, which is made if need be.
-pub(super) fn write_weights<M: Module>(dir: &Path, module: &M) -> Result<()> {
+/// Writes the parameters of `module` as `model.safetensors` into `dir`, under the names of `family`; makes `dir` if need be.
+pub(super) fn write_weights<M: Module>(dir: &Path, family: &Family, module: &M) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
     let mut collector = Collector::default();
     module.visit(&mut collector);
     // What a failed device hands over is no weight.
     fault::check()?;
     collector.name_decoder_bias_twice();
+    collector.rename(family);
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let path = dir.join("model.safetensors");
     let bytes = safetensors::serialize(collector.tensors, Some(metadata))
@@ -70,6 +72,15 @@ impl Collector {
         {
             let copy = self.tensors[bias].1.clone();
             self.tensors.push((DECODER_BIAS.to_owned(), copy));
+        }
+    }
+
+    /// Gives our parameters the names of `family`.
+    fn rename(&mut self, family: &Family) {
+        let mut names = self.tensors.iter().map(|(name, _)| name);
+        let hidden_classifier = names.any(|name| names::is_hidden_layer(name));
+        for (name, _) in &mut self.tensors {
+            *name = family.file_name(name, hidden_classifier);
         }
     }
 }

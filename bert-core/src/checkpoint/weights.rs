@@ -5,8 +5,9 @@ use std::path::Path;
 use burn::module::Module;
 
 use super::report::Loading;
-use super::{load, names, save, tensors};
+use super::{load, save, tensors};
 use crate::error::{Error, Result};
+use crate::models::BERT;
 
 /// Loads the weights in `dir`, `model.safetensors` or `pytorch_model.bin`, into `module`, strictly:
 /// every parameter has its tensor and every tensor its parameter.
@@ -19,8 +20,8 @@ pub fn load_weights<M: Module>(dir: impl AsRef<Path>, module: M) -> Result<M> {
     let stored = tensors::open_directory(dir)?;
     let stored = stored
         .into_iter()
-        .map(|tensor| (names::canonical(&tensor.info.name), tensor));
-    let (module, report) = load::load(&stored.collect(), module, Loading::Strict)?;
+        .map(|tensor| (BERT.our_name(&tensor.info.name), tensor));
+    let (module, report) = load::load(&stored.collect(), &BERT, module, Loading::Strict)?;
     match report.unexpected.is_empty() {
         true => Ok(module),
         false => {
@@ -37,5 +38,5 @@ pub fn load_weights<M: Module>(dir: impl AsRef<Path>, module: M) -> Result<M> {
 ///
 /// [`Error::Io`](crate::Error::Io) when the directory cannot be written.
 pub fn save_weights<M: Module>(dir: impl AsRef<Path>, module: &M) -> Result<()> {
-    save::write_weights(dir.as_ref(), module)
+    save::write_weights(dir.as_ref(), &BERT, module)
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::BertConfig;
 use crate::error::{Error, Result};
+use crate::models::{BERT, FAMILIES, Family, family, family_of_class};
 
 impl BertConfig {
     /// Reads `config.json`.
@@ -27,21 +28,27 @@ impl BertConfig {
 
     /// Interprets the fields of a `config.json`.
     ///
-    /// The five sizes are required; everything else has the default of transformers'
-    /// `BertConfig`.
+    /// `model_type` decides on the family; without it the classes in `architectures` do, and BERT is what is left. The
+    /// five sizes are required; everything else has the default of transformers' configuration class.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] naming the field.
     pub fn from_json(mut fields: Map<String, Value>) -> Result<Self> {
+        let family = family_of(&fields)?;
         refuse_unsupported(&fields)?;
+        let mut require = |name| require(&mut fields, name, family);
         let mut config = Self::new(
-            require(&mut fields, "vocab_size")?,
-            require(&mut fields, "hidden_size")?,
-            require(&mut fields, "num_hidden_layers")?,
-            require(&mut fields, "num_attention_heads")?,
-            require(&mut fields, "intermediate_size")?,
+            require("vocab_size")?,
+            require("hidden_size")?,
+            require("num_hidden_layers")?,
+            require("num_attention_heads")?,
+            require("intermediate_size")?,
         );
+        config.family = family;
+        config.positions = family.positions;
+        config.heads = family.heads;
+        config.pad_token_id = family.pad_token_id;
         if let Some(name) = take(&mut fields, "hidden_act", as_string)? {
             config.hidden_act = name.parse()?;
         }
@@ -89,7 +96,7 @@ impl BertConfig {
     /// The fields of a `config.json` that transformers reads back.
     pub fn to_json(&self) -> Map<String, Value> {
         let known = json!({
-            "model_type": "bert",
+            "model_type": self.family.model_type,
             "vocab_size": self.vocab_size,
             "hidden_size": self.hidden_size,
             "num_hidden_layers": self.num_hidden_layers,
@@ -115,16 +122,25 @@ impl BertConfig {
     }
 }
 
+/// The family that `model_type` names, or else the classes in `architectures`.
+fn family_of(fields: &Map<String, Value>) -> Result<&'static Family> {
+    let Some(kind) = fields.get("model_type") else {
+        let classes = fields.get("architectures").and_then(Value::as_array);
+        let mut classes = classes.into_iter().flatten().filter_map(Value::as_str);
+        return Ok(classes.find_map(family_of_class).unwrap_or(&BERT));
+    };
+    kind.as_str().and_then(family).ok_or_else(|| {
+        let known = FAMILIES.map(|family| format!("\"{}\"", family.model_type));
+        let reason = format!(
+            "is {kind}, but only {} checkpoints are read",
+            known.join(", ")
+        );
+        Error::config("model_type", reason)
+    })
+}
+
 /// Refuses architectures that share BERT's field names but compute something else.
 fn refuse_unsupported(fields: &Map<String, Value>) -> Result<()> {
-    if let Some(kind) = fields.get("model_type")
-        && kind != "bert"
-    {
-        return Err(Error::config(
-            "model_type",
-            format!("is {kind}, but only \"bert\" checkpoints are read"),
-        ));
-    }
     if let Some(kind) = fields.get("position_embedding_type")
         && kind != "absolute"
     {
@@ -161,9 +177,11 @@ fn take<T: Describe>(
     }
 }
 
-fn require(fields: &mut Map<String, Value>, name: &str) -> Result<usize> {
-    take(fields, name, as_size)?
-        .ok_or_else(|| Error::config(name, "is missing; BERT's config.json must state it"))
+fn require(fields: &mut Map<String, Value>, name: &str, family: &Family) -> Result<usize> {
+    take(fields, name, as_size)?.ok_or_else(|| {
+        let reason = format!("is missing; {}'s config.json must state it", family.name);
+        Error::config(name, reason)
+    })
 }
 
 /// Description of a field's type, for messages.
@@ -248,7 +266,8 @@ mod tests {
             ("classifier_dropout", json!(1.5)),
             ("classifier_dropout", json!("0.1")),
             ("layer_norm_eps", json!(0.0)),
-            ("model_type", json!("roberta")),
+            ("model_type", json!("gpt2")),
+            ("model_type", json!(3)),
             ("position_embedding_type", json!("relative_key")),
             ("is_decoder", json!(true)),
         ] {

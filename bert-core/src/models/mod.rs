@@ -1,5 +1,41 @@
-//! Encoders without task heads.
+//! The zoo: the encoder, and the families of models whose files it is read from.
+//!
+//! A family is a file here and a line in [`FAMILIES`].
 
+mod bert;
+mod family;
 mod model;
+pub(crate) mod names;
+mod roberta;
+mod shape;
 
+pub use bert::BERT;
+pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
 pub use model::{BertModel, BertOutput};
+pub use roberta::ROBERTA;
+pub use shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
+
+/// Every family.
+pub static FAMILIES: [&Family; 2] = [&BERT, &ROBERTA];
+
+/// The family with this `model_type`.
+pub fn family(model_type: &str) -> Option<&'static Family> {
+    FAMILIES
+        .into_iter()
+        .find(|family| family.model_type == model_type)
+}
+
+/// The family that a class of transformers belongs to, by the beginning of its name.
+pub(crate) fn family_of_class(class: &str) -> Option<&'static Family> {
+    FAMILIES
+        .into_iter()
+        .find(|family| class.starts_with(family.class_prefix))
+}
+
+/// The family whose tokenizer a class of transformers is, with or without `Fast`.
+pub(crate) fn family_of_tokenizer(class: &str) -> Option<&'static Family> {
+    let class = class.strip_suffix("Fast").unwrap_or(class);
+    FAMILIES
+        .into_iter()
+        .find(|family| family.tokenizer.classes.contains(&class))
+}

@@ -34,6 +34,13 @@ pub struct BertOutput {
     pub attentions: Option<Vec<Tensor<4>>>,
 }
 
+impl BertOutput {
+    /// The last hidden state of every row's first token, `[batch, hidden]`.
+    pub fn first_token(&self) -> Tensor<2> {
+        self.sequence_output.clone().narrow(1, 0, 1).squeeze_dim(1)
+    }
+}
+
 impl BertConfig {
     /// A model with fresh weights drawn from `seed`, with a pooler.
     ///

@@ -1,4 +1,4 @@
-//! The activation shared by the feed-forward layers and the masked-LM head.
+//! Activations of feed-forward layers and heads.
 
 use std::str::FromStr;
 
@@ -25,6 +25,8 @@ pub enum HiddenAct {
     Silu(SiluName),
     /// `x · σ(1.702·x)`, an approximation of GELU ("quick_gelu").
     QuickGelu,
+    /// `tanh(x)`, of the hidden layers of classifiers; no `hidden_act` names it.
+    Tanh,
 }
 
 /// The spellings of SiLU, kept so that a configuration is written as it was read.
@@ -62,6 +64,7 @@ impl HiddenAct {
             Self::Silu(SiluName::Silu) => "silu",
             Self::Silu(SiluName::Swish) => "swish",
             Self::QuickGelu => "quick_gelu",
+            Self::Tanh => "tanh",
         }
     }
 
@@ -78,6 +81,7 @@ impl HiddenAct {
             Self::Relu => activation::relu(input),
             Self::Silu(_) => ops::swish(input, 1.0),
             Self::QuickGelu => ops::swish(input, QUICK_GELU_SLOPE),
+            Self::Tanh => input.tanh(),
         }
     }
 
@@ -90,7 +94,7 @@ impl HiddenAct {
     pub fn after_linear<const D: usize>(self, input: Tensor<D>, layer: &Linear) -> Tensor<D> {
         match self {
             Self::Gelu => ops::linear_gelu_erf(input, layer),
-            Self::GeluTanh(_) | Self::Relu | Self::Silu(_) | Self::QuickGelu => {
+            Self::GeluTanh(_) | Self::Relu | Self::Silu(_) | Self::QuickGelu | Self::Tanh => {
                 self.forward(ops::linear(input, layer))
             }
         }

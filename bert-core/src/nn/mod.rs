@@ -8,6 +8,7 @@ mod encoder;
 mod feed_forward;
 mod init;
 mod pooler;
+mod positions;
 mod residual;
 
 pub use activation::{GeluTanhName, HiddenAct, SiluName};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::{SpecialTokens, TokenizerOptions};
+use crate::models::{BERT, Family, family, family_of_tokenizer};
 use crate::{Error, Result};
 
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
@@ -16,18 +17,6 @@ const ADDED_TOKENS: &str = "added_tokens.json";
 
 /// Above this, `model_max_length` means "no limit": transformers writes 1e30 where none is known.
 const LARGE_INTEGER: f64 = 1e20;
-
-/// Classes that are transformers' `BertTokenizer` under another name, or built as it is.
-const BERT_CLASSES: [&str; 8] = [
-    "BertTokenizer",
-    "DistilBertTokenizer",
-    "ElectraTokenizer",
-    "LayoutLMTokenizer",
-    "LxmertTokenizer",
-    "MPNetTokenizer",
-    "MobileBertTokenizer",
-    "SqueezeBertTokenizer",
-];
 
 /// A token that a file adds to the vocabulary, with the id it must get where the file gives one.
 #[derive(Debug)]
@@ -40,22 +29,31 @@ pub(super) struct FileToken {
 pub(super) struct DirConfig {
     /// The class of transformers that reads the directory, as far as its files say.
     class: Option<String>,
+    /// The family of that class, or else of the model in the directory.
+    pub(super) family: &'static Family,
     pub(super) do_lower_case: Option<bool>,
     /// The inner `None` is an explicit null: follow lower-casing.
     pub(super) strip_accents: Option<Option<bool>>,
     pub(super) tokenize_chinese_chars: Option<bool>,
+    pub(super) add_prefix_space: Option<bool>,
+    pub(super) trim_offsets: Option<bool>,
     pub(super) model_max_length: Option<usize>,
     pub(super) special_tokens: SpecialTokens,
+    /// Those of the special tokens that a file describes by more than their name.
+    pub(super) described: Vec<AddedToken>,
     pub(super) added: Vec<FileToken>,
 }
 
 impl DirConfig {
     pub(super) fn read(dir: &Path) -> Result<Self> {
         let mut config = JsonFile::read(dir, TOKENIZER_CONFIG)?;
+        let model = Model::read(dir);
         let class = match config.get("tokenizer_class", |v| v.as_str().map(String::from))? {
             Some(class) => Some(class),
-            None => class_of_model(dir),
+            None => model.class,
         };
+        let of_class = class.as_deref().and_then(family_of_tokenizer);
+        let family = of_class.or(model.family).unwrap_or(&BERT);
         if class.as_deref() == Some("BertJapaneseTokenizer") {
             return Err(config.malformed(
                 "it asks for BertJapaneseTokenizer, which needs MeCab; use a model with a plain \
@@ -80,7 +78,7 @@ impl DirConfig {
                 .object
                 .extend(map.into_iter().filter(|(_, value)| !value.is_null()));
         }
-        let special_tokens = config.special_tokens()?;
+        let (special_tokens, described) = config.special_tokens(family)?;
         // From whichever file names them; transformers 5 overlooks the first key in the older map.
         let mut extra = config.special_list("additional_special_tokens")?;
         extra.extend(config.special_list("extra_special_tokens")?);
@@ -98,11 +96,15 @@ impl DirConfig {
             do_lower_case: config.get("do_lower_case", Value::as_bool)?,
             strip_accents,
             tokenize_chinese_chars: config.get("tokenize_chinese_chars", Value::as_bool)?,
+            add_prefix_space: config.get("add_prefix_space", Value::as_bool)?,
+            trim_offsets: config.get("trim_offsets", Value::as_bool)?,
             model_max_length: max_length
                 .filter(|length| (1.0..=LARGE_INTEGER).contains(length))
                 .map(|length| length as usize),
             class,
+            family,
             special_tokens,
+            described,
             added,
         })
     }
@@ -110,9 +112,8 @@ impl DirConfig {
     /// True if the class is one that makes its normalizer and splitter from `tokenizer_config.json` rather than taking
     /// those of `tokenizer.json`.
     pub(super) fn rebuilds_json(&self) -> bool {
-        let class = self.class.as_deref().unwrap_or_default();
-        let class = class.strip_suffix("Fast").unwrap_or(class);
-        BERT_CLASSES.contains(&class)
+        let class = self.class.as_deref();
+        class.is_some_and(|class| family_of_tokenizer(class).is_some())
     }
 
     pub(super) fn options(&self) -> TokenizerOptions {
@@ -129,16 +130,36 @@ impl DirConfig {
     }
 }
 
-/// The tokenizer class that `config.json` names, or that goes with its model; whether that file can be read is for those
-/// to say who need it.
-fn class_of_model(dir: &Path) -> Option<String> {
-    let text = fs::read(dir.join("config.json")).ok()?;
-    let config: Map<String, Value> = serde_json::from_slice(&text).ok()?;
-    let text = |key: &str| config.get(key).and_then(Value::as_str);
-    match (text("tokenizer_class"), text("model_type")) {
-        (Some(class), _) => Some(class.to_owned()),
-        (None, None | Some("bert")) => Some("BertTokenizer".to_owned()),
-        (None, Some(_)) => None,
+/// The tokenizer that the `config.json` of a directory names or implies.
+struct Model {
+    /// The class that it names, or that goes with its `model_type`.
+    class: Option<String>,
+    family: Option<&'static Family>,
+}
+
+impl Model {
+    /// Reads the file; neither class nor family where it is absent or malformed, which the loader of the model reports.
+    fn read(dir: &Path) -> Self {
+        let text = fs::read(dir.join("config.json")).ok();
+        let config: Option<Map<String, Value>> =
+            text.and_then(|text| serde_json::from_slice(&text).ok());
+        let Some(config) = config else {
+            return Self {
+                class: None,
+                family: None,
+            };
+        };
+        let text = |key: &str| config.get(key).and_then(Value::as_str);
+        let family = match text("model_type") {
+            Some(model_type) => family(model_type),
+            None => Some(&BERT),
+        };
+        let usual = family.and_then(|family| family.tokenizer.classes.first());
+        let class = text("tokenizer_class").or(usual.copied());
+        Self {
+            class: class.map(str::to_owned),
+            family,
+        }
     }
 }
 
@@ -176,8 +197,10 @@ impl JsonFile {
         }
     }
 
-    fn special_tokens(&self) -> Result<SpecialTokens> {
-        let mut names = SpecialTokens::default();
+    /// The special tokens, and those of them that are described by more than their name.
+    fn special_tokens(&self, family: &Family) -> Result<(SpecialTokens, Vec<AddedToken>)> {
+        let mut names = SpecialTokens::of(family);
+        let mut described = Vec::new();
         for (key, name) in [
             ("unk_token", &mut names.unk),
             ("sep_token", &mut names.sep),
@@ -186,10 +209,13 @@ impl JsonFile {
             ("mask_token", &mut names.mask),
         ] {
             if let Some(token) = self.get(key, |value| added_token(value, true))? {
-                *name = token.content;
+                name.clone_from(&token.content);
+                if self.object[key].is_object() {
+                    described.push(token);
+                }
             }
         }
-        Ok(names)
+        Ok((names, described))
     }
 
     /// Special tokens beyond the five: a list, or an object from role to token.

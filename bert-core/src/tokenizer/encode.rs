@@ -1,10 +1,10 @@
-//! Encoding: normalise, split, cut into WordPieces, truncate, frame with special tokens.
+//! Encoding: normalise, split, cut into tokens, truncate, frame with special tokens.
 
 use tokenizers::parallelism::MaybeParallelIterator;
 use tokenizers::utils::truncation::{
     TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
 };
-use tokenizers::{Model, OffsetType, PostProcessor, PreTokenizer};
+use tokenizers::{Model, OffsetType, PostProcessor, PreTokenizer, PreTokenizerWrapper};
 
 use super::{BertTokenizer, EncodeOptions, Encoding, Truncation, failed};
 use crate::{Error, Result};
@@ -95,7 +95,7 @@ impl BertTokenizer {
     ) -> Result<Vec<Encoding>> {
         let question = self.pieces(question, 0)?;
         let mut context = self.pieces(context, 1)?;
-        let taken = question.len() + self.special_count(true);
+        let taken = question.len() + self.special_token_count(true);
         let room = max_length.saturating_sub(taken);
         if taken > max_length || (context.len() > room && room <= stride) {
             return Err(Error::Tokenizer {
@@ -139,12 +139,22 @@ impl BertTokenizer {
     /// tokens would be lost, and so would which of two segments was the longer, on which
     /// longest-first depends.
     pub(super) fn pieces(&self, text: &str, type_id: u32) -> Result<tokenizers::Encoding> {
+        self.pieces_by(self.inner.get_pre_tokenizer(), text, type_id)
+    }
+
+    /// [`pieces`](Self::pieces) with a given splitter.
+    pub(super) fn pieces_by(
+        &self,
+        splitter: Option<&PreTokenizerWrapper>,
+        text: &str,
+        type_id: u32,
+    ) -> Result<tokenizers::Encoding> {
         let pieces = || -> tokenizers::Result<tokenizers::Encoding> {
             let mut words = self
                 .inner
                 .get_added_vocabulary()
                 .extract_and_normalize(self.inner.get_normalizer(), text);
-            if let Some(splitter) = self.inner.get_pre_tokenizer() {
+            if let Some(splitter) = splitter {
                 splitter.pre_tokenize(&mut words)?;
             }
             self.inner
@@ -165,7 +175,7 @@ impl BertTokenizer {
             return Ok((first, second));
         };
         let special = match options.add_special_tokens {
-            true => self.special_count(second.is_some()),
+            true => self.special_token_count(second.is_some()),
             false => 0,
         };
         let Some(budget) = max_length.checked_sub(special) else {
@@ -214,18 +224,17 @@ impl BertTokenizer {
         add_special_tokens: bool,
         truncated: usize,
     ) -> Result<Encoding> {
-        self.inner
+        let is_pair = second.is_some();
+        let mut encoding = self
+            .inner
             .get_post_processor()
             .expect("every constructor installs one")
             .process(first, second, add_special_tokens)
-            .map(|encoding| Encoding::new(encoding, truncated))
-            .map_err(|source| failed("cannot add the special tokens", source))
-    }
-
-    fn special_count(&self, is_pair: bool) -> usize {
-        self.inner
-            .get_post_processor()
-            .map_or(0, |processor| processor.added_tokens(is_pair))
+            .map_err(|source| failed("cannot add the special tokens", source))?;
+        if !self.family.tokenizer.segments {
+            encoding.set_type_ids(vec![0; encoding.len()]);
+        }
+        Ok(Encoding::new(encoding, is_pair, truncated))
     }
 }
 

@@ -4,12 +4,22 @@
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoding {
     inner: tokenizers::Encoding,
+    is_pair: bool,
     truncated: usize,
 }
 
 impl Encoding {
-    pub(super) fn new(inner: tokenizers::Encoding, truncated: usize) -> Self {
-        Self { inner, truncated }
+    pub(super) fn new(inner: tokenizers::Encoding, is_pair: bool, truncated: usize) -> Self {
+        Self {
+            inner,
+            is_pair,
+            truncated,
+        }
+    }
+
+    /// True if it is of two texts, of which the second may be empty.
+    pub fn is_pair(&self) -> bool {
+        self.is_pair
     }
 
     /// The number of tokens, special tokens included.
@@ -27,7 +37,8 @@ impl Encoding {
         self.inner.get_ids()
     }
 
-    /// The segment of each token: 0 for the first text, 1 for the second and its `[SEP]`.
+    /// The segment of each token: 0 for the first text, 1 for the second and its `[SEP]`, where the family of the
+    /// tokenizer tells them apart.
     pub fn type_ids(&self) -> &[u32] {
         self.inner.get_type_ids()
     }

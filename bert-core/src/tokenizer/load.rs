@@ -6,10 +6,11 @@ use std::path::Path;
 
 use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::{ModelWrapper, PreTokenizerWrapper, Tokenizer};
+use tokenizers::{AddedToken, ModelWrapper, PreTokenizerWrapper, Tokenizer};
 
 use super::config::{DirConfig, FileToken, TOKENIZER_CONFIG};
-use super::{BertTokenizer, TokenizerOptions, failed, is_out_of_reach};
+use super::{BertTokenizer, SpecialTokens, TokenizerOptions, byte_bpe, failed, is_out_of_reach};
+use crate::models::{Family, TokenizerModel};
 use crate::notice::notice;
 use crate::{Error, Result};
 
@@ -25,34 +26,42 @@ impl BertTokenizer {
     /// `tokenizer.json` under any other class (`PreTrainedTokenizerFast`) and where neither file is there. Where the two
     /// differ, a note on standard error says so.
     ///
-    /// Without `tokenizer.json`, `vocab.txt` is read with `tokenizer_config.json`, `special_tokens_map.json` and
-    /// `added_tokens.json`, each optional.
+    /// Without `tokenizer.json`, the files of the family are read, `vocab.txt`, or `vocab.json` and `merges.txt`, with
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`, each optional. The family is that of the
+    /// class, or else of the model.
     ///
     /// # Errors
-    /// [`Error::FileMissing`] if there is neither `tokenizer.json` nor `vocab.txt`,
+    /// [`Error::FileMissing`] if there is neither `tokenizer.json` nor what the family has instead,
     /// [`Error::Malformed`] or [`Error::Io`] for a file that cannot be read, and
     /// [`Error::Tokenizer`] if special tokens are missing or the files contradict each other.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         let config = DirConfig::read(dir)?;
         let json = dir.join(TOKENIZER_JSON);
-        let vocab = dir.join(VOCAB_TXT);
         if json.is_file() {
-            from_json(&json, &config)
-        } else if vocab.is_file() {
-            Self::from_tokens(
-                read_vocab(&vocab)?,
-                &config.options(),
-                &config.added,
-                &vocab.display().to_string(),
-            )
-        } else {
-            Err(Error::FileMissing {
-                dir: dir.to_path_buf(),
-                looked_for: vec![TOKENIZER_JSON.into(), VOCAB_TXT.into()],
-                remedy: "copy the tokenizer of the model there".into(),
-            })
+            return from_json(&json, &config);
         }
+        let files: &[&str] = match config.family.tokenizer.model {
+            TokenizerModel::WordPiece => &[VOCAB_TXT],
+            TokenizerModel::ByteLevelBpe => &[byte_bpe::VOCAB_JSON, byte_bpe::MERGES_TXT],
+        };
+        if !files.iter().all(|file| dir.join(file).is_file()) {
+            let files = [TOKENIZER_JSON].into_iter().chain(files.iter().copied());
+            return Err(Error::FileMissing {
+                dir: dir.to_path_buf(),
+                looked_for: files.map(str::to_owned).collect(),
+                remedy: "copy the tokenizer of the model there".into(),
+            });
+        }
+        let origin = dir.join(files[0]).display().to_string();
+        let model = match config.family.tokenizer.model {
+            TokenizerModel::WordPiece => {
+                let tokens = read_vocab(&dir.join(VOCAB_TXT))?;
+                Self::wordpiece(tokens, &config.options(), &config.added)?
+            }
+            TokenizerModel::ByteLevelBpe => byte_bpe::from_files(dir, &config)?,
+        };
+        Self::assemble(model, &Parts::of(&config), &origin)
     }
 
     /// Reads a vocabulary of one token a line, the line number counted from 0 being the id.
@@ -66,7 +75,38 @@ impl BertTokenizer {
     pub fn from_vocab_file(path: impl AsRef<Path>, options: &TokenizerOptions) -> Result<Self> {
         let path = path.as_ref();
         let origin = path.display().to_string();
-        Self::from_tokens(read_vocab(path)?, options, &[], &origin)
+        Self::from_tokens(read_vocab(path)?, options, &origin)
+    }
+}
+
+/// Parts of a tokenizer beside its model, normalizer and splitter.
+pub(super) struct Parts<'a> {
+    pub(super) family: &'static Family,
+    pub(super) special_tokens: &'a SpecialTokens,
+    /// Those of the special tokens that a file describes by more than their name.
+    pub(super) described: &'a [AddedToken],
+    pub(super) added: &'a [FileToken],
+    pub(super) model_max_length: Option<usize>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(config: &'a DirConfig) -> Self {
+        Self {
+            family: config.family,
+            special_tokens: &config.special_tokens,
+            described: &config.described,
+            added: &config.added,
+            model_max_length: config.model_max_length,
+        }
+    }
+
+    /// A special token as it is added to a vocabulary.
+    pub(super) fn special(&self, name: &str) -> AddedToken {
+        let described = self.described.iter().find(|token| token.content == name);
+        described.cloned().unwrap_or_else(|| {
+            let is_mask = name == self.special_tokens.mask;
+            AddedToken::from(name, true).lstrip(is_mask && self.family.tokenizer.mask_takes_space)
+        })
     }
 }
 
@@ -164,16 +204,18 @@ fn from_json(path: &Path, config: &DirConfig) -> Result<BertTokenizer> {
     let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
     let mut inner = Tokenizer::from_bytes(&bytes)
         .map_err(|source| Error::malformed(path, TOKENIZER_JSON, source))?;
-    if config.rebuilds_json() && matches!(inner.get_model(), ModelWrapper::WordPiece(_)) {
-        rebuild(&mut inner, path, config)?;
+    if config.rebuilds_json() {
+        match (config.family.tokenizer.model, inner.get_model()) {
+            (TokenizerModel::WordPiece, ModelWrapper::WordPiece(_)) => {
+                rebuild(&mut inner, path, config)?;
+            }
+            (TokenizerModel::ByteLevelBpe, ModelWrapper::BPE(_)) => {
+                byte_bpe::rebuild(&mut inner, path, config)?;
+            }
+            _ => {}
+        }
     }
-    BertTokenizer::assemble(
-        inner,
-        &config.special_tokens,
-        &config.added,
-        config.model_max_length,
-        &path.display().to_string(),
-    )
+    BertTokenizer::assemble(inner, &Parts::of(config), &path.display().to_string())
 }
 
 /// Puts normalizer and splitter of transformers' `BertTokenizer` in place of those of `tokenizer.json`, as that class does.
@@ -237,8 +279,6 @@ fn differences(normalizer: &BertNormalizer, options: &TokenizerOptions) -> Vec<S
 
 #[cfg(test)]
 mod tests {
-    use tokenizers::AddedToken;
-
     use super::*;
     use crate::tokenizer::EncodeOptions;
 

@@ -2,6 +2,8 @@
 
 use tokenizers::normalizers::BertNormalizer;
 
+use crate::models::{BERT, Family};
+
 /// How text becomes words before WordPiece, with the defaults of transformers' `BertTokenizer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerOptions {
@@ -57,18 +59,25 @@ pub struct SpecialTokens {
 }
 
 impl Default for SpecialTokens {
+    /// Those of BERT.
     fn default() -> Self {
-        Self {
-            unk: "[UNK]".into(),
-            sep: "[SEP]".into(),
-            pad: "[PAD]".into(),
-            cls: "[CLS]".into(),
-            mask: "[MASK]".into(),
-        }
+        Self::of(&BERT)
     }
 }
 
 impl SpecialTokens {
+    /// The special tokens of a family.
+    pub fn of(family: &Family) -> Self {
+        let [unk, sep, pad, cls, mask] = family.tokenizer.special_tokens.map(str::to_owned);
+        Self {
+            unk,
+            sep,
+            pad,
+            cls,
+            mask,
+        }
+    }
+
     pub(super) fn names(&self) -> [&str; 5] {
         [&self.unk, &self.sep, &self.pad, &self.cls, &self.mask]
     }

@@ -9,8 +9,9 @@ use tokenizers::{Model, ModelWrapper, PreTokenizerWrapper};
 
 use super::config::TOKENIZER_CONFIG;
 use super::load::{TOKENIZER_JSON, VOCAB_TXT};
-use super::{BertTokenizer, failed};
+use super::{BertTokenizer, byte_bpe, failed};
 use crate::files::write_atomically;
+use crate::models::{BERT, TokenizerModel};
 use crate::{Error, Result};
 
 impl BertTokenizer {
@@ -53,6 +54,11 @@ impl BertTokenizer {
         if let Some(length) = self.model_max_length {
             set("model_max_length", json!(length));
         }
+        let own = &self.family.tokenizer;
+        let wordpiece = match own.model {
+            TokenizerModel::WordPiece => own,
+            TokenizerModel::ByteLevelBpe => &BERT.tokenizer,
+        };
         let parts = (self.inner.get_normalizer(), self.inner.get_pre_tokenizer());
         if let (
             Some(NormalizerWrapper::BertNormalizer(normalizer)),
@@ -66,9 +72,16 @@ impl BertTokenizer {
                 "tokenize_chinese_chars",
                 json!(normalizer.handle_chinese_chars),
             );
-            set("tokenizer_class", json!("BertTokenizer"));
+            set("tokenizer_class", json!(wordpiece.classes[0]));
+        } else if own.model == TokenizerModel::ByteLevelBpe
+            && let Some(splitter) = byte_bpe::plain_splitter(&self.inner)
+            && self.inner.get_post_processor() == Some(&self.family_frame())
+        {
+            set("add_prefix_space", json!(splitter.add_prefix_space));
+            set("trim_offsets", json!(splitter.trim_offsets));
+            set("tokenizer_class", json!(own.classes[0]));
         } else {
-            // BERT's class would put its own normalizer and splitter in place of those in tokenizer.json.
+            // The family's class would put its own normalizer and splitter in place of those in tokenizer.json.
             set("tokenizer_class", json!("PreTrainedTokenizerFast"));
         }
         Value::Object(config)

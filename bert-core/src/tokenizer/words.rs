@@ -46,7 +46,8 @@ impl WordPieces {
 }
 
 impl BertTokenizer {
-    /// Cuts each word on its own, as transformers does with `is_split_into_words`.
+    /// Cuts each word on its own, as transformers does with `is_split_into_words`; where spaces are part of tokens, each
+    /// word gets the one before it, as with `add_prefix_space`.
     ///
     /// A word of nothing but characters that the tokenizer drops (a soft hyphen, a byte-order mark)
     /// has no token and keeps its place among the words.
@@ -55,9 +56,11 @@ impl BertTokenizer {
     /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the model of a `tokenizer.json` refuses a
     /// word.
     pub fn encode_words(&self, words: &[impl AsRef<str>]) -> Result<WordPieces> {
+        let own = self.word_splitter.as_ref();
+        let splitter = own.or(self.inner.get_pre_tokenizer());
         let mut pieces = WordPieces::default();
         for word in words {
-            let word = self.pieces(word.as_ref(), 0)?;
+            let word = self.pieces_by(splitter, word.as_ref(), 0)?;
             pieces.ids.extend_from_slice(word.get_ids());
             pieces.ends.push(pieces.ids.len());
         }

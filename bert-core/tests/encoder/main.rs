@@ -1,9 +1,11 @@
 //! Tests of the crate by its public interface, in one program: each further one would be linked with every backend.
 
+mod byte_level;
 mod checkpoint;
 mod checkpoint_files;
 mod dashboard;
 mod device;
+mod families;
 mod hub;
 mod inference;
 mod ops;

@@ -13,13 +13,14 @@ use burn::tensor::{Device, Tensor};
 
 use crate::alone_at_random;
 
-const FIXTURES: [&str; 6] = [
+const FIXTURES: [&str; 7] = [
     "tiny-erf",
     "tiny-tanh",
     "tiny-relu",
     "tiny-pytorch-tanh",
     "tiny-silu",
     "tiny-quick-gelu",
+    "roberta/base",
 ];
 
 fn fixture(name: &str) -> Golden {

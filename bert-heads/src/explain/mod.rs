@@ -157,7 +157,7 @@ impl Explainer {
         let config = checkpoint.config();
         let tokenizer = BertTokenizer::from_dir(dir)?;
         tokenizer.check_vocab(config.vocab_size)?;
-        let max_length = config.max_position_embeddings;
+        let max_length = config.max_input_length();
         let kind = match overrule.task {
             Some(task) => Some(task.model_kind()),
             None if checkpoint.contains("classifier.weight") => {

@@ -76,7 +76,7 @@ impl RowMaker {
         options: &PredictOptions,
     ) -> Result<Self> {
         tokenizer.check_vocab(config.vocab_size)?;
-        let positions = config.max_position_embeddings;
+        let positions = config.max_input_length();
         let max_length = options.max_length.unwrap_or(positions);
         if max_length > positions {
             return Err(Error::MaxLength {
@@ -84,11 +84,15 @@ impl RowMaker {
                 positions,
             });
         }
-        if max_length < 5 {
+        let special = tokenizer.special_token_count(true);
+        if max_length < special + 2 {
             return Err(Error::InvalidOption {
                 option: "maximal length",
                 value: max_length.to_string(),
-                expected: "at least 5: [CLS], two [SEP] and a token of each text",
+                expected: match special {
+                    3 => "at least 5: [CLS], two [SEP] and a token of each text",
+                    _ => "room for the special tokens and a token of each text",
+                },
             });
         }
         let overlap = options.overlap.unwrap_or(max_length / 4);
@@ -186,9 +190,8 @@ impl RowMaker {
                 parts[part].push(*id);
             }
         }
-        // A second text of nothing but dropped characters has its [SEP] in segment 1.
-        let is_pair = encoding.type_ids().contains(&1);
-        let budget = self.max_length - if is_pair { 3 } else { 2 };
+        let is_pair = encoding.is_pair();
+        let budget = self.max_length - self.tokenizer.special_token_count(is_pair);
         let sizes = shares(parts[0].len(), parts[1].len(), budget, is_pair);
         let count = (0..2)
             .map(|i| windows::count(parts[i].len(), sizes[i], self.overlap))
@@ -209,7 +212,7 @@ impl RowMaker {
         first_tokens: impl IntoIterator<Item = Option<usize>>,
         made: &mut WordRows,
     ) {
-        let size = self.max_length - 2;
+        let size = self.max_length - self.tokenizer.special_token_count(false);
         let count = windows::count(ids.len(), size, self.overlap);
         let start = made.rows.len();
         let windows: Vec<Range<usize>> = (0..count)
@@ -245,18 +248,9 @@ impl RowMaker {
         Ok(made)
     }
 
-    /// `[CLS] first [SEP]`, or `[CLS] first [SEP] second [SEP]`.
+    /// One text or two with the special tokens around them.
     pub(crate) fn frame(&self, first: &[u32], second: Option<&[u32]>) -> Row {
-        let (cls, sep) = (self.tokenizer.cls_id(), self.tokenizer.sep_id());
-        let mut ids = vec![cls];
-        ids.extend_from_slice(first);
-        ids.push(sep);
-        let mut type_ids = vec![0; ids.len()];
-        if let Some(second) = second {
-            ids.extend_from_slice(second);
-            ids.push(sep);
-            type_ids.resize(ids.len(), 1);
-        }
+        let (ids, type_ids) = self.tokenizer.with_special_tokens(first, second);
         Row { ids, type_ids }
     }
 }

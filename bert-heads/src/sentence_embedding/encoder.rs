@@ -74,7 +74,12 @@ impl SentenceEncoder {
         for (index, dense) in self.dense.iter().enumerate() {
             dense.save(dir.join(dense_dir(index)))?;
         }
-        Ok(save(dir, &self.bert, &config, "BertModel")?)
+        Ok(save(
+            dir,
+            &self.bert,
+            &config,
+            &config.family.class("Model"),
+        )?)
     }
 
     /// The vectors of texts, not normalised, in f32.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bert_core::checkpoint::{Checkpoint, LoadReport, Loading, Reshaped, save};
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
+use bert_core::models::{BertModel, ClassifierShape, Reads};
 use bert_core::nn::{BertInit, BertPooler};
 use burn::module::Module;
 
@@ -13,16 +13,19 @@ use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::model_kind::{ModelKind, classifier_kind, stated_classifier};
 
-/// Static description of a task head: its class in transformers, its tensors, the need for a pooler.
+/// Static description of a task head: its class in transformers, its tensors, its shape.
 #[derive(Debug)]
 pub(crate) struct TaskHead {
-    /// The class of transformers.
+    /// The class of transformers, without its family.
     pub(crate) class: &'static str,
-    /// The parameters outside the encoder, in Hugging Face spelling.
+    /// The parameters of its outputs, spelled as those of BERT.
     pub(crate) tensors: [&'static str; 2],
-    /// True if the encoder has a pooler.
-    pub(crate) pooler: bool,
+    /// Its shape in a network.
+    pub(crate) shape: fn(&BertConfig) -> ClassifierShape,
 }
+
+/// The hidden layer of a classifier.
+pub(crate) const HIDDEN_LAYER: [&str; 2] = ["pre_classifier.weight", "pre_classifier.bias"];
 
 impl TaskHead {
     /// Loads `fresh` strictly from a checkpoint that has the head.
@@ -60,7 +63,7 @@ impl TaskHead {
             Some((kind, class)) if self.has_classifier() && !self.is_of(kind) => {
                 Err(Error::WrongHead {
                     dir: checkpoint.dir().to_owned(),
-                    class: self.class,
+                    class: checkpoint.config().family.class(self.class),
                     stated: class.to_owned(),
                 })
             }
@@ -69,19 +72,33 @@ impl TaskHead {
     }
 
     fn check_tensors(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let config = checkpoint.config();
         let missing: Vec<_> = self
-            .tensors
-            .into_iter()
+            .parameters(config)
             .filter(|name| !checkpoint.contains(name))
+            .map(|name| self.file_name(config, name))
             .collect();
         match missing.is_empty() {
             true => Ok(()),
             false => Err(Error::NoHead {
                 dir: checkpoint.dir().to_owned(),
-                class: self.class,
+                class: config.family.class(self.class),
                 missing,
             }),
         }
+    }
+
+    /// Its parameters in a network of `config`.
+    fn parameters(&self, config: &BertConfig) -> impl Iterator<Item = &'static str> + use<> {
+        let has_hidden = (self.shape)(config).hidden.is_some();
+        let hidden = HIDDEN_LAYER.into_iter().filter(move |_| has_hidden);
+        self.tensors.into_iter().chain(hidden)
+    }
+
+    /// The name of a parameter in the files of its family.
+    fn file_name(&self, config: &BertConfig, name: &str) -> String {
+        let has_hidden = (self.shape)(config).hidden.is_some();
+        config.family.file_name(name, has_hidden)
     }
 
     /// The number of its outputs in a checkpoint: the rows of its weight.
@@ -108,6 +125,11 @@ impl TaskHead {
                 || classifier_kind(checkpoint).is_none_or(|found| self.is_of(found.kind)))
     }
 
+    /// True if its encoder has a pooler in a network of `config`.
+    pub(crate) fn has_pooler(&self, config: &BertConfig) -> bool {
+        (self.shape)(config).reads == Reads::Pooled
+    }
+
     fn has_classifier(&self) -> bool {
         ModelKind::of_class(self.class).is_some_and(ModelKind::shares_tensors)
     }
@@ -130,21 +152,26 @@ impl TaskHead {
         init: &BertInit,
     ) -> Result<(BertModel, LoadReport)> {
         let config = checkpoint.config();
-        let stored_pooler = self.pooler && checkpoint.has_pooler();
+        let has_pooler = self.has_pooler(config);
+        let stored_pooler = has_pooler && checkpoint.has_pooler();
         let fresh = BertModel::new(config, stored_pooler, init);
         let (mut bert, mut report) = checkpoint.load_into(fresh, Loading::Strict)?;
 
         // The encoder was loaded on its own, where its names have no prefix.
-        let prefix = |name: &mut String| name.insert_str(0, "bert.");
+        let prefix = |name: &mut String| {
+            *name = self.file_name(config, &format!("bert.{name}"));
+        };
         report.loaded.iter_mut().for_each(prefix);
         let reshaped = report.reshaped.iter_mut();
         reshaped.for_each(|Reshaped { name, .. }| prefix(name));
 
-        let mut missing = self.tensors.map(str::to_owned).to_vec();
-        if self.pooler && !stored_pooler {
+        let mut missing: Vec<_> = self.parameters(config).collect();
+        if has_pooler && !stored_pooler {
             bert.pooler = Some(BertPooler::new(config, init));
-            missing.extend(["weight", "bias"].map(|leaf| format!("bert.pooler.dense.{leaf}")));
+            missing.extend(["bert.pooler.dense.weight", "bert.pooler.dense.bias"]);
         }
+        let missing = missing.into_iter();
+        let mut missing: Vec<_> = missing.map(|name| self.file_name(config, name)).collect();
         missing.sort();
         report.missing = missing;
         Ok((bert, report))
@@ -157,6 +184,6 @@ impl TaskHead {
         model: &M,
         config: &BertConfig,
     ) -> Result<()> {
-        Ok(save(dir, model, config, self.class)?)
+        Ok(save(dir, model, config, &config.family.class(self.class))?)
     }
 }

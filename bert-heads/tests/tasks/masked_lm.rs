@@ -1,6 +1,6 @@
 //! The masked-LM head against float64 of transformers, forward, backward and through files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bert_core::agreement::{FORWARD_BAR, GRADIENT_BAR, Trace, push_gradients, without_dropout};
@@ -92,7 +92,8 @@ fn load(name: &str, device: &Device) -> BertForMaskedLm {
 }
 
 /// Both transformers classes that have the head, with the decoder tied and untied.
-const FIXTURES: [&str; 4] = [
+const FIXTURES: [&str; 5] = [
+    "roberta/mlm",
     "tiny-mlm",
     "tiny-pretraining",
     "tiny-untied",
@@ -141,7 +142,7 @@ fn logits_and_loss_agree_with_the_float64_reference() {
 #[test]
 fn gradients_agree_with_the_float64_reference() {
     // The loss of the others has a second term that this model does not have.
-    for name in ["tiny-mlm", "tiny-untied"] {
+    for name in ["tiny-mlm", "tiny-untied", "roberta/mlm"] {
         check_gradients(name);
     }
 }
@@ -150,9 +151,14 @@ fn check_gradients(name: &str) {
     let reference = Reference::of(name);
     let mut expected = Trace::default();
     let given = reference.trace();
+    let family = Checkpoint::open(fixture(name)).unwrap().config().family;
     for name in given.names() {
-        let ours = if name == BIASES[1] { BIASES[0] } else { name };
-        expected.push(ours.to_owned(), given.get(name).unwrap().to_vec());
+        let ours = match name.strip_prefix("grad.") {
+            _ if name == BIASES[1] => BIASES[0].to_owned(),
+            Some(parameter) => format!("grad.{}", family.our_name(parameter)),
+            None => name.to_owned(),
+        };
+        expected.push(ours, given.get(name).unwrap().to_vec());
     }
     for (label, device) in test_devices() {
         let device = device.autodiff();
@@ -191,7 +197,8 @@ fn a_saved_model_loads_bit_for_bit() {
         let checkpoint = Checkpoint::open(fixture(name)).unwrap();
         let model = BertForMaskedLm::from_checkpoint(&checkpoint, &device).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        save(dir.path(), &model, checkpoint.config(), "BertForMaskedLM").unwrap();
+        let class = checkpoint.config().family.class("ForMaskedLM");
+        save(dir.path(), &model, checkpoint.config(), &class).unwrap();
 
         // What transformers writes, less what another head than this one needs.
         let tensors = |dir: &Path| -> BTreeMap<String, Vec<u8>> {
@@ -305,16 +312,27 @@ fn a_checkpoint_without_the_head_is_refused() {
 
 #[test]
 fn gaps_are_filled_as_transformers_fills_them() {
-    let dir = fixture("tiny-pretraining");
+    for name in ["tiny-pretraining", "roberta/mlm"] {
+        check_fillings(name);
+    }
+}
+
+fn check_fillings(name: &str) {
+    let dir = fixture(name);
     let text = std::fs::read_to_string(dir.join("text_reference.json")).unwrap();
     let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
     let expected = reference["fill_mask"].as_array().unwrap();
     for (label, device) in test_devices() {
         let filler = FillMask::from_dir(&dir, &device).unwrap();
         let mut filled = Vec::new();
-        for text in ["The cat [MASK] on the mat.", "the [MASK] of the [MASK]"] {
+        let texts = expected.iter().map(|fill| fill["text"].as_str().unwrap());
+        let texts: BTreeSet<&str> = texts.collect();
+        let mut order = Vec::new();
+        for text in texts {
+            order.extend(expected.iter().filter(|fill| fill["text"] == text));
             filled.extend(filler.fill(text, 5).unwrap());
         }
+        let expected = order;
         assert_eq!(filled.len(), expected.len());
         for (candidates, expected) in filled.iter().zip(expected) {
             let tokens: Vec<&str> = candidates.iter().map(|c| c.token.as_str()).collect();
@@ -333,11 +351,12 @@ fn gaps_are_filled_as_transformers_fills_them() {
                 assert_eq!(id, Some(candidate.token_id));
             }
         }
-        let all = filler.fill("[MASK]", usize::MAX).unwrap();
-        assert_eq!(all[0].len(), 194);
+        let mask = &filler.tokenizer().special_tokens().mask;
+        let all = filler.fill(mask, usize::MAX).unwrap();
+        assert_eq!(all[0].len(), filler.tokenizer().vocab_size());
         let sum: f32 = all[0].iter().map(|candidate| candidate.probability).sum();
         assert!((sum - 1.0).abs() < 1e-5, "{label}: {sum}");
-        assert!(filler.fill("[MASK]", 0).unwrap()[0].is_empty());
+        assert!(filler.fill(mask, 0).unwrap()[0].is_empty());
     }
 }
 

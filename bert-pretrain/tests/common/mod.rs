@@ -204,7 +204,7 @@ pub(crate) fn weights(model: &BertForPreTraining) -> BTreeMap<String, Vec<f64>> 
         .unwrap()
         .config()
         .clone();
-    checkpoint::save(dir.path(), model, &config, model.architecture()).unwrap();
+    checkpoint::save(dir.path(), model, &config, &model.architecture(&config)).unwrap();
     let bytes = std::fs::read(dir.path().join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     file.tensors()

@@ -111,7 +111,7 @@ fn evaluated_session(
                 dir,
                 model,
                 &model_config,
-                model.architecture(),
+                &model.architecture(&model_config),
             )?)
         },
         evaluate: match evaluate_every {

@@ -435,7 +435,7 @@ impl Args {
         if !(self.epochs.is_finite() && self.epochs > 0.0) {
             bail!("--epochs {}: it must be above 0", self.epochs);
         }
-        let positions = checkpoint.config().max_position_embeddings;
+        let positions = checkpoint.config().max_input_length();
         let usual_length = match task {
             Task::Qa => USUAL_WINDOW,
             _ => USUAL_LENGTH,

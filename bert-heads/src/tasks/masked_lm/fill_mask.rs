@@ -45,7 +45,7 @@ impl FillMask {
         let checkpoint = Checkpoint::open(dir)?;
         let tokenizer = BertTokenizer::from_dir(dir)?;
         tokenizer.check_vocab(checkpoint.config().vocab_size)?;
-        let max_length = checkpoint.config().max_position_embeddings;
+        let max_length = checkpoint.config().max_input_length();
         Ok(Self {
             model: BertForMaskedLm::from_checkpoint(&checkpoint, device)?,
             batcher: BertBatcher::new(&tokenizer).for_model(checkpoint.config()),

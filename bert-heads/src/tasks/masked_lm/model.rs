@@ -12,6 +12,15 @@ use burn::tensor::{Device, FloatDType, Int, Tensor};
 
 use crate::error::{Error, Result};
 
+/// The parameters of the head, spelled as those of BERT.
+const HEAD: [&str; 5] = [
+    "cls.predictions.bias",
+    "cls.predictions.transform.dense.weight",
+    "cls.predictions.transform.dense.bias",
+    "cls.predictions.transform.LayerNorm.weight",
+    "cls.predictions.transform.LayerNorm.bias",
+];
+
 /// The encoder with the masked-LM head; `BertForMaskedLM` in transformers.
 #[derive(Module, Debug)]
 pub struct BertForMaskedLm {
@@ -80,13 +89,6 @@ impl BertForMaskedLm {
     /// [`Error::NoMaskedLmHead`] naming the absent tensors if the checkpoint was saved without the
     /// head, and those of [`Checkpoint::load_into`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        const HEAD: [&str; 5] = [
-            "cls.predictions.bias",
-            "cls.predictions.transform.dense.weight",
-            "cls.predictions.transform.dense.bias",
-            "cls.predictions.transform.LayerNorm.weight",
-            "cls.predictions.transform.LayerNorm.bias",
-        ];
         let config = checkpoint.config();
         let untied = !config.ties_word_embeddings();
         let decoder = untied.then_some("cls.predictions.decoder.weight");
@@ -94,10 +96,12 @@ impl BertForMaskedLm {
             .into_iter()
             .chain(decoder)
             .filter(|name| !checkpoint.contains(name))
+            .map(|name| checkpoint.file_name(name))
             .collect();
         if !missing.is_empty() {
             return Err(Error::NoMaskedLmHead {
                 dir: checkpoint.dir().to_owned(),
+                remedy: remedy(checkpoint, decoder),
                 missing,
             });
         }
@@ -165,11 +169,11 @@ impl BertPredictionTransform {
             dense: init.linear(config.hidden_size, config.hidden_size),
             layer_norm: init.layer_norm(config.hidden_size),
             layer_norm_eps: config.layer_norm_eps,
-            hidden_act: config.hidden_act,
+            hidden_act: config.masked_lm_act(),
         }
     }
 
-    /// `LayerNorm(hidden_act(dense(hidden)))`.
+    /// `LayerNorm(activation(dense(hidden)))`.
     ///
     /// # Shapes
     ///
@@ -178,6 +182,24 @@ impl BertPredictionTransform {
         let activated = self.hidden_act.after_linear(hidden, &self.dense);
         ops::layer_norm(activated, &self.layer_norm, self.layer_norm_eps)
     }
+}
+
+/// Remedy for a head without some of its tensors, of which `decoder` may be one.
+fn remedy(checkpoint: &Checkpoint, decoder: Option<&str>) -> String {
+    let head_is_there = HEAD.into_iter().all(|name| checkpoint.contains(name));
+    if decoder.is_some() && head_is_there {
+        return "set tie_word_embeddings of config.json to true if the word embeddings are its decoder, \
+                or use a checkpoint with one of its own"
+            .to_owned();
+    }
+    let config = checkpoint.config();
+    let pretraining = config.heads.next_sentence;
+    let pretraining = pretraining.then(|| config.family.class("ForPreTraining"));
+    let classes: Vec<_> = [config.family.class("ForMaskedLM")]
+        .into_iter()
+        .chain(pretraining)
+        .collect();
+    format!("use a checkpoint of {}", classes.join(" or "))
 }
 
 /// Mean cross-entropy in nats, computed in f32.

@@ -16,9 +16,9 @@ use crate::labels::remove_labels;
 use crate::tasks::head::TaskHead;
 
 pub(crate) const HEAD: TaskHead = TaskHead {
-    class: "BertForMultipleChoice",
+    class: "ForMultipleChoice",
     tensors: ["classifier.weight", "classifier.bias"],
-    pooler: true,
+    shape: |config| config.heads.choice,
 };
 
 /// The encoder with one score per choice; `BertForMultipleChoice` in transformers.
@@ -36,13 +36,14 @@ pub struct BertForMultipleChoice {
 impl BertForMultipleChoice {
     /// A model with fresh weights.
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
-        Self::with_encoder(BertModel::new(config, true, init), config, init)
+        let bert = BertModel::new(config, HEAD.has_pooler(config), init);
+        Self::with_encoder(bert, config, init)
     }
 
     fn with_encoder(bert: BertModel, config: &BertConfig, init: &BertInit) -> Self {
         Self {
             bert,
-            dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
+            dropout: DropoutConfig::new(config.dropout_prob_of(config.heads.choice)).init(),
             classifier: init.head(config.hidden_size, 1),
         }
     }

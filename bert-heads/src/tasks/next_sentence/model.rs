@@ -5,7 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport, Loading};
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
+use bert_core::models::{BertModel, ClassifierShape};
 use bert_core::nn::BertInit;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -16,9 +16,9 @@ use crate::labels::remove_labels;
 use crate::tasks::head::TaskHead;
 
 pub(crate) const HEAD: TaskHead = TaskHead {
-    class: "BertForNextSentencePrediction",
+    class: "ForNextSentencePrediction",
     tensors: ["cls.seq_relationship.weight", "cls.seq_relationship.bias"],
-    pooler: true,
+    shape: |_| ClassifierShape::POOLED,
 };
 
 /// The label of a second text that follows the first; also its column in the logits.
@@ -80,8 +80,10 @@ impl BertForNextSentencePrediction {
     ///
     /// # Errors
     ///
-    /// Those of [`Checkpoint::load_into`]; only the head may be absent, and without it the pooler.
+    /// Those of [`Checkpoint::load_into`]; only the head may be absent, and without it the pooler. [`Core`](crate::Error::Core)
+    /// naming `model_type` for a family without such a head.
     pub fn from_encoder(checkpoint: &Checkpoint, init: &BertInit) -> Result<(Self, LoadReport)> {
+        checkpoint.config().check_next_sentence()?;
         if HEAD.is_in(checkpoint) {
             let fresh = Self::new(checkpoint.config(), init);
             return Ok(checkpoint.load_into(fresh, Loading::Strict)?);

@@ -45,9 +45,7 @@ impl QuestionAnswerer {
         let settings = match (QuestionSettings::read(&dir)?, options.max_length) {
             (Some(settings), _) => settings,
             (None, Some(length)) => QuestionSettings::usual(length),
-            (None, None) => {
-                QuestionSettings::usual(USUAL_LENGTH.min(config.max_position_embeddings))
-            }
+            (None, None) => QuestionSettings::usual(USUAL_LENGTH.min(config.max_input_length())),
         };
         let settings = settings.with(options);
         let row_options = PredictOptions {

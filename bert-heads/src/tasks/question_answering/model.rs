@@ -5,7 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
+use bert_core::models::{BertModel, ClassifierShape};
 use bert_core::nn::BertInit;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -17,9 +17,9 @@ use crate::losses::{IGNORED_LABEL, Loss, cross_entropy};
 use crate::tasks::head::TaskHead;
 
 pub(crate) const HEAD: TaskHead = TaskHead {
-    class: "BertForQuestionAnswering",
+    class: "ForQuestionAnswering",
     tensors: ["qa_outputs.weight", "qa_outputs.bias"],
-    pooler: false,
+    shape: |_| ClassifierShape::TOKENS,
 };
 
 /// The encoder with two scores per token; `BertForQuestionAnswering` in transformers.

@@ -7,7 +7,7 @@ use bert_core::tokenizer::EncodeOptions;
 
 use super::QuestionSettings;
 use crate::datasets::QuestionExample;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::runner::{Row, RowMaker, windows};
 
 /// Cuts contexts into rows that begin with their question.
@@ -51,6 +51,17 @@ impl QuestionMaker {
             ..settings
         };
         settings.check()?;
+        let special = rows.tokenizer().special_token_count(true);
+        if settings.max_query_length + special >= settings.max_length {
+            return Err(Error::InvalidOption {
+                option: "maximal question length",
+                value: format!(
+                    "{} of {} tokens",
+                    settings.max_query_length, settings.max_length
+                ),
+                expected: "room for the special tokens and a token of the context beside it",
+            });
+        }
         Ok(Self { rows, settings })
     }
 
@@ -84,14 +95,15 @@ impl QuestionMaker {
         let contexts = questions.chunk_by(same).map(|chunk| &*chunk[0].context);
         let contexts = tokenizer.encode_batch(contexts, &plain)?;
 
+        let special = tokenizer.special_token_count(true);
         let mut made = QuestionRows::default();
         let mut asked = asked.iter();
         for (chunk, context) in questions.chunk_by(same).zip(&contexts) {
             let offsets: Arc<[(usize, usize)]> = context.offsets().into();
             for question in asked.by_ref().take(chunk.len()) {
                 let start = made.rows.len();
-                let position = question.len() + 2; // [CLS] and [SEP]
-                let room = self.settings.max_length - question.len() - 3;
+                let position = tokenizer.second_text_start(question.len());
+                let room = self.settings.max_length - question.len() - special;
                 let step = self.settings.doc_stride.min(room);
                 for tokens in windows::strided(context.len(), room, step) {
                     let second = &context.ids()[tokens.clone()];

@@ -5,7 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
-use bert_core::models::{BertModel, BertOutput};
+use bert_core::models::{BertModel, BertOutput, ClassifierShape, Reads};
 use bert_core::nn::BertInit;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
@@ -17,18 +17,23 @@ use crate::labels::{Labels, refuse, stated};
 use crate::tasks::head::TaskHead;
 
 pub(crate) const HEAD: TaskHead = TaskHead {
-    class: "BertForSequenceClassification",
+    class: "ForSequenceClassification",
     tensors: ["classifier.weight", "classifier.bias"],
-    pooler: true,
+    shape: |config| config.heads.sequence,
 };
 
-/// The encoder with a classifier over the pooled output; `BertForSequenceClassification` in
+/// The encoder with a classifier over the pooled output, or whatever else the
+/// [shape](bert_core::models::HeadShapes::sequence) of the family's head says; `BertForSequenceClassification` in
 /// transformers.
 #[derive(Module, Debug)]
 pub struct BertForSequenceClassification {
-    /// The encoder, with its pooler.
+    /// The encoder, with its pooler if the classifier reads that.
     pub bert: BertModel,
     dropout: Dropout,
+    #[module(skip)]
+    shape: ClassifierShape,
+    /// The hidden layer of the classifier, where the family has one.
+    pub pre_classifier: Option<Linear>,
     /// One output per label.
     pub classifier: Linear,
 }
@@ -53,7 +58,8 @@ pub enum ProblemType {
 impl BertForSequenceClassification {
     /// A model with fresh weights and `num_labels` outputs, at least one.
     pub fn new(config: &BertConfig, num_labels: usize, init: &BertInit) -> Self {
-        Self::with_encoder(BertModel::new(config, true, init), config, num_labels, init)
+        let bert = BertModel::new(config, HEAD.has_pooler(config), init);
+        Self::with_encoder(bert, config, num_labels, init)
     }
 
     fn with_encoder(
@@ -62,10 +68,13 @@ impl BertForSequenceClassification {
         num_labels: usize,
         init: &BertInit,
     ) -> Self {
+        let (shape, hidden) = (config.heads.sequence, config.hidden_size);
         Self {
             bert,
-            dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
-            classifier: init.head(config.hidden_size, num_labels),
+            dropout: DropoutConfig::new(config.dropout_prob_of(shape)).init(),
+            shape,
+            pre_classifier: shape.hidden.map(|_| init.head(hidden, hidden)),
+            classifier: init.head(hidden, num_labels),
         }
     }
 
@@ -149,8 +158,11 @@ impl BertForSequenceClassification {
     ///
     /// When the pooler has been taken out of `bert`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let pooled = self.bert.forward_pooled(input);
-        self.score(pooled.expect("every constructor makes a pooler"))
+        let vectors = match self.shape.reads {
+            Reads::Pooled => self.bert.forward_pooled(input),
+            Reads::FirstToken | Reads::EveryToken => Some(self.bert.forward_first(input)),
+        };
+        self.score(vectors.expect("every constructor makes a pooler"))
     }
 
     /// Scores of every label from what the encoder made of the texts, `[batch, num_labels]`.
@@ -159,14 +171,22 @@ impl BertForSequenceClassification {
     ///
     /// When the pooler has been taken out of `bert`.
     pub fn classify(&self, encoded: BertOutput) -> Tensor<2> {
-        let pooled = encoded.pooled_output;
-        self.score(pooled.expect("every constructor makes a pooler"))
+        let vectors = match self.shape.reads {
+            Reads::Pooled => encoded.pooled_output,
+            Reads::FirstToken | Reads::EveryToken => Some(encoded.first_token()),
+        };
+        self.score(vectors.expect("every constructor makes a pooler"))
     }
 
-    /// - pooled: `[batch, hidden]`
+    /// - vectors: `[batch, hidden]`
     /// - output: `[batch, num_labels]`
-    fn score(&self, pooled: Tensor<2>) -> Tensor<2> {
-        self.classifier.forward(self.dropout.forward(pooled))
+    fn score(&self, vectors: Tensor<2>) -> Tensor<2> {
+        let mut vectors = self.dropout.forward(vectors);
+        if let (Some(layer), Some(activation)) = (&self.pre_classifier, self.shape.hidden) {
+            let hidden = activation.after_linear(vectors, layer); // [batch, hidden]
+            vectors = self.dropout.forward(hidden);
+        }
+        self.classifier.forward(vectors)
     }
 }
 

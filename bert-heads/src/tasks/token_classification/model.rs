@@ -5,7 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
+use bert_core::models::{BertModel, ClassifierShape};
 use bert_core::nn::BertInit;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
@@ -19,9 +19,9 @@ use crate::losses::{self, Loss};
 use crate::tasks::head::TaskHead;
 
 pub(crate) const HEAD: TaskHead = TaskHead {
-    class: "BertForTokenClassification",
+    class: "ForTokenClassification",
     tensors: ["classifier.weight", "classifier.bias"],
-    pooler: false,
+    shape: |_| ClassifierShape::TOKENS,
 };
 
 /// The encoder with a classifier over every token; `BertForTokenClassification` in transformers.

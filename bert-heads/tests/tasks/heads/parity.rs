@@ -47,7 +47,7 @@ fn check<M: Module>(
     save: fn(&M, &Path, &BertConfig) -> Result<()>,
 ) {
     let (checkpoint, reference) = (open(name), Reference::of(name));
-    let expected = reference.trace();
+    let expected = under_our_names(&reference.trace(), &checkpoint);
     let count = |prefix: &str, suffix: &str| {
         let names = expected.names();
         names
@@ -95,6 +95,20 @@ fn check<M: Module>(
     }
 }
 
+/// The values of a reference, its gradients under the names that our parameters have.
+fn under_our_names(reference: &Trace, checkpoint: &Checkpoint) -> Trace {
+    let family = checkpoint.config().family;
+    let mut renamed = Trace::default();
+    for name in reference.names() {
+        let ours = match name.strip_prefix("grad.") {
+            Some(parameter) => format!("grad.{}", family.our_name(parameter)),
+            None => name.to_owned(),
+        };
+        renamed.push(ours, reference.get(name).unwrap().to_vec());
+    }
+    renamed
+}
+
 fn worst(differences: &[Difference], value: fn(&Difference) -> f64) -> f64 {
     differences.iter().map(value).fold(0.0, f64::max)
 }
@@ -114,16 +128,18 @@ fn tensors(dir: &Path) -> Vec<(String, Vec<usize>, Vec<u8>)> {
 
 #[test]
 fn one_label_per_text() {
-    check(
-        "heads/single-label",
-        BertForSequenceClassification::from_checkpoint,
-        |model, reference, device| {
-            let output = model.forward(reference.input(device));
-            let labels = reference.ints("labels", device);
-            (logits(&output), cross_entropy(output, labels, None).mean())
-        },
-        save_sequence,
-    );
+    for name in ["heads/single-label", "roberta/sequence"] {
+        check(
+            name,
+            BertForSequenceClassification::from_checkpoint,
+            |model, reference, device| {
+                let output = model.forward(reference.input(device));
+                let labels = reference.ints("labels", device);
+                (logits(&output), cross_entropy(output, labels, None).mean())
+            },
+            save_sequence,
+        );
+    }
 }
 
 #[test]
@@ -158,50 +174,56 @@ fn a_number_per_text() {
 
 #[test]
 fn a_label_per_token() {
-    check(
-        "heads/token",
-        BertForTokenClassification::from_checkpoint,
-        |model, reference, device| {
-            let output = model.forward(reference.input(device));
-            let labels = reference.ints("labels", device);
-            let loss = token_classification_loss(output.clone(), labels, None);
-            (logits(&output), loss.mean())
-        },
-        |model, dir, config| model.save(dir, config, &Labels::of(config)?),
-    );
+    for name in ["heads/token", "roberta/token"] {
+        check(
+            name,
+            BertForTokenClassification::from_checkpoint,
+            |model, reference, device| {
+                let output = model.forward(reference.input(device));
+                let labels = reference.ints("labels", device);
+                let loss = token_classification_loss(output.clone(), labels, None);
+                (logits(&output), loss.mean())
+            },
+            |model, dir, config| model.save(dir, config, &Labels::of(config)?),
+        );
+    }
 }
 
 #[test]
 fn a_span_per_question() {
-    check(
-        "heads/question-answering",
-        BertForQuestionAnswering::from_checkpoint,
-        |model, reference, device| {
-            // The loss of transformers counts the scores of padding.
-            let output = model.forward(reference.input(device).padded());
-            let starts = reference.ints("start_positions", device);
-            let ends = reference.ints("end_positions", device);
-            let mut trace = Trace::default();
-            trace.push_tensor("start_logits", output.start.clone());
-            trace.push_tensor("end_logits", output.end.clone());
-            (trace, question_answering_loss(output, starts, ends).mean())
-        },
-        |model, dir, config| model.save(dir, config),
-    );
+    for name in ["heads/question-answering", "roberta/question-answering"] {
+        check(
+            name,
+            BertForQuestionAnswering::from_checkpoint,
+            |model, reference, device| {
+                // The loss of transformers counts the scores of padding.
+                let output = model.forward(reference.input(device).padded());
+                let starts = reference.ints("start_positions", device);
+                let ends = reference.ints("end_positions", device);
+                let mut trace = Trace::default();
+                trace.push_tensor("start_logits", output.start.clone());
+                trace.push_tensor("end_logits", output.end.clone());
+                (trace, question_answering_loss(output, starts, ends).mean())
+            },
+            |model, dir, config| model.save(dir, config),
+        );
+    }
 }
 
 #[test]
 fn one_choice_of_several() {
-    check(
-        "heads/multiple-choice",
-        BertForMultipleChoice::from_checkpoint,
-        |model, reference, device| {
-            let output = model.forward(reference.input(device), NUM_CHOICES);
-            let labels = reference.ints("labels", device);
-            (logits(&output), cross_entropy(output, labels, None).mean())
-        },
-        |model, dir, config| model.save(dir, config),
-    );
+    for name in ["heads/multiple-choice", "roberta/multiple-choice"] {
+        check(
+            name,
+            BertForMultipleChoice::from_checkpoint,
+            |model, reference, device| {
+                let output = model.forward(reference.input(device), NUM_CHOICES);
+                let labels = reference.ints("labels", device);
+                (logits(&output), cross_entropy(output, labels, None).mean())
+            },
+            |model, dir, config| model.save(dir, config),
+        );
+    }
 }
 
 #[test]
@@ -293,6 +315,14 @@ fn a_trace_has_the_logits_of_the_head() {
         ("heads/next-sentence", &["next_sentence_logits"]),
         ("heads/question-answering", &["start_logits", "end_logits"]),
         ("tiny-pretraining", &["logits", "next_sentence_logits"]),
+        ("roberta/mlm", &["logits"]),
+        ("roberta/sequence", &["logits"]),
+        ("roberta/token", &["logits"]),
+        ("roberta/multiple-choice", &["logits"]),
+        (
+            "roberta/question-answering",
+            &["start_logits", "end_logits"],
+        ),
     ] {
         let (checkpoint, reference) = (open(name), Reference::of(name));
         let hidden = checkpoint.config().hidden_size;

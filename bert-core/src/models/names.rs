@@ -1,0 +1,177 @@
+//! Names of parameters: ours, and those in the files of a family.
+//!
+//! Ours are the paths of parameters in a module, spelled as transformers spells those of BERT, with the encoder under
+//! `bert.`.
+
+use super::Family;
+
+/// Fields of our modules and their spelling, as whole path segments.
+const SEGMENTS: [(&str, &str); 4] = [
+    ("self_attention", "self"),
+    ("layer_norm", "LayerNorm"),
+    ("gamma", "weight"),
+    ("beta", "bias"),
+];
+
+/// Modules of the encoder, which are under `bert.` in a task model.
+const ENCODER: [&str; 3] = ["embeddings", "encoder", "pooler"];
+
+/// Name of the encoder in a task model.
+const PREFIX: &str = "bert.";
+
+/// Hidden layer of a classifier.
+const HIDDEN_LAYER: &str = "pre_classifier.";
+
+/// Decoder of the masked-LM head, which is [`TABLE`] unless it is untied.
+pub(crate) const DECODER: &str = "cls.predictions.decoder.weight";
+/// Word embeddings.
+pub(crate) const TABLE: &str = "bert.embeddings.word_embeddings.weight";
+/// Bias of the masked-LM head.
+pub(crate) const BIAS: &str = "cls.predictions.bias";
+/// Bias of an untied decoder.
+pub(crate) const DECODER_BIAS: &str = "cls.predictions.decoder.bias";
+/// Weight of the pooler.
+pub(crate) const POOLER: &str = "bert.pooler.dense.weight";
+
+/// Our name of the parameter at `path` of a module.
+pub(crate) fn of_path(path: &str) -> String {
+    path.split('.')
+        .map(|segment| {
+            SEGMENTS
+                .iter()
+                .find(|(ours, _)| *ours == segment)
+                .map_or(segment, |(_, spelling)| spelling)
+        })
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+/// Our name in a task model of a parameter of a task model or of an encoder alone.
+pub(crate) fn in_task_model(name: &str) -> String {
+    let (first, _) = name.split_once('.').unwrap_or(("", name));
+    match ENCODER.contains(&first) {
+        true => format!("{PREFIX}{name}"),
+        false => name.to_owned(),
+    }
+}
+
+/// True if a name of ours is one of a classifier's hidden layer.
+pub(crate) fn is_hidden_layer(name: &str) -> bool {
+    name.starts_with(HIDDEN_LAYER)
+}
+
+/// Reason for which a tensor that no parameter takes may be left out even under strict loading, by our name.
+pub(crate) fn ignorable(name: &str) -> Option<&'static str> {
+    if name == "bert.embeddings.position_ids" || name == "bert.embeddings.token_type_ids" {
+        return Some("a buffer of constants, not a weight");
+    }
+    if name == DECODER || name == DECODER_BIAS {
+        return Some("tied to another parameter, or not asked for");
+    }
+    let head = ["cls.", "classifier.", HIDDEN_LAYER, "qa_outputs.", "crf."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    if head {
+        return Some("belongs to a task head that was not asked for");
+    }
+    name.starts_with("bert.pooler.")
+        .then_some("the model asked for has no pooler")
+}
+
+impl Family {
+    /// Our name of a tensor in the files, of any generation and with or without the encoder's prefix.
+    pub fn our_name(&self, file_name: &str) -> String {
+        let name = file_name.strip_prefix("module.").unwrap_or(file_name);
+        let (parent, leaf) = name.rsplit_once('.').unwrap_or(("", name));
+        let leaf = match leaf {
+            "gamma" => "weight",
+            "beta" => "bias",
+            _ => leaf,
+        };
+        if parent.is_empty() {
+            return leaf.to_owned();
+        }
+        let name = format!("{parent}.{leaf}");
+        let tensors = &self.tensors;
+        let mut pairs = tensors.hidden_classifier.iter().chain(tensors.renamed);
+        let renamed = pairs.find_map(|(ours, theirs)| {
+            let rest = name.strip_prefix(theirs)?;
+            Some(format!("{ours}{rest}"))
+        });
+        in_task_model(&renamed.unwrap_or(name))
+    }
+
+    /// The name under which transformers saves a parameter of ours; `hidden_classifier` tells whether it is in a model
+    /// whose classifier has a hidden layer.
+    pub fn file_name(&self, name: &str, hidden_classifier: bool) -> String {
+        let tensors = &self.tensors;
+        let hidden = match hidden_classifier {
+            true => tensors.hidden_classifier,
+            false => &[],
+        };
+        let mut pairs = hidden.iter().chain(tensors.renamed);
+        let renamed = pairs.find_map(|(ours, theirs)| {
+            let rest = name.strip_prefix(ours)?;
+            Some(format!("{theirs}{rest}"))
+        });
+        renamed.unwrap_or_else(|| name.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{BERT, FAMILIES};
+
+    #[test]
+    fn module_paths_become_names() {
+        assert_eq!(
+            of_path("encoder.layer.3.attention.self_attention.query.weight"),
+            "encoder.layer.3.attention.self.query.weight"
+        );
+        assert_eq!(
+            of_path("bert.embeddings.layer_norm.gamma"),
+            "bert.embeddings.LayerNorm.weight"
+        );
+        assert_eq!(of_path("cls.predictions.bias"), "cls.predictions.bias");
+    }
+
+    #[test]
+    fn spellings_meet_in_our_name() {
+        for name in [
+            "embeddings.LayerNorm.weight",
+            "bert.embeddings.LayerNorm.weight",
+            "module.bert.embeddings.LayerNorm.gamma",
+            "embeddings.LayerNorm.gamma",
+        ] {
+            assert_eq!(BERT.our_name(name), "bert.embeddings.LayerNorm.weight");
+        }
+        assert_eq!(BERT.our_name("module.classifier.bias"), "classifier.bias");
+    }
+
+    #[test]
+    fn names_survive_the_files_of_every_family() {
+        for family in FAMILIES {
+            for name in [
+                "bert.embeddings.word_embeddings.weight",
+                "bert.encoder.layer.0.attention.self.query.bias",
+                "bert.pooler.dense.weight",
+                "cls.predictions.transform.LayerNorm.weight",
+                "cls.predictions.transform.dense.bias",
+                "cls.predictions.bias",
+                "cls.predictions.decoder.weight",
+                "classifier.weight",
+                "qa_outputs.bias",
+            ] {
+                let saved = family.file_name(name, false);
+                assert_eq!(family.our_name(&saved), name, "{}", family.name);
+            }
+            if family.heads.sequence.hidden.is_some() {
+                for name in ["pre_classifier.weight", "classifier.bias"] {
+                    let saved = family.file_name(name, true);
+                    assert_eq!(family.our_name(&saved), name, "{}", family.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! RoBERTa (Liu et al. 2019): BERT's network with byte-level tokens, positions counted from after padding, no segments, no
+//! next sentences, and heads of its own (transformers `models/roberta/modeling_roberta.py`).
+
+use tokenizers::PostProcessorWrapper;
+use tokenizers::processors::roberta::RobertaProcessing;
+
+use super::family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+use super::shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
+use crate::nn::HiddenAct;
+
+/// RoBERTa.
+pub static ROBERTA: Family = Family {
+    model_type: "roberta",
+    name: "RoBERTa",
+    class_prefix: "Roberta",
+    pad_token_id: 1,
+    positions: Positions::AfterPadding,
+    heads: HeadShapes {
+        sequence: ClassifierShape {
+            reads: Reads::FirstToken,
+            hidden: Some(HiddenAct::Tanh),
+            dropout: HeadDropout::Classifier,
+        },
+        choice: ClassifierShape {
+            dropout: HeadDropout::Hidden,
+            ..ClassifierShape::POOLED
+        },
+        masked_lm: MaskedLmShape {
+            activation: Some(HiddenAct::Gelu),
+        },
+        next_sentence: false,
+    },
+    tensors: TensorNames {
+        renamed: &[
+            ("bert.", "roberta."),
+            ("cls.predictions.transform.dense.", "lm_head.dense."),
+            (
+                "cls.predictions.transform.LayerNorm.",
+                "lm_head.layer_norm.",
+            ),
+            ("cls.predictions.", "lm_head."),
+        ],
+        hidden_classifier: &[
+            ("pre_classifier.", "classifier.dense."),
+            ("classifier.", "classifier.out_proj."),
+        ],
+    },
+    tokenizer: TokenizerFamily {
+        classes: &["RobertaTokenizer"],
+        model: TokenizerModel::ByteLevelBpe,
+        special_tokens: ["<unk>", "</s>", "<pad>", "<s>", "<mask>"],
+        mask_takes_space: true,
+        segments: false,
+        frame,
+    },
+};
+
+/// `<s> A </s>` and `<s> A </s></s> B </s>`; offsets leave out the space that a token begins with.
+fn frame(tokens: Frame) -> PostProcessorWrapper {
+    let splitter = tokens.splitter;
+    RobertaProcessing::new(tokens.separator, tokens.first)
+        .add_prefix_space(splitter.is_some_and(|splitter| splitter.add_prefix_space))
+        .trim_offsets(splitter.is_none_or(|splitter| splitter.trim_offsets))
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::BertConfig;
+
+    fn config(fields: Value) -> crate::Result<BertConfig> {
+        let mut all = json!({"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 5,
+            "num_attention_heads": 4, "intermediate_size": 37});
+        all.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        BertConfig::from_json(all.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn the_published_sizes_are_those_of_the_network() {
+        let published = json!({"model_type": "roberta", "vocab_size": 50265, "hidden_size": 768,
+            "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+            "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5});
+        let base = config(published).unwrap();
+        assert_eq!((base.first_position(), base.max_input_length()), (2, 512));
+        assert_eq!(base.num_params(true), 124_645_632);
+        assert_eq!(base.num_params(false), 124_055_040);
+        assert_eq!(base.to_json()["model_type"], "roberta");
+        assert_eq!(BertConfig::from_json(base.to_json()).unwrap(), base);
+    }
+
+    #[test]
+    fn a_class_names_the_family_where_no_model_type_does() {
+        let stated = config(json!({"architectures": ["RobertaForMaskedLM"]})).unwrap();
+        assert_eq!(*stated.family, ROBERTA);
+        assert_eq!(stated.pad_token_id, 1);
+        assert!(stated.check_next_sentence().is_err());
+        let plain = config(json!({"architectures": ["BertModel"]})).unwrap();
+        assert_ne!(*plain.family, ROBERTA);
+    }
+
+    #[test]
+    fn a_table_without_a_row_for_the_first_token_is_refused() {
+        let short = json!({"model_type": "roberta", "max_position_embeddings": 2});
+        let error = config(short).unwrap_err().to_string();
+        assert!(error.contains("max_position_embeddings"), "{error}");
+    }
+
+    #[test]
+    fn names_are_those_of_transformers() {
+        for (ours, theirs) in [
+            (
+                "bert.encoder.layer.0.output.LayerNorm.weight",
+                "roberta.encoder.layer.0.output.LayerNorm.weight",
+            ),
+            (
+                "cls.predictions.transform.LayerNorm.bias",
+                "lm_head.layer_norm.bias",
+            ),
+            ("cls.predictions.bias", "lm_head.bias"),
+            ("cls.predictions.decoder.weight", "lm_head.decoder.weight"),
+            ("classifier.weight", "classifier.weight"),
+        ] {
+            assert_eq!(ROBERTA.file_name(ours, false), theirs);
+            assert_eq!(ROBERTA.our_name(theirs), ours);
+        }
+        assert_eq!(
+            ROBERTA.file_name("classifier.weight", true),
+            "classifier.out_proj.weight"
+        );
+        assert_eq!(
+            ROBERTA.our_name("encoder.layer.0.output.dense.weight"),
+            "bert.encoder.layer.0.output.dense.weight"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! The points in which families of encoders differ, as data of a configuration.
+
+use crate::nn::HiddenAct;
+
+/// Assignment of rows of the position table to the tokens of an input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Positions {
+    /// Row `i` for index `i` of the input, at padding too.
+    #[default]
+    FromZero,
+    /// Row `pad_token_id + n` for the `n`-th token that is not padding, counted from 1; row `pad_token_id` for padding.
+    AfterPadding,
+}
+
+/// Shapes of the task heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadShapes {
+    /// Classes, labels or numbers for whole texts.
+    pub sequence: ClassifierShape,
+    /// One score per choice.
+    pub choice: ClassifierShape,
+    /// Scores over the vocabulary.
+    pub masked_lm: MaskedLmShape,
+    /// True if there is a head for next sentences.
+    pub next_sentence: bool,
+}
+
+/// Shape of a classifier over the output of the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassifierShape {
+    /// Input of the classifier.
+    pub reads: Reads,
+    /// Activation of a hidden layer of the encoder's width between input and outputs; `None` if there is no such layer.
+    pub hidden: Option<HiddenAct>,
+    /// Dropout before each of its layers.
+    pub dropout: HeadDropout,
+}
+
+/// Vectors of the encoder that a classifier reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The output of the pooler.
+    Pooled,
+    /// The last hidden state of the first token.
+    FirstToken,
+    /// The last hidden states of all tokens.
+    EveryToken,
+}
+
+/// Source of the dropout probability of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadDropout {
+    /// `classifier_dropout`, or `hidden_dropout_prob` where it is absent.
+    Classifier,
+    /// `hidden_dropout_prob`.
+    Hidden,
+}
+
+/// Shape of the masked-LM head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedLmShape {
+    /// Activation after its dense layer; `None` for `hidden_act`.
+    pub activation: Option<HiddenAct>,
+}
+
+impl ClassifierShape {
+    /// One linear layer over every token.
+    pub const TOKENS: Self = Self {
+        reads: Reads::EveryToken,
+        hidden: None,
+        dropout: HeadDropout::Classifier,
+    };
+
+    /// One linear layer over the output of the pooler.
+    pub const POOLED: Self = Self {
+        reads: Reads::Pooled,
+        hidden: None,
+        dropout: HeadDropout::Classifier,
+    };
+}
+
+impl HeadShapes {
+    /// BERT's heads: one linear layer each.
+    pub const PLAIN: Self = Self {
+        sequence: ClassifierShape::POOLED,
+        choice: ClassifierShape::POOLED,
+        masked_lm: MaskedLmShape { activation: None },
+        next_sentence: true,
+    };
+}
