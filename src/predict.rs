@@ -6,17 +6,18 @@ use anyhow::{Result, bail};
 use bert_core::hub::resolve_model;
 use bert_core::tokenizer::TextInput;
 use bert_heads::datasets::Examples;
-use bert_heads::finetune::Task;
 use bert_heads::labels::Labels;
 use bert_heads::model_kind::FoundKind;
 use bert_heads::model_kind::ModelKind::{
     self, Choices, NextSentence, Questions, Sentences, Texts, Tokens,
 };
-use bert_heads::predict::{
-    Answer, ChoicePicker, LongTexts, Overrule, PredictOptions, QuestionAnswerer, TaggedText,
-    TextClassifier, TokenTagger, WordTag, in_windows,
-};
+use bert_heads::runner::{LongTexts, Overrule, PredictOptions, in_windows};
 use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
+use bert_heads::tasks::multiple_choice::ChoicePicker;
+use bert_heads::tasks::next_sentence::NEXT_SENTENCE;
+use bert_heads::tasks::question_answering::QuestionAnswerer;
+use bert_heads::tasks::sequence_classification::{Answer, TextClassifier};
+use bert_heads::tasks::token_classification::{TaggedText, TokenTagger, WordTag};
 use serde::Serialize;
 
 use crate::choices;
@@ -163,7 +164,7 @@ impl ModelArgs {
         let task = task.map(ModelTask::task);
         let found = match task {
             Some(task) => FoundKind {
-                kind: task.model_kind(),
+                kind: task.model_kind,
                 evidence: None,
             },
             None => ModelKind::find(dir)?,
@@ -171,7 +172,7 @@ impl ModelArgs {
         note_evidence(dir, found);
         let labels = self.labels()?;
         let task = match found.kind {
-            NextSentence => Some(Task::NextSentence),
+            NextSentence => Some(&NEXT_SENTENCE),
             _ => task,
         };
         Ok((found.kind, Overrule { task, labels }))

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::{
-    Column, Columns, Format, Layout, Part, Preset, Rewriting, Target, TargetColumn, TargetKind,
-    Targets, TaskKind, TextExample, TextFormat, read_rewritable, read_texts,
+    Column, Columns, Dataset, Format, Layout, Part, Preset, Rewriting, Target, TargetColumn,
+    TargetKind, Targets, TaskKind, TextExample, TextFormat, read_rewritable, read_texts,
 };
-use bert_heads::finetune::{Dataset, Task};
 use bert_heads::labels::Labels;
+use bert_heads::task::TaskEntry;
+use bert_heads::tasks::sequence_classification::{CLASSIFY, ProblemType, REGRESS};
 
 use super::{DataArgs, remark, unknown_layout};
 use crate::input;
@@ -23,11 +24,11 @@ pub(crate) struct Untold {
 
 impl DataArgs {
     /// The labels that have a column each, in the order given.
-    pub(crate) fn flag_labels(&self, task: Task) -> Result<Option<Labels>> {
+    pub(crate) fn flag_labels(&self, task: &TaskEntry) -> Result<Option<Labels>> {
         let flags = self
             .label_column
             .as_ref()
-            .filter(|_| task == Task::MultiLabel);
+            .filter(|_| task.problem_type == Some(ProblemType::MultiLabel));
         let Some(columns) = flags.map(flag_columns).transpose()?.flatten() else {
             return Ok(None);
         };
@@ -44,7 +45,7 @@ impl DataArgs {
         &self,
         path: &Path,
         part: Part,
-        task: Task,
+        task: &TaskEntry,
         targets: Targets,
     ) -> Result<Option<TextFormat>> {
         if let Some(preset) = self.preset()? {
@@ -55,8 +56,8 @@ impl DataArgs {
                 );
             };
             let fits = match preset.task() {
-                TaskKind::Regression => task == Task::Regress,
-                _ => task == Task::Classify,
+                TaskKind::Regression => *task == REGRESS,
+                _ => *task == CLASSIFY,
             };
             if !fits {
                 bail!("{} is not for the task {task}", preset.name());
@@ -82,9 +83,9 @@ impl DataArgs {
             Layout::Delimited(_) => self.only(&COLUMNS, "a table of texts")?,
             Layout::JsonLines => self.only(&COLUMNS[..3], "a file of JSON lines")?,
         }
-        let kind = match task {
-            Task::Regress => TargetKind::Number,
-            Task::MultiLabel => TargetKind::Labels,
+        let kind = match task.problem_type {
+            Some(ProblemType::Regression) => TargetKind::Number,
+            Some(ProblemType::MultiLabel) => TargetKind::Labels,
             _ => TargetKind::Label,
         };
         let mut format = TextFormat::new(layout)
@@ -113,7 +114,7 @@ impl DataArgs {
         &self,
         path: &Path,
         part: Part,
-        task: Task,
+        task: &TaskEntry,
         labels: Option<&Labels>,
     ) -> Result<Dataset<TextExample>> {
         let format = self.labelled(path, part, task, labels)?;
@@ -125,7 +126,7 @@ impl DataArgs {
         &self,
         path: &Path,
         part: Part,
-        task: Task,
+        task: &TaskEntry,
         labels: Option<&Labels>,
     ) -> Result<Dataset<TextExample>> {
         let format = self.labelled(path, part, task, labels)?.targets_only();
@@ -136,7 +137,7 @@ impl DataArgs {
         &self,
         path: &Path,
         part: Part,
-        task: Task,
+        task: &TaskEntry,
         labels: Option<&Labels>,
     ) -> Result<TextFormat> {
         let format = self.text_format(path, part, task, Targets::Required)?;
@@ -206,8 +207,8 @@ impl DataArgs {
     /// How a file of texts whose targets do not matter is to be read, unless it is plain text.
     fn untold_format(&self, path: &Path, part: Part) -> Result<Option<TextFormat>> {
         let task = match self.preset()?.map(Preset::task) {
-            Some(TaskKind::Regression) => Task::Regress,
-            _ => Task::Classify,
+            Some(TaskKind::Regression) => &REGRESS,
+            _ => &CLASSIFY,
         };
         self.text_format(path, part, task, Targets::Ignored)
     }
