@@ -103,6 +103,9 @@ pub type TargetOf<M> = <<M as TaskModel>::Targets as Targets>::Target;
 /// [`Interrupted`](crate::Error::Interrupted) if asked to stop meanwhile.
 pub type Evaluation<M> = Box<dyn FnMut(&M, Asked<'_>) -> Result<Scores>>;
 
+/// Writes files of a model into its directory.
+pub type WriteFiles = Box<dyn Fn(&Path) -> Result<()>>;
+
 /// Data of a run, ready to train on.
 pub struct Prepared<M: TaskModel> {
     /// Rows to train on.
@@ -112,7 +115,7 @@ pub struct Prepared<M: TaskModel> {
     /// Evaluation on the validation data, if there are any.
     pub evaluation: Option<Evaluation<M>>,
     /// Writes what belongs to the model besides weights, configuration and tokenizer.
-    pub files: Box<dyn Fn(&Path) -> Result<()>>,
+    pub files: WriteFiles,
 }
 
 impl<M: TaskModel> Prepared<M> {
