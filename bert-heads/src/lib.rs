@@ -25,14 +25,3 @@ pub mod tasks;
 pub mod torch_activation;
 
 pub use error::{Error, Result};
-
-pub use tasks::{masked_lm as fill_mask, sequence_classification};
-
-/// Models of tasks with all that it takes to ask them.
-pub mod predict {
-    pub use crate::runner::*;
-    pub use crate::tasks::multiple_choice::*;
-    pub use crate::tasks::question_answering::*;
-    pub use crate::tasks::sequence_classification::*;
-    pub use crate::tasks::token_classification::*;
-}

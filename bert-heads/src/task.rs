@@ -1,136 +1,141 @@
-//! The tasks that models are fine-tuned for.
+//! Tasks that models are fine-tuned for: the trait that each implements in its folder of
+//! [`tasks`](crate::tasks), and the entry by which the registry knows it.
+//!
+//! A task says what data it reads, makes rows with targets of them, and names model, loss and score;
+//! [`finetune`](crate::finetune) and the command know tasks only through it.
 
 mod batch;
+mod data;
+mod entry;
 mod model;
 
-use std::fmt::{self, Display, Formatter};
-use std::str::FromStr;
+use std::fmt::Debug;
+use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use bert_core::checkpoint::Checkpoint;
+use bert_core::config::BertConfig;
+use bert_core::stop::ShouldStop;
+use bert_core::tokenizer::BertTokenizer;
 
 pub use batch::{LabelledBatch, LabelledRow, Targets};
+pub use data::{Splits, TrainingData};
+pub use entry::{Reads, TaskEntry};
+pub use model::{BatchLoss, TaskModel};
 
 pub(crate) use batch::weight_of_classes;
-pub(crate) use model::{
-    BatchLoss, NEVER, TaskModel, floats, hits, ints, share, trained_by_loss, values,
-};
+pub(crate) use model::{NEVER, floats, hits, ints, share, trained_by_loss, values};
 
-use crate::error::{Error, Result};
-use crate::model_kind::ModelKind;
-use crate::tasks::next_sentence::NEXT_SENTENCE_LABELS;
-use crate::tasks::sequence_classification::ProblemType;
+use crate::error::Result;
+use crate::finetune::Settings;
+use crate::labels::Labels;
+use crate::metrics::{GlueTask, Scores};
+use crate::runner::RowMaker;
 
-/// Fine-tuning task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Task {
-    /// One class per text or pair of texts.
-    Classify,
-    /// Next-sentence prediction: does the second of two texts follow the first?
-    NextSentence,
-    /// Any number of labels per text or pair of texts.
-    MultiLabel,
-    /// A number per text or pair of texts.
-    Regress,
-    /// A label per word.
-    Tokens,
-    /// The stretch of a context that answers a question.
-    Qa,
-    /// The right one of several choices.
-    Choice,
-    /// Vectors of texts whose cosine says how alike they are.
-    Similarity,
+/// A task that models are fine-tuned for.
+pub trait Task: Copy + Debug + Send + Sync + 'static {
+    /// Examples to train on.
+    type Example: Clone + Debug + Send + Sync + 'static;
+    /// Examples to choose the best weights by.
+    type Held: Clone + Debug + Send + Sync + 'static;
+    /// Model that learns the task.
+    type Model: TaskModel;
+
+    /// Entry in the registry.
+    fn entry(&self) -> &'static TaskEntry;
+
+    /// Fills in the settings of the task that are not given.
+    fn complete(&self, _settings: &mut Settings) {}
+
+    /// Rows to train on, and the evaluation of a model.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRow`](crate::Error::BadRow) for an example that does not fit, and those of the tokenizer.
+    fn prepare(
+        &self,
+        data: &Splits<Self::Example, Self::Held>,
+        context: Context<'_>,
+    ) -> Result<Prepared<Self::Model>>;
+
+    /// True if a run may continue with the head that is in its checkpoint under the same labels.
+    ///
+    /// # Errors
+    ///
+    /// Those of the checkpoint's files.
+    fn continues(&self, _checkpoint: &Checkpoint, _settings: &Settings) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Writes the model into the directory `dir`.
+    ///
+    /// # Errors
+    ///
+    /// [`Core`](crate::Error::Core) when it cannot be written.
+    fn save(
+        &self,
+        model: &Self::Model,
+        dir: &Path,
+        config: &BertConfig,
+        labels: &Labels,
+    ) -> Result<()>;
 }
 
-impl Task {
-    /// Problem type of this task's sequence classifier; [`ProblemType::SingleLabel`] for the tasks that
-    /// have no such classifier.
-    pub const fn problem_type(self) -> ProblemType {
-        match self {
-            Self::Classify
-            | Self::NextSentence
-            | Self::Tokens
-            | Self::Qa
-            | Self::Choice
-            | Self::Similarity => ProblemType::SingleLabel,
-            Self::MultiLabel => ProblemType::MultiLabel,
-            Self::Regress => ProblemType::Regression,
-        }
-    }
-
-    /// The task on texts that a classifier was trained for.
-    pub const fn of(problem_type: ProblemType) -> Self {
-        match problem_type {
-            ProblemType::SingleLabel => Self::Classify,
-            ProblemType::MultiLabel => Self::MultiLabel,
-            ProblemType::Regression => Self::Regress,
-        }
-    }
-
-    /// The kind of model that is trained for it.
-    pub const fn model_kind(self) -> ModelKind {
-        match self {
-            Self::Classify | Self::MultiLabel | Self::Regress => ModelKind::Texts,
-            Self::NextSentence => ModelKind::NextSentence,
-            Self::Tokens => ModelKind::Tokens,
-            Self::Qa => ModelKind::Questions,
-            Self::Choice => ModelKind::Choices,
-            Self::Similarity => ModelKind::Sentences,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Classify => "classify",
-            Self::NextSentence => "next-sentence",
-            Self::MultiLabel => "multi-label",
-            Self::Regress => "regress",
-            Self::Tokens => "tokens",
-            Self::Qa => "qa",
-            Self::Choice => "choice",
-            Self::Similarity => "similarity",
-        }
-    }
-
-    /// The names of the outputs of tasks in which data have no say in them.
-    pub const fn own_labels(self) -> Option<&'static [&'static str]> {
-        match self {
-            Self::Classify | Self::MultiLabel | Self::Tokens => None,
-            Self::NextSentence => Some(&NEXT_SENTENCE_LABELS),
-            Self::Regress => Some(&["LABEL_0"]),
-            Self::Qa => Some(&["start", "end"]),
-            Self::Choice => Some(&["score"]),
-            Self::Similarity => Some(&["similarity"]),
-        }
-    }
+/// Surroundings of a run in which data are prepared.
+pub struct Context<'a> {
+    /// Settings of the run.
+    pub settings: &'a Settings,
+    /// Names of the outputs.
+    pub labels: &'a Labels,
+    /// Model to begin with.
+    pub checkpoint: &'a Checkpoint,
+    /// Its tokenizer.
+    pub tokenizer: &'a BertTokenizer,
+    /// Rows for evaluation, of the settings' length.
+    pub maker: RowMaker,
+    /// Task of GLUE whose metrics are reported, if any.
+    pub glue: Option<GlueTask>,
 }
 
-impl Display for Task {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
+/// Target of an example that a model learns from.
+pub type TargetOf<M> = <<M as TaskModel>::Targets as Targets>::Target;
+
+/// Evaluation of a model without autodiff; it ends with
+/// [`Interrupted`](crate::Error::Interrupted) if asked to stop meanwhile.
+pub type Evaluation<M> = Box<dyn FnMut(&M, ShouldStop<'_>) -> Result<Scores>>;
+
+/// Writes files of a model into its directory.
+pub type WriteFiles = Box<dyn Fn(&Path) -> Result<()>>;
+
+/// Data of a run, ready to train on.
+pub struct Prepared<M: TaskModel> {
+    /// Rows to train on.
+    pub rows: Vec<LabelledRow<TargetOf<M>>>,
+    /// Number of examples that were cut to the maximal length.
+    pub cut: usize,
+    /// Evaluation on the validation data, if there are any.
+    pub evaluation: Option<Evaluation<M>>,
+    /// Writes what belongs to the model besides weights, configuration and tokenizer.
+    pub files: WriteFiles,
 }
 
-impl FromStr for Task {
-    type Err = Error;
+impl<M: TaskModel> Prepared<M> {
+    /// Rows without evaluation and without files of their own.
+    pub fn new(rows: Vec<LabelledRow<TargetOf<M>>>, cut: usize) -> Self {
+        Self {
+            rows,
+            cut,
+            evaluation: None,
+            files: Box::new(|_| Ok(())),
+        }
+    }
 
-    fn from_str(name: &str) -> Result<Self> {
-        const ALL: [Task; 8] = [
-            Task::Classify,
-            Task::NextSentence,
-            Task::MultiLabel,
-            Task::Regress,
-            Task::Tokens,
-            Task::Qa,
-            Task::Choice,
-            Task::Similarity,
-        ];
-        ALL.into_iter()
-            .find(|task| task.name() == name)
-            .ok_or_else(|| Error::UnknownChoice {
-                what: "task",
-                name: name.to_owned(),
-                known: ALL.map(Task::name).join(", "),
-            })
+    /// Adds an evaluation.
+    #[must_use]
+    pub fn with_evaluation(
+        mut self,
+        evaluation: impl FnMut(&M, ShouldStop<'_>) -> Result<Scores> + 'static,
+    ) -> Self {
+        self.evaluation = Some(Box::new(evaluation));
+        self
     }
 }

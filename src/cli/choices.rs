@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use bert_heads::datasets::{ChoiceExample, Part, Targets};
-use bert_heads::finetune::Dataset;
+use bert_heads::datasets::{ChoiceExample, Dataset, Part, Targets};
 use bert_heads::metrics::Scores;
-use bert_heads::predict::{Choice, ChoicePicker, in_windows};
+use bert_heads::runner::in_windows;
+use bert_heads::tasks::multiple_choice::{Choice, ChoicePicker};
 use serde::Serialize;
 
 use super::data::{DataArgs, reporting_skipped};

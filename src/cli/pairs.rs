@@ -3,11 +3,11 @@
 
 use anyhow::{Context, Result, bail};
 use bert_core::config::BertConfig;
-use bert_heads::datasets::{SimilarExample, TextExample};
-use bert_heads::finetune::{Dataset, SimilarityLoss, SimilaritySettings};
+use bert_heads::datasets::{Dataset, SimilarExample, TextExample};
 use bert_heads::metrics::Scores;
-use bert_heads::predict::in_windows;
+use bert_heads::runner::in_windows;
 use bert_heads::sentence_embedding::{EmbeddingLayout, Poolings, SentenceEmbedder};
+use bert_heads::tasks::similarity::{SimilarityLoss, SimilaritySettings};
 use serde::Serialize;
 
 use super::items::Item;

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::Result;
-use bert_heads::datasets::{Part, QuestionExample, Targets};
-use bert_heads::finetune::Dataset;
+use bert_heads::datasets::{Dataset, Part, QuestionExample, Targets};
 use bert_heads::metrics::Scores;
 use bert_heads::metrics::squad::AnswerLanguage;
-use bert_heads::predict::{FoundAnswer, QuestionAnswerer, QuestionOptions, in_windows};
+use bert_heads::runner::in_windows;
+use bert_heads::tasks::question_answering::{FoundAnswer, QuestionAnswerer, QuestionOptions};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

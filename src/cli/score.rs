@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::Part;
-use bert_heads::finetune::Task;
 use bert_heads::metrics::Scores;
 use bert_heads::scoring::{
     AnswerFiles, score_answer_file, score_choice_file, score_tag_file, score_text_file,
 };
+use bert_heads::task::Reads;
+use bert_heads::tasks::sequence_classification::REGRESS;
 
 use super::data::DataArgs;
 use super::model::ModelArgs;
@@ -46,20 +47,16 @@ impl ScoreArgs {
         model: &ModelArgs,
     ) -> Result<Scores> {
         let predictions = predictions.context("--predictions FILE is needed, or --model")?;
-        if task != ModelTask::Qa
-            && let Some(option) = model.questions().given()
-        {
+        let task = task.task();
+        let is_of_questions = matches!(task.reads, Reads::Questions(_));
+        if let Some(option) = model.questions().given().filter(|_| !is_of_questions) {
             bail!("{option} is for questions");
         }
-        let has_labels = !matches!(
-            task,
-            ModelTask::Qa | ModelTask::Regress | ModelTask::Choice | ModelTask::Similarity
-        );
-        if !has_labels && model.labels()?.is_some() {
+        if !task.named_outputs && model.labels()?.is_some() {
             bail!("--labels: the predictions of this task have no names");
         }
-        let task = match task {
-            ModelTask::Qa => {
+        match task.reads {
+            Reads::Questions(_) => {
                 let data = format.answers(data, part)?;
                 let files = AnswerFiles {
                     answers: predictions.to_owned(),
@@ -69,23 +66,23 @@ impl ScoreArgs {
                 };
                 return Ok(score_answer_file(&data.examples, &files)?);
             }
-            ModelTask::Choice => {
+            Reads::Choices(_) => {
                 let data = format.right_choices(data, part)?;
                 return Ok(score_choice_file(&data, predictions)?);
             }
-            task => task.task(),
-        };
+            Reads::Texts(_) | Reads::Words(_) | Reads::Similar(_) => {}
+        }
         let labels = match model.labels()? {
             Some(labels) => Some(labels),
             None => format.labels()?.or(format.flag_labels(task)?),
         };
-        if task == Task::Tokens {
+        if let Reads::Words(_) = task.reads {
             let data = format.tokens(data, part, labels.as_ref())?;
             return Ok(score_tag_file(&data, labels.as_ref(), predictions)?);
         }
-        let of = match task {
-            Task::Similarity => Task::Regress,
-            task => task,
+        let of = match task.reads {
+            Reads::Similar(_) => &REGRESS,
+            _ => task,
         };
         let data = format.targets(data, part, of, labels.as_ref())?;
         let glue = format.glue()?;

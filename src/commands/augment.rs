@@ -7,7 +7,7 @@ use anyhow::Result;
 use bert_core::hub::resolve_model;
 use bert_heads::augment::{AugmentOptions, Augmenter};
 use bert_heads::datasets::{Part, RewritableRow};
-use bert_heads::predict::in_windows;
+use bert_heads::runner::in_windows;
 
 use crate::cli::data::{DataArgs, reporting_skipped};
 use crate::cli::device::DeviceArgs;

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use bert_heads::datasets::Part;
-use bert_heads::finetune::Task;
 use bert_heads::metrics::Scores;
 use bert_heads::pipeline::Pipeline;
-use bert_heads::sequence_classification::ProblemType;
+use bert_heads::tasks::sequence_classification::{ProblemType, REGRESS};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -176,14 +175,14 @@ impl Args {
                 questions::evaluate(model, &data, predictions, answers)
             }
             Pipeline::SentenceEmbedder(model) => {
-                let data = self.format.texts(file, part, Task::Regress, None)?;
+                let data = self.format.texts(file, part, &REGRESS, None)?;
                 pairs::evaluate(model, &data, predictions)
             }
             Pipeline::ChoicePicker(model) => {
                 choices::evaluate(model, &self.format.choices(file, part)?, predictions)
             }
             Pipeline::TextClassifier(model) => {
-                let task = Task::of(model.problem_type());
+                let task = model.problem_type().task();
                 let labels = match model.problem_type() {
                     ProblemType::Regression => None,
                     _ => Some(model.labels()),

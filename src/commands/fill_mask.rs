@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bert_core::hub::resolve_model;
-use bert_heads::fill_mask::{Candidate, FillMask};
+use bert_heads::tasks::masked_lm::{Candidate, FillMask};
 use serde::Serialize;
 
 use crate::cli::device::DeviceArgs;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use bert_heads::pipeline::Pipeline;
-use bert_heads::predict::{Answer, TaggedText, WordTag, in_windows};
+use bert_heads::runner::in_windows;
+use bert_heads::tasks::sequence_classification::Answer;
+use bert_heads::tasks::token_classification::{TaggedText, WordTag};
 use serde::Serialize;
 
 use crate::cli::choices;

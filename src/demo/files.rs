@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bert_core::files::write_atomically;
-use bert_heads::datasets::{QuestionExample, Target, TextExample, TokenExample};
-use bert_heads::finetune::Dataset;
+use bert_heads::datasets::{Dataset, QuestionExample, Target, TextExample, TokenExample};
 use serde::Serialize;
 use serde_json::{Value, json};
 

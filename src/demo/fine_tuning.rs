@@ -6,11 +6,11 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Observers, Recipe, TrainerOptions};
-use bert_heads::finetune::{FineTuning, LayerRules, Settings, Task, best_metric};
-use bert_heads::predict::{
-    PredictOptions, QuestionAnswerer, QuestionOptions, QuestionSettings, TextClassifier,
-    TokenTagger,
-};
+use bert_heads::finetune::{FineTuning, LayerRules, Settings};
+use bert_heads::runner::PredictOptions;
+use bert_heads::tasks::question_answering::{QuestionAnswerer, QuestionOptions, QuestionSettings};
+use bert_heads::tasks::sequence_classification::TextClassifier;
+use bert_heads::tasks::token_classification::TokenTagger;
 
 use super::directory::{Demo, is_finished};
 use super::error::Result;
@@ -66,45 +66,46 @@ impl Demo {
         let pretrained = self.pretrained();
         let output = self.model_dir(subject, start);
         if !is_finished(&output) {
-            let task = subject.task();
+            let data = subject.data(texts);
+            let task = data.task();
             let labels = subject.labels()?;
             let recipe = Recipe::HuggingFace;
             let steps = match subject {
                 Subject::Questions => 3 * plan.fine_tuning_steps,
                 _ => plan.fine_tuning_steps,
             };
-            let summary = FineTuning {
-                settings: Settings {
-                    task,
-                    model: "pretrained".to_owned(),
-                    from_scratch: start == Start::Scratch,
-                    data: format!("{} examples of the grammar", self.labelled(subject)),
-                    labels: labels.names().to_vec(),
-                    class_weights: None,
-                    recipe,
-                    optimizer: recipe.optimizer(),
-                    schedule: recipe.schedule(plan.fine_tuning_rate, steps / 10, steps),
-                    layers: LayerRules {
-                        decay: plan.layer_decay,
-                        ..LayerRules::default()
-                    },
-                    crf: None,
-                    batch_size: 16,
-                    accumulate: 1,
-                    bucket: 1,
-                    max_length: plan.seq_length,
-                    metric: best_metric(task, &labels, None)?,
-                    seed: self.seed,
-                    questions: (task == Task::Qa).then(|| QuestionSettings {
-                        max_answer_length: LONGEST_NAME,
-                        ..QuestionSettings::usual(plan.seq_length)
-                    }),
-                    similarity: None,
+            let settings = Settings {
+                model: "pretrained".to_owned(),
+                from_scratch: start == Start::Scratch,
+                data: format!("{} examples of the grammar", self.labelled(subject)),
+                labels: labels.names().to_vec(),
+                class_weights: None,
+                recipe,
+                optimizer: recipe.optimizer(),
+                schedule: recipe.schedule(plan.fine_tuning_rate, steps / 10, steps),
+                layers: LayerRules {
+                    decay: plan.layer_decay,
+                    ..LayerRules::default()
                 },
-                checkpoint: Checkpoint::open(&pretrained)?,
-                tokenizer: BertTokenizer::from_dir(&pretrained)?,
-                data: subject.data(texts),
-                glue: None,
+                crf: None,
+                batch_size: 16,
+                accumulate: 1,
+                bucket: 1,
+                max_length: plan.seq_length,
+                metric: task.best_metric(&labels, None)?,
+                seed: self.seed,
+                questions: (subject == Subject::Questions).then(|| QuestionSettings {
+                    max_answer_length: LONGEST_NAME,
+                    ..QuestionSettings::usual(plan.seq_length)
+                }),
+                similarity: None,
+            };
+            let checkpoint = Checkpoint::open(&pretrained)?;
+            let tokenizer = BertTokenizer::from_dir(&pretrained)?;
+            let data = data.prepare(settings, &checkpoint, &tokenizer, None)?;
+            let summary = FineTuning {
+                checkpoint,
+                tokenizer,
                 devices: vec![self.device.clone()],
                 gradient_checkpointing: false,
                 options: TrainerOptions {
@@ -117,7 +118,7 @@ impl Demo {
                 observer: &mut Observers::default(),
                 stop: stop.clone(),
             }
-            .run()?;
+            .run(data)?;
             if !summary.finished {
                 return Ok(Ending::Stopped);
             }

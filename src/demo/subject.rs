@@ -1,7 +1,10 @@
 //! Tasks of a demonstration, and the weights that they start from.
 
-use bert_heads::finetune::{Splits, Task, TrainingData};
 use bert_heads::labels::Labels;
+use bert_heads::task::{Splits, TrainingData};
+use bert_heads::tasks::question_answering::QuestionAnswering;
+use bert_heads::tasks::sequence_classification::{ProblemType, SequenceClassification};
+use bert_heads::tasks::token_classification::TokenClassification;
 use serde::Serialize;
 
 use super::error::Result;
@@ -51,14 +54,6 @@ impl Subject {
         }
     }
 
-    pub(super) const fn task(self) -> Task {
-        match self {
-            Self::Reviews => Task::Classify,
-            Self::Names => Task::Tokens,
-            Self::Questions => Task::Qa,
-        }
-    }
-
     pub(super) fn labels(self) -> Result<Labels> {
         Ok(match self {
             Self::Reviews => Labels::new(Mood::ALL.map(Mood::label))?,
@@ -71,11 +66,18 @@ impl Subject {
 
     pub(super) fn data(self, texts: &Texts) -> TrainingData {
         match self {
-            Self::Reviews => TrainingData::Texts(Splits::of_train(texts.reviews[0].clone())),
-            Self::Names => TrainingData::Tokens(Splits::of_train(texts.names[0].clone())),
-            Self::Questions => {
-                TrainingData::Questions(Splits::of_train(texts.questions[0].clone()))
-            }
+            Self::Reviews => TrainingData::new(
+                SequenceClassification::of(ProblemType::SingleLabel),
+                Splits::of_train(texts.reviews[0].clone()),
+            ),
+            Self::Names => TrainingData::new(
+                TokenClassification,
+                Splits::of_train(texts.names[0].clone()),
+            ),
+            Self::Questions => TrainingData::new(
+                QuestionAnswering,
+                Splits::of_train(texts.questions[0].clone()),
+            ),
         }
     }
 }

@@ -28,7 +28,6 @@ use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::model_kind::{ModelKind, classifier_kind, unknown_classifier};
 use crate::runner::Overrule;
-use crate::task::Task;
 use crate::tasks::logits::{argmax, sigmoid, softmax};
 use crate::tasks::sequence_classification::{BertForSequenceClassification, HEAD, ProblemType};
 
@@ -159,7 +158,7 @@ impl Explainer {
         tokenizer.check_vocab(config.vocab_size)?;
         let max_length = config.max_input_length();
         let kind = match overrule.task {
-            Some(task) => Some(task.model_kind()),
+            Some(task) => Some(task.model_kind),
             None if checkpoint.contains("classifier.weight") => {
                 match classifier_kind(&checkpoint) {
                     Some(found) => Some(found.kind),
@@ -171,11 +170,7 @@ impl Explainer {
         let (subject, device) = match kind == Some(ModelKind::Texts) {
             true => {
                 let labels = overrule.labels(&checkpoint, HEAD.outputs(&checkpoint)?)?;
-                let problem_type = match overrule.task {
-                    None => ProblemType::of_outputs(config, labels.count())?,
-                    Some(Task::Classify) if labels.count() == 1 => ProblemType::Regression,
-                    Some(task) => task.problem_type().check(labels.count())?,
-                };
+                let problem_type = ProblemType::overruled(overrule.task, config, labels.count())?;
                 let device = device.clone().autodiff();
                 let model = BertForSequenceClassification::from_weights(&checkpoint, &device)?;
                 let subject = Subject::Classifier {

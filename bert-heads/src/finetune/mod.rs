@@ -12,18 +12,11 @@ mod rules;
 mod run;
 mod settings;
 mod stored;
-mod training_data;
 mod updates;
 
 pub use pseudo_labels::{Round, SelfTraining};
 pub use rules::LayerRules;
-pub use run::{FineTuning, Summary};
-pub use settings::{Settings, best_metric, metric_names};
+pub use run::{FineTuning, PreparedData, Summary};
+pub use settings::Settings;
 pub use stored::stored_labels;
-pub use training_data::{Splits, TrainingData};
 pub use updates::{Cursor, Updates, UpdatesOptions};
-
-pub use crate::datasets::Dataset;
-pub use crate::task::Task;
-pub use crate::tasks::similarity::{SimilarityLoss, SimilaritySettings};
-pub use crate::tasks::token_classification::CrfSettings;

@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::run::copy_files;
-use super::training_data::{Splits, TrainingData};
 use crate::datasets::{Dataset, Target, TextExample};
 use crate::error::{Error, Result};
-use crate::task::Task;
-use crate::tasks::sequence_classification::{Answer, TextClassifier};
+use crate::task::{Splits, TrainingData};
+use crate::tasks::sequence_classification::{
+    Answer, ProblemType, SequenceClassification, TextClassifier,
+};
 
 /// Labelled texts, and those that are to be labelled on the way.
 #[derive(Clone, Debug)]
@@ -90,10 +91,12 @@ impl SelfTraining {
                 unlabelled: self.unlabelled.examples.len(),
                 taken_by_label: by_label,
             };
-            let data = TrainingData::Texts(Splits {
+            let splits = Splits {
                 train: train_set,
                 validation: self.validation.clone(),
-            });
+            };
+            let task = SequenceClassification::of(ProblemType::SingleLabel);
+            let data = TrainingData::new(task, splits);
             train(&told, &dir, data)?;
             last = dir;
         }
@@ -120,11 +123,11 @@ impl SelfTraining {
 
     /// The texts that the classifier is sure of, with its labels and their probabilities.
     fn sure(&self, classifier: &TextClassifier) -> Result<Vec<(TextExample, f32)>> {
-        let task = Task::of(classifier.problem_type());
-        if task != Task::Classify {
+        let problem_type = classifier.problem_type();
+        if problem_type != ProblemType::SingleLabel {
             return Err(Error::InvalidOption {
                 option: "pseudo-labels",
-                value: format!("for {task}"),
+                value: format!("for {}", problem_type.task()),
                 expected: "a classifier with one label of several",
             });
         }

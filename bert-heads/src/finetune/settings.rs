@@ -4,25 +4,21 @@ use bert_core::config::BertConfig;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{OptimizerConfig, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::rules::LayerRules;
 use super::updates::UpdatesOptions;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::metrics::{GlueTask, Scores};
 use crate::runner::{PredictOptions, RowMaker};
-use crate::task::Task;
-use crate::tasks::multiple_choice::score_choices;
+use crate::task::TaskEntry;
 use crate::tasks::question_answering::QuestionSettings;
-use crate::tasks::sequence_classification::score_texts;
-use crate::tasks::similarity::{SimilaritySettings, score_similarity};
-use crate::tasks::token_classification::{CrfSettings, score_tokens};
+use crate::tasks::similarity::SimilaritySettings;
+use crate::tasks::token_classification::CrfSettings;
 
 /// Settings that determine the outcome of a run; kept in its checkpoints and compared on resume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
-    /// Fine-tuning task.
-    pub task: Task,
     /// Where the encoder comes from, for people and to notice a change.
     pub model: String,
     /// Start from random weights in place of the encoder's, for comparison.
@@ -41,7 +37,7 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Frozen layers, and the decay of learning rates towards the input.
     pub layers: LayerRules,
-    /// Choose the labels of a sentence together, for [`Task::Tokens`].
+    /// Choose the labels of a sentence together, for labels of words.
     pub crf: Option<CrfSettings>,
     /// Rows of a micro-batch.
     pub batch_size: usize,
@@ -64,14 +60,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Refuses numbers that no run can have, for an encoder of `layers` blocks; returns the labels.
+    /// Refuses numbers that no run of `task` can have, for an encoder of `layers` blocks; returns the
+    /// labels. Optimizer and schedule are looked at when the run begins.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidOption`], [`Error::Labels`] or [`Error::Core`] naming the setting.
-    pub(super) fn check(&self, layers: usize) -> Result<Labels> {
-        self.optimizer.validate()?;
-        self.schedule.validate()?;
+    pub(crate) fn check(&self, task: &TaskEntry, layers: usize) -> Result<Labels> {
         self.layers.check(layers)?;
         if let Some(similarity) = &self.similarity {
             similarity.check()?;
@@ -92,19 +87,19 @@ impl Settings {
                 return refuse(option, "0".to_owned(), "at least 1");
             }
         }
-        if let (Task::Classify | Task::Tokens, 1) = (self.task, labels.count()) {
+        if task.exclusive_classes && task.own_labels.is_none() && labels.count() == 1 {
             let value = format!("only `{}`", self.labels[0]);
             return refuse("labels:", value, "at least two different ones in the data");
         }
-        if let Some(own) = self.task.own_labels()
+        if let Some(own) = task.own_labels
             && labels.count() != own.len()
         {
             let count = labels.count().to_string();
             return refuse("labels:", count, "those of the task, which has its own");
         }
         if let Some(crf) = self.crf {
-            if self.task != Task::Tokens || self.class_weights.is_some() {
-                let value = format!("for {}", self.task);
+            if !task.crf || self.class_weights.is_some() {
+                let value = format!("for {task}");
                 return refuse("crf", value, "the task tokens, and no class weights");
             }
             let scale = crf.learning_rate_scale;
@@ -116,10 +111,7 @@ impl Settings {
             return Ok(labels);
         };
         let shown = || format!("{weights:?}");
-        if !matches!(
-            self.task,
-            Task::Classify | Task::NextSentence | Task::Tokens
-        ) {
+        if !task.exclusive_classes {
             return refuse(
                 "class weights",
                 shown(),
@@ -138,8 +130,18 @@ impl Settings {
         }
     }
 
+    /// The settings as checkpoints keep them, with the name of the task.
+    pub(super) fn to_json(&self, task: &TaskEntry) -> Value {
+        let mut kept = Map::new();
+        kept.insert("task".to_owned(), task.name.into());
+        if let Value::Object(settings) = serde_json::json!(self) {
+            kept.extend(settings);
+        }
+        Value::Object(kept)
+    }
+
     /// Rows of the settings' length.
-    pub(super) fn row_maker(
+    pub(crate) fn row_maker(
         &self,
         tokenizer: &BertTokenizer,
         config: &BertConfig,
@@ -167,49 +169,9 @@ impl Settings {
     }
 }
 
-/// The metric that chooses the best evaluation where none is named: the task's primary one, `loss`
-/// for none.
-///
-/// # Errors
-///
-/// Those of the metrics.
-pub fn best_metric(task: Task, labels: &Labels, glue: Option<GlueTask>) -> Result<String> {
-    Ok(of_nothing(task, labels, glue)?.primary().0.to_owned())
-}
-
-/// The metrics that an evaluation gives, counts left out.
-///
-/// # Errors
-///
-/// Those of the metrics.
-pub fn metric_names(
-    task: Task,
-    labels: &Labels,
-    glue: Option<GlueTask>,
-) -> Result<Vec<&'static str>> {
-    let scores = of_nothing(task, labels, glue)?;
-    let values = scores.values();
-    let metrics = values.filter(|(_, score)| !matches!(score, crate::metrics::Score::Count(_)));
-    Ok(metrics.map(|(name, _)| name).collect())
-}
-
 /// True if the metric called `name` is better when it is smaller.
 pub(super) fn smaller_is_better(name: &str) -> bool {
     matches!(name, "loss" | "mse")
-}
-
-fn of_nothing(task: Task, labels: &Labels, glue: Option<GlueTask>) -> Result<Scores> {
-    match task {
-        Task::Tokens => score_tokens(labels, None, &[], &[]),
-        // The names that an evaluation has for both versions of SQuAD.
-        Task::Qa => Ok(Scores::new("f1")
-            .with_value("f1", None)
-            .with_value("exact_match", None)
-            .with_value("loss", None)),
-        Task::Choice => Ok(score_choices(&[], &[])),
-        Task::Similarity => Ok(score_similarity(&[], &[])),
-        task => score_texts(task, labels, glue, &[], &[] as &[Vec<f32>]),
-    }
 }
 
 #[cfg(test)]
@@ -217,27 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_task_has_metrics_and_a_primary_one() {
-        let labels = Labels::new(["O", "B-A"]).unwrap();
-        for (task, glue, primary) in [
-            (Task::Classify, None, "accuracy"),
-            (Task::Classify, Some(GlueTask::Cola), "matthews_correlation"),
-            (Task::NextSentence, None, "accuracy"),
-            (Task::Regress, None, "spearmanr"),
-            (Task::Regress, Some(GlueTask::Stsb), "combined_score"),
-            (Task::MultiLabel, None, "micro_f1"),
-            (Task::Tokens, None, "f1"),
-            (Task::Qa, None, "f1"),
-            (Task::Choice, None, "accuracy"),
-            (Task::Similarity, None, "spearmanr"),
-        ] {
-            assert_eq!(best_metric(task, &labels, glue).unwrap(), primary);
-            let names = metric_names(task, &labels, glue).unwrap();
-            assert!(names.contains(&primary), "{names:?}");
-            let has_loss = task != Task::Similarity;
-            assert_eq!(names.contains(&"loss"), has_loss, "{names:?}");
-            assert!(!names.contains(&"examples"));
-        }
+    fn losses_are_better_when_they_are_smaller() {
         assert!(smaller_is_better("loss") && !smaller_is_better("f1"));
     }
 }

@@ -36,15 +36,16 @@ use bert_core::tokenizer::TextInput;
 
 use crate::datasets::{ChoiceExample, QuestionExample};
 use crate::error::{Error, Result};
-use crate::fill_mask::{Candidate, FillMask};
-use crate::finetune::Task;
 use crate::model_kind::{FoundKind, ModelKind, stated_classes};
-use crate::predict::{
-    Answer, Choice, ChoicePicker, FoundAnswer, Overrule, PredictOptions, QuestionAnswerer,
-    QuestionOptions, TaggedText, TextClassifier, TokenTagger, WordTag,
-};
+use crate::runner::{Overrule, PredictOptions};
 use crate::sentence_embedding::modules::modules;
 use crate::sentence_embedding::{EmbedderOptions, SentenceEmbedder, SentenceEmbedding};
+use crate::tasks::masked_lm::{Candidate, FillMask};
+use crate::tasks::multiple_choice::{Choice, ChoicePicker};
+use crate::tasks::next_sentence::NEXT_SENTENCE;
+use crate::tasks::question_answering::{FoundAnswer, QuestionAnswerer, QuestionOptions};
+use crate::tasks::sequence_classification::{Answer, TextClassifier};
+use crate::tasks::token_classification::{TaggedText, TokenTagger, WordTag};
 
 /// Candidates that [`Pipeline::predict`] gives for each mask token.
 pub const MASK_CANDIDATES: usize = 5;
@@ -103,7 +104,7 @@ impl PipelineOptions {
     pub fn kind(&self, dir: impl AsRef<Path>) -> Result<FoundKind> {
         match self.overrule.task {
             Some(task) => Ok(FoundKind {
-                kind: task.model_kind(),
+                kind: task.model_kind,
                 evidence: None,
             }),
             None => ModelKind::find(dir),
@@ -158,7 +159,7 @@ impl Pipeline {
             }
             ModelKind::NextSentence => {
                 let overrule = Overrule {
-                    task: Some(Task::NextSentence),
+                    task: Some(&NEXT_SENTENCE),
                     labels: overrule.labels.clone(),
                 };
                 Self::TextClassifier(TextClassifier::open(dir, predict, &overrule, device)?)

@@ -15,7 +15,10 @@ use crate::tasks::masked_lm::BertForMaskedLm;
 use crate::tasks::multiple_choice::BertForMultipleChoice;
 use crate::tasks::next_sentence::BertForNextSentencePrediction;
 use crate::tasks::question_answering::BertForQuestionAnswering;
-use crate::tasks::sequence_classification::{BertForSequenceClassification, ProblemType};
+use crate::tasks::sequence_classification::{
+    BertForSequenceClassification, MULTI_LABEL, ProblemType,
+};
+use crate::tasks::similarity::SIMILARITY;
 use crate::tasks::token_classification::BertForTokenClassification;
 
 fn encoder() -> PathBuf {
@@ -97,7 +100,7 @@ fn a_text_classifier_takes_texts_and_pairs() {
     // Names and task in place of those in the files.
     let options = PipelineOptions {
         overrule: Overrule {
-            task: Some(Task::MultiLabel),
+            task: Some(&MULTI_LABEL),
             labels: Some(Labels::new(["a", "b"]).unwrap()),
         },
         ..PipelineOptions::default()
@@ -206,7 +209,7 @@ fn a_sentence_encoder_gives_vectors_and_compares_pairs() {
 
     let options = PipelineOptions {
         overrule: Overrule {
-            task: Some(Task::Similarity),
+            task: Some(&SIMILARITY),
             labels: None,
         },
         ..options

@@ -12,7 +12,7 @@ use super::{Row, RowMaker, TextRows};
 use crate::error::{Error, Result};
 
 /// A model with outputs for rows or for each of their tokens.
-pub(crate) trait RowModel {
+pub trait RowModel {
     /// `[rows, seq or 1, outputs]` logits.
     fn row_logits(&self, input: BertInput) -> Tensor<3>;
 

@@ -11,9 +11,10 @@ mod rows;
 mod stream;
 pub(crate) mod windows;
 
+pub use batches::RowModel;
 pub use long_texts::LongTexts;
 pub use options::{Overrule, PredictOptions};
 pub use rows::{Row, RowMaker, TextRows, WordRows};
 pub use stream::{WINDOW_TEXTS, in_windows};
 
-pub(crate) use batches::{Batches, RowModel, host_values, run_rows, text_logits};
+pub(crate) use batches::{Batches, host_values, run_rows, text_logits};

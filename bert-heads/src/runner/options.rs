@@ -8,13 +8,13 @@ use super::LongTexts;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::sentence_embedding::BATCH_TOKENS;
-use crate::task::Task;
+use crate::task::TaskEntry;
 
 /// Facts about a model that overrule its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrule {
     /// The task of its head, in place of the class in `architectures` and of `problem_type`.
-    pub task: Option<Task>,
+    pub task: Option<&'static TaskEntry>,
     /// The names of its outputs, in place of `id2label`.
     pub labels: Option<Labels>,
 }

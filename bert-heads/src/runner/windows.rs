@@ -90,8 +90,8 @@ mod tests {
         let windows = |length, size, step| strided(length, size, step).collect::<Vec<_>>();
         assert_eq!(windows(11, 5, 2), [0..5, 2..7, 4..9, 6..11]);
         assert_eq!(windows(11, 5, 5), [0..5, 5..10, 10..11]);
-        assert_eq!(windows(5, 5, 2), [0..5]);
-        assert_eq!(windows(0, 5, 2), [0..0]);
+        assert!(strided(5, 5, 2).eq(std::iter::once(0..5)));
+        assert!(strided(0, 5, 2).eq(std::iter::once(0..0)));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use crate::datasets::{
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
-use crate::task::Task;
-use crate::tasks::sequence_classification::{TextTarget, text_metrics};
+use crate::model_kind::ModelKind;
+use crate::task::TaskEntry;
+use crate::tasks::sequence_classification::{ProblemType, TextTarget, text_metrics};
 use crate::tasks::similarity::score_similarity;
 
 /// The metrics of `glue`, or else those of `task`, for the predictions in the file `path`, of which
@@ -24,42 +25,46 @@ use crate::tasks::similarity::score_similarity;
 /// [`Error::Unpaired`] and [`Error::PredictionOrder`] for predictions that are not those of the
 /// examples; [`Error::InvalidOption`] for word tags.
 pub fn score_text_file(
-    task: Task,
+    task: &TaskEntry,
     data: &Dataset<TextExample>,
     labels: Option<&Labels>,
     glue: Option<GlueTask>,
     path: &Path,
 ) -> Result<Scores> {
-    let compares = task == Task::Similarity;
-    let task = if compares { Task::Regress } else { task };
-    let kind = match task {
-        Task::Classify | Task::NextSentence => PredictedKind::Label,
-        Task::MultiLabel => PredictedKind::Labels,
-        Task::Regress => PredictedKind::Number,
-        Task::Tokens | Task::Qa | Task::Choice | Task::Similarity => {
-            return Err(Error::InvalidOption {
-                option: "task",
-                value: task.to_string(),
-                expected: "one of texts",
-            });
-        }
+    let compares = task.model_kind == ModelKind::Sentences;
+    let problem_type = match compares {
+        true => Some(ProblemType::Regression),
+        false => task.problem_type,
+    };
+    let Some(problem_type) = problem_type else {
+        return Err(Error::InvalidOption {
+            option: "task",
+            value: task.to_string(),
+            expected: "one of texts",
+        });
+    };
+    let kind = match problem_type {
+        ProblemType::SingleLabel => PredictedKind::Label,
+        ProblemType::MultiLabel => PredictedKind::Labels,
+        ProblemType::Regression => PredictedKind::Number,
     };
     let (predictions, _) = read_text_predictions(path, kind, labels)?.read_all()?;
     let lines = data.examples.iter().map(|example| example.line);
     check_order(path, lines, &predictions)?;
-    let labels = match (labels, task) {
-        (_, Task::Regress) => Labels::numbered(1)?,
+    let labels = match (labels, problem_type) {
+        (_, ProblemType::Regression) => Labels::numbered(1)?,
         (Some(labels), _) => labels.clone(),
         (None, _) => {
             let predicted = predictions.iter().flat_map(|row| row.prediction.labels());
             with_predicted(&discover_labels(&data.examples)?, predicted)?
         }
     };
-    let gold = data.targets(task, &labels)?;
+    let gold = data.targets(problem_type, &labels)?;
     let predicted: Vec<TextTarget> = predictions
         .iter()
         .map(|row| {
-            task.target(&row.prediction, &labels)
+            problem_type
+                .target(&row.prediction, &labels)
                 .map_err(|fault| bad_row(path, row.line, fault))
         })
         .collect::<Result<_>>()?;
@@ -73,5 +78,5 @@ pub fn score_text_file(
         };
         return Ok(score_similarity(&numbers(&gold), &numbers(&predicted)));
     }
-    text_metrics(task, &labels, glue, &gold, &predicted)
+    text_metrics(problem_type, &labels, glue, &gold, &predicted)
 }

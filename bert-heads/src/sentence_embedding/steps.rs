@@ -120,7 +120,7 @@ pub(super) enum Vectors {
     /// One after the other, and how many there are.
     Host(Vec<f32>, usize),
     /// `[texts, width]`
-    Device(Tensor<2>),
+    Device(Box<Tensor<2>>),
 }
 
 impl Vectors {
@@ -135,7 +135,7 @@ impl Vectors {
                 let shape = [texts, values.len() / texts];
                 Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
             }
-            Self::Device(vectors) => vectors,
+            Self::Device(vectors) => *vectors,
         }
     }
 
@@ -148,7 +148,7 @@ impl Vectors {
             }
             Self::Device(vectors) => {
                 let [_, width] = vectors.dims();
-                Ok((host_values(vectors)?, width))
+                Ok((host_values(*vectors)?, width))
             }
         }
     }
@@ -171,8 +171,10 @@ impl Step {
     /// [`Error::Core`] for a device that failed.
     pub(super) fn forward(&self, vectors: Vectors, device: &Device) -> Result<Vectors> {
         Ok(match self {
-            Self::Dense(dense) => Vectors::Device(dense.forward(vectors.on(device))),
-            Self::LayerNorm(module) => Vectors::Device(module.forward(vectors.on(device))),
+            Self::Dense(dense) => Vectors::Device(Box::new(dense.forward(vectors.on(device)))),
+            Self::LayerNorm(module) => {
+                Vectors::Device(Box::new(module.forward(vectors.on(device))))
+            }
             Self::Normalize => {
                 let (mut values, width) = vectors.on_host()?;
                 values.chunks_mut(width).for_each(scale_to_unit_length);
@@ -218,6 +220,8 @@ fn scale_to_unit_length(vector: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use bert_core::device::test_devices;
+
     use super::*;
 
     #[test]
@@ -232,11 +236,12 @@ mod tests {
 
     #[test]
     fn steps_without_weights_need_no_device() {
-        let device = Device::default();
-        let vectors = Vectors::new(vec![3.0, 4.0, 12.0, 0.0, 2.0, 9.0], 2);
-        let vectors = Step::Truncate(2).forward(vectors, &device).unwrap();
-        let vectors = Step::Normalize.forward(vectors, &device).unwrap();
-        assert!(matches!(vectors, Vectors::Host(_, 2)));
-        assert_eq!(vectors.into_values().unwrap(), [0.6, 0.8, 0.0, 1.0]);
+        for (label, device) in test_devices() {
+            let vectors = Vectors::new(vec![3.0, 4.0, 12.0, 0.0, 2.0, 9.0], 2);
+            let vectors = Step::Truncate(2).forward(vectors, &device).unwrap();
+            let vectors = Step::Normalize.forward(vectors, &device).unwrap();
+            assert!(matches!(vectors, Vectors::Host(_, 2)), "{label}");
+            assert_eq!(vectors.into_values().unwrap(), [0.6, 0.8, 0.0, 1.0]);
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! Models that learn a task, and their share in the loss of an update (BERT §4).
 
-use std::path::Path;
-
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::models::BertModel;
@@ -12,14 +10,12 @@ use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor, TensorData};
 use super::batch::{LabelledBatch, Targets};
 use crate::error::Result;
 use crate::finetune::Settings;
-use crate::labels::Labels;
 use crate::losses::IGNORED_LABEL;
 use crate::runner::RowModel;
-use crate::tasks::sequence_classification::ProblemType;
 
-/// A model that [`FineTuning`](crate::finetune::FineTuning) can begin, go on with and save.
-pub(crate) trait TaskModel:
-    TrainableModel<Data = LabelledBatch<<Self as TaskModel>::Targets>> + RowModel
+/// A model that [`FineTuning`](crate::finetune::FineTuning) can begin, continue and train.
+pub trait TaskModel:
+    TrainableModel<Data = LabelledBatch<<Self as TaskModel>::Targets>> + RowModel + 'static
 {
     /// Targets of a batch.
     type Targets: Targets;
@@ -27,28 +23,33 @@ pub(crate) trait TaskModel:
     /// Loss of a batch.
     fn loss(&self, batch: &LabelledBatch<Self::Targets>) -> BatchLoss;
 
+    /// A model with fresh weights and `outputs` outputs, where its head has a choice.
     fn fresh(config: &BertConfig, outputs: usize, init: &BertInit) -> Self;
 
+    /// The encoder of any checkpoint with a fresh head of `outputs` outputs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Checkpoint::load_into`].
     fn from_encoder(
         checkpoint: &Checkpoint,
         outputs: usize,
         init: &BertInit,
     ) -> Result<(Self, LoadReport)>;
 
+    /// Encoder and head of a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Checkpoint::load_into`], and one of this crate for a checkpoint without the head.
     fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self>;
 
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        labels: &Labels,
-        problem_type: ProblemType,
-    ) -> Result<()>;
-
+    /// The encoder.
     fn bert_mut(&mut self) -> &mut BertModel;
 
-    /// Adds a fresh [`Crf`](crate::tasks::token_classification::Crf), where the model's task has a use
-    /// for one and it has none yet.
+    /// Adds a fresh [`Crf`](crate::tasks::token_classification::Crf), where the model can have one and
+    /// has none yet.
+    #[must_use]
     fn with_crf(self, _init: &BertInit) -> Self {
         self
     }
@@ -58,17 +59,17 @@ pub(crate) trait TaskModel:
 }
 
 /// Summed loss of a batch, and what it says of accuracy.
-pub(crate) struct BatchLoss {
-    /// `[1]`
-    pub(crate) sum: Tensor<1>,
+pub struct BatchLoss {
+    /// Sum over the examples, `[1]`.
+    pub sum: Tensor<1>,
     /// Rows whose label has the highest logit, and labelled rows, `[1]` each; `None` where outputs are
     /// no exclusive classes.
-    pub(crate) hits: Option<[Tensor<1>; 2]>,
+    pub hits: Option<[Tensor<1>; 2]>,
 }
 
 impl BatchLoss {
     /// A loss of outputs that are no exclusive classes.
-    pub(crate) fn new(sum: Tensor<1>) -> Self {
+    pub fn new(sum: Tensor<1>) -> Self {
         Self { sum, hits: None }
     }
 }

@@ -7,7 +7,9 @@ use bert_heads::datasets::{Answer, Dataset, QuestionExample, Target, TextExample
 use bert_heads::labels::Labels;
 use bert_heads::metrics::{GlueTask, Scores};
 use bert_heads::scoring::{AnswerFiles, score_answer_file, score_tag_file, score_text_file};
-use bert_heads::task::Task;
+use bert_heads::task::TaskEntry;
+use bert_heads::tasks::sequence_classification::{CLASSIFY, MULTI_LABEL, REGRESS};
+use bert_heads::tasks::token_classification::TOKENS;
 use bert_heads::{Error, Result};
 use tempfile::TempDir;
 
@@ -28,7 +30,7 @@ impl Bench {
         path
     }
 
-    fn texts(&self, task: Task, targets: &[Target], predictions: &str) -> Result<Scores> {
+    fn texts(&self, task: &TaskEntry, targets: &[Target], predictions: &str) -> Result<Scores> {
         let path = self.file(predictions);
         score_text_file(task, &data(targets), None, None, &path)
     }
@@ -81,7 +83,7 @@ fn classes_are_scored_with_lines_or_without() {
     let json = "{\"line\":2,\"label\":\"a\"}\n{\"line\":3,\"label\":\"b\"}\n\
                 {\"line\":4,\"label\":\"a\"}\n{\"line\":5,\"label\":\"d\"}\n";
     for predictions in [json, "a\nb\na\nd\n"] {
-        let scores = bench.texts(Task::Classify, &gold, predictions).unwrap();
+        let scores = bench.texts(&CLASSIFY, &gold, predictions).unwrap();
         assert_eq!(scores.get("accuracy"), Some(0.5), "{predictions}");
         assert_eq!(scores.get("loss"), None);
         let labels: Vec<&str> = scores
@@ -96,7 +98,7 @@ fn classes_are_scored_with_lines_or_without() {
     let labels = Labels::new(["0", "1"]).unwrap();
     let gold = data(&classes(&["1", "0", "0"]));
     let glue = Some(GlueTask::Mrpc);
-    let scores = score_text_file(Task::Classify, &gold, Some(&labels), glue, &path).unwrap();
+    let scores = score_text_file(&CLASSIFY, &gold, Some(&labels), glue, &path).unwrap();
     assert_eq!(
         (scores.get("accuracy"), scores.get("f1")),
         (Some(2.0 / 3.0), Some(2.0 / 3.0))
@@ -112,7 +114,7 @@ fn sets_of_labels_and_numbers_are_scored() {
         "x,y\nx\n",
         "{\"labels\":[\"y\",\"x\"]}\n{\"labels\":[\"x\"]}\n",
     ] {
-        let scores = bench.texts(Task::MultiLabel, &gold, predictions).unwrap();
+        let scores = bench.texts(&MULTI_LABEL, &gold, predictions).unwrap();
         assert_eq!(scores.get("subset_accuracy"), Some(0.5), "{predictions}");
     }
     let gold = [1.0, 2.0, 4.0].map(Target::Number);
@@ -120,7 +122,7 @@ fn sets_of_labels_and_numbers_are_scored() {
         "2\n4\n8\n",
         "{\"value\":2}\n{\"value\":4.0}\n{\"value\":8}\n",
     ] {
-        let scores = bench.texts(Task::Regress, &gold, predictions).unwrap();
+        let scores = bench.texts(&REGRESS, &gold, predictions).unwrap();
         assert_eq!(scores.get("mse"), Some(7.0), "{predictions}");
         assert!((scores.get("pearson").unwrap() - 1.0).abs() < 1e-12);
     }
@@ -131,7 +133,7 @@ fn predictions_of_other_examples_are_refused() {
     let bench = Bench::new();
     let gold = classes(&["a", "b"]);
     let message = |predictions| {
-        let scores = bench.texts(Task::Classify, &gold, predictions);
+        let scores = bench.texts(&CLASSIFY, &gold, predictions);
         scores.unwrap_err().to_string()
     };
     let error = message("{\"line\":2,\"label\":\"a\"}\n{\"line\":7,\"label\":\"b\"}\n");
@@ -144,13 +146,13 @@ fn predictions_of_other_examples_are_refused() {
 
     let labels = Labels::new(["a", "b"]).unwrap();
     let path = bench.file("a\nz\n");
-    let error = score_text_file(Task::Classify, &data(&gold), Some(&labels), None, &path);
+    let error = score_text_file(&CLASSIFY, &data(&gold), Some(&labels), None, &path);
     let error = error.unwrap_err().to_string();
     assert!(
         error.contains("predictions, line 2") && error.contains("`z`"),
         "{error}"
     );
-    let error = score_text_file(Task::Tokens, &data(&gold), None, None, &path);
+    let error = score_text_file(&TOKENS, &data(&gold), None, None, &path);
     assert!(matches!(error, Err(Error::InvalidOption { .. })));
 }
 

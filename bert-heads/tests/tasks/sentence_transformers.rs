@@ -11,8 +11,7 @@ use bert_heads::labels::Labels;
 use bert_heads::model_kind::ModelKind;
 use bert_heads::runner::{Overrule, PredictOptions};
 use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
-use bert_heads::task::Task;
-use bert_heads::tasks::sequence_classification::{Answer, TextClassifier};
+use bert_heads::tasks::sequence_classification::{Answer, CLASSIFY, REGRESS, TextClassifier};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -393,14 +392,14 @@ fn a_regression_keeps_its_number_and_options_overrule_the_files() {
         labels: None,
     };
     let scored = |overrule: &Overrule| scores(&dir, overrule, &device)[0].1;
-    assert!(scored(&task(Task::Regress)).is_none());
-    assert!(scored(&task(Task::Classify)).is_some());
+    assert!(scored(&task(&REGRESS)).is_none());
+    assert!(scored(&task(&CLASSIFY)).is_some());
     as_case(&dir, "no file names one");
     edit(&dir, "config.json", |config| {
         config["problem_type"] = json!("regression")
     });
     assert!(scored(&Overrule::default()).is_none());
-    assert!(scored(&task(Task::Classify)).is_some());
+    assert!(scored(&task(&CLASSIFY)).is_some());
 
     let open = |overrule: &Overrule| {
         TextClassifier::open(dir.path(), &PredictOptions::default(), overrule, &device)

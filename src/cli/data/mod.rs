@@ -9,8 +9,7 @@ mod words;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use bert_heads::datasets::{BadRows, Column, Examples, Format, Layout, Part, Preset};
-use bert_heads::finetune::Dataset;
+use bert_heads::datasets::{BadRows, Column, Dataset, Examples, Format, Layout, Part, Preset};
 use bert_heads::labels::Labels;
 use bert_heads::metrics::{GlueTask, Scheme};
 

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::{
-    ChoiceExample, ChoiceFormat, Examples, Format, Layout, Part, QuestionExample, QuestionFormat,
-    QuestionLayout, Targets, read_choices, read_questions,
+    ChoiceExample, ChoiceFormat, Dataset, Examples, Format, Layout, Part, QuestionExample,
+    QuestionFormat, QuestionLayout, Targets, read_choices, read_questions,
 };
-use bert_heads::finetune::Dataset;
 
 use super::{DataArgs, unknown_layout};
 use crate::cli::input::STDIN;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::{
-    Layout, Part, Place, SimilarColumns, SimilarExample, SimilarFormat, read_similar,
+    Dataset, Layout, Part, Place, SimilarColumns, SimilarExample, SimilarFormat, read_similar,
 };
-use bert_heads::finetune::{Dataset, Task};
+use bert_heads::tasks::sequence_classification::REGRESS;
 
 use super::{DataArgs, unknown_layout};
 
@@ -42,7 +42,7 @@ impl DataArgs {
 
     /// Pairs of texts with a score.
     pub(crate) fn scored_pairs(&self, path: &Path, part: Part) -> Result<Dataset<SimilarExample>> {
-        let texts = self.texts(path, part, Task::Regress, None)?;
+        let texts = self.texts(path, part, &REGRESS, None)?;
         let pairs = texts.examples.into_iter().map(|example| {
             let line = example.line;
             SimilarExample::try_from(example).map_err(|fault| bert_heads::Error::BadRow {

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bert_heads::datasets::{
-    Column, Columns, Format, Layout, Part, Preset, Rewriting, Target, TargetColumn, TargetKind,
-    Targets, TaskKind, TextExample, TextFormat, read_rewritable, read_texts,
+    Column, Columns, Dataset, Format, Layout, Part, Preset, Rewriting, Target, TargetColumn,
+    TargetKind, Targets, TaskKind, TextExample, TextFormat, read_rewritable, read_texts,
 };
-use bert_heads::finetune::{Dataset, Task};
 use bert_heads::labels::Labels;
+use bert_heads::task::TaskEntry;
+use bert_heads::tasks::sequence_classification::{CLASSIFY, ProblemType, REGRESS};
 
 use super::{DataArgs, remark, reporting_skipped, unknown_layout};
 use crate::cli::input::{self, or_stdin};
@@ -22,11 +23,11 @@ pub(crate) struct UnlabelledTexts {
 
 impl DataArgs {
     /// The labels that have a column each, in the order given.
-    pub(crate) fn flag_labels(&self, task: Task) -> Result<Option<Labels>> {
+    pub(crate) fn flag_labels(&self, task: &TaskEntry) -> Result<Option<Labels>> {
         let flags = self
             .label_column
             .as_ref()
-            .filter(|_| task == Task::MultiLabel);
+            .filter(|_| task.problem_type == Some(ProblemType::MultiLabel));
         let Some(columns) = flags.map(flag_columns).transpose()?.flatten() else {
             return Ok(None);
         };
@@ -43,7 +44,7 @@ impl DataArgs {
         &self,
         path: &Path,
         part: Part,
-        task: Task,
+        task: &TaskEntry,
         targets: Targets,
     ) -> Result<Option<TextFormat>> {
         if let Some(preset) = self.preset()? {
@@ -54,8 +55,8 @@ impl DataArgs {
                 );
             };
             let fits = match preset.task() {
-                TaskKind::Regression => task == Task::Regress,
-                _ => task == Task::Classify,
+                TaskKind::Regression => *task == REGRESS,
+                _ => *task == CLASSIFY,
             };
             if !fits {
                 bail!("{} is not for the task {task}", preset.name());
@@ -81,9 +82,9 @@ impl DataArgs {
             Layout::Delimited(_) => self.only(&COLUMNS, "a table of texts")?,
             Layout::JsonLines => self.only(&COLUMNS[..3], "a file of JSON lines")?,
         }
-        let kind = match task {
-            Task::Regress => TargetKind::Number,
-            Task::MultiLabel => TargetKind::Labels,
+        let kind = match task.problem_type {
+            Some(ProblemType::Regression) => TargetKind::Number,
+            Some(ProblemType::MultiLabel) => TargetKind::Labels,
             _ => TargetKind::Label,
         };
         let mut format = TextFormat::new(layout)
@@ -112,7 +113,7 @@ impl DataArgs {
         &self,
         path: &Path,
         part: Part,
-        task: Task,
+        task: &TaskEntry,
         labels: Option<&Labels>,
     ) -> Result<Dataset<TextExample>> {
         let format = self.labelled(path, part, task, labels)?;
@@ -124,7 +125,7 @@ impl DataArgs {
         &self,
         path: &Path,
         part: Part,
-        task: Task,
+        task: &TaskEntry,
         labels: Option<&Labels>,
     ) -> Result<Dataset<TextExample>> {
         let format = self.labelled(path, part, task, labels)?.targets_only();
@@ -135,7 +136,7 @@ impl DataArgs {
         &self,
         path: &Path,
         part: Part,
-        task: Task,
+        task: &TaskEntry,
         labels: Option<&Labels>,
     ) -> Result<TextFormat> {
         let format = self.text_format(path, part, task, Targets::Required)?;
@@ -204,8 +205,8 @@ impl DataArgs {
     /// Format of a file of texts whose targets are not read; `None` for plain text.
     fn unlabelled_format(&self, path: &Path, part: Part) -> Result<Option<TextFormat>> {
         let task = match self.preset()?.map(Preset::task) {
-            Some(TaskKind::Regression) => Task::Regress,
-            _ => Task::Classify,
+            Some(TaskKind::Regression) => &REGRESS,
+            _ => &CLASSIFY,
         };
         self.text_format(path, part, task, Targets::Ignored)
     }

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use bert_heads::datasets::{
-    Column, Examples, Field, Format, Layout, Part, Targets, TokenExample, TokenFormat, TokenLayout,
-    WordLine, read_tokens,
+    Column, Dataset, Examples, Field, Format, Layout, Part, Targets, TokenExample, TokenFormat,
+    TokenLayout, WordLine, read_tokens,
 };
-use bert_heads::finetune::Dataset;
 use bert_heads::labels::Labels;
 
 use super::DataArgs;

@@ -9,20 +9,22 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Recipe, Schedule, TrainerOptions};
-use bert_heads::datasets::{Part, TextExample, discover_labels};
-use bert_heads::finetune::{
-    CrfSettings, Dataset, FineTuning, LayerRules, Settings, Splits, Summary, Task, TrainingData,
-    best_metric, stored_labels,
-};
+use bert_heads::datasets::{Dataset, Labelled, Part, TextExample, discover_labels};
+use bert_heads::finetune::{FineTuning, LayerRules, Settings, Summary, stored_labels};
 use bert_heads::labels::Labels;
-use bert_heads::predict::QuestionSettings;
 use bert_heads::sentence_embedding::EmbeddingLayout;
+use bert_heads::task::{Reads, Splits, TaskEntry, TrainingData};
+use bert_heads::tasks::question_answering::QuestionSettings;
+use bert_heads::tasks::sequence_classification::{CLASSIFY, MULTI_LABEL, ProblemType, REGRESS};
+use bert_heads::tasks::similarity::SimilaritySettings;
+use bert_heads::tasks::token_classification::CrfSettings;
 
 use crate::cli::data::{DataArgs, preset_files};
 use crate::cli::note::note;
 use crate::cli::output::create_dir;
 use crate::cli::pairs::{self, SimilarityArgs};
 use crate::cli::questions::QuestionArgs;
+use crate::cli::task::TrainedTask;
 use crate::cli::training::{self, FollowArgs, Interrupted, TrainingDevices};
 
 #[derive(clap::Args)]
@@ -31,7 +33,7 @@ pub(crate) struct Args {
     /// (labels next and random), a number per text or pair, a label per word, the answer to a question
     /// in a context, the right one of several choices, or vectors of texts by which they are compared
     #[arg(long, value_enum)]
-    task: TaskName,
+    task: TrainedTask,
     /// Model to begin with: directory or hub id
     #[arg(long)]
     model: String,
@@ -154,22 +156,15 @@ pub(crate) struct Args {
     follow: FollowArgs,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum TaskName {
-    Classify,
-    Pair,
-    NextSentence,
-    Regress,
-    Tokens,
-    Qa,
-    Choice,
-    Similarity,
+/// Data of a run and what is known of them.
+struct Data {
+    data: TrainingData,
+    labels: Labels,
+    /// Name in the settings.
+    name: String,
+    /// Settings of vectors of texts that are compared.
+    similarity: Option<(SimilaritySettings, EmbeddingLayout)>,
 }
-
-/// Tokens that are usual where nothing is said.
-const USUAL_LENGTH: usize = 128;
-/// Usual length of a question with a window of its context.
-const USUAL_WINDOW: usize = 384;
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let task = args.task()?;
@@ -177,9 +172,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         return args.train_in_rounds(task);
     }
     let first_step = training::first_step(&args.out, args.resume)?;
-    let (data, labels, data_name) = args.data(task)?;
-    let (summary, interrupted) =
-        args.train(task, &labels, data, data_name, &args.out, first_step)?;
+    let data = args.data(task)?;
+    let (summary, interrupted) = args.train(data, &args.out, first_step)?;
     training::conclude(&args.out, &summary, interrupted)
 }
 
@@ -198,10 +192,7 @@ impl Args {
     /// Trains from the encoder on `data`, into the directory `out`.
     fn train(
         &self,
-        task: Task,
-        labels: &Labels,
-        data: TrainingData,
-        data_name: String,
+        data: Data,
         out: &Path,
         first_step: Option<u64>,
     ) -> Result<(Summary, Option<Interrupted>)> {
@@ -209,39 +200,29 @@ impl Args {
         let checkpoint = Checkpoint::open(&dir)?;
         let tokenizer = BertTokenizer::from_dir(&dir)?;
         let glue = self.format.glue()?;
-        let mut settings = self.settings(task, &checkpoint, labels, data_name)?;
-        if let TrainingData::Similar(Splits { train, .. }) = &data {
-            let layout = EmbeddingLayout::read(&dir)?;
-            settings.similarity = Some(self.similarity.settings(&layout, &train.examples)?);
-            if self.max_length.is_none() {
-                settings.max_length =
-                    pairs::usual_length(&layout, checkpoint.config(), USUAL_LENGTH);
-            }
-        }
-        let rows = data.train_rows(&settings, &tokenizer, checkpoint.config())?;
-        let per_epoch = settings.updates_per_epoch(rows);
-        let settings = self.scheduled(settings, per_epoch);
+        let settings = self.settings(&checkpoint, &data)?;
+        let Data { data, labels, .. } = data;
+        let examples = data.train_examples();
+        let prepared = data.prepare(settings, &checkpoint, &tokenizer, glue)?;
+        let per_epoch = prepared.updates_per_epoch();
+        let schedule = self.schedule(&prepared.settings().schedule, per_epoch);
+        let steps = schedule.total_steps;
         let (devices, names) = self.devices.open()?;
         create_dir(out)?;
 
         let (mut observers, stop) = training::begin(out, first_step, self.follow.mode())?;
-        let steps = settings.schedule.total_steps;
         note(format_args!(
-            "{} examples, labels {}; {steps} steps; {}",
-            data.train_examples(),
-            shown(labels),
+            "{examples} examples, labels {}; {steps} steps; {}",
+            shown(&labels),
             names.join(", ")
         ));
         let summary = FineTuning {
-            settings,
             checkpoint,
             tokenizer,
-            data,
-            glue,
             devices,
             gradient_checkpointing: self.devices.gradient_checkpointing,
             options: TrainerOptions {
-                title: format!("fine-tuning: {task}"),
+                title: format!("fine-tuning: {}", data.task()),
                 precision: self.devices.dtype,
                 patience: self.patience,
                 ..self.follow.options_every(per_epoch)
@@ -252,7 +233,7 @@ impl Args {
             observer: &mut observers,
             stop,
         }
-        .run()?;
+        .run(prepared.with_schedule(schedule))?;
         let interrupted = (!summary.finished).then_some(Interrupted {
             step: summary.step,
             steps,
@@ -260,18 +241,13 @@ impl Args {
         Ok((summary, interrupted))
     }
 
-    fn task(&self) -> Result<Task> {
-        Ok(match (self.task, self.multi_label) {
-            (TaskName::Classify | TaskName::Pair, false) => Task::Classify,
-            (TaskName::Classify | TaskName::Pair, true) => Task::MultiLabel,
-            (TaskName::NextSentence, false) => Task::NextSentence,
-            (TaskName::Regress, false) => Task::Regress,
-            (TaskName::Tokens, false) => Task::Tokens,
-            (TaskName::Qa, false) => Task::Qa,
-            (TaskName::Choice, false) => Task::Choice,
-            (TaskName::Similarity, false) => Task::Similarity,
-            (_, true) => bail!("--multi-label is for --task classify or pair"),
-        })
+    fn task(&self) -> Result<&'static TaskEntry> {
+        let task = self.task.task();
+        match self.multi_label {
+            false => Ok(task),
+            true if *task == CLASSIFY => Ok(&MULTI_LABEL),
+            true => bail!("--multi-label is for --task classify or pair"),
+        }
     }
 
     /// The files to train and to evaluate on.
@@ -300,99 +276,152 @@ impl Args {
         Ok((train, validation))
     }
 
-    /// The examples, their labels, and how the settings call them.
-    fn data(&self, task: Task) -> Result<(TrainingData, Labels, String)> {
+    /// Reads the examples and finds their labels.
+    fn data(&self, task: &'static TaskEntry) -> Result<Data> {
         let (train_file, validation_file) = self.files()?;
-        let given = match self.labels.as_slice() {
-            [] => self.format.labels()?.or(self.format.flag_labels(task)?),
-            names => Some(Labels::new(names)?),
+        let validation_file = validation_file.as_deref();
+        self.check_options(task)?;
+        let format = &self.format;
+        let own = || -> Result<Labels> {
+            let names = task
+                .own_labels
+                .context("the task has no labels of its own")?;
+            Ok(Labels::new(names.iter().copied())?)
         };
-        let named = |count: usize| format!("{count} examples of {}", train_file.display());
-        let own = task.own_labels();
-        let own = own
-            .map(|names| Labels::new(names.iter().copied()))
-            .transpose()?;
-        let renames = task == Task::NextSentence;
-        if let Some(option) = self.questions.given().filter(|_| task != Task::Qa) {
-            bail!("{option} is for --task qa");
+        match task.reads {
+            Reads::Texts(make) => {
+                let (splits, labels) = self.texts(task, &train_file, validation_file)?;
+                Ok(Self::named(splits, labels, make))
+            }
+            Reads::Questions(make) => {
+                let read = |file: &Path| format.questions(file, Part::Validation);
+                let splits = Splits {
+                    train: format.questions(&train_file, Part::Train)?,
+                    validation: validation_file.map(read).transpose()?,
+                };
+                Ok(Self::named(splits, own()?, make))
+            }
+            Reads::Choices(make) => {
+                let read = |file: &Path| format.choices(file, Part::Validation);
+                let splits = Splits {
+                    train: format.choices(&train_file, Part::Train)?,
+                    validation: validation_file.map(read).transpose()?,
+                };
+                Ok(Self::named(splits, own()?, make))
+            }
+            Reads::Words(make) => {
+                let given = self.given_labels(task)?;
+                let train = format.tokens(&train_file, Part::Train, given.as_ref())?;
+                let labels = self.labels_or_found(task, given, &train.examples)?;
+                let read = |file: &Path| format.tokens(file, Part::Validation, Some(&labels));
+                let validation = validation_file.map(read).transpose()?;
+                Ok(Self::named(Splits { train, validation }, labels, make))
+            }
+            Reads::Similar(make) => {
+                let train = match self.similarity.ranks() {
+                    true => format.similar(&train_file)?,
+                    false => format.scored_pairs(&train_file, Part::Train)?,
+                };
+                let read = |file: &Path| format.texts(file, Part::Validation, &REGRESS, None);
+                let validation = validation_file.map(read).transpose()?;
+                let layout = EmbeddingLayout::read(hub::resolve_model(&self.model)?)?;
+                let settings = self.similarity.settings(&layout, &train.examples)?;
+                let data = Self::named(Splits { train, validation }, own()?, make);
+                Ok(Data {
+                    similarity: Some((settings, layout)),
+                    ..data
+                })
+            }
         }
-        if own.is_some() && !self.labels.is_empty() && !renames {
-            bail!("--labels: the outputs of --task {task} have no names");
-        }
-        if let (Task::Qa, Some(labels)) = (task, &own) {
-            let train = self.format.questions(&train_file, Part::Train)?;
-            let read = |file: &Path| self.format.questions(file, Part::Validation);
-            let validation = validation_file.as_deref().map(read).transpose()?;
-            let name = named(train.examples.len());
-            let data = TrainingData::Questions(Splits { train, validation });
-            return Ok((data, labels.clone(), name));
-        }
-        if let (Task::Similarity, Some(labels)) = (task, &own) {
-            let train = match self.similarity.ranks() {
-                true => self.format.similar(&train_file)?,
-                false => self.format.scored_pairs(&train_file, Part::Train)?,
-            };
-            let read = |file: &Path| {
-                self.format
-                    .texts(file, Part::Validation, Task::Regress, None)
-            };
-            let validation = validation_file.as_deref().map(read).transpose()?;
-            let name = named(train.examples.len());
-            let data = TrainingData::Similar(Splits { train, validation });
-            return Ok((data, labels.clone(), name));
-        }
-        if let (Task::Choice, Some(labels)) = (task, &own) {
-            let train = self.format.choices(&train_file, Part::Train)?;
-            let read = |file: &Path| self.format.choices(file, Part::Validation);
-            let validation = validation_file.as_deref().map(read).transpose()?;
-            let name = named(train.examples.len());
-            let data = TrainingData::Choices(Splits { train, validation });
-            return Ok((data, labels.clone(), name));
-        }
-        if task == Task::Tokens {
-            let train = self
-                .format
-                .tokens(&train_file, Part::Train, given.as_ref())?;
-            let labels = match given {
-                Some(labels) => labels,
-                None => self.as_stored(task, discover_labels(&train.examples)?)?,
-            };
-            let read = |file: &Path| self.format.tokens(file, Part::Validation, Some(&labels));
-            let validation = validation_file.as_deref().map(read).transpose()?;
-            let name = named(train.examples.len());
-            return Ok((
-                TrainingData::Tokens(Splits { train, validation }),
-                labels,
-                name,
-            ));
-        }
-        let stated = match renames {
+    }
+
+    /// Texts, and the labels that they have.
+    fn texts(
+        &self,
+        task: &'static TaskEntry,
+        train_file: &Path,
+        validation_file: Option<&Path>,
+    ) -> Result<(Splits<TextExample>, Labels)> {
+        self.check_options(task)?;
+        let own = task
+            .own_labels
+            .map(|names| Labels::new(names.iter().copied()));
+        let own = own.transpose()?;
+        let given = self.given_labels(task)?;
+        let stated = match task.named_outputs {
             true => given.or(own),
             false => own.or(given),
         };
-        let known = stated.as_ref().filter(|_| task != Task::Regress);
-        let train = self.format.texts(&train_file, Part::Train, task, known)?;
+        let is_number = task.problem_type == Some(ProblemType::Regression);
+        let known = stated.as_ref().filter(|_| !is_number);
+        let train = self.format.texts(train_file, Part::Train, task, known)?;
         self.check_pairs(&train)?;
-        let labels = match stated {
-            Some(labels) => labels,
-            None => self.as_stored(task, discover_labels(&train.examples)?)?,
-        };
-        let known = Some(&labels).filter(|_| task != Task::Regress);
+        let labels = self.labels_or_found(task, stated, &train.examples)?;
+        let known = Some(&labels).filter(|_| !is_number);
         let read = |file: &Path| self.format.texts(file, Part::Validation, task, known);
-        let validation = validation_file.as_deref().map(read).transpose()?;
+        let validation = validation_file.map(read).transpose()?;
         if let Some(validation) = &validation {
             self.check_pairs(validation)?;
         }
-        let name = named(train.examples.len());
-        Ok((
-            TrainingData::Texts(Splits { train, validation }),
+        Ok((Splits { train, validation }, labels))
+    }
+
+    /// Data under the name that the settings have for them.
+    fn named<T, V>(
+        splits: Splits<T, V>,
+        labels: Labels,
+        make: fn(Splits<T, V>) -> TrainingData,
+    ) -> Data {
+        Data {
+            name: Self::name_of(&splits.train),
+            data: make(splits),
             labels,
-            name,
-        ))
+            similarity: None,
+        }
+    }
+
+    /// Name of a training set in the settings.
+    fn name_of<T>(train: &Dataset<T>) -> String {
+        let count = train.examples.len();
+        format!("{count} examples of {}", train.path.display())
+    }
+
+    /// Refuses options that are for other tasks.
+    fn check_options(&self, task: &TaskEntry) -> Result<()> {
+        let is_of_questions = matches!(task.reads, Reads::Questions(_));
+        if let Some(option) = self.questions.given().filter(|_| !is_of_questions) {
+            bail!("{option} is for --task qa");
+        }
+        if !task.named_outputs && !self.labels.is_empty() {
+            bail!("--labels: the outputs of --task {task} have no names");
+        }
+        Ok(())
+    }
+
+    /// Labels that options or the data set name.
+    fn given_labels(&self, task: &TaskEntry) -> Result<Option<Labels>> {
+        Ok(match self.labels.as_slice() {
+            [] => self.format.labels()?.or(self.format.flag_labels(task)?),
+            names => Some(Labels::new(names)?),
+        })
+    }
+
+    /// The labels that are stated, else those that the examples have, as the head of the model has them
+    /// where it has them all.
+    fn labels_or_found<T: Labelled>(
+        &self,
+        task: &TaskEntry,
+        stated: Option<Labels>,
+        examples: &[T],
+    ) -> Result<Labels> {
+        match stated {
+            Some(labels) => Ok(labels),
+            None => self.as_stored(task, discover_labels(examples)?),
+        }
     }
 
     /// The labels that the data has, as the head of the model has them where it has them all.
-    fn as_stored(&self, task: Task, labels: Labels) -> Result<Labels> {
+    fn as_stored(&self, task: &TaskEntry, labels: Labels) -> Result<Labels> {
         if self.from_scratch {
             return Ok(labels);
         }
@@ -404,11 +433,10 @@ impl Args {
 
     fn check_pairs(&self, data: &Dataset<TextExample>) -> Result<()> {
         let single = data.examples.iter().find(|example| example.pair.is_none());
-        let task = match self.task {
-            TaskName::Pair => "pair",
-            TaskName::NextSentence => "next-sentence",
-            _ => return Ok(()),
-        };
+        if !self.task.needs_pairs() {
+            return Ok(());
+        }
+        let task = self.task.name();
         single.map_or(Ok(()), |example| {
             bail!(
                 "{}, line {}: it has one text, but --task {task} needs two: name the columns with \
@@ -419,13 +447,8 @@ impl Args {
         })
     }
 
-    fn settings(
-        &self,
-        task: Task,
-        checkpoint: &Checkpoint,
-        labels: &Labels,
-        data: String,
-    ) -> Result<Settings> {
+    fn settings(&self, checkpoint: &Checkpoint, data: &Data) -> Result<Settings> {
+        let task = data.data.task();
         if !(0.0..=1.0).contains(&self.warmup_share) {
             bail!(
                 "--warmup-share {}: it must lie between 0 and 1",
@@ -435,22 +458,21 @@ impl Args {
         if !(self.epochs.is_finite() && self.epochs > 0.0) {
             bail!("--epochs {}: it must be above 0", self.epochs);
         }
-        let positions = checkpoint.config().max_input_length();
-        let usual_length = match task {
-            Task::Qa => USUAL_WINDOW,
-            _ => USUAL_LENGTH,
+        let config = checkpoint.config();
+        let max_length = match (self.max_length, &data.similarity) {
+            (Some(length), _) => length,
+            (None, Some((_, layout))) => pairs::usual_length(layout, config, task.usual_length),
+            (None, None) => task.usual_length.min(config.max_input_length()),
         };
-        let max_length = self.max_length.unwrap_or(usual_length.min(positions));
         let mut optimizer = self.recipe.optimizer();
         if let Some(decay) = self.weight_decay {
             optimizer.weight_decay = decay;
         }
         Ok(Settings {
-            task,
             model: self.model.clone(),
             from_scratch: self.from_scratch,
-            data,
-            labels: labels.names().to_vec(),
+            data: data.name.clone(),
+            labels: data.labels.names().to_vec(),
             class_weights: self.class_weights.clone(),
             recipe: self.recipe,
             optimizer,
@@ -468,30 +490,29 @@ impl Args {
             max_length,
             metric: match &self.metric {
                 Some(metric) => metric.clone(),
-                None => best_metric(task, labels, self.format.glue()?)?,
+                None => task.best_metric(&data.labels, self.format.glue()?)?,
             },
             seed: self.seed,
-            questions: (task == Task::Qa).then(|| {
+            questions: matches!(task.reads, Reads::Questions(_)).then(|| {
                 let options = self.questions.options(Some(max_length));
                 QuestionSettings::usual(max_length).with(&options)
             }),
-            similarity: None,
+            similarity: data
+                .similarity
+                .as_ref()
+                .map(|(settings, _)| settings.clone()),
         })
     }
 
-    /// The settings with a schedule as long as was asked for.
-    fn scheduled(&self, settings: Settings, per_epoch: u64) -> Settings {
+    /// The schedule, as long as was asked for.
+    fn schedule(&self, schedule: &Schedule, per_epoch: u64) -> Schedule {
         let by_epochs = (self.epochs * per_epoch as f64).ceil() as u64;
         let steps = self.steps.unwrap_or(by_epochs);
-        let schedule = Schedule {
+        Schedule {
             // As transformers rounds it.
             warmup_steps: (self.warmup_share * steps as f64).ceil() as u64,
             total_steps: steps,
-            ..settings.schedule
-        };
-        Settings {
-            schedule,
-            ..settings
+            ..*schedule
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use bert_heads::datasets::TextExample;
-use bert_heads::finetune::{Dataset, Round, SelfTraining, Splits, Summary, Task, TrainingData};
-use bert_heads::predict::{PredictOptions, TextClassifier};
+use bert_heads::datasets::{Dataset, TextExample};
+use bert_heads::finetune::{Round, SelfTraining, Summary};
+use bert_heads::runner::PredictOptions;
+use bert_heads::task::{Splits, TaskEntry, TrainingData};
+use bert_heads::tasks::sequence_classification::{CLASSIFY, TextClassifier};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Args;
+use super::{Args, Data};
 use crate::cli::note::note;
 use crate::cli::training;
 
@@ -24,13 +26,14 @@ struct RoundLine<'a> {
 
 impl Args {
     /// Trains with pseudo-labels, each round in a directory of its own.
-    pub(super) fn train_in_rounds(&self, task: Task) -> Result<()> {
-        let (data, labels, data_name) = self.data(task)?;
-        let (Task::Classify, Some(path), TrainingData::Texts(Splits { train, validation })) =
-            (task, &self.unlabelled, data)
-        else {
+    pub(super) fn train_in_rounds(&self, task: &'static TaskEntry) -> Result<()> {
+        let Some(path) = self.unlabelled.as_deref().filter(|_| *task == CLASSIFY) else {
             bail!("--unlabelled is for --task classify or pair");
         };
+        let (train_file, validation_file) = self.files()?;
+        let (splits, labels) = self.texts(task, &train_file, validation_file.as_deref())?;
+        let Splits { train, validation } = splits;
+        let data_name = Self::name_of(&train);
         let unlabelled = self.unlabelled(path)?;
         self.check_pairs(&unlabelled)?;
         let rounds = SelfTraining {
@@ -53,7 +56,13 @@ impl Args {
             }
             let first_step = training::first_step(out, false)?;
             let name = format!("{data_name}, {} pseudo-labels", round.taken);
-            let (summary, interrupted) = self.train(task, &labels, data, name, out, first_step)?;
+            let data = Data {
+                data,
+                labels: labels.clone(),
+                name,
+                similarity: None,
+            };
+            let (summary, interrupted) = self.train(data, out, first_step)?;
             let line = RoundLine { round, summary };
             training::conclude(out, &line, interrupted).with_context(|| {
                 format!(

@@ -1,7 +1,5 @@
 //! Targets and loss of choices.
 
-use std::path::Path;
-
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::models::BertModel;
@@ -10,12 +8,10 @@ use burn::tensor::{Bool, Device, FloatDType, Int, Tensor, TensorData};
 
 use super::BertForMultipleChoice;
 use crate::error::Result;
-use crate::labels::Labels;
 use crate::losses::cross_entropy;
 use crate::task::{
     BatchLoss, LabelledBatch, LabelledRow, NEVER, Targets, TaskModel, hits, ints, trained_by_loss,
 };
-use crate::tasks::sequence_classification::ProblemType;
 
 /// Rows of a batch that belong together, and the right one of each group.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,16 +72,6 @@ impl TaskModel for BertForMultipleChoice {
 
     fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         Self::from_checkpoint(checkpoint, device)
-    }
-
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        _labels: &Labels,
-        _problem_type: ProblemType,
-    ) -> Result<()> {
-        self.save(dir, config)
     }
 
     fn bert_mut(&mut self) -> &mut BertModel {

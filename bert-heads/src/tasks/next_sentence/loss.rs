@@ -1,7 +1,5 @@
 //! Loss of a batch, which is that of two classes of texts.
 
-use std::path::Path;
-
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::models::BertModel;
@@ -10,9 +8,8 @@ use burn::tensor::Device;
 
 use super::BertForNextSentencePrediction;
 use crate::error::Result;
-use crate::labels::Labels;
 use crate::task::{BatchLoss, LabelledBatch, TaskModel, trained_by_loss};
-use crate::tasks::sequence_classification::{ProblemType, TextTargets, text_loss};
+use crate::tasks::sequence_classification::{TextTargets, text_loss};
 
 trained_by_loss!(BertForNextSentencePrediction, TextTargets);
 
@@ -37,16 +34,6 @@ impl TaskModel for BertForNextSentencePrediction {
 
     fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         Self::from_checkpoint(checkpoint, device)
-    }
-
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        _labels: &Labels,
-        _problem_type: ProblemType,
-    ) -> Result<()> {
-        self.save(dir, config)
     }
 
     fn bert_mut(&mut self) -> &mut BertModel {

@@ -1,7 +1,5 @@
 //! Targets and loss of answers.
 
-use std::path::Path;
-
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::models::BertModel;
@@ -10,11 +8,9 @@ use burn::tensor::{Device, FloatDType};
 
 use super::{BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss};
 use crate::error::Result;
-use crate::labels::Labels;
 use crate::task::{
     BatchLoss, LabelledBatch, LabelledRow, NEVER, Targets, TaskModel, ints, trained_by_loss,
 };
-use crate::tasks::sequence_classification::ProblemType;
 
 /// Answers in the rows of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,16 +74,6 @@ impl TaskModel for BertForQuestionAnswering {
 
     fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         Self::from_checkpoint(checkpoint, device)
-    }
-
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        _labels: &Labels,
-        _problem_type: ProblemType,
-    ) -> Result<()> {
-        self.save(dir, config)
     }
 
     fn bert_mut(&mut self) -> &mut BertModel {

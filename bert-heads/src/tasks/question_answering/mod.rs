@@ -7,16 +7,18 @@ mod loss;
 mod model;
 mod score;
 mod settings;
+mod task;
 mod windows;
 
 pub use answerer::QuestionAnswerer;
 pub use decoding::{AnswerCandidate, FoundAnswer};
+pub use features::question_rows;
 pub use loss::SpanTargets;
 pub use model::{BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss};
 pub use settings::{QuestionOptions, QuestionSettings};
+pub use task::{QA, QuestionAnswering};
 pub use windows::{QuestionMaker, QuestionRows};
 
-pub use features::question_rows;
 pub(crate) use model::HEAD;
 pub(crate) use score::{
     QuestionEvaluation, answers_language, best_null_threshold, naming, score_questions,

@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use super::{BertForSequenceClassification, HEAD, ProblemType, cross_encoder};
 use crate::error::Result;
 use crate::labels::{Labels, stated};
+use crate::model_kind::ModelKind;
 use crate::runner::{Overrule, PredictOptions, RowMaker, RowModel, text_logits};
-use crate::task::Task;
 use crate::tasks::logits::{argmax, sigmoid, softmax};
 use crate::tasks::next_sentence::{BertForNextSentencePrediction, NEXT_SENTENCE_LABELS};
 use crate::torch_activation::TorchActivation;
@@ -118,7 +118,7 @@ impl TextClassifier {
         let task = overrule.task;
         let has = |name| checkpoint.contains(name);
         let is_next_sentence = match task {
-            Some(task) => task == Task::NextSentence,
+            Some(task) => task.model_kind == ModelKind::NextSentence,
             None => has("cls.seq_relationship.weight") && !has("classifier.weight"),
         };
         if is_next_sentence {
@@ -141,14 +141,9 @@ impl TextClassifier {
         }
         let labels = overrule.labels(&checkpoint, HEAD.outputs(&checkpoint)?)?;
         let count = labels.count();
-        let problem_type = match task {
-            None => ProblemType::of_outputs(config, count)?,
-            // A class of one is none: it is the score of a cross-encoder.
-            Some(Task::Classify) if count == 1 => ProblemType::Regression,
-            Some(task) => task.problem_type().check(count)?,
-        };
-        let is_scored =
-            count == 1 && problem_type == ProblemType::Regression && task != Some(Task::Regress);
+        let problem_type = ProblemType::overruled(task, config, count)?;
+        let is_number = task.and_then(|task| task.problem_type) == Some(ProblemType::Regression);
+        let is_scored = count == 1 && problem_type == ProblemType::Regression && !is_number;
         let activation = match is_scored {
             false => None,
             true => match cross_encoder::activation(dir, config)? {

@@ -2,14 +2,14 @@
 
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 
-use super::TextTarget;
+use super::{ProblemType, TextTarget};
 use crate::datasets::{Dataset, RowFault, Target, TextExample};
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::runner::Row;
-use crate::task::{LabelledRow, Task};
+use crate::task::LabelledRow;
 
-impl Task {
+impl ProblemType {
     /// Converts the target of a text, labels to their ids in `labels`.
     ///
     /// Classes that are written as numbers pass as numbers, and a single label as a list of one.
@@ -30,9 +30,7 @@ impl Task {
             found: kind(target).to_owned(),
         };
         match (self, target) {
-            (Self::Classify | Self::NextSentence, Target::Label(label)) => {
-                Ok(TextTarget::Class(id(label)?))
-            }
+            (Self::SingleLabel, Target::Label(label)) => Ok(TextTarget::Class(id(label)?)),
             (Self::MultiLabel, Target::Label(label)) => {
                 let chosen = id(label)?;
                 let flags = (0..labels.count()).map(|label| label == chosen);
@@ -45,21 +43,17 @@ impl Task {
                 }
                 Ok(TextTarget::Flags(flags))
             }
-            (Self::Regress, Target::Number(number)) => Ok(TextTarget::Number(*number as f32)),
-            (Self::Regress, Target::Label(label)) => match label.parse::<f32>() {
+            (Self::Regression, Target::Number(number)) => Ok(TextTarget::Number(*number as f32)),
+            (Self::Regression, Target::Label(label)) => match label.parse::<f32>() {
                 Ok(number) if number.is_finite() => Ok(TextTarget::Number(number)),
                 _ => Err(RowFault::NotANumber {
                     column: "label".to_owned(),
                     text: label.clone(),
                 }),
             },
-            (Self::Classify | Self::NextSentence, _) => Err(wrong("one class")),
+            (Self::SingleLabel, _) => Err(wrong("one class")),
             (Self::MultiLabel, _) => Err(wrong("labels")),
-            (Self::Regress, _) => Err(wrong("a number")),
-            (Self::Tokens, _) => Err(wrong("a tag for every word")),
-            (Self::Qa, _) => Err(wrong("an answer in a context")),
-            (Self::Choice, _) => Err(wrong("the right one of its choices")),
-            (Self::Similarity, _) => Err(wrong("the score of a pair")),
+            (Self::Regression, _) => Err(wrong("a number")),
         }
     }
 }
@@ -79,11 +73,12 @@ impl Dataset<TextExample> {
     /// # Errors
     ///
     /// [`Error::BadRow`] naming the first example whose target is of another kind or unknown.
-    pub fn targets(&self, task: Task, labels: &Labels) -> Result<Vec<TextTarget>> {
+    pub fn targets(&self, problem_type: ProblemType, labels: &Labels) -> Result<Vec<TextTarget>> {
         self.examples
             .iter()
             .map(|example| {
-                task.target(&example.target, labels)
+                problem_type
+                    .target(&example.target, labels)
                     .map_err(|fault| self.fault(example.line, fault))
             })
             .collect()
@@ -98,12 +93,12 @@ impl Dataset<TextExample> {
 /// Those of [`Dataset::targets`] and of the tokenizer.
 pub fn text_rows(
     data: &Dataset<TextExample>,
-    task: Task,
+    problem_type: ProblemType,
     labels: &Labels,
     tokenizer: &BertTokenizer,
     max_length: usize,
 ) -> Result<(Vec<LabelledRow<TextTarget>>, usize)> {
-    let targets = data.targets(task, labels)?;
+    let targets = data.targets(problem_type, labels)?;
     let options = EncodeOptions::truncated(max_length);
     let encodings = tokenizer.encode_batch(data.inputs(), &options)?;
     let cut = encodings
@@ -139,21 +134,28 @@ mod tests {
             }],
         };
         for (task, target) in [
-            (Task::Classify, Target::Label("?".to_owned())),
-            (Task::Classify, Target::Number(1.0)),
-            (Task::Regress, Target::Label("high".to_owned())),
+            (ProblemType::SingleLabel, Target::Label("?".to_owned())),
+            (ProblemType::SingleLabel, Target::Number(1.0)),
+            (ProblemType::Regression, Target::Label("high".to_owned())),
             (
-                Task::MultiLabel,
+                ProblemType::MultiLabel,
                 Target::Labels(vec!["O".to_owned(), "?".to_owned()]),
             ),
-            (Task::Regress, Target::None),
+            (ProblemType::Regression, Target::None),
         ] {
             let rows = text_rows(&data(target), task, &labels, &tokenizer, 9);
             let error = rows.unwrap_err().to_string();
             assert!(error.contains("train.tsv, line 7"), "{error}");
         }
         let target = Target::Labels(vec!["B-LOC".to_owned()]);
-        let (rows, _) = text_rows(&data(target), Task::MultiLabel, &labels, &tokenizer, 9).unwrap();
+        let (rows, _) = text_rows(
+            &data(target),
+            ProblemType::MultiLabel,
+            &labels,
+            &tokenizer,
+            9,
+        )
+        .unwrap();
         assert_eq!(rows[0].target, TextTarget::Flags(vec![false, true]));
     }
 }

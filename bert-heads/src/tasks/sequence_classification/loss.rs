@@ -1,16 +1,13 @@
 //! Targets and losses of texts.
 
-use std::path::Path;
-
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::models::BertModel;
 use bert_core::nn::BertInit;
 use burn::tensor::{Device, Tensor};
 
-use super::{BertForSequenceClassification, ProblemType};
+use super::BertForSequenceClassification;
 use crate::error::Result;
-use crate::labels::Labels;
 use crate::losses::{binary_cross_entropy_with_logits, cross_entropy, mean_squared_error};
 use crate::runner::RowModel;
 use crate::task::{
@@ -119,16 +116,6 @@ impl TaskModel for BertForSequenceClassification {
 
     fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         Self::from_checkpoint(checkpoint, device)
-    }
-
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        labels: &Labels,
-        problem_type: ProblemType,
-    ) -> Result<()> {
-        self.save(dir, config, labels, problem_type)
     }
 
     fn bert_mut(&mut self) -> &mut BertModel {

@@ -6,12 +6,15 @@ mod features;
 mod loss;
 mod model;
 mod score;
+mod task;
 
 pub use classifier::{Answer, TextClassifier, TextPrediction};
+pub use features::text_rows;
 pub use loss::{TextTarget, TextTargets};
 pub use model::{BertForSequenceClassification, ProblemType};
+pub use task::{CLASSIFY, MULTI_LABEL, REGRESS, SequenceClassification};
 
-pub use features::text_rows;
 pub(crate) use loss::text_loss;
 pub(crate) use model::HEAD;
 pub(crate) use score::{score_texts, text_metrics};
+pub(crate) use task::prepare_texts;

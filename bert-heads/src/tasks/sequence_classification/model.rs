@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::labels::{Labels, refuse, stated};
+use crate::task::TaskEntry;
 use crate::tasks::head::TaskHead;
 
 pub(crate) const HEAD: TaskHead = TaskHead {
@@ -223,6 +224,25 @@ impl ProblemType {
         match value.as_str() {
             Some(name) => name.parse::<Self>()?.check(count),
             None => refuse("problem_type", format!("is {value}, but must be a string")),
+        }
+    }
+
+    /// The problem type of a head with `count` outputs: that of `task` where it has one, else the
+    /// configuration's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] naming `problem_type`.
+    pub(crate) fn overruled(
+        task: Option<&TaskEntry>,
+        config: &BertConfig,
+        count: usize,
+    ) -> Result<Self> {
+        match task.and_then(|task| task.problem_type) {
+            None => Self::of_outputs(config, count),
+            // A class of one is none: it is the score of a cross-encoder.
+            Some(Self::SingleLabel) if count == 1 => Ok(Self::Regression),
+            Some(problem_type) => problem_type.check(count),
         }
     }
 

@@ -1,12 +1,11 @@
 //! Metrics and loss of predicted classes, sets of labels and numbers.
 
-use super::TextTarget;
 use super::classifier::{TextClassifier, TextPrediction};
+use super::{ProblemType, TextTarget};
 use crate::datasets::{Dataset, TextExample};
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::metrics::{ConfusionMatrix, GlueTask, MultiLabelScorer, RegressionScorer, Scores};
-use crate::task::Task;
 use crate::tasks::logits::{argmax, cross_entropy, mean};
 
 impl TextClassifier {
@@ -22,51 +21,45 @@ impl TextClassifier {
         data: &Dataset<TextExample>,
         glue: Option<GlueTask>,
     ) -> Result<(Scores, Vec<TextPrediction>)> {
-        let task = Task::of(self.problem_type());
-        let gold = data.targets(task, self.labels())?;
+        let gold = data.targets(self.problem_type(), self.labels())?;
         let predictions = self.predict(data.inputs())?;
         let logits: Vec<Vec<f32>> = predictions.iter().map(|p| self.scored(p)).collect();
-        let scores = score_texts(task, self.labels(), glue, &gold, &logits)?;
+        let scores = score_texts(self.problem_type(), self.labels(), glue, &gold, &logits)?;
         Ok((scores, predictions))
     }
 }
 
-/// The metrics of a task on texts and `loss`, the mean over the examples that training minimises,
-/// without class weights.
-pub(crate) fn score_texts(
-    task: Task,
+/// Metrics of a problem type and `loss`, the mean over the examples that training minimises, without
+/// class weights.
+pub(crate) fn score_texts<L: AsRef<[f32]>>(
+    problem_type: ProblemType,
     labels: &Labels,
     glue: Option<GlueTask>,
     gold: &[TextTarget],
-    logits: &[impl AsRef<[f32]>],
+    logits: &[L],
 ) -> Result<Scores> {
     let pairs = gold.iter().zip(logits.iter().map(AsRef::as_ref));
     let loss = mean(pairs.map(|(gold, logits)| text_loss(gold, logits)));
     let predicted: Vec<TextTarget> = logits
         .iter()
-        .map(|logits| predicted(task, logits.as_ref()))
+        .map(|logits| predicted(problem_type, logits.as_ref()))
         .collect();
-    let scores = text_metrics(task, labels, glue, gold, &predicted)?;
+    let scores = text_metrics(problem_type, labels, glue, gold, &predicted)?;
     Ok(scores.with_value("loss", loss))
 }
 
 /// Predicted target of a text, decoded from its logits.
-fn predicted(task: Task, logits: &[f32]) -> TextTarget {
-    match task {
-        Task::Classify
-        | Task::NextSentence
-        | Task::Tokens
-        | Task::Qa
-        | Task::Choice
-        | Task::Similarity => TextTarget::Class(argmax(logits)),
-        Task::MultiLabel => TextTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
-        Task::Regress => TextTarget::Number(logits[0]),
+fn predicted(problem_type: ProblemType, logits: &[f32]) -> TextTarget {
+    match problem_type {
+        ProblemType::SingleLabel => TextTarget::Class(argmax(logits)),
+        ProblemType::MultiLabel => TextTarget::Flags(logits.iter().map(|&x| x > 0.0).collect()),
+        ProblemType::Regression => TextTarget::Number(logits[0]),
     }
 }
 
-/// The metrics of a task on texts, from what was predicted for each of them.
+/// Metrics of a problem type, from what was predicted for each text.
 pub(crate) fn text_metrics(
-    task: Task,
+    problem_type: ProblemType,
     labels: &Labels,
     glue: Option<GlueTask>,
     gold: &[TextTarget],
@@ -93,30 +86,22 @@ pub(crate) fn text_metrics(
             })
             .unzip()
     };
-    Ok(match (task, glue) {
-        (Task::Classify, Some(glue)) if glue.classes().is_some() => {
+    Ok(match (problem_type, glue) {
+        (ProblemType::SingleLabel, Some(glue)) if glue.classes().is_some() => {
             let (gold, predicted) = classes();
             glue.score_classes(&gold, &predicted)?
         }
-        (Task::Regress, Some(glue)) if glue.classes().is_none() => {
+        (ProblemType::Regression, Some(glue)) if glue.classes().is_none() => {
             let (gold, predicted) = numbers();
             glue.score_values(&gold, &predicted)?
         }
-        (
-            Task::Classify
-            | Task::NextSentence
-            | Task::Tokens
-            | Task::Qa
-            | Task::Choice
-            | Task::Similarity,
-            _,
-        ) => {
+        (ProblemType::SingleLabel, _) => {
             let (gold, predicted) = classes();
             let mut matrix = ConfusionMatrix::new(labels.count());
             matrix.add_all(&gold, &predicted)?;
             matrix.scores(labels.names())
         }
-        (Task::MultiLabel, _) => {
+        (ProblemType::MultiLabel, _) => {
             let mut scorer = MultiLabelScorer::new(labels.count());
             for pair in pairs() {
                 if let (TextTarget::Flags(gold), TextTarget::Flags(predicted)) = pair {
@@ -125,7 +110,7 @@ pub(crate) fn text_metrics(
             }
             scorer.scores(labels.names())
         }
-        (Task::Regress, _) => {
+        (ProblemType::Regression, _) => {
             let mut scorer = RegressionScorer::default();
             let (gold, predicted) = numbers();
             gold.iter()
@@ -169,18 +154,19 @@ mod tests {
         let labels = Labels::new(["a", "b"]).unwrap();
         let gold = [1, 0, 1].map(TextTarget::Class);
         let logits = [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]];
-        let scores = score_texts(Task::Classify, &labels, None, &gold, &logits).unwrap();
+        let scores = score_texts(ProblemType::SingleLabel, &labels, None, &gold, &logits).unwrap();
         assert_eq!(scores.get("accuracy"), Some(2.0 / 3.0));
         let glue = Some(GlueTask::Mrpc);
-        let scores = score_texts(Task::Classify, &labels, glue, &gold, &logits).unwrap();
+        let scores = score_texts(ProblemType::SingleLabel, &labels, glue, &gold, &logits).unwrap();
         assert_eq!(scores.get("f1"), Some(0.8));
         let gold = [1.0, 2.0, 4.0].map(TextTarget::Number);
         let logits = [[2.0], [4.0], [8.0]];
-        let scores = score_texts(Task::Regress, &labels, None, &gold, &logits).unwrap();
+        let scores = score_texts(ProblemType::Regression, &labels, None, &gold, &logits).unwrap();
         assert_eq!(scores.get("mse"), Some(7.0));
         assert_eq!(scores.get("loss"), Some(7.0));
         let gold = [TextTarget::Flags(vec![true, false])];
-        let scores = score_texts(Task::MultiLabel, &labels, None, &gold, &[[1.0, 1.0]]).unwrap();
+        let scores =
+            score_texts(ProblemType::MultiLabel, &labels, None, &gold, &[[1.0, 1.0]]).unwrap();
         assert_eq!(scores.get("subset_accuracy"), Some(0.0));
     }
 }

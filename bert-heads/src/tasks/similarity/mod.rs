@@ -5,11 +5,13 @@ mod features;
 mod loss;
 mod score;
 mod settings;
+mod task;
 mod training;
 
+pub use features::similarity_rows;
 pub use loss::{cosine_similarity_loss, multiple_negatives_ranking_loss, ranking_logits};
 pub use settings::{SimilarityLoss, SimilaritySettings};
+pub use task::{SIMILARITY, Similarity};
 pub use training::{SimilarityTarget, SimilarityTargets};
 
-pub use features::similarity_rows;
 pub(crate) use score::{row_similarities, score_similarity};

@@ -1,7 +1,5 @@
 //! Targets of texts to be compared, and the loss of a batch.
 
-use std::path::Path;
-
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::models::BertModel;
@@ -11,13 +9,11 @@ use burn::tensor::{Device, Int, Tensor};
 use super::{cosine_similarity_loss, ranking_logits};
 use crate::error::Result;
 use crate::finetune::Settings;
-use crate::labels::Labels;
 use crate::losses::cross_entropy;
 use crate::sentence_embedding::{Poolings, SentenceEncoder};
 use crate::task::{
     BatchLoss, LabelledBatch, LabelledRow, Targets, TaskModel, floats, hits, ints, trained_by_loss,
 };
-use crate::tasks::sequence_classification::ProblemType;
 
 /// Target of texts to be compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,16 +110,6 @@ impl TaskModel for SentenceEncoder {
     fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let (model, _) = Self::from_encoder(checkpoint, Poolings::default(), device)?;
         Ok(model)
-    }
-
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        _labels: &Labels,
-        _problem_type: ProblemType,
-    ) -> Result<()> {
-        self.save(dir, config)
     }
 
     fn bert_mut(&mut self) -> &mut BertModel {

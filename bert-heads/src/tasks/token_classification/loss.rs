@@ -1,7 +1,5 @@
 //! Targets and loss of words.
 
-use std::path::Path;
-
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::models::BertModel;
@@ -10,13 +8,11 @@ use burn::tensor::Device;
 
 use super::BertForTokenClassification;
 use crate::error::Result;
-use crate::labels::Labels;
 use crate::losses::{IGNORED_LABEL, cross_entropy};
 use crate::task::{
     BatchLoss, LabelledBatch, LabelledRow, Targets, TaskModel, floats, hits, ints, trained_by_loss,
     weight_of_classes,
 };
-use crate::tasks::sequence_classification::ProblemType;
 
 /// Targets of the tokens of a batch: `[rows, seq]` classes, or [`IGNORED_LABEL`].
 #[derive(Clone, Debug, PartialEq)]
@@ -79,16 +75,6 @@ impl TaskModel for BertForTokenClassification {
 
     fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         Self::from_checkpoint(checkpoint, device)
-    }
-
-    fn save(
-        &self,
-        dir: &Path,
-        config: &BertConfig,
-        labels: &Labels,
-        _problem_type: ProblemType,
-    ) -> Result<()> {
-        self.save(dir, config, labels)
     }
 
     fn bert_mut(&mut self) -> &mut BertModel {

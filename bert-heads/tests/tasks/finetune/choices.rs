@@ -1,7 +1,7 @@
 //! Multiple choice.
 
 use bert_heads::datasets::ChoiceExample;
-use bert_heads::tasks::multiple_choice::ChoicePicker;
+use bert_heads::tasks::multiple_choice::{ChoicePicker, MultipleChoice};
 
 use super::*;
 
@@ -31,13 +31,16 @@ fn animals() -> Dataset<ChoiceExample> {
 #[test]
 fn choices_are_learnt_and_made() {
     for (label, device) in test_devices() {
-        let data = TrainingData::Choices(Splits {
-            train: animals(),
-            validation: Some(animals()),
-        });
+        let data = TrainingData::new(
+            MultipleChoice,
+            Splits {
+                train: animals(),
+                validation: Some(animals()),
+            },
+        );
         let trial = Trial {
             device,
-            ..Trial::new(Task::Choice, &["score"], data, 50)
+            ..Trial::new(&["score"], data, 50)
         };
         let (summary, course) = trial.run(false).unwrap();
         assert!(
@@ -72,8 +75,8 @@ fn choices_are_learnt_and_made() {
 fn a_question_whose_right_choice_is_unknown_is_named() {
     let mut train = animals();
     train.examples[5].label = None;
-    let data = TrainingData::Choices(Splits::of_train(train));
-    let trial = Trial::new(Task::Choice, &["score"], data, 3);
+    let data = TrainingData::new(MultipleChoice, Splits::of_train(train));
+    let trial = Trial::new(&["score"], data, 3);
     let error = trial.run(false).map(|(summary, _)| summary).unwrap_err();
     assert!(error.to_string().contains("animals.csv, line 7"), "{error}");
 }

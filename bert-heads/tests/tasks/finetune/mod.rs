@@ -15,11 +15,13 @@ use bert_core::device::test_devices;
 use bert_core::tokenizer::TextInput;
 use bert_core::training::Recipe;
 use bert_heads::datasets::{Dataset, Target, TextExample};
-use bert_heads::finetune::{Settings, Splits, TrainingData};
+use bert_heads::finetune::Settings;
 use bert_heads::runner::PredictOptions;
-use bert_heads::task::Task;
-use bert_heads::tasks::sequence_classification::{Answer, TextClassifier};
-use bert_heads::tasks::token_classification::{CrfSettings, TokenTagger};
+use bert_heads::task::{Splits, TrainingData};
+use bert_heads::tasks::sequence_classification::{
+    Answer, ProblemType, SequenceClassification, TextClassifier,
+};
+use bert_heads::tasks::token_classification::{CrfSettings, TokenClassification, TokenTagger};
 use bert_heads::{Error, Result};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -74,20 +76,26 @@ fn texts_are_learnt_and_saved_with_their_labels() {
 
 #[test]
 fn words_are_learnt_and_entities_found_in_running_text() {
-    let data = TrainingData::Tokens(Splits {
-        train: sentences(),
-        validation: Some(sentences()),
-    });
-    words_are_learnt(Trial::new(Task::Tokens, &["O", "B-LOC", "I-LOC"], data, 80));
+    let data = TrainingData::new(
+        TokenClassification,
+        Splits {
+            train: sentences(),
+            validation: Some(sentences()),
+        },
+    );
+    words_are_learnt(Trial::new(&["O", "B-LOC", "I-LOC"], data, 80));
 }
 
 #[test]
 fn sequences_of_tags_are_learnt_together() {
-    let data = TrainingData::Tokens(Splits {
-        train: sentences(),
-        validation: Some(sentences()),
-    });
-    let mut trial = Trial::new(Task::Tokens, &["O", "B-LOC", "I-LOC"], data, 80);
+    let data = TrainingData::new(
+        TokenClassification,
+        Splits {
+            train: sentences(),
+            validation: Some(sentences()),
+        },
+    );
+    let mut trial = Trial::new(&["O", "B-LOC", "I-LOC"], data, 80);
     trial.settings.crf = Some(CrfSettings {
         learning_rate_scale: 5.0,
     });
@@ -133,19 +141,20 @@ fn numbers_and_several_labels_are_learnt() {
         0 => Target::Labels(vec!["animal".to_owned()]),
         _ => Target::Labels(vec!["animal".to_owned(), "dog".to_owned()]),
     };
-    let data = |target: &dyn Fn(usize) -> Target| {
-        TrainingData::Texts(Splits {
+    let data = |problem_type, target: &dyn Fn(usize) -> Target| {
+        let splits = Splits {
             train: texts(target),
             validation: Some(texts(target)),
-        })
+        };
+        TrainingData::new(SequenceClassification::of(problem_type), splits)
     };
-    let trial = Trial::new(Task::Regress, &["LABEL_0"], data(&number), 60);
+    let trial = Trial::new(&["LABEL_0"], data(ProblemType::Regression, &number), 60);
     let (summary, _) = trial.run(false).unwrap();
     assert!(
         summary.evaluation["pearson"].as_f64().unwrap() > 0.9,
         "{summary:?}"
     );
-    let trial = Trial::new(Task::MultiLabel, &["animal", "dog"], data(&both), 80);
+    let trial = Trial::new(&["animal", "dog"], data(ProblemType::MultiLabel, &both), 80);
     let (summary, _) = trial.run(false).unwrap();
     assert_eq!(summary.evaluation["subset_accuracy"], 1.0);
     let options = PredictOptions::default();
@@ -261,11 +270,14 @@ fn a_model_of_the_same_labels_goes_on_with_its_head() {
 fn tags_chosen_together_go_on_only_together() {
     let tags = ["B-LOC", "I-LOC", "O"];
     let together = |steps| {
-        let data = TrainingData::Tokens(Splits {
-            train: sentences(),
-            validation: None,
-        });
-        let mut trial = Trial::new(Task::Tokens, &tags, data, steps);
+        let data = TrainingData::new(
+            TokenClassification,
+            Splits {
+                train: sentences(),
+                validation: None,
+            },
+        );
+        let mut trial = Trial::new(&tags, data, steps);
         trial.settings.crf = Some(CrfSettings::default());
         trial
     };
@@ -347,7 +359,6 @@ fn settings_that_make_no_run_are_named() {
     refused(&|s| s.metric = "bleu".to_owned(), "bleu");
     refused(&|s| s.max_length = 49, "48 positions");
     refused(&|s| s.schedule.total_steps = 0, "steps");
-    refused(&|s| s.task = Task::Tokens, "tokens");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Fine-tuning for next-sentence prediction.
 
-use bert_heads::tasks::next_sentence::{IS_NEXT, IS_RANDOM, NEXT_SENTENCE_LABELS};
+use bert_heads::tasks::next_sentence::{IS_NEXT, IS_RANDOM, NEXT_SENTENCE_LABELS, NextSentence};
 
 use super::*;
 
@@ -15,11 +15,14 @@ fn pairs(labels: [&str; 2]) -> Dataset<TextExample> {
 }
 
 fn trial(labels: [&str; 2], steps: u64) -> Trial {
-    let data = TrainingData::Texts(Splits {
-        train: pairs(labels),
-        validation: Some(pairs(labels)),
-    });
-    Trial::new(Task::NextSentence, &labels, data, steps)
+    let data = TrainingData::new(
+        NextSentence,
+        Splits {
+            train: pairs(labels),
+            validation: Some(pairs(labels)),
+        },
+    );
+    Trial::new(&labels, data, steps)
 }
 
 /// Leaves the encoder without the head that it was pretrained with.

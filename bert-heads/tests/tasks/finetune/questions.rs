@@ -2,7 +2,9 @@
 
 use bert_heads::datasets::{Answer, QuestionExample};
 use bert_heads::runner::PredictOptions;
-use bert_heads::tasks::question_answering::{QuestionAnswerer, QuestionOptions, QuestionSettings};
+use bert_heads::tasks::question_answering::{
+    QuestionAnswerer, QuestionAnswering, QuestionOptions, QuestionSettings,
+};
 
 use super::*;
 
@@ -47,11 +49,14 @@ fn places(impossible: bool) -> Dataset<QuestionExample> {
 }
 
 fn trial(impossible: bool, steps: u64) -> Trial {
-    let data = TrainingData::Questions(Splits {
-        train: places(impossible),
-        validation: Some(places(impossible)),
-    });
-    let mut trial = Trial::new(Task::Qa, &["start", "end"], data, steps);
+    let data = TrainingData::new(
+        QuestionAnswering,
+        Splits {
+            train: places(impossible),
+            validation: Some(places(impossible)),
+        },
+    );
+    let mut trial = Trial::new(&["start", "end"], data, steps);
     trial.settings.batch_size = 8;
     trial.settings.questions = Some(QuestionSettings {
         doc_stride: 9,

@@ -2,7 +2,7 @@
 
 use bert_heads::datasets::SimilarExample;
 use bert_heads::sentence_embedding::{EmbedderOptions, Pooling, SentenceEmbedder};
-use bert_heads::tasks::similarity::{SimilarityLoss, SimilaritySettings};
+use bert_heads::tasks::similarity::{Similarity, SimilarityLoss, SimilaritySettings};
 
 use super::trial::fixture;
 use super::*;
@@ -46,27 +46,35 @@ fn scored() -> Dataset<TextExample> {
 }
 
 fn trial(settings: SimilaritySettings, train: Vec<SimilarExample>, steps: u64) -> Trial {
-    let data = TrainingData::Similar(Splits {
-        train: Dataset {
-            path: "pairs.tsv".into(),
-            examples: train,
+    let data = TrainingData::new(
+        Similarity,
+        Splits {
+            train: Dataset {
+                path: "pairs.tsv".into(),
+                examples: train,
+            },
+            validation: Some(scored()),
         },
-        validation: Some(scored()),
-    });
-    let mut trial = Trial::new(Task::Similarity, &["similarity"], data, steps);
+    );
+    let mut trial = Trial::new(&["similarity"], data, steps);
     trial.settings.similarity = Some(settings);
     trial
 }
 
+fn similar() -> Vec<SimilarExample> {
+    let pairs = scored().examples.into_iter();
+    pairs
+        .map(|pair| SimilarExample::try_from(pair).unwrap())
+        .collect()
+}
+
 fn by_score(pooling: Pooling, steps: u64) -> Trial {
-    let train = scored().examples.into_iter();
-    let train = train.map(|pair| SimilarExample::try_from(pair).unwrap());
     let settings = SimilaritySettings {
         pooling: pooling.into(),
         scores: [1.0, 5.0],
         ..SimilaritySettings::default()
     };
-    trial(settings, train.collect(), steps)
+    trial(settings, similar(), steps)
 }
 
 #[test]
@@ -248,12 +256,10 @@ fn pairs_and_settings_that_make_no_run_are_named() {
         &settings(|s| s.pooling = Pooling::Pooler.into()),
         "mean-sqrt-len",
     );
-    refused(
-        &|trial| {
-            if let TrainingData::Similar(Splits { train, .. }) = &mut trial.data {
-                train.examples[3].score = None;
-            }
-        },
-        "pairs.tsv, line 5",
-    );
+    let without_score = |changed: &mut Trial| {
+        let mut train = similar();
+        train[3].score = None;
+        changed.data = trial(SimilaritySettings::default(), train, 3).data;
+    };
+    refused(&without_score, "pairs.tsv, line 5");
 }

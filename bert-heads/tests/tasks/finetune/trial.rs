@@ -10,11 +10,10 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Event, Observer, Recipe, RunInfo, Split, TrainerOptions};
 use bert_heads::Result;
 use bert_heads::datasets::{Dataset, Target, TextExample, TokenExample};
-use bert_heads::finetune::{
-    FineTuning, LayerRules, Settings, Splits, Summary, TrainingData, best_metric,
-};
+use bert_heads::finetune::{FineTuning, LayerRules, Settings, Summary};
 use bert_heads::labels::Labels;
-use bert_heads::task::Task;
+use bert_heads::task::{Splits, TrainingData};
+use bert_heads::tasks::sequence_classification::{ProblemType, SequenceClassification};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -138,7 +137,7 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    pub(crate) fn new(task: Task, labels: &[&str], data: TrainingData, steps: u64) -> Self {
+    pub(crate) fn new(labels: &[&str], data: TrainingData, steps: u64) -> Self {
         let names = Labels::new(labels.iter().copied()).unwrap();
         let recipe = Recipe::HuggingFace;
         Self {
@@ -146,9 +145,7 @@ impl Trial {
             encoder: encoder(0.0),
             out: tempfile::tempdir().unwrap(),
             device: test_devices().swap_remove(0).1,
-            data,
             settings: Settings {
-                task,
                 model: "tiny".to_owned(),
                 from_scratch: false,
                 data: "toy".to_owned(),
@@ -163,11 +160,12 @@ impl Trial {
                 accumulate: 1,
                 bucket: 3,
                 max_length: 32,
-                metric: best_metric(task, &names, None).unwrap(),
+                metric: data.task().best_metric(&names, None).unwrap(),
                 seed: 5,
                 questions: None,
                 similarity: None,
             },
+            data,
             patience: None,
             evaluate_every: 10,
             stop_after: usize::MAX,
@@ -175,11 +173,12 @@ impl Trial {
     }
 
     pub(crate) fn classify(steps: u64) -> Self {
-        let data = TrainingData::Texts(Splits {
+        let splits = Splits {
             train: classes(),
             validation: Some(classes()),
-        });
-        Self::new(Task::Classify, &["cat", "dog"], data, steps)
+        };
+        let task = SequenceClassification::of(ProblemType::SingleLabel);
+        Self::new(&["cat", "dog"], TrainingData::new(task, splits), steps)
     }
 
     pub(crate) fn run(&self, resume: bool) -> Result<(Summary, Course)> {
@@ -189,12 +188,13 @@ impl Trial {
             messages: Vec::new(),
             stop_after: self.stop_after,
         };
+        let checkpoint = Checkpoint::open(self.encoder.path()).unwrap();
+        let tokenizer = BertTokenizer::from_dir(self.encoder.path()).unwrap();
+        let settings = self.settings.clone();
+        let data = self.data.prepare(settings, &checkpoint, &tokenizer, None)?;
         let run = FineTuning {
-            settings: self.settings.clone(),
-            checkpoint: Checkpoint::open(self.encoder.path()).unwrap(),
-            tokenizer: BertTokenizer::from_dir(self.encoder.path()).unwrap(),
-            data: self.data.clone(),
-            glue: None,
+            checkpoint,
+            tokenizer,
             devices: vec![self.device.clone()],
             gradient_checkpointing: false,
             options: TrainerOptions {
@@ -209,7 +209,7 @@ impl Trial {
             observer: &mut course,
             stop: StopFlag::new(),
         };
-        let summary = run.run()?;
+        let summary = run.run(data)?;
         Ok((summary, course))
     }
 
