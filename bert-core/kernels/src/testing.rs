@@ -1,4 +1,4 @@
-//! What the tests of kernels share: inputs, naive references in f64, comparison.
+//! Inputs, naive references in f64 and comparison for the tests of kernels.
 
 /// `full`, or under Miri, which runs a thousand times as long, `small`.
 pub(crate) const fn size<T: Copy>(full: T, small: T) -> T {

@@ -7,7 +7,7 @@ pub(crate) mod math;
 
 /// Runs `kernel` compiled for the widest vectors of this processor (AVX-512, AVX2, NEON).
 ///
-/// What it calls is compiled so only where it is inlined.
+/// Functions called by the kernel are compiled so only where they are inlined.
 #[inline(always)]
 pub(crate) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
     struct Kernel<F>(F);
