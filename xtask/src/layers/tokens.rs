@@ -57,10 +57,15 @@ impl Scanned {
     fn block(&mut self, stream: TokenStream, is_module: bool) {
         let tokens: Vec<TokenTree> = stream.into_iter().collect();
         let mut at = 0;
+        // True after `#[path = …]`: the module's file belongs to other code, which is read where it belongs.
+        let mut is_elsewhere = false;
         while at < tokens.len() {
             let rest = &tokens[at..];
             at += match &rest[0] {
-                TokenTree::Punct(mark) if mark.as_char() == '#' => attribute(rest),
+                TokenTree::Punct(mark) if mark.as_char() == '#' => {
+                    is_elsewhere |= names_path(rest);
+                    attribute(rest)
+                }
                 TokenTree::Group(group) => {
                     self.block(group.stream(), false);
                     1
@@ -69,6 +74,10 @@ impl Scanned {
                     // The path in `pub(in …)` is no import.
                     "pub" => 1 + usize::from(group(rest, 1, Delimiter::Parenthesis).is_some()),
                     "use" => self.import(rest),
+                    "mod" if std::mem::take(&mut is_elsewhere) => {
+                        self.items.extend(word(rest, 1));
+                        2
+                    }
                     "mod" => self.module(rest),
                     "macro_rules" => {
                         self.items.extend(word(rest, 2));
@@ -181,6 +190,15 @@ impl Scanned {
         }
         at - start
     }
+}
+
+/// True for `#[path = …]`.
+fn names_path(rest: &[TokenTree]) -> bool {
+    let inside = group(rest, 1, Delimiter::Bracket);
+    inside.is_some_and(|group| {
+        let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
+        word(&tokens, 0).is_some_and(|name| name == "path")
+    })
 }
 
 /// Number of an attribute's tokens, with those of the item after it if that is a test's.
