@@ -8,8 +8,7 @@ use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, DeviceSpec, Precision, libtorch_info, set_dtype};
 use bert_core::inference::{Weights, libtorch_kernels_are_own, prepare};
-use bert_core::models::BertModel;
-use bert_core::nn::BertInit;
+use bert_core::nn::{BertInit, BertModel};
 use bert_core::training::{
     MicroBatch, Optimizer, ParameterGradients, Recipe, TrainableModel, rounded,
 };

@@ -42,5 +42,5 @@ pub use checkpoint::Checkpoint;
 pub use config::BertConfig;
 pub use device::DeviceSpec;
 pub use error::{Error, Result};
-pub use models::BertModel;
+pub use nn::BertModel;
 pub use tokenizer::BertTokenizer;

@@ -32,8 +32,7 @@ use std::path::Path;
 use bert_core::batch::{BertBatcher, BertInput, Workload};
 use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::inference::{Weights, prepare};
-use bert_core::models::BertModel;
-use bert_core::nn::BertInit;
+use bert_core::nn::{BertInit, BertModel};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding};
 use burn::tensor::Device;
 

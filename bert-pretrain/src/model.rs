@@ -3,8 +3,7 @@
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport, Loading};
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
-use bert_core::nn::BertInit;
+use bert_core::nn::{BertInit, BertModel};
 use bert_heads::tasks::masked_lm::BertLmPrediction;
 use burn::module::Module;
 use burn::nn::Linear;

@@ -1,8 +1,7 @@
 //! Inspection of the pretrained model: words with two meanings, attention.
 
 use bert_core::batch::BertBatcher;
-use bert_core::models::BertModel;
-use bert_core::nn::OutputOptions;
+use bert_core::nn::{BertModel, OutputOptions};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use serde::Serialize;
 

@@ -7,8 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use super::Trace;
 use crate::batch::BertInput;
 use crate::checkpoint::load::{Position, transpose};
-use crate::models::BertModel;
-use crate::nn::OutputOptions;
+use crate::nn::{BertModel, OutputOptions};
 
 /// An input and a fixed loss, on the host, to be run on any device.
 ///

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::batch::BertInput;
 use crate::checkpoint::Loading;
 use crate::device::{Measurement, Precision};
-use crate::models::BertModel;
+use crate::nn::BertModel;
 use crate::training::{Optimizer, ParameterGradients, Recipe};
 
 /// Differences allowed in a float type: absolute in forward values, relative in gradients.

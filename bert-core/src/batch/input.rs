@@ -62,7 +62,7 @@ impl BertInput {
         self.input_ids.dims()
     }
 
-    /// The places of every row's first token, `[batch]`, as [`BertModel::forward_at`](crate::models::BertModel::forward_at)
+    /// The places of every row's first token, `[batch]`, as [`BertModel::forward_at`](crate::nn::BertModel::forward_at)
     /// takes them.
     pub fn first_places(&self) -> Tensor<1, Int> {
         let [batch, seq] = self.dims();

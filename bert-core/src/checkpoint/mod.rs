@@ -24,9 +24,8 @@ pub use weights::{load_weights, save_weights};
 
 use crate::config::BertConfig;
 use crate::error::{Error, Result, abridged};
-use crate::models::names::{BIAS, DECODER, DECODER_BIAS, POOLER, TABLE};
-use crate::models::{BertModel, names};
-use crate::nn::BertInit;
+use crate::models::names::{self, BIAS, DECODER, DECODER_BIAS, POOLER, TABLE};
+use crate::nn::{BertInit, BertModel};
 use crate::notice::notice;
 use tensors::StoredTensor;
 

@@ -1,17 +1,15 @@
-//! The zoo: the encoder, and the families of models whose files it is read from.
+//! The zoo: families of models as data, from whose files the encoder is read.
 //!
 //! A family is a file here and a line in [`FAMILIES`].
 
 mod bert;
 mod family;
-mod model;
 pub(crate) mod names;
 mod roberta;
 mod shape;
 
 pub use bert::BERT;
 pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
-pub use model::{BertModel, BertOutput};
 pub use roberta::ROBERTA;
 pub use shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
 

@@ -1,4 +1,4 @@
-//! Building blocks of an encoder, one concept per file, and the weights that they start from.
+//! The encoder and its building blocks, one concept per file, and the weights that they start from.
 
 mod activation;
 mod attention;
@@ -7,6 +7,7 @@ mod embeddings;
 mod encoder;
 mod feed_forward;
 mod init;
+mod model;
 mod pooler;
 mod positions;
 mod residual;
@@ -18,5 +19,6 @@ pub use embeddings::BertEmbeddings;
 pub use encoder::{BertEncoder, BertEncoderOutput, OutputOptions};
 pub use feed_forward::BertIntermediate;
 pub use init::BertInit;
+pub use model::{BertModel, BertOutput};
 pub use pooler::BertPooler;
 pub use residual::BertResidual;

@@ -7,7 +7,7 @@ use crate::checkpoint_files::{Tensors, rewrite, values};
 use bert_core::agreement::{FORWARD_BAR, Golden};
 use bert_core::checkpoint::{Checkpoint, Loading, save};
 use bert_core::device::{Device, test_devices};
-use bert_core::models::BertModel;
+use bert_core::nn::BertModel;
 use bert_core::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use bert_core::checkpoint::{Checkpoint, Loading, save};
 use bert_core::config::BertConfig;
 use bert_core::device::{Device, test_devices};
 use bert_core::inference::{Weights, prepare};
-use bert_core::models::BertModel;
+use bert_core::nn::BertModel;
 use burn::module::Module;
 use burn::tensor::Tensor;
 

@@ -7,8 +7,7 @@ use bert_core::agreement::{Golden, without_dropout};
 use bert_core::batch::{BertBatcher, BertInput, Packing, Padding};
 use bert_core::checkpoint::Loading;
 use bert_core::device::{Device, test_devices};
-use bert_core::models::BertModel;
-use bert_core::nn::OutputOptions;
+use bert_core::nn::{BertModel, OutputOptions};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 

@@ -6,7 +6,7 @@ use bert_core::agreement::{Golden, without_dropout};
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Loading;
 use bert_core::device::{Device, DeviceSpec, TorchDevice, test_devices};
-use bert_core::models::BertModel;
+use bert_core::nn::BertModel;
 use burn::module::Module;
 use burn::tensor::{Tensor, activation};
 

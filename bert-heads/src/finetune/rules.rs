@@ -1,6 +1,6 @@
 //! Which parameters move, and how fast (Howard & Ruder 2018 §3.2).
 
-use bert_core::models::BertModel;
+use bert_core::nn::BertModel;
 use bert_core::training::{ParameterRule, default_rule};
 use burn::module::Module;
 use serde::{Deserialize, Serialize};

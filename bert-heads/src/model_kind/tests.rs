@@ -160,7 +160,7 @@ fn heads_with_names_of_their_own_tell_by_them() {
     let encoder = dir();
     bert_core::checkpoint::save(
         encoder.path(),
-        &bert_core::models::BertModel::new(&config, true, &init),
+        &bert_core::nn::BertModel::new(&config, true, &init),
         &config,
         "BertForTokenClassification",
     )

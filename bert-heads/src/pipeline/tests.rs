@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
-use bert_core::models::BertModel;
-use bert_core::nn::BertInit;
+use bert_core::nn::{BertInit, BertModel};
 use tempfile::TempDir;
 
 use super::*;

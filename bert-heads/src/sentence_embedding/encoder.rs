@@ -5,8 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport, Loading, save};
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
-use bert_core::nn::BertInit;
+use bert_core::nn::{BertInit, BertModel};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 

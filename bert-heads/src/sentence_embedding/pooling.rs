@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use bert_core::batch::BertInput;
-use bert_core::models::{BertModel, BertOutput};
+use bert_core::nn::{BertModel, BertOutput};
 use burn::tensor::{Bool, FloatDType, Int, Tensor};
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use bert_core::batch::BertInput;
-use bert_core::models::BertModel;
+use bert_core::nn::BertModel;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,7 @@
 
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
-use bert_core::nn::BertInit;
+use bert_core::nn::{BertInit, BertModel};
 use bert_core::training::{Sums, TrainableModel};
 use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor, TensorData};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use bert_core::checkpoint::{Checkpoint, LoadReport, Loading, Reshaped, save};
 use bert_core::config::BertConfig;
-use bert_core::models::{BertModel, ClassifierShape, Reads};
-use bert_core::nn::{BertInit, BertPooler};
+use bert_core::models::{ClassifierShape, Reads};
+use bert_core::nn::{BertInit, BertModel, BertPooler};
 use burn::module::Module;
 
 use crate::error::{Error, Result};

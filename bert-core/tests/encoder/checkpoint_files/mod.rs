@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bert_core::checkpoint::save;
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
+use bert_core::nn::BertModel;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 

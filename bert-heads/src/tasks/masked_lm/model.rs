@@ -3,8 +3,7 @@
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::config::BertConfig;
-use bert_core::models::BertModel;
-use bert_core::nn::{BertInit, HiddenAct};
+use bert_core::nn::{BertInit, BertModel, HiddenAct};
 use bert_core::ops;
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};

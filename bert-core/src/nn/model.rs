@@ -3,12 +3,10 @@
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 
+use super::{BertEmbeddings, BertEncoder, BertEncoderOutput, BertInit, BertPooler, OutputOptions};
 use crate::batch::{BertInput, Packing, TokenLayout};
 use crate::config::BertConfig;
 use crate::inference::with_threads_awake;
-use crate::nn::{
-    BertEmbeddings, BertEncoder, BertEncoderOutput, BertInit, BertPooler, OutputOptions,
-};
 
 /// BERT without a task head (Devlin et al. 2019).
 #[derive(Module, Debug)]
