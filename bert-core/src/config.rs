@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 pub use preset::{BertSize, BertVocabulary};
 
+use crate::activation::HiddenAct;
 use crate::error::{Error, Result};
 use crate::models::{BERT, ClassifierShape, Family, HeadDropout, HeadShapes, Positions};
-use crate::nn::HiddenAct;
 
 /// Description of a network: hyper-parameters of a BERT encoder (BERT §3), and the points in which families of models
 /// depart from it.

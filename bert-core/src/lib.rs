@@ -19,6 +19,7 @@
 //! ```
 #![deny(missing_docs)]
 
+pub mod activation;
 pub mod agreement;
 pub mod batch;
 pub mod checkpoint;

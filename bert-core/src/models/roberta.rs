@@ -6,7 +6,7 @@ use tokenizers::processors::roberta::RobertaProcessing;
 
 use super::family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
 use super::shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
-use crate::nn::HiddenAct;
+use crate::activation::HiddenAct;
 
 /// RoBERTa.
 pub static ROBERTA: Family = Family {

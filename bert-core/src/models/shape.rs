@@ -1,6 +1,6 @@
 //! The points in which families of encoders differ, as data of a configuration.
 
-use crate::nn::HiddenAct;
+use crate::activation::HiddenAct;
 
 /// Assignment of rows of the position table to the tokens of an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

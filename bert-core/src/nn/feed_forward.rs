@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::{BertInit, HiddenAct};
+use super::BertInit;
+use crate::activation::HiddenAct;
 use crate::config::BertConfig;
 
 /// Projection to the intermediate size and activation.

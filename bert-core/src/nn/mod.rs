@@ -1,6 +1,5 @@
 //! The encoder and its building blocks, one concept per file, and the weights that they start from.
 
-mod activation;
 mod attention;
 mod block;
 mod embeddings;
@@ -12,7 +11,6 @@ mod pooler;
 mod positions;
 mod residual;
 
-pub use activation::{GeluTanhName, HiddenAct, SiluName};
 pub use attention::{BertAttention, BertSelfAttention};
 pub use block::BertLayer;
 pub use embeddings::BertEmbeddings;

@@ -1,9 +1,10 @@
 //! Predicting masked tokens (BERT §3.1, task 1).
 
+use bert_core::activation::HiddenAct;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::config::BertConfig;
-use bert_core::nn::{BertInit, BertModel, HiddenAct};
+use bert_core::nn::{BertInit, BertModel};
 use bert_core::ops;
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
