@@ -5,11 +5,10 @@ use std::fmt::{self, Debug, Display, Formatter};
 use super::data::{Splits, TrainingData};
 use crate::datasets::{ChoiceExample, QuestionExample, SimilarExample, TextExample, TokenExample};
 use crate::error::Result;
-use crate::labels::Labels;
+use crate::labels::{Labels, ProblemType};
 use crate::metrics::{GlueTask, Score, Scores};
 use crate::model_kind::ModelKind;
 use crate::tasks::head::TaskHead;
-use crate::tasks::sequence_classification::ProblemType;
 
 /// Facts about a task that are known without data or model.
 pub struct TaskEntry {

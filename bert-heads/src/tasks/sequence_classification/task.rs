@@ -90,6 +90,25 @@ impl ProblemType {
             Self::Regression => &REGRESS,
         }
     }
+
+    /// The problem type of a head with `count` outputs: that of `task` where it has one, else the
+    /// configuration's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] naming `problem_type`.
+    pub(crate) fn overruled(
+        task: Option<&TaskEntry>,
+        config: &BertConfig,
+        count: usize,
+    ) -> Result<Self> {
+        match task.and_then(|task| task.problem_type) {
+            None => Self::of_outputs(config, count),
+            // A class of one is none: it is the score of a cross-encoder.
+            Some(Self::SingleLabel) if count == 1 => Ok(Self::Regression),
+            Some(problem_type) => problem_type.check(count),
+        }
+    }
 }
 
 impl Task for SequenceClassification {
