@@ -8,6 +8,7 @@ mod batch;
 mod data;
 mod entry;
 mod model;
+mod overrule;
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -21,6 +22,7 @@ pub use batch::{LabelledBatch, LabelledRow, Targets};
 pub use data::{Splits, TrainingData};
 pub use entry::{Reads, TaskEntry};
 pub use model::{BatchLoss, TaskModel};
+pub use overrule::Overrule;
 
 pub(crate) use batch::weight_of_classes;
 pub(crate) use model::{NEVER, floats, hits, ints, share, trained_by_loss, values};

@@ -15,7 +15,7 @@ pub(crate) mod windows;
 
 pub use batches::RowModel;
 pub use long_texts::LongTexts;
-pub use options::{Overrule, PredictOptions};
+pub use options::PredictOptions;
 pub use row::Row;
 pub use rows::{RowMaker, TextRows, WordRows};
 pub use stream::{WINDOW_TEXTS, in_windows};
