@@ -9,6 +9,8 @@ mod data;
 mod entry;
 mod model;
 mod overrule;
+mod rules;
+mod settings;
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -23,12 +25,13 @@ pub use data::{Splits, TrainingData};
 pub use entry::{Reads, TaskEntry};
 pub use model::{BatchLoss, TaskModel};
 pub use overrule::Overrule;
+pub use rules::LayerRules;
+pub use settings::Settings;
 
 pub(crate) use batch::weight_of_classes;
 pub(crate) use model::{NEVER, floats, hits, ints, share, trained_by_loss, values};
 
 use crate::error::Result;
-use crate::finetune::Settings;
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
 use crate::runner::RowMaker;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::BertTokenizer;
 
-use super::{Context, Task, TaskEntry};
+use super::{Context, Settings, Task, TaskEntry};
 use crate::datasets::Dataset;
 use crate::error::{Error, Result};
-use crate::finetune::{PreparedData, Settings};
+use crate::finetune::PreparedData;
 use crate::metrics::GlueTask;
 
 /// Examples of a task, to train on and to choose the best weights by.

@@ -12,10 +12,9 @@ use super::{
 };
 use crate::datasets::TokenExample;
 use crate::error::Result;
-use crate::finetune::Settings;
 use crate::labels::Labels;
 use crate::model_kind::ModelKind;
-use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TrainingData};
+use crate::task::{Context, Prepared, Reads, Settings, Splits, Task, TaskEntry, TrainingData};
 
 /// A label per word.
 #[derive(Clone, Copy, Debug)]
