@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::labels::Labels;
 use crate::model_kind::ModelKind;
 use crate::runner::text_logits;
-use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TaskModel, TrainingData};
+use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TaskModel};
 
 /// Classes, sets of labels or numbers for texts or pairs of texts.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,7 @@ const CLASSES: TaskEntry = TaskEntry {
     exclusive_classes: true,
     crf: false,
     usual_length: 128,
-    reads: Reads::Texts(|splits| {
-        TrainingData::new(SequenceClassification::of(ProblemType::SingleLabel), splits)
-    }),
+    reads: Reads::Texts,
     head: Some(&HEAD),
     empty_scores: |labels, glue| {
         score_texts::<[f32; 0]>(ProblemType::SingleLabel, labels, glue, &[], &[])
@@ -49,9 +47,7 @@ pub static MULTI_LABEL: TaskEntry = TaskEntry {
     name: "multi-label",
     problem_type: Some(ProblemType::MultiLabel),
     exclusive_classes: false,
-    reads: Reads::Texts(|splits| {
-        TrainingData::new(SequenceClassification::of(ProblemType::MultiLabel), splits)
-    }),
+    reads: Reads::Texts,
     empty_scores: |labels, glue| {
         score_texts::<[f32; 0]>(ProblemType::MultiLabel, labels, glue, &[], &[])
     },
@@ -65,9 +61,7 @@ pub static REGRESS: TaskEntry = TaskEntry {
     own_labels: Some(&["LABEL_0"]),
     named_outputs: false,
     exclusive_classes: false,
-    reads: Reads::Texts(|splits| {
-        TrainingData::new(SequenceClassification::of(ProblemType::Regression), splits)
-    }),
+    reads: Reads::Texts,
     empty_scores: |labels, glue| {
         score_texts::<[f32; 0]>(ProblemType::Regression, labels, glue, &[], &[])
     },

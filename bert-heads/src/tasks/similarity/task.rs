@@ -14,7 +14,7 @@ use crate::labels::Labels;
 use crate::model_kind::ModelKind;
 use crate::runner::Row;
 use crate::sentence_embedding::{DenseConfig, EmbeddingLayout, SentenceEncoder};
-use crate::task::{Context, Prepared, Reads, Settings, Splits, Task, TaskEntry, TrainingData};
+use crate::task::{Context, Prepared, Reads, Settings, Splits, Task, TaskEntry};
 
 /// Vectors of texts whose cosine says how alike they are.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ pub static SIMILARITY: TaskEntry = TaskEntry {
     exclusive_classes: false,
     crf: false,
     usual_length: 128,
-    reads: Reads::Similar(|splits| TrainingData::new(Similarity, splits)),
+    reads: Reads::Similar,
     head: None,
     empty_scores: |_, _| Ok(score_similarity(&[], &[])),
 };
