@@ -10,10 +10,11 @@ pub use bert_core::nn::{BertInit, BertModel};
 pub use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 pub use bert_heads::labels::Labels;
 pub use bert_heads::pipeline::{Pipeline, PipelineOptions, Prediction};
-pub use bert_heads::runner::{Overrule, PredictOptions};
+pub use bert_heads::runner::PredictOptions;
 pub use bert_heads::sentence_embedding::{
     EmbedderOptions, SentenceEmbedder, SentenceEmbedding, cosine_similarity,
 };
+pub use bert_heads::task::Overrule;
 pub use bert_heads::tasks::masked_lm::{Candidate, FillMask};
 pub use bert_heads::tasks::multiple_choice::{Choice, ChoicePicker};
 pub use bert_heads::tasks::question_answering::{FoundAnswer, QuestionAnswerer, QuestionOptions};

@@ -1,12 +1,16 @@
-//! The names of a classifier's outputs, as `config.json` states them.
+//! The names and the kind of a classifier's outputs, as `config.json` states them.
+
+pub(crate) mod marks;
+mod problem_type;
 
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use burn::nn::Linear;
 use serde_json::{Map, Value, json};
 
+pub use problem_type::ProblemType;
+
 use crate::error::{Error, Result};
-use crate::tasks::sequence_classification::cross_encoder::remove_marks;
 
 /// One distinct name for every output of a classifier, at least one (`id2label` and `label2id` of
 /// transformers `configuration_utils.py`).
@@ -217,7 +221,7 @@ pub(crate) fn remove_labels(config: &mut BertConfig) {
     ] {
         config.extra.shift_remove(field);
     }
-    remove_marks(config);
+    marks::remove_marks(config);
 }
 
 /// A field of the configuration that is there and not null.

@@ -13,14 +13,11 @@ use bert_core::config::BertConfig;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::labels::stated;
+use crate::labels::{ProblemType, marks, stated};
+use crate::sentence_embedding::cross_encoder;
 use crate::sentence_embedding::fields::Fields;
 use crate::sentence_embedding::files::{LIBRARY_CONFIG, TRANSFORMER_CONFIG};
 use crate::sentence_embedding::modules::{MODULES, Module, modules};
-use crate::tasks::head::HIDDEN_LAYER;
-use crate::tasks::sequence_classification::ProblemType;
-use crate::tasks::sequence_classification::cross_encoder;
-use crate::tasks::token_classification::CRF_TENSORS;
 
 /// The head of a model, and so the questions that it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +53,16 @@ const CLASSES: [(&str, ModelKind); 6] = [
     ("ForQuestionAnswering", ModelKind::Questions),
     ("ForNextSentencePrediction", ModelKind::NextSentence),
     ("ForPreTraining", ModelKind::NextSentence),
+];
+
+/// The hidden layer of a classifier.
+pub(crate) const HIDDEN_LAYER: [&str; 2] = ["pre_classifier.weight", "pre_classifier.bias"];
+
+/// The parameters of a conditional random field over words.
+pub(crate) const CRF_TENSORS: [&str; 3] = [
+    "crf.transitions",
+    "crf.start_transitions",
+    "crf.end_transitions",
 ];
 
 impl ModelKind {
@@ -152,7 +159,7 @@ fn evidence(checkpoint: &Checkpoint) -> Option<(ModelKind, &'static str)> {
         Some("its classifier has a hidden layer, as those of texts have")
     } else if problem_type.is_some_and(|name| name.parse::<ProblemType>().is_ok()) {
         Some("its `problem_type` is one of a classifier of texts")
-    } else if cross_encoder::is_marked(config) {
+    } else if marks::is_marked(config) {
         Some("it has the activation of a cross-encoder")
     } else {
         None

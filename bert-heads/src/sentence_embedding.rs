@@ -12,6 +12,7 @@
 //! # Ok::<(), bert_heads::Error>(())
 //! ```
 
+pub(crate) mod cross_encoder;
 mod dense;
 mod encoder;
 pub(crate) mod fields;

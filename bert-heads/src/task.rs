@@ -5,9 +5,12 @@
 //! [`finetune`](crate::finetune) and the command know tasks only through it.
 
 mod batch;
-mod data;
 mod entry;
 mod model;
+mod overrule;
+mod rules;
+mod settings;
+mod splits;
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -18,15 +21,17 @@ use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::BertTokenizer;
 
 pub use batch::{LabelledBatch, LabelledRow, Targets};
-pub use data::{Splits, TrainingData};
 pub use entry::{Reads, TaskEntry};
 pub use model::{BatchLoss, TaskModel};
+pub use overrule::Overrule;
+pub use rules::LayerRules;
+pub use settings::Settings;
+pub use splits::Splits;
 
 pub(crate) use batch::weight_of_classes;
 pub(crate) use model::{NEVER, floats, hits, ints, share, trained_by_loss, values};
 
 use crate::error::Result;
-use crate::finetune::Settings;
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
 use crate::runner::RowMaker;

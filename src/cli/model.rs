@@ -8,7 +8,8 @@ use bert_heads::labels::Labels;
 use bert_heads::model_kind::FoundKind;
 use bert_heads::model_kind::ModelKind::{self, Choices, Questions, Sentences};
 use bert_heads::pipeline::{Pipeline, PipelineOptions};
-use bert_heads::runner::{LongTexts, Overrule, PredictOptions};
+use bert_heads::runner::{LongTexts, PredictOptions};
+use bert_heads::task::Overrule;
 
 use super::device::{DeviceArgs, WeightArgs};
 use super::note::note;

@@ -48,7 +48,7 @@ impl ScoreArgs {
     ) -> Result<Scores> {
         let predictions = predictions.context("--predictions FILE is needed, or --model")?;
         let task = task.task();
-        let is_of_questions = matches!(task.reads, Reads::Questions(_));
+        let is_of_questions = task.reads == Reads::Questions;
         if let Some(option) = model.questions().given().filter(|_| !is_of_questions) {
             bail!("{option} is for questions");
         }
@@ -56,7 +56,7 @@ impl ScoreArgs {
             bail!("--labels: the predictions of this task have no names");
         }
         match task.reads {
-            Reads::Questions(_) => {
+            Reads::Questions => {
                 let data = format.answers(data, part)?;
                 let files = AnswerFiles {
                     answers: predictions.to_owned(),
@@ -66,22 +66,22 @@ impl ScoreArgs {
                 };
                 return Ok(score_answer_file(&data.examples, &files)?);
             }
-            Reads::Choices(_) => {
+            Reads::Choices => {
                 let data = format.right_choices(data, part)?;
                 return Ok(score_choice_file(&data, predictions)?);
             }
-            Reads::Texts(_) | Reads::Words(_) | Reads::Similar(_) => {}
+            Reads::Texts | Reads::Words | Reads::Similar => {}
         }
         let labels = match model.labels()? {
             Some(labels) => Some(labels),
             None => format.labels()?.or(format.flag_labels(task)?),
         };
-        if let Reads::Words(_) = task.reads {
+        if task.reads == Reads::Words {
             let data = format.tokens(data, part, labels.as_ref())?;
             return Ok(score_tag_file(&data, labels.as_ref(), predictions)?);
         }
         let of = match task.reads {
-            Reads::Similar(_) => &REGRESS,
+            Reads::Similar => &REGRESS,
             _ => task,
         };
         let data = format.targets(data, part, of, labels.as_ref())?;

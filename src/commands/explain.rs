@@ -8,7 +8,7 @@ use bert_core::hub::resolve_model;
 use bert_core::tokenizer::TextInput;
 use bert_heads::explain::{Attribution, ExplainOptions, Explainer, Explanation};
 use bert_heads::labels::Labels;
-use bert_heads::runner::Overrule;
+use bert_heads::task::Overrule;
 
 use crate::cli::device::DeviceArgs;
 use crate::cli::note::note;

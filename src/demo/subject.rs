@@ -1,7 +1,8 @@
 //! Tasks of a demonstration, and the weights that they start from.
 
+use bert_heads::finetune::TrainingData;
 use bert_heads::labels::Labels;
-use bert_heads::task::{Splits, TrainingData};
+use bert_heads::task::Splits;
 use bert_heads::tasks::question_answering::QuestionAnswering;
 use bert_heads::tasks::sequence_classification::{ProblemType, SequenceClassification};
 use bert_heads::tasks::token_classification::TokenClassification;

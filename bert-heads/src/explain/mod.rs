@@ -26,7 +26,7 @@ pub use attribution::{IntegratedGradients, gradient_times_input, integrated_grad
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::model_kind::{ModelKind, classifier_kind, unknown_classifier};
-use crate::runner::Overrule;
+use crate::task::Overrule;
 use crate::tasks::logits::{argmax, sigmoid, softmax};
 use crate::tasks::sequence_classification::{BertForSequenceClassification, HEAD, ProblemType};
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::data::TrainingData;
 use super::run::copy_files;
 use crate::datasets::{Dataset, Target, TextExample};
 use crate::error::{Error, Result};
-use crate::task::{Splits, TrainingData};
+use crate::task::Splits;
 use crate::tasks::sequence_classification::{
     Answer, ProblemType, SequenceClassification, TextClassifier,
 };

@@ -17,12 +17,11 @@ use bert_core::training::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::settings::{Settings, smaller_is_better};
 use super::stored::stored_labels;
 use super::updates::{Cursor, Updates};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::task::{Prepared, Task, TaskModel};
+use crate::task::{Prepared, Settings, Task, TaskModel};
 
 /// A run's surroundings.
 pub struct FineTuning<'a> {
@@ -370,4 +369,19 @@ pub(super) fn copy_files(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// True if the metric called `name` is better when it is smaller.
+fn smaller_is_better(name: &str) -> bool {
+    matches!(name, "loss" | "mse")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_better_when_they_are_smaller() {
+        assert!(smaller_is_better("loss") && !smaller_is_better("f1"));
+    }
 }

@@ -3,10 +3,9 @@
 use bert_core::checkpoint::Checkpoint;
 
 use crate::error::{Error, Result};
-use crate::labels::Labels;
+use crate::labels::{Labels, ProblemType};
 use crate::model_kind::ModelKind;
 use crate::task::TaskEntry;
-use crate::tasks::sequence_classification::ProblemType;
 
 /// Outputs of the head that `task` left in a checkpoint, `None` where it has none of that task.
 ///

@@ -8,7 +8,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::task::{LabelledBatch, LabelledRow, Targets};
+use crate::task::{LabelledBatch, LabelledRow, Settings, Targets};
 
 /// Batch sizes and what goes with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,23 @@ impl UpdatesOptions {
             updates.shuffle(&mut random);
         }
         updates
+    }
+}
+
+impl Settings {
+    /// Updates of a pass over `rows` examples.
+    pub fn updates_per_epoch(&self, rows: usize) -> u64 {
+        self.updates(0).updates_per_epoch(rows)
+    }
+
+    pub(super) fn updates(&self, pad_id: u32) -> UpdatesOptions {
+        UpdatesOptions {
+            batch_size: self.batch_size,
+            accumulate: self.accumulate,
+            bucket: self.bucket,
+            pad_id,
+            seed: self.seed,
+        }
     }
 }
 

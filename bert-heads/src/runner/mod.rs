@@ -5,16 +5,20 @@
 //! word's are those of the window in which it has most context.
 
 mod batches;
+mod logits;
 mod long_texts;
 mod options;
+mod row;
 mod rows;
 mod stream;
 pub(crate) mod windows;
 
 pub use batches::RowModel;
 pub use long_texts::LongTexts;
-pub use options::{Overrule, PredictOptions};
-pub use rows::{Row, RowMaker, TextRows, WordRows};
+pub use options::PredictOptions;
+pub use row::Row;
+pub use rows::{RowMaker, TextRows, WordRows};
 pub use stream::{WINDOW_TEXTS, in_windows};
 
-pub(crate) use batches::{Batches, host_values, run_rows, text_logits};
+pub(crate) use batches::{Batches, host_values};
+pub(crate) use logits::{run_rows, text_logits};

@@ -1,37 +1,11 @@
 //! Options of prediction.
 
-use bert_core::checkpoint::Checkpoint;
 use bert_core::inference::{Weights, prepare};
 use burn::module::Module;
 
 use super::LongTexts;
-use crate::error::{Error, Result};
-use crate::labels::Labels;
+use crate::error::Result;
 use crate::sentence_embedding::BATCH_TOKENS;
-use crate::task::TaskEntry;
-
-/// Facts about a model that overrule its files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overrule {
-    /// The task of its head, in place of the class in `architectures` and of `problem_type`.
-    pub task: Option<&'static TaskEntry>,
-    /// The names of its outputs, in place of `id2label`.
-    pub labels: Option<Labels>,
-}
-
-impl Overrule {
-    /// The names of a head's outputs: those given, as many as it has, else those of its configuration.
-    pub(crate) fn labels(&self, checkpoint: &Checkpoint, outputs: usize) -> Result<Labels> {
-        match &self.labels {
-            None => Labels::of_head(checkpoint, outputs),
-            Some(labels) if labels.count() == outputs => Ok(labels.clone()),
-            Some(labels) => Err(Error::LabelNames {
-                labels: labels.count(),
-                outputs,
-            }),
-        }
-    }
-}
 
 /// How a model is run over texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

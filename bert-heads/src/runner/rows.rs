@@ -7,27 +7,8 @@ use bert_core::config::BertConfig;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput};
 use burn::tensor::Device;
 
-use super::{Batches, LongTexts, PredictOptions, windows};
+use super::{Batches, LongTexts, PredictOptions, Row, windows};
 use crate::error::{Error, Result};
-
-/// The tokens of a row, special tokens included, without padding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Token ids.
-    pub ids: Vec<u32>,
-    /// Segments, 0 or 1, as many.
-    pub type_ids: Vec<u32>,
-}
-
-impl Row {
-    /// The tokens of an encoding.
-    pub(crate) fn of(encoding: &Encoding) -> Self {
-        Self {
-            ids: encoding.ids().to_vec(),
-            type_ids: encoding.type_ids().to_vec(),
-        }
-    }
-}
 
 /// The rows of some texts.
 #[derive(Clone, Debug, Default)]

@@ -2,14 +2,11 @@
 
 use std::fmt::{self, Debug, Display, Formatter};
 
-use super::data::{Splits, TrainingData};
-use crate::datasets::{ChoiceExample, QuestionExample, SimilarExample, TextExample, TokenExample};
 use crate::error::Result;
-use crate::labels::Labels;
+use crate::labels::{Labels, ProblemType};
 use crate::metrics::{GlueTask, Score, Scores};
 use crate::model_kind::ModelKind;
 use crate::tasks::head::TaskHead;
-use crate::tasks::sequence_classification::ProblemType;
 
 /// Facts about a task that are known without data or model.
 pub struct TaskEntry {
@@ -37,19 +34,19 @@ pub struct TaskEntry {
     pub(crate) empty_scores: fn(&Labels, Option<GlueTask>) -> Result<Scores>,
 }
 
-/// Kind of examples that a task reads, and the training data that it makes of them.
-#[derive(Clone, Copy)]
+/// Kind of examples that a task reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
     /// Texts or pairs of texts.
-    Texts(fn(Splits<TextExample>) -> TrainingData),
+    Texts,
     /// Tagged words.
-    Words(fn(Splits<TokenExample>) -> TrainingData),
+    Words,
     /// Questions on contexts.
-    Questions(fn(Splits<QuestionExample>) -> TrainingData),
+    Questions,
     /// Questions with choices.
-    Choices(fn(Splits<ChoiceExample>) -> TrainingData),
+    Choices,
     /// Texts to be compared; to choose by, pairs with a score.
-    Similar(fn(Splits<SimilarExample, TextExample>) -> TrainingData),
+    Similar,
 }
 
 impl TaskEntry {

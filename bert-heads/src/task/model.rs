@@ -6,9 +6,9 @@ use bert_core::nn::{BertInit, BertModel};
 use bert_core::training::{Sums, TrainableModel};
 use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor, TensorData};
 
+use super::Settings;
 use super::batch::{LabelledBatch, Targets};
 use crate::error::Result;
-use crate::finetune::Settings;
 use crate::losses::IGNORED_LABEL;
 use crate::runner::RowModel;
 

@@ -11,7 +11,7 @@ use burn::module::Module;
 
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::model_kind::{ModelKind, classifier_kind, stated_classifier};
+use crate::model_kind::{HIDDEN_LAYER, ModelKind, classifier_kind, stated_classifier};
 
 /// Static description of a task head: its class in transformers, its tensors, its shape.
 #[derive(Debug)]
@@ -23,9 +23,6 @@ pub(crate) struct TaskHead {
     /// Its shape in a network.
     pub(crate) shape: fn(&BertConfig) -> ClassifierShape,
 }
-
-/// The hidden layer of a classifier.
-pub(crate) const HIDDEN_LAYER: [&str; 2] = ["pre_classifier.weight", "pre_classifier.bias"];
 
 impl TaskHead {
     /// Loads `fresh` strictly from a checkpoint that has the head.

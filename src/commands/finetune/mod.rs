@@ -10,10 +10,10 @@ use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Recipe, Schedule, TrainerOptions};
 use bert_heads::datasets::{Dataset, Labelled, Part, TextExample, discover_labels};
-use bert_heads::finetune::{FineTuning, LayerRules, Settings, Summary, stored_labels};
+use bert_heads::finetune::{DataMaker, FineTuning, Summary, TrainingData, stored_labels};
 use bert_heads::labels::Labels;
 use bert_heads::sentence_embedding::EmbeddingLayout;
-use bert_heads::task::{Reads, Splits, TaskEntry, TrainingData};
+use bert_heads::task::{LayerRules, Reads, Settings, Splits, TaskEntry};
 use bert_heads::tasks::question_answering::QuestionSettings;
 use bert_heads::tasks::sequence_classification::{CLASSIFY, MULTI_LABEL, ProblemType, REGRESS};
 use bert_heads::tasks::similarity::SimilaritySettings;
@@ -288,12 +288,12 @@ impl Args {
                 .context("the task has no labels of its own")?;
             Ok(Labels::new(names.iter().copied())?)
         };
-        match task.reads {
-            Reads::Texts(make) => {
+        match DataMaker::of(task)? {
+            DataMaker::Texts(make) => {
                 let (splits, labels) = self.texts(task, &train_file, validation_file)?;
                 Ok(Self::named(splits, labels, make))
             }
-            Reads::Questions(make) => {
+            DataMaker::Questions(make) => {
                 let read = |file: &Path| format.questions(file, Part::Validation);
                 let splits = Splits {
                     train: format.questions(&train_file, Part::Train)?,
@@ -301,7 +301,7 @@ impl Args {
                 };
                 Ok(Self::named(splits, own()?, make))
             }
-            Reads::Choices(make) => {
+            DataMaker::Choices(make) => {
                 let read = |file: &Path| format.choices(file, Part::Validation);
                 let splits = Splits {
                     train: format.choices(&train_file, Part::Train)?,
@@ -309,7 +309,7 @@ impl Args {
                 };
                 Ok(Self::named(splits, own()?, make))
             }
-            Reads::Words(make) => {
+            DataMaker::Words(make) => {
                 let given = self.given_labels(task)?;
                 let train = format.tokens(&train_file, Part::Train, given.as_ref())?;
                 let labels = self.labels_or_found(task, given, &train.examples)?;
@@ -317,7 +317,7 @@ impl Args {
                 let validation = validation_file.map(read).transpose()?;
                 Ok(Self::named(Splits { train, validation }, labels, make))
             }
-            Reads::Similar(make) => {
+            DataMaker::Similar(make) => {
                 let train = match self.similarity.ranks() {
                     true => format.similar(&train_file)?,
                     false => format.scored_pairs(&train_file, Part::Train)?,
@@ -388,7 +388,7 @@ impl Args {
 
     /// Refuses options that are for other tasks.
     fn check_options(&self, task: &TaskEntry) -> Result<()> {
-        let is_of_questions = matches!(task.reads, Reads::Questions(_));
+        let is_of_questions = task.reads == Reads::Questions;
         if let Some(option) = self.questions.given().filter(|_| !is_of_questions) {
             bail!("{option} is for --task qa");
         }
@@ -493,7 +493,7 @@ impl Args {
                 None => task.best_metric(&data.labels, self.format.glue()?)?,
             },
             seed: self.seed,
-            questions: matches!(task.reads, Reads::Questions(_)).then(|| {
+            questions: (task.reads == Reads::Questions).then(|| {
                 let options = self.questions.options(Some(max_length));
                 QuestionSettings::usual(max_length).with(&options)
             }),

@@ -13,7 +13,8 @@ use super::BertForMultipleChoice;
 use crate::datasets::{ChoiceExample, Dataset, RowFault};
 use crate::error::Result;
 use crate::metrics::Scores;
-use crate::runner::{Overrule, PredictOptions, RowMaker, RowModel, TextRows, text_logits};
+use crate::runner::{PredictOptions, RowMaker, RowModel, TextRows, text_logits};
+use crate::task::Overrule;
 use crate::tasks::logits::{argmax, cross_entropy, mean, softmax};
 
 /// A fine-tuned model of choices with all that it takes to ask it.

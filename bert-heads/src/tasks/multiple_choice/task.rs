@@ -10,7 +10,7 @@ use crate::datasets::ChoiceExample;
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::model_kind::ModelKind;
-use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TrainingData};
+use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry};
 
 /// The right one of several choices.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub static CHOICE: TaskEntry = TaskEntry {
     exclusive_classes: false,
     crf: false,
     usual_length: 128,
-    reads: Reads::Choices(|splits| TrainingData::new(MultipleChoice, splits)),
+    reads: Reads::Choices,
     head: Some(&HEAD),
     empty_scores: |_, _| Ok(score_choices(&[], &[])),
 };

@@ -9,7 +9,7 @@ use crate::datasets::TextExample;
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::model_kind::ModelKind;
-use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TrainingData};
+use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry};
 use crate::tasks::sequence_classification::{ProblemType, prepare_texts, score_texts};
 
 /// Does the second of two texts follow the first?
@@ -26,7 +26,7 @@ pub static NEXT_SENTENCE: TaskEntry = TaskEntry {
     exclusive_classes: true,
     crf: false,
     usual_length: 128,
-    reads: Reads::Texts(|splits| TrainingData::new(NextSentence, splits)),
+    reads: Reads::Texts,
     head: Some(&HEAD),
     empty_scores: |labels, _| {
         score_texts::<[f32; 0]>(ProblemType::SingleLabel, labels, None, &[], &[])

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::labels::Labels;
 use crate::metrics::Scores;
 use crate::model_kind::ModelKind;
-use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TrainingData};
+use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry};
 
 /// The stretch of a context that answers a question.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ pub static QA: TaskEntry = TaskEntry {
     exclusive_classes: false,
     crf: false,
     usual_length: 384,
-    reads: Reads::Questions(|splits| TrainingData::new(QuestionAnswering, splits)),
+    reads: Reads::Questions,
     head: Some(&HEAD),
     // The names that an evaluation has for both versions of SQuAD.
     empty_scores: |_, _| {

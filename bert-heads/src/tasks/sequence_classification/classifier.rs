@@ -10,11 +10,13 @@ use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{BertForSequenceClassification, HEAD, ProblemType, cross_encoder};
+use super::{BertForSequenceClassification, HEAD, ProblemType};
 use crate::error::Result;
 use crate::labels::{Labels, stated};
 use crate::model_kind::ModelKind;
-use crate::runner::{Overrule, PredictOptions, RowMaker, RowModel, text_logits};
+use crate::runner::{PredictOptions, RowMaker, RowModel, text_logits};
+use crate::sentence_embedding::cross_encoder;
+use crate::task::Overrule;
 use crate::tasks::logits::{argmax, sigmoid, softmax};
 use crate::tasks::next_sentence::{BertForNextSentencePrediction, NEXT_SENTENCE_LABELS};
 use crate::torch_activation::TorchActivation;

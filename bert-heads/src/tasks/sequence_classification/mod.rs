@@ -1,17 +1,17 @@
 //! Classes, sets of labels and numbers for texts and pairs of texts (BERT §4.1).
 
 mod classifier;
-pub(crate) mod cross_encoder;
 mod features;
 mod loss;
 mod model;
 mod score;
 mod task;
 
+pub use crate::labels::ProblemType;
 pub use classifier::{Answer, TextClassifier, TextPrediction};
 pub use features::text_rows;
 pub use loss::{TextTarget, TextTargets};
-pub use model::{BertForSequenceClassification, ProblemType};
+pub use model::BertForSequenceClassification;
 pub use task::{CLASSIFY, MULTI_LABEL, REGRESS, SequenceClassification};
 
 pub(crate) use loss::text_loss;

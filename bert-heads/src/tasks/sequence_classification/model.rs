@@ -12,9 +12,8 @@ use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
 
-use crate::error::{Error, Result};
-use crate::labels::{Labels, refuse, stated};
-use crate::task::TaskEntry;
+use crate::error::Result;
+use crate::labels::{Labels, ProblemType};
 use crate::tasks::head::TaskHead;
 
 pub(crate) const HEAD: TaskHead = TaskHead {
@@ -37,23 +36,6 @@ pub struct BertForSequenceClassification {
     pub pre_classifier: Option<Linear>,
     /// One output per label.
     pub classifier: Linear,
-}
-
-/// Kind of a sequence classifier's outputs, which decides the loss that trains it (`problem_type` of
-/// the configuration).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
-#[strum(parse_err_ty = Error, parse_err_fn = unknown_problem_type)]
-pub enum ProblemType {
-    /// Each output is a number; [`mean_squared_error`](crate::losses::mean_squared_error).
-    #[strum(serialize = "regression")]
-    Regression,
-    /// One label of several applies; [`cross_entropy`](crate::losses::cross_entropy).
-    #[strum(serialize = "single_label_classification")]
-    SingleLabel,
-    /// Any number of labels apply;
-    /// [`binary_cross_entropy_with_logits`](crate::losses::binary_cross_entropy_with_logits).
-    #[strum(serialize = "multi_label_classification")]
-    MultiLabel,
 }
 
 impl BertForSequenceClassification {
@@ -84,8 +66,8 @@ impl BertForSequenceClassification {
     ///
     /// # Errors
     ///
-    /// [`Error::NoHead`] if the checkpoint was saved without a classifier, [`Error::WrongHead`] if
-    /// its classifier is one of tokens or choices, [`Error::HeadLabels`] if the labels of its
+    /// [`NoHead`](crate::Error::NoHead) if the checkpoint was saved without a classifier, [`WrongHead`](crate::Error::WrongHead) if
+    /// its classifier is one of tokens or choices, [`HeadLabels`](crate::Error::HeadLabels) if the labels of its
     /// configuration are not those of its classifier, and those of [`Checkpoint::load_into`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         HEAD.check(checkpoint)?;
@@ -98,7 +80,7 @@ impl BertForSequenceClassification {
     ///
     /// # Errors
     ///
-    /// [`Error::NoHead`], and those of [`Checkpoint::load_into`].
+    /// [`NoHead`](crate::Error::NoHead), and those of [`Checkpoint::load_into`].
     pub fn from_weights(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let config = checkpoint.config();
         let init = BertInit::new(config, 0, device);
@@ -111,7 +93,7 @@ impl BertForSequenceClassification {
     ///
     /// # Errors
     ///
-    /// [`Error::Labels`] when `num_labels` is 0, and those of [`Checkpoint::load_into`] for the
+    /// [`Labels`](crate::Error::Labels) when `num_labels` is 0, and those of [`Checkpoint::load_into`] for the
     /// encoder; only its pooler may be absent.
     pub fn from_encoder(
         checkpoint: &Checkpoint,
@@ -130,7 +112,7 @@ impl BertForSequenceClassification {
     ///
     /// # Errors
     ///
-    /// [`Error::LabelNames`] when there is not one name per output, [`Error::Core`] when
+    /// [`LabelNames`](crate::Error::LabelNames) when there is not one name per output, [`Core`](crate::Error::Core) when
     /// `problem_type` does not fit the number of labels or the directory cannot be written.
     pub fn save(
         &self,
@@ -188,124 +170,5 @@ impl BertForSequenceClassification {
             vectors = self.dropout.forward(hidden);
         }
         self.classifier.forward(vectors)
-    }
-}
-
-impl ProblemType {
-    /// The name in `config.json`.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
-    /// The type that a configuration states, else regression for one label and a single label for
-    /// several, as transformers takes it from the number of labels.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Core`] naming `problem_type` when it is unknown or does not fit the number of
-    /// labels, and those of [`Labels::of`].
-    pub fn of(config: &BertConfig) -> Result<Self> {
-        Self::of_outputs(config, Labels::of(config)?.count())
-    }
-
-    /// The type that a configuration states for a head with `count` outputs, else as
-    /// [`of`](Self::of).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Core`] naming `problem_type`.
-    pub fn of_outputs(config: &BertConfig, count: usize) -> Result<Self> {
-        let Some(value) = stated(config, "problem_type") else {
-            return Ok(match count {
-                1 => Self::Regression,
-                _ => Self::SingleLabel,
-            });
-        };
-        match value.as_str() {
-            Some(name) => name.parse::<Self>()?.check(count),
-            None => refuse("problem_type", format!("is {value}, but must be a string")),
-        }
-    }
-
-    /// The problem type of a head with `count` outputs: that of `task` where it has one, else the
-    /// configuration's.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Core`] naming `problem_type`.
-    pub(crate) fn overruled(
-        task: Option<&TaskEntry>,
-        config: &BertConfig,
-        count: usize,
-    ) -> Result<Self> {
-        match task.and_then(|task| task.problem_type) {
-            None => Self::of_outputs(config, count),
-            // A class of one is none: it is the score of a cross-encoder.
-            Some(Self::SingleLabel) if count == 1 => Ok(Self::Regression),
-            Some(problem_type) => problem_type.check(count),
-        }
-    }
-
-    /// Choosing one label of one is no choice.
-    pub(crate) fn check(self, num_labels: usize) -> Result<Self> {
-        if self == Self::SingleLabel && num_labels == 1 {
-            let remedy = "use regression, multi_label_classification or at least two labels";
-            let reason = format!("is {} with a single label: {remedy}", self.name());
-            return refuse("problem_type", reason);
-        }
-        Ok(self)
-    }
-}
-
-fn unknown_problem_type(name: &str) -> Error {
-    let reason = format!(
-        "`{name}` is not known; use regression, single_label_classification or multi_label_classification"
-    );
-    bert_core::Error::config("problem_type", reason).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_problem_type_is_stated_or_follows_from_the_labels() {
-        let of = |fields: serde_json::Value| {
-            let mut config = BertConfig::new(37, 12, 2, 3, 29);
-            config.extra = fields.as_object().unwrap().clone();
-            ProblemType::of(&config).map_err(|error| error.to_string())
-        };
-        for (fields, expected) in [
-            (json!({}), ProblemType::SingleLabel),
-            (json!({"num_labels": 1}), ProblemType::Regression),
-            (
-                json!({"num_labels": 3, "problem_type": null}),
-                ProblemType::SingleLabel,
-            ),
-            (
-                json!({"num_labels": 3, "problem_type": "regression"}),
-                ProblemType::Regression,
-            ),
-            (
-                json!({"num_labels": 1, "problem_type": "multi_label_classification"}),
-                ProblemType::MultiLabel,
-            ),
-        ] {
-            assert_eq!(of(fields.clone()), Ok(expected), "{fields}");
-        }
-        for (fields, needle) in [
-            (json!({"problem_type": "ranking"}), "`ranking` is not known"),
-            (json!({"problem_type": 3}), "must be a string"),
-            (
-                json!({"num_labels": 1, "problem_type": "single_label_classification"}),
-                "at least two labels",
-            ),
-        ] {
-            let message = of(fields.clone()).unwrap_err();
-            assert!(
-                message.contains(needle) && message.contains("problem_type"),
-                "{fields}: {message}"
-            );
-        }
     }
 }

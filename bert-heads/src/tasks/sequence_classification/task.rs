@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::labels::Labels;
 use crate::model_kind::ModelKind;
 use crate::runner::text_logits;
-use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TaskModel, TrainingData};
+use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TaskModel};
 
 /// Classes, sets of labels or numbers for texts or pairs of texts.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,7 @@ const CLASSES: TaskEntry = TaskEntry {
     exclusive_classes: true,
     crf: false,
     usual_length: 128,
-    reads: Reads::Texts(|splits| {
-        TrainingData::new(SequenceClassification::of(ProblemType::SingleLabel), splits)
-    }),
+    reads: Reads::Texts,
     head: Some(&HEAD),
     empty_scores: |labels, glue| {
         score_texts::<[f32; 0]>(ProblemType::SingleLabel, labels, glue, &[], &[])
@@ -49,9 +47,7 @@ pub static MULTI_LABEL: TaskEntry = TaskEntry {
     name: "multi-label",
     problem_type: Some(ProblemType::MultiLabel),
     exclusive_classes: false,
-    reads: Reads::Texts(|splits| {
-        TrainingData::new(SequenceClassification::of(ProblemType::MultiLabel), splits)
-    }),
+    reads: Reads::Texts,
     empty_scores: |labels, glue| {
         score_texts::<[f32; 0]>(ProblemType::MultiLabel, labels, glue, &[], &[])
     },
@@ -65,9 +61,7 @@ pub static REGRESS: TaskEntry = TaskEntry {
     own_labels: Some(&["LABEL_0"]),
     named_outputs: false,
     exclusive_classes: false,
-    reads: Reads::Texts(|splits| {
-        TrainingData::new(SequenceClassification::of(ProblemType::Regression), splits)
-    }),
+    reads: Reads::Texts,
     empty_scores: |labels, glue| {
         score_texts::<[f32; 0]>(ProblemType::Regression, labels, glue, &[], &[])
     },
@@ -88,6 +82,25 @@ impl ProblemType {
             Self::SingleLabel => &CLASSIFY,
             Self::MultiLabel => &MULTI_LABEL,
             Self::Regression => &REGRESS,
+        }
+    }
+
+    /// The problem type of a head with `count` outputs: that of `task` where it has one, else the
+    /// configuration's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] naming `problem_type`.
+    pub(crate) fn overruled(
+        task: Option<&TaskEntry>,
+        config: &BertConfig,
+        count: usize,
+    ) -> Result<Self> {
+        match task.and_then(|task| task.problem_type) {
+            None => Self::of_outputs(config, count),
+            // A class of one is none: it is the score of a cross-encoder.
+            Some(Self::SingleLabel) if count == 1 => Ok(Self::Regression),
+            Some(problem_type) => problem_type.check(count),
         }
     }
 }

@@ -10,12 +10,11 @@ use bert_core::tokenizer::EncodeOptions;
 use super::{row_similarities, score_similarity, similarity_rows};
 use crate::datasets::{SimilarExample, TextExample};
 use crate::error::{Error, Result};
-use crate::finetune::Settings;
 use crate::labels::Labels;
 use crate::model_kind::ModelKind;
 use crate::runner::Row;
 use crate::sentence_embedding::{DenseConfig, EmbeddingLayout, SentenceEncoder};
-use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TrainingData};
+use crate::task::{Context, Prepared, Reads, Settings, Splits, Task, TaskEntry};
 
 /// Vectors of texts whose cosine says how alike they are.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +30,7 @@ pub static SIMILARITY: TaskEntry = TaskEntry {
     exclusive_classes: false,
     crf: false,
     usual_length: 128,
-    reads: Reads::Similar(|splits| TrainingData::new(Similarity, splits)),
+    reads: Reads::Similar,
     head: None,
     empty_scores: |_, _| Ok(score_similarity(&[], &[])),
 };

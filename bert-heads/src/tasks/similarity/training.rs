@@ -7,11 +7,11 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::{cosine_similarity_loss, ranking_logits};
 use crate::error::Result;
-use crate::finetune::Settings;
 use crate::losses::cross_entropy;
 use crate::sentence_embedding::{Poolings, SentenceEncoder};
 use crate::task::{
-    BatchLoss, LabelledBatch, LabelledRow, Targets, TaskModel, floats, hits, ints, trained_by_loss,
+    BatchLoss, LabelledBatch, LabelledRow, Settings, Targets, TaskModel, floats, hits, ints,
+    trained_by_loss,
 };
 
 /// Target of texts to be compared.

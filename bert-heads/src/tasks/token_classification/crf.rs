@@ -25,13 +25,6 @@ pub struct Crf {
     pub end_transitions: Param<Tensor<1>>,
 }
 
-/// The parameters' names in checkpoints.
-pub(crate) const CRF_TENSORS: [&str; 3] = [
-    "crf.transitions",
-    "crf.start_transitions",
-    "crf.end_transitions",
-];
-
 impl Crf {
     /// A field that prefers nothing: all scores 0, so that it begins as independent tags.
     pub fn new(labels: usize, init: &BertInit) -> Self {

@@ -15,7 +15,6 @@ pub use model::{BertForTokenClassification, token_classification_loss};
 pub use tagger::{FoundEntity, TaggedText, TaggedWord, TokenTagger, WordTag};
 pub use task::{TOKENS, TokenClassification};
 
-pub(crate) use crf::CRF_TENSORS;
 pub(crate) use model::{HEAD, has_crf};
 pub(crate) use score::{gold_tags, score_tokens, tag_metrics};
 pub(crate) use tagger::{TextWord, word_logits, words};

@@ -12,10 +12,11 @@ use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use serde_json::{Value, json};
 
-use super::{CRF_TENSORS, Crf};
+use super::Crf;
 use crate::error::Result;
 use crate::labels::{Labels, refuse, stated};
 use crate::losses::{self, Loss};
+use crate::model_kind::CRF_TENSORS;
 use crate::tasks::head::TaskHead;
 
 pub(crate) const HEAD: TaskHead = TaskHead {

@@ -13,7 +13,8 @@ use super::{BertForTokenClassification, Crf, CrfChain, HEAD};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{TagReading, entities};
-use crate::runner::{Overrule, PredictOptions, RowMaker, RowModel, WordRows, run_rows};
+use crate::runner::{PredictOptions, RowMaker, RowModel, WordRows, run_rows};
+use crate::task::Overrule;
 use crate::tasks::logits::{argmax, softmax};
 
 /// A fine-tuned token classifier with all that it takes to ask it.

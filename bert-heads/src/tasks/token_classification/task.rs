@@ -12,10 +12,9 @@ use super::{
 };
 use crate::datasets::TokenExample;
 use crate::error::Result;
-use crate::finetune::Settings;
 use crate::labels::Labels;
 use crate::model_kind::ModelKind;
-use crate::task::{Context, Prepared, Reads, Splits, Task, TaskEntry, TrainingData};
+use crate::task::{Context, Prepared, Reads, Settings, Splits, Task, TaskEntry};
 
 /// A label per word.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +30,7 @@ pub static TOKENS: TaskEntry = TaskEntry {
     exclusive_classes: true,
     crf: true,
     usual_length: 128,
-    reads: Reads::Words(|splits| TrainingData::new(TokenClassification, splits)),
+    reads: Reads::Words,
     head: Some(&HEAD),
     empty_scores: |labels, _| score_tokens(labels, None, &[], &[]),
 };

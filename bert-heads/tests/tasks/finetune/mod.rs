@@ -15,9 +15,9 @@ use bert_core::device::test_devices;
 use bert_core::tokenizer::TextInput;
 use bert_core::training::Recipe;
 use bert_heads::datasets::{Dataset, Target, TextExample};
-use bert_heads::finetune::Settings;
+use bert_heads::finetune::TrainingData;
 use bert_heads::runner::PredictOptions;
-use bert_heads::task::{Splits, TrainingData};
+use bert_heads::task::{Settings, Splits};
 use bert_heads::tasks::sequence_classification::{
     Answer, ProblemType, SequenceClassification, TextClassifier,
 };

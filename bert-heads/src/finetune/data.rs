@@ -6,30 +6,10 @@ use std::sync::Arc;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::tokenizer::BertTokenizer;
 
-use super::{Context, Task, TaskEntry};
-use crate::datasets::Dataset;
+use super::run::PreparedData;
 use crate::error::{Error, Result};
-use crate::finetune::{PreparedData, Settings};
 use crate::metrics::GlueTask;
-
-/// Examples of a task, to train on and to choose the best weights by.
-#[derive(Clone, Debug)]
-pub struct Splits<T, V = T> {
-    /// To train on.
-    pub train: Dataset<T>,
-    /// To choose by.
-    pub validation: Option<Dataset<V>>,
-}
-
-impl<T, V> Splits<T, V> {
-    /// Examples to train on alone.
-    pub fn of_train(train: Dataset<T>) -> Self {
-        Self {
-            train,
-            validation: None,
-        }
-    }
-}
+use crate::task::{Context, Settings, Splits, Task, TaskEntry};
 
 /// Training and evaluation data of a task.
 #[derive(Clone, Debug)]

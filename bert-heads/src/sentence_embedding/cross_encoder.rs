@@ -6,40 +6,12 @@ use std::path::Path;
 use bert_core::config::BertConfig;
 use serde_json::Value;
 
+use super::fields::Fields;
+use super::files::{LIBRARY_CONFIG, default_prompt};
+use super::modules::{MODULES, Module, unsupported};
 use crate::error::{Error, Result};
-use crate::sentence_embedding::fields::Fields;
-use crate::sentence_embedding::files::{LIBRARY_CONFIG, default_prompt};
-use crate::sentence_embedding::modules::{MODULES, Module, unsupported};
+use crate::labels::marks::{MARK, mark};
 use crate::torch_activation::TorchActivation;
-
-/// The object of `config.json` since version 4, and its field.
-const MARK: (&str, &str) = ("sentence_transformers", "activation_fn");
-/// The field of `config.json` before version 4.
-const OLDER_MARK: &str = "sbert_ce_default_activation_function";
-
-/// True if `config.json` is that of a cross-encoder.
-pub(crate) fn is_marked(config: &BertConfig) -> bool {
-    mark(config).is_some()
-}
-
-/// The activation that `config.json` names, and where.
-fn mark(config: &BertConfig) -> Option<(String, &Value)> {
-    let extra = &config.extra;
-    let current = extra.get(MARK.0).and_then(|object| object.get(MARK.1));
-    let older = extra.get(OLDER_MARK);
-    let current = current.map(|value| (format!("{}.{}", MARK.0, MARK.1), value));
-    let all = [current, older.map(|value| (OLDER_MARK.to_owned(), value))];
-    let mut all = all.into_iter().flatten();
-    all.find(|(_, value)| !value.is_null())
-}
-
-/// Takes out of a configuration that a head was a cross-encoder's, which another one is not.
-pub(crate) fn remove_marks(config: &mut BertConfig) {
-    config.extra.shift_remove(OLDER_MARK);
-    if let Some(Value::Object(object)) = config.extra.get_mut(MARK.0) {
-        object.shift_remove(MARK.1);
-    }
-}
 
 /// The activation of the one output that the files name: `config_sentence_transformers.json`, else
 /// `config.json`.
@@ -122,6 +94,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::labels::marks::{OLDER_MARK, is_marked, remove_marks};
 
     fn config(fields: Value) -> BertConfig {
         let mut config = BertConfig::new(37, 12, 2, 3, 29);

@@ -6,12 +6,10 @@ use bert_core::training::{OptimizerConfig, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rules::LayerRules;
-use super::updates::UpdatesOptions;
+use super::{LayerRules, TaskEntry};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::runner::{PredictOptions, RowMaker};
-use crate::task::TaskEntry;
 use crate::tasks::question_answering::QuestionSettings;
 use crate::tasks::similarity::SimilaritySettings;
 use crate::tasks::token_classification::CrfSettings;
@@ -131,7 +129,7 @@ impl Settings {
     }
 
     /// The settings as checkpoints keep them, with the name of the task.
-    pub(super) fn to_json(&self, task: &TaskEntry) -> Value {
+    pub(crate) fn to_json(&self, task: &TaskEntry) -> Value {
         let mut kept = Map::new();
         kept.insert("task".to_owned(), task.name.into());
         if let Value::Object(settings) = serde_json::json!(self) {
@@ -151,35 +149,5 @@ impl Settings {
             ..PredictOptions::default()
         };
         RowMaker::new(tokenizer.clone(), config, &options)
-    }
-
-    /// Updates of a pass over `rows` examples.
-    pub fn updates_per_epoch(&self, rows: usize) -> u64 {
-        self.updates(0).updates_per_epoch(rows)
-    }
-
-    pub(super) fn updates(&self, pad_id: u32) -> UpdatesOptions {
-        UpdatesOptions {
-            batch_size: self.batch_size,
-            accumulate: self.accumulate,
-            bucket: self.bucket,
-            pad_id,
-            seed: self.seed,
-        }
-    }
-}
-
-/// True if the metric called `name` is better when it is smaller.
-pub(super) fn smaller_is_better(name: &str) -> bool {
-    matches!(name, "loss" | "mse")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn losses_are_better_when_they_are_smaller() {
-        assert!(smaller_is_better("loss") && !smaller_is_better("f1"));
     }
 }

@@ -81,7 +81,7 @@ impl LayerRules {
     }
 
     /// Spares the backward pass what is held fast.
-    pub(super) fn freeze(&self, bert: &mut BertModel) {
+    pub(crate) fn freeze(&self, bert: &mut BertModel) {
         let Some(frozen) = self.frozen_layers else {
             return;
         };
