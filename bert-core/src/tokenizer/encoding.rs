@@ -4,14 +4,23 @@
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoding {
     inner: tokenizers::Encoding,
+    /// Spelling of the tokens, where `inner` has one with the spaces of the text that it took along.
+    spelled: Option<Vec<String>>,
     is_pair: bool,
     truncated: usize,
 }
 
 impl Encoding {
     pub(super) fn new(inner: tokenizers::Encoding, is_pair: bool, truncated: usize) -> Self {
+        let takes_spaces = |token: &String| token.trim().len() != token.len();
+        let tokens = inner.get_tokens();
+        let spelled = tokens.iter().any(takes_spaces).then(|| {
+            let tokens = tokens.iter();
+            tokens.map(|token| token.trim().to_owned()).collect()
+        });
         Self {
             inner,
+            spelled,
             is_pair,
             truncated,
         }
@@ -45,7 +54,10 @@ impl Encoding {
 
     /// The tokens as spelled in the vocabulary.
     pub fn tokens(&self) -> &[String] {
-        self.inner.get_tokens()
+        match &self.spelled {
+            Some(tokens) => tokens,
+            None => self.inner.get_tokens(),
+        }
     }
 
     /// Start and end of each token in its own text, counted in characters (Unicode scalar values,

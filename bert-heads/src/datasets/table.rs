@@ -1,6 +1,6 @@
 //! Files of rows with columns, whether separated fields or JSON lines.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -19,6 +19,8 @@ pub(super) struct Table {
     rows: Rows,
     /// From the header, or the first JSON object; `None` without either.
     names: Option<Vec<String>>,
+    /// Where each name is, counted from 0; `None` of one that comes twice.
+    places: HashMap<String, Option<usize>>,
     /// Fields a row may have; empty until the first row tells.
     widths: Vec<usize>,
     /// Read ahead to learn names and widths.
@@ -47,6 +49,7 @@ impl Table {
                 Layout::JsonLines => Rows::Json(DataLines::open(path)?),
             },
             names: None,
+            places: HashMap::new(),
             widths: Vec::new(),
             ahead: VecDeque::new(),
             blank: true,
@@ -71,6 +74,12 @@ impl Table {
             Ok(Cells::Fields(names)) => {
                 if self.widths.is_empty() {
                     self.widths.push(names.len());
+                }
+                for (index, name) in names.iter().enumerate() {
+                    let place = self.places.entry(name.clone());
+                    place
+                        .and_modify(|place| *place = None)
+                        .or_insert(Some(index));
                 }
                 self.names = Some(names);
                 self.blank = false;
@@ -184,20 +193,19 @@ impl Table {
             (Column::Name(_), _) if self.names.is_none() => Err(refuse(
                 "the file is read without a header: give the number of the column".to_owned(),
             )),
-            (Column::Name(name), _) => {
-                let names = self.names.as_deref().unwrap_or_default();
-                let mut places = names.iter().enumerate().filter(|(_, known)| *known == name);
-                match (places.next(), places.next()) {
-                    (Some((index, _)), None) => Ok(Key {
-                        name: name.clone(),
-                        index,
-                    }),
-                    (Some(_), Some(_)) => Err(refuse(
-                        "the header has it twice: give the number of the column".to_owned(),
-                    )),
-                    (None, _) => Err(refuse(format!("the file has {}", quoted(names)))),
+            (Column::Name(name), _) => match self.places.get(name) {
+                Some(Some(index)) => Ok(Key {
+                    name: name.clone(),
+                    index: *index,
+                }),
+                Some(None) => Err(refuse(
+                    "the header has it twice: give the number of the column".to_owned(),
+                )),
+                None => {
+                    let names = self.names.as_deref().unwrap_or_default();
+                    Err(refuse(format!("the file has {}", quoted(names))))
                 }
-            }
+            },
         }
     }
 

@@ -34,8 +34,8 @@ pub struct TextClassifier {
 
 /// A model with outputs for texts.
 pub(super) enum TextModel {
-    Classifier(BertForSequenceClassification),
-    NextSentence(BertForNextSentencePrediction),
+    Classifier(Box<BertForSequenceClassification>),
+    NextSentence(Box<BertForNextSentencePrediction>),
 }
 
 /// The outputs for one text.
@@ -131,7 +131,7 @@ impl TextClassifier {
             };
             labels.check_outputs(&model.cls.seq_relationship)?;
             return Ok(Self {
-                model: TextModel::NextSentence(options.hold(model)?),
+                model: TextModel::NextSentence(Box::new(options.hold(model)?)),
                 rows,
                 labels,
                 problem_type: ProblemType::SingleLabel,
@@ -156,7 +156,7 @@ impl TextClassifier {
         };
         let model = BertForSequenceClassification::from_weights(&checkpoint, device)?;
         Ok(Self {
-            model: TextModel::Classifier(options.hold(model)?),
+            model: TextModel::Classifier(Box::new(options.hold(model)?)),
             rows,
             labels,
             problem_type,

@@ -72,7 +72,7 @@ impl Dataset<TextExample> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadRow`] naming the first example whose target is of another kind or unknown.
+    /// [`Error::BadRow`](crate::Error::BadRow) naming the first example whose target is of another kind or unknown.
     pub fn targets(&self, problem_type: ProblemType, labels: &Labels) -> Result<Vec<TextTarget>> {
         self.examples
             .iter()

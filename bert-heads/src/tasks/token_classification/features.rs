@@ -14,7 +14,7 @@ use crate::task::LabelledRow;
 ///
 /// # Errors
 ///
-/// [`Error::BadRow`] for a tag that is missing or unknown, and those of the tokenizer.
+/// [`Error::BadRow`](crate::Error::BadRow) for a tag that is missing or unknown, and those of the tokenizer.
 pub fn token_rows(
     data: &Dataset<TokenExample>,
     labels: &Labels,
