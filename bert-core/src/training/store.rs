@@ -39,7 +39,7 @@ pub struct TrainerState {
     /// Evaluations since then.
     pub since_best: u64,
     /// True if the run was interrupted within the evaluation after its last step, which is then repeated.
-    #[serde(default)]
+    #[serde(default, alias = "evaluation_left")]
     pub evaluation_pending: bool,
     /// The optimizer's numbers.
     pub optimizer: OptimizerConfig,

@@ -184,11 +184,22 @@ impl Screen {
             // drop below, the cursor would jump to where it was before the run.
             set_hook(Box::new(|_| ()));
         }
-        let Self { renderer, hook, .. } = self;
+        let Self {
+            renderer,
+            hook,
+            canary,
+            ..
+        } = self;
         let end = match catch_unwind(AssertUnwindSafe(|| drop(renderer))) {
             Ok(()) => End::Closed,
             Err(_) => End::Killed,
         };
+        if end == End::Killed {
+            // The renderer's thread unwinds while this one goes on, and the process may end before it shows the cursor.
+            await_end(&canary);
+            let _ = io::stdout().write_all(b"\x1b[?25h");
+            let _ = io::stdout().flush();
+        }
         set_hook(Box::new(move |info| hook(info)));
         keys::forget();
         OPEN.store(false, Ordering::Release);
@@ -206,10 +217,7 @@ impl Screen {
         let _ = io::stdout().write_all(b"\x1b7");
         let _ = io::stdout().flush();
         drop(renderer);
-        let start = Instant::now();
-        while canary.strong_count() > 0 && start.elapsed() < Duration::from_secs(1) {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        await_end(&canary);
         keys::forget();
         OPEN.store(false, Ordering::Release);
         tuning::keep_silent(false);
@@ -217,5 +225,13 @@ impl Screen {
 
     fn is_gone(&self) -> bool {
         self.canary.strong_count() == 0
+    }
+}
+
+/// Waits for the end of the renderer's thread, a second at most.
+fn await_end(canary: &Weak<String>) {
+    let start = Instant::now();
+    while canary.strong_count() > 0 && start.elapsed() < Duration::from_secs(1) {
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
