@@ -128,11 +128,17 @@ def perturbed(fixture, dtype=torch.float32):
     """The model with every parameter drawn afresh: at BERT's own initialisation too many mistakes go unseen."""
     config = BertConfig(**fixture.config, pad_token_id=PAD, attn_implementation="eager")
     model = fixture.model(config)
-    spread = fixture.gain / np.sqrt(config.hidden_size)
+    redraw(fixture, model, fixture.gain)
+    return model.eval().to(dtype)
+
+
+def redraw(fixture, model, gain):
+    """Draws every parameter afresh; `gain` is the deviation of a dense weight, times the square root of hidden_size."""
+    spread = gain / np.sqrt(model.config.hidden_size)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             numbers = Seeded(f"{fixture.name}/{name}")
-            if name.endswith("LayerNorm.weight"):
+            if name.endswith(("LayerNorm.weight", "layer_norm.weight")):
                 value = numbers.normal(parameter.shape, mean=1.0, std=0.2)
             elif name.endswith("bias"):
                 value = numbers.normal(parameter.shape, std=0.1)
@@ -141,7 +147,6 @@ def perturbed(fixture, dtype=torch.float32):
             else:
                 value = numbers.normal(parameter.shape, std=spread)
             parameter.copy_(torch.from_numpy(value))
-    return model.eval().to(dtype)
 
 
 def inputs(fixture):
@@ -200,15 +205,10 @@ def reference(fixture, model):
     model.zero_grad()
     if fixture.model is BertModel:
         output = model(**batch, output_hidden_states=True, output_attentions=True)
-        first, second = loss_weights(fixture, batch)
-        loss = (output.last_hidden_state * first).sum() + (output.pooler_output * second).sum()
         if not fixture.slim:
             put_layers(record, output)
             record["embeddings"] = output.hidden_states[0]
-        record["sequence_output"] = output.last_hidden_state
-        record["pooled_output"] = output.pooler_output
-        record["loss_weights.sequence"] = first
-        record["loss_weights.pooled"] = second
+        loss = put_outputs(record, output, loss_weights(fixture, batch))
     else:
         mlm, next_sentence = labels(fixture, batch)
         record["labels"] = mlm
@@ -228,13 +228,31 @@ def reference(fixture, model):
             record["next_sentence_logits"] = output.seq_relationship_logits
             record["next_sentence_loss"] = cross_entropy(output.seq_relationship_logits, next_sentence)
             record["pooled_output"] = model.bert(**batch).pooler_output
+    put_gradients(record, model, loss)
+    return detached(record)
+
+
+def put_gradients(record, model, loss):
+    """The loss, and the gradient of every parameter that has a part in it."""
     loss.backward()
     record["loss"] = loss
     for name, parameter in model.named_parameters():
         # Beside an untied decoder, `cls.predictions.bias` plays no part.
         if parameter.grad is not None:
             record[f"grad.{name}"] = parameter.grad
+
+
+def detached(record):
+    """Values of a record for a file."""
     return {name: value.detach().clone().contiguous() for name, value in record.items()}
+
+
+def put_outputs(record, output, weights):
+    """Outputs of an encoder and the weights of its scalar loss; the loss itself is returned."""
+    first, second = weights
+    record["sequence_output"], record["pooled_output"] = output.last_hidden_state, output.pooler_output
+    record["loss_weights.sequence"], record["loss_weights.pooled"] = first, second
+    return (output.last_hidden_state * first).sum() + (output.pooler_output * second).sum()
 
 
 def prove_it_would_tell(fixture, model, record):
@@ -281,7 +299,12 @@ def prove_it_would_tell(fixture, model, record):
             other_bias = torch.nn.functional.linear(transformed, head.decoder.weight, head.bias)
         found["decoder tied"] = (tied - logits)[real].abs().max().item()
         found["the bias of a tied decoder"] = (other_bias - logits)[real].abs().max().item()
-    blind = {what: size for what, size in found.items() if size < 5e-4}
+    assert_visible(fixture, found)
+
+
+def assert_visible(fixture, found):
+    """Every mistake in `found` changes an output by more than rounding does."""
+    blind = {mistake: size for mistake, size in found.items() if size < 5e-4}
     assert not blind, f"{fixture.name} can't tell: {blind}"
     smallest = min(found, key=found.get)
     print(f"  {fixture.name}: the mistake that shows least is '{smallest}', by {found[smallest]:.1e}")
@@ -307,7 +330,7 @@ def text_reference(out, model):
     write_bytes(directory / "tokenizer_config.json", (json.dumps(config, indent=2) + "\n").encode())
     tokenizer = BertTokenizer.from_pretrained(directory)
     assert len(tokenizer) == model.config.vocab_size
-    texts, fills = [], []
+    texts = []
     with torch.no_grad():
         for text in TEXTS:
             encoded = tokenizer(text, truncation=True, max_length=48, return_tensors="pt")
@@ -323,19 +346,27 @@ def text_reference(out, model):
                 "max": tokens.max(0).values.tolist(),
                 "pooler": output.pooler_output[0].tolist(),
             })
-        for text in MASKED_TEXTS:
-            encoded = tokenizer(text, return_tensors="pt")
-            probabilities = model(**encoded).prediction_logits[0].softmax(-1)
-            for position in (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten().tolist():
-                top = probabilities[position].topk(5)
-                fills.append({
-                    "text": text,
-                    "position": position,
-                    "tokens": tokenizer.convert_ids_to_tokens(top.indices.tolist()),
-                    "probabilities": top.values.tolist(),
-                })
+    fills = fillings(tokenizer, MASKED_TEXTS, lambda encoded: model(**encoded).prediction_logits)
     about = "float64; the whole text through tiny-pretraining, [CLS] and [SEP] included in the pooling, at most 48 tokens"
     write_sections(directory / "text_reference.json", {"about": about, "texts": texts, "fill_mask": fills})
+
+
+def fillings(tokenizer, texts, logits_of):
+    """The likeliest tokens for the masks of some texts."""
+    fills = []
+    for text in texts:
+        encoded = tokenizer(text, return_tensors="pt")
+        with torch.no_grad():
+            probabilities = logits_of(encoded)[0].softmax(-1)
+        for position in (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten().tolist():
+            top = probabilities[position].topk(5)
+            fills.append({
+                "text": text,
+                "position": position,
+                "tokens": tokenizer.convert_ids_to_tokens(top.indices.tolist()),
+                "probabilities": top.values.tolist(),
+            })
+    return fills
 
 
 def write_checkpoint(model, directory, **options):
@@ -347,6 +378,13 @@ def write_checkpoint(model, directory, **options):
     (directory / "generation_config.json").unlink(missing_ok=True)
 
 
+def write_reference(directory, record):
+    """reference.safetensors, once every value is a number."""
+    for name, value in record.items():
+        assert torch.isfinite(value).all(), name
+    write_bytes(directory / "reference.safetensors", save(record))
+
+
 def write_all(out):
     """Every golden model."""
     for fixture in FIXTURES:
@@ -354,9 +392,7 @@ def write_all(out):
         write_checkpoint(perturbed(fixture), directory)
         model = perturbed(fixture, torch.float64)
         record = reference(fixture, model)
-        for name, value in record.items():
-            assert torch.isfinite(value).all(), name
         prove_it_would_tell(fixture, model, record)
-        write_bytes(directory / "reference.safetensors", save(record))
+        write_reference(directory, record)
         if fixture.name == "tiny-pretraining":
             text_reference(Path(out), model)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from tokenizers import pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import (
@@ -23,9 +22,21 @@ from transformers import (
     RobertaModel,
 )
 
-from common import Seeded, write_bytes, write_sections, write_text
+from common import Seeded, write_sections, write_text
 from head_fixtures import CHOICES, IGNORED, named
-from model_fixtures import TEXTS, put_layers, write_checkpoint
+from model_fixtures import (
+    TEXTS,
+    assert_visible,
+    detached,
+    fillings,
+    loss_weights,
+    put_gradients,
+    put_layers,
+    put_outputs,
+    redraw,
+    write_checkpoint,
+    write_reference,
+)
 from tokenizer_fixtures import LONG, NASTY, PAIRS, SENTENCES, batch, pair, single, windows
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -76,19 +87,7 @@ def perturbed(fixture, dtype=torch.float32, **change):
     """The model with every parameter drawn afresh."""
     config = RobertaConfig(**{**fixture.config, **change}, pad_token_id=PAD, attn_implementation="eager")
     model = fixture.model(config)
-    spread = 1.7 / np.sqrt(config.hidden_size)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            numbers = Seeded(f"{fixture.name}/{name}")
-            if name.endswith(("LayerNorm.weight", "layer_norm.weight")):
-                value = numbers.normal(parameter.shape, mean=1.0, std=0.2)
-            elif name.endswith("bias"):
-                value = numbers.normal(parameter.shape, std=0.1)
-            elif "embeddings" in name:
-                value = numbers.normal(parameter.shape, std=fixture.embedding_std)
-            else:
-                value = numbers.normal(parameter.shape, std=spread)
-            parameter.copy_(torch.from_numpy(value))
+    redraw(fixture, model, 1.7)
     # transformers never trains the vectors of padding, Google's program does, and so do we.
     embeddings = backbone(model).embeddings
     embeddings.word_embeddings.padding_idx = embeddings.position_embeddings.padding_idx = None
@@ -150,15 +149,9 @@ def reference(fixture, model):
     model.zero_grad()
     if fixture.model is RobertaModel:
         output = model(**given, output_hidden_states=True, output_attentions=True)
-        shape = output.last_hidden_state.shape
-        first = torch.from_numpy(Seeded(f"{fixture.name}/loss_weights.sequence").normal(shape))
-        first = first * given["attention_mask"].unsqueeze(-1)
-        second = torch.from_numpy(Seeded(f"{fixture.name}/loss_weights.pooled").normal((shape[0], shape[2])))
-        loss = (output.last_hidden_state * first).sum() + (output.pooler_output * second).sum()
         put_layers(record, output)
         record["embeddings"] = output.hidden_states[0]
-        record["sequence_output"], record["pooled_output"] = output.last_hidden_state, output.pooler_output
-        record["loss_weights.sequence"], record["loss_weights.pooled"] = first, second
+        loss = put_outputs(record, output, loss_weights(fixture, given))
     else:
         wanted = labels(fixture, given)
         record |= wanted
@@ -173,12 +166,8 @@ def reference(fixture, model):
             record["logits"] = output.logits
         if fixture.model is RobertaForMaskedLM:
             record["mlm_loss"] = cross_entropy(output.logits.flatten(0, 1), wanted["labels"].flatten(), ignore_index=IGNORED)
-    loss.backward()
-    record["loss"] = loss
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            record[f"grad.{name}"] = parameter.grad
-    return {name: value.detach().clone().contiguous() for name, value in record.items()}
+    put_gradients(record, model, loss)
+    return detached(record)
 
 
 def prove_it_would_tell(fixture, model, record):
@@ -223,10 +212,7 @@ def prove_it_would_tell(fixture, model, record):
             ids = (in_order + PAD + 1).expand_as(zeros)
             wrong = model(**given, position_ids=ids).start_logits
             found["positions of padding"] = (wrong - record["start_logits"]).abs().max().item()
-    blind = {what: size for what, size in found.items() if size < 5e-4}
-    assert not blind, f"{fixture.name} can't tell: {blind}"
-    smallest = min(found, key=found.get)
-    print(f"  {fixture.name}: the mistake that shows least is '{smallest}', by {found[smallest]:.1e}")
+    assert_visible(fixture, found)
 
 
 def byte_pairs(texts, count):
@@ -343,24 +329,6 @@ def tokenizations(directory):
 MASKED_TEXTS = ["The cat <mask> on the mat.", "the <mask> of the <mask>", "<mask>"]
 
 
-def fillings(tokenizer, model):
-    """The likeliest tokens for the masks of some texts."""
-    fills = []
-    for text in MASKED_TEXTS:
-        encoded = tokenizer(text, return_tensors="pt")
-        with torch.no_grad():
-            probabilities = model(**encoded).logits[0].softmax(-1)
-        for position in (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten().tolist():
-            top = probabilities[position].topk(5)
-            fills.append({
-                "text": text,
-                "position": position,
-                "tokens": tokenizer.convert_ids_to_tokens(top.indices.tolist()),
-                "probabilities": top.values.tolist(),
-            })
-    return fills
-
-
 def write(out):
     """Every golden file of the family."""
     out = Path(out)
@@ -370,13 +338,12 @@ def write(out):
         write_checkpoint(perturbed(fixture), directory)
         model = perturbed(fixture, torch.float64)
         record = reference(fixture, model)
-        for name, value in record.items():
-            assert torch.isfinite(value).all(), name
         prove_it_would_tell(fixture, model, record)
-        write_bytes(directory / "reference.safetensors", save(record))
+        write_reference(directory, record)
         if fixture.model is RobertaForMaskedLM:
             write_tokenizer(directory)
             write_sections(directory / "tokenizer_reference.json", tokenizations(directory))
-            fills = fillings(AutoTokenizer.from_pretrained(directory), model)
+            tokenizer = AutoTokenizer.from_pretrained(directory)
+            fills = fillings(tokenizer, MASKED_TEXTS, lambda encoded: model(**encoded).logits)
             about = "float64; text through this directory, a filling for each mask"
             write_sections(directory / "text_reference.json", {"about": about, "fill_mask": fills})
