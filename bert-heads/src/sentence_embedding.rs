@@ -260,7 +260,7 @@ impl SentenceEmbedder {
     ///
     /// # Errors
     ///
-    /// As [`embed`](Self::embed).
+    /// Those of [`embed`](Self::embed).
     pub fn embed_tokens(&self, texts: &[&str]) -> Result<Vec<TokenEmbeddings>> {
         let encodings = self.encode(texts, LongInputs::Cut)?;
         self.per_token(&encodings, 0, &mut |_, _| {})

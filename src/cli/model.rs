@@ -8,10 +8,10 @@ use bert_heads::labels::Labels;
 use bert_heads::model_kind::FoundKind;
 use bert_heads::model_kind::ModelKind::{self, Choices, Questions, Sentences};
 use bert_heads::pipeline::{Pipeline, PipelineOptions};
-use bert_heads::runner::{LongTexts, PredictOptions};
 use bert_heads::task::Overrule;
 
 use super::device::{DeviceArgs, WeightArgs};
+use super::long_texts::WindowArgs;
 use super::note::note;
 use super::questions::QuestionArgs;
 use super::task::{ModelTask, about};
@@ -34,19 +34,8 @@ pub(crate) struct ModelArgs {
     /// Names of the outputs in their order, in place of those that the model's files give
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     labels: Vec<String>,
-    /// Most tokens that the model reads at once; longer texts are read in overlapping windows
-    /// [default: as many as it has positions]
-    #[arg(long, value_name = "N")]
-    max_length: Option<usize>,
-    /// Tokens that two windows of a long text share at least [default: a quarter of --max-length]
-    #[arg(long, value_name = "N")]
-    overlap: Option<usize>,
-    /// How the outputs of its windows become one: mean or max, for classifiers of texts
-    #[arg(long, value_name = "HOW", default_value_t)]
-    long_texts: LongTexts,
-    /// Most tokens of a batch, padding included
-    #[arg(long, value_name = "N", default_value_t = PredictOptions::default().batch_tokens)]
-    batch_tokens: usize,
+    #[command(flatten)]
+    windows: WindowArgs,
     #[command(flatten)]
     questions: QuestionArgs,
 }
@@ -73,14 +62,8 @@ impl ModelArgs {
                 task: task.map(ModelTask::task),
                 labels: self.labels()?,
             },
-            predict: PredictOptions {
-                max_length: self.max_length,
-                overlap: self.overlap,
-                long_texts: self.long_texts,
-                batch_tokens: self.batch_tokens,
-                weights: self.weights.get(),
-            },
-            questions: self.questions.options(self.max_length),
+            predict: self.windows.options(&self.weights),
+            questions: self.questions.options(self.windows.max_length),
         };
         let found = options.kind(&dir)?;
         note_evidence(&dir, found);
@@ -97,10 +80,10 @@ impl ModelArgs {
         if let Some(option) = self.questions.given().filter(|_| kind != Questions) {
             bail!("{option} is for a model of questions");
         }
-        if self.overlap.is_some() && kind == Questions {
+        if self.windows.overlap.is_some() && kind == Questions {
             bail!("--overlap: use --doc-stride for a model of questions");
         }
-        if self.overlap.is_some() && kind == Sentences {
+        if self.windows.overlap.is_some() && kind == Sentences {
             bail!("--overlap: texts that become vectors are cut, not read in windows");
         }
         Ok(())

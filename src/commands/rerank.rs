@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use bert_core::hub::resolve_model;
-use bert_heads::runner::{LongTexts, PredictOptions, in_windows};
+use bert_heads::runner::in_windows;
 use bert_heads::tasks::reranking::{RankedText, Ranking, Reranker};
 
 use crate::cli::device::{DeviceArgs, WeightArgs};
 use crate::cli::input;
-use crate::cli::long_texts::LongTextCount;
+use crate::cli::long_texts::{LongTextCount, WindowArgs};
 use crate::cli::output::Output;
 
 #[derive(clap::Args)]
@@ -24,19 +24,8 @@ pub(crate) struct Args {
     /// Give only the best K texts; memory then does not grow with the input
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     top_k: Option<u64>,
-    /// Most tokens that the model reads at once; longer pairs are read in overlapping windows
-    /// [default: as many as it has positions]
-    #[arg(long, value_name = "N")]
-    max_length: Option<usize>,
-    /// Tokens that two windows of a long text share at least [default: a quarter of --max-length]
-    #[arg(long, value_name = "N")]
-    overlap: Option<usize>,
-    /// Pooling of the outputs of a long text's windows: mean or max
-    #[arg(long, value_name = "HOW", default_value_t)]
-    long_texts: LongTexts,
-    /// Most tokens of a batch, padding included
-    #[arg(long, value_name = "N", default_value_t = PredictOptions::default().batch_tokens)]
-    batch_tokens: usize,
+    #[command(flatten)]
+    windows: WindowArgs,
     /// File to write; it appears when it is complete [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -54,13 +43,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let mut output = Output::open(args.output.as_deref())?;
     let dir = resolve_model(&args.model)?;
     let device = args.device.open()?;
-    let options = PredictOptions {
-        max_length: args.max_length,
-        overlap: args.overlap,
-        long_texts: args.long_texts,
-        batch_tokens: args.batch_tokens,
-        weights: args.weights.get(),
-    };
+    let options = args.windows.options(&args.weights);
     let reranker = Reranker::from_dir(dir, &options, &device)?;
     let mut ranking = Ranking::new(args.top_k.map(|k| usize::try_from(k).unwrap_or(usize::MAX)));
     let mut long = LongTextCount::default();

@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// The directory for `LIBTORCH`, filled if it isn't yet.
 ///
 /// # Errors
-/// As [`run`].
+/// Those of [`run`].
 pub(crate) fn ensure(directory: Option<&Path>, python: &Path) -> Result<PathBuf> {
     let directory = match directory {
         Some(directory) => std::path::absolute(directory)?,

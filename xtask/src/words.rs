@@ -1,4 +1,4 @@
-//! `words`: the first words of doc comments.
+//! `words`: the first words of doc comments and of their sections.
 //!
 //! A first sentence stands alone in rustdoc's lists and in the help of the command, so it is a noun phrase or a verb in the
 //! third person. A relative clause in place of the noun, or a reference to the item above, says too little there.
@@ -57,13 +57,18 @@ fn files() -> Result<Vec<String>> {
 /// Numbers, from 1, and texts of the lines in which a doc comment begins badly.
 fn offenders(source: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
-    // The mark of the comment whose first sentence has been seen.
+    // The mark of the comment, or of its section, whose first sentence has been seen.
     let mut within = None;
     for (index, line) in source.lines().map(str::trim).enumerate() {
         let Some((mark, text)) = doc_comment(line) else {
             within = None;
             continue;
         };
+        // A section, such as that of errors, begins anew.
+        if text.starts_with("# ") {
+            within = None;
+            continue;
+        }
         if within == Some(mark) || text.is_empty() {
             continue;
         }
@@ -127,6 +132,19 @@ mod tests {
             numbers(&["/// One.", "first: u8,", "    /// Of two.", "second: u8,"]),
             [3]
         );
+    }
+
+    #[test]
+    fn a_section_has_a_first_sentence_of_its_own() {
+        let section = [
+            "/// Time.",
+            "///",
+            "/// # Errors",
+            "///",
+            "/// As [`time`].",
+        ];
+        assert_eq!(numbers(&section), [5]);
+        assert!(numbers(&["/// Time.", "/// # Errors", "/// None.", "/// As it is."]).is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) fn numbers(count: usize, step: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Whole numbers, so that every order of a sum is exact.
+/// Integers in f32, of which every order of a sum is exact.
 pub(crate) fn integers(count: usize, step: usize) -> Vec<f32> {
     (0..count)
         .map(|at| (at * step % 23) as f32 - 11.0)

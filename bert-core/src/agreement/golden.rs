@@ -23,7 +23,7 @@ impl Golden {
     ///
     /// # Errors
     ///
-    /// As [`Checkpoint::open`], or when the reference lacks a part of the probe.
+    /// Those of [`Checkpoint::open`], and a reference that lacks a part of the probe.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir.as_ref())?;
         let path = dir.as_ref().join("reference.safetensors");

@@ -78,7 +78,7 @@ impl BertBatcher {
     /// - output: `[encodings.len(), seq]`, `seq` as [`Padding`] says
     ///
     /// # Errors
-    /// As [`batch_rows`](Self::batch_rows).
+    /// Those of [`batch_rows`](Self::batch_rows).
     pub fn batch(&self, encodings: &[Encoding], device: &Device) -> Result<BertInput> {
         let rows: Vec<_> = encodings
             .iter()

@@ -145,7 +145,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// As [`load_model`](Self::load_model).
+    /// Those of [`load_model`](Self::load_model).
     pub fn load_into<M: Module>(&self, module: M, loading: Loading) -> Result<(M, LoadReport)> {
         let (module, report) = load::load(&self.tensors, self.config.family, module, loading)?;
         if loading == Loading::Strict && !report.unexpected.is_empty() {
@@ -218,7 +218,7 @@ impl BertModel {
     ///
     /// # Errors
     ///
-    /// As [`Checkpoint::open`] and [`Checkpoint::load_model`].
+    /// Those of [`Checkpoint::open`] and [`Checkpoint::load_model`].
     pub fn from_dir(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let (model, _) = Checkpoint::open(dir)?.load_model(Loading::Strict, device)?;
         Ok(model)

@@ -111,7 +111,7 @@ impl BertModel {
     ///
     /// # Panics
     ///
-    /// As [`forward`](Self::forward), and on most devices when a position is outside the batch.
+    /// Those of [`forward`](Self::forward), and on most devices a position outside the batch.
     pub fn forward_at(&self, input: BertInput, positions: Tensor<1, Int>) -> Tensor<2> {
         self.with_embeddings(input, |embeddings, mask_pad, packing| {
             let vectors = match packing {

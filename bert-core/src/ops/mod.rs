@@ -329,7 +329,7 @@ pub trait BertOps: Backend {
     ///
     /// # Shapes
     ///
-    /// As those of [`project`](BertOps::project).
+    /// Those of [`project`](BertOps::project).
     fn project_gelu(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -50,7 +50,7 @@ impl BertTokenizer {
     /// (called with one pair, it drops an empty second text).
     ///
     /// # Errors
-    /// As [`encode`](Self::encode).
+    /// Those of [`encode`](Self::encode).
     pub fn encode_pair(
         &self,
         first: &str,
@@ -65,7 +65,7 @@ impl BertTokenizer {
     /// `RAYON_NUM_THREADS` limits the cores, `TOKENIZERS_PARALLELISM=false` uses one.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode), for the whole batch if one text fails.
+    /// Those of [`encode`](Self::encode), for the whole batch if one text fails.
     pub fn encode_batch<'a, T: Into<TextInput<'a>>>(
         &self,
         inputs: impl IntoIterator<Item = T>,

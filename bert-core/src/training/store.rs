@@ -219,7 +219,7 @@ impl CheckpointStore {
     /// The newest checkpoint.
     ///
     /// # Errors
-    /// As [`list`](Self::list).
+    /// Those of [`list`](Self::list).
     pub fn latest(&self) -> Result<Option<PathBuf>> {
         Ok(self.list()?.pop().map(|(_, path)| path))
     }
@@ -267,7 +267,7 @@ impl CheckpointStore {
     /// Writes `best/` anew, as a whole.
     ///
     /// # Errors
-    /// As [`save`](Self::save).
+    /// Those of [`save`](Self::save).
     pub fn save_best<E: From<Error>>(
         &self,
         write_model: impl FnOnce(&Path) -> Result<(), E>,

@@ -234,7 +234,7 @@ impl Columns {
     ///
     /// # Errors
     ///
-    /// What is wrong, for [`Error::Columns`]: no column looks like a text.
+    /// Reason for [`Error::Columns`]: no column looks like a text.
     pub(super) fn discover(names: &[String], kind: Option<TargetKind>) -> Result<Self, String> {
         let pair = PAIRS
             .into_iter()

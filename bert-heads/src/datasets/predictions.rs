@@ -100,7 +100,7 @@ pub fn read_text_predictions(
 ///
 /// # Errors
 ///
-/// As [`read_text_predictions`].
+/// Those of [`read_text_predictions`].
 pub fn read_tag_predictions(path: impl AsRef<Path>) -> Result<Examples<Predicted<PredictedTags>>> {
     let path = path.as_ref();
     if is_json(path)? {

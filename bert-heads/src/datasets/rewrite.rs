@@ -41,7 +41,7 @@ pub struct RewritableRow {
 ///
 /// # Errors
 ///
-/// As [`read_texts`](super::read_texts).
+/// Those of [`read_texts`](super::read_texts).
 pub fn read_rewritable(
     path: impl AsRef<Path>,
     format: &TextFormat,

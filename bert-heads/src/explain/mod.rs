@@ -142,7 +142,7 @@ impl Explainer {
     ///
     /// # Errors
     ///
-    /// As [`from_dir`](Self::from_dir), for what is not overruled, and [`Error::LabelNames`] when there
+    /// Those of [`from_dir`](Self::from_dir), for what is not overruled, and [`Error::LabelNames`] when there
     /// is not one name per output.
     pub fn open(
         dir: impl AsRef<Path>,

@@ -101,7 +101,7 @@ impl PipelineOptions {
     ///
     /// # Errors
     ///
-    /// As [`ModelKind::find`].
+    /// Those of [`ModelKind::find`].
     pub fn kind(&self, dir: impl AsRef<Path>) -> Result<FoundKind> {
         match self.overrule.task {
             Some(task) => Ok(FoundKind {

@@ -218,7 +218,7 @@ impl RowMaker {
     ///
     /// # Errors
     ///
-    /// As [`texts`](Self::texts).
+    /// Those of [`texts`](Self::texts).
     pub fn words<'a>(&self, sentences: impl IntoIterator<Item = &'a [String]>) -> Result<WordRows> {
         let mut made = WordRows::default();
         for words in sentences {

@@ -75,7 +75,7 @@ impl SentenceEmbedder {
     ///
     /// # Errors
     ///
-    /// As [`embed_lines`](Self::embed_lines).
+    /// Those of [`embed_lines`](Self::embed_lines).
     pub fn embed_line_tokens<E: From<Error>>(
         &self,
         lines: impl IntoIterator<Item = io::Result<String>>,

@@ -52,7 +52,7 @@ impl ChoicePicker {
     ///
     /// # Errors
     ///
-    /// As [`TextClassifier::from_dir`](crate::tasks::sequence_classification::TextClassifier::from_dir).
+    /// Those of [`TextClassifier::from_dir`](crate::tasks::sequence_classification::TextClassifier::from_dir).
     pub fn from_dir(
         dir: impl AsRef<Path>,
         options: &PredictOptions,
@@ -66,7 +66,7 @@ impl ChoicePicker {
     ///
     /// # Errors
     ///
-    /// As [`TextClassifier::open`](crate::tasks::sequence_classification::TextClassifier::open).
+    /// Those of [`TextClassifier::open`](crate::tasks::sequence_classification::TextClassifier::open).
     pub fn open(
         dir: impl AsRef<Path>,
         options: &PredictOptions,

@@ -104,7 +104,7 @@ impl TextClassifier {
     ///
     /// # Errors
     ///
-    /// As [`from_dir`](Self::from_dir), for what is not overruled, and [`LabelNames`](crate::Error::LabelNames) when there
+    /// Those of [`from_dir`](Self::from_dir), for what is not overruled, and [`LabelNames`](crate::Error::LabelNames) when there
     /// is not one name per output.
     pub fn open(
         dir: impl AsRef<Path>,

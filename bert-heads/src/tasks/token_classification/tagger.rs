@@ -85,7 +85,7 @@ impl TokenTagger {
     ///
     /// # Errors
     ///
-    /// As [`TextClassifier::from_dir`](crate::tasks::sequence_classification::TextClassifier::from_dir).
+    /// Those of [`TextClassifier::from_dir`](crate::tasks::sequence_classification::TextClassifier::from_dir).
     pub fn from_dir(
         dir: impl AsRef<Path>,
         options: &PredictOptions,
@@ -98,7 +98,7 @@ impl TokenTagger {
     ///
     /// # Errors
     ///
-    /// As [`TextClassifier::open`](crate::tasks::sequence_classification::TextClassifier::open).
+    /// Those of [`TextClassifier::open`](crate::tasks::sequence_classification::TextClassifier::open).
     pub fn open(
         dir: impl AsRef<Path>,
         options: &PredictOptions,
@@ -163,7 +163,7 @@ impl TokenTagger {
     ///
     /// # Errors
     ///
-    /// As [`tag_words`](Self::tag_words).
+    /// Those of [`tag_words`](Self::tag_words).
     pub fn tag_texts(&self, texts: &[impl AsRef<str>]) -> Result<Vec<TaggedText>> {
         let plain = EncodeOptions {
             add_special_tokens: false,
