@@ -412,6 +412,20 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_spelled_as_in_the_vocabulary() {
+        let vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK] ", "the"];
+        let mut options = TokenizerOptions::default();
+        options.special_tokens.mask = "[MASK] ".to_owned();
+        let tokenizer = BertTokenizer::from_vocab(vocab.map(String::from), &options).unwrap();
+        let encoding = tokenizer.encode("the [MASK] the", &EncodeOptions::default());
+        let encoding = encoding.unwrap();
+        assert_eq!(
+            encoding.tokens(),
+            ["[CLS]", "the", "[MASK] ", "the", "[SEP]"]
+        );
+    }
+
+    #[test]
     fn the_last_of_two_equal_tokens_wins() {
         let vocab = ["[PAD]", "a", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"];
         let tokenizer =

@@ -234,7 +234,8 @@ impl BertTokenizer {
         if !self.family.tokenizer.segments {
             encoding.set_type_ids(vec![0; encoding.len()]);
         }
-        Ok(Encoding::new(encoding, is_pair, truncated))
+        let spelling = |id| self.token(id);
+        Ok(Encoding::new(encoding, is_pair, truncated, spelling))
     }
 }
 

@@ -11,12 +11,20 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    pub(super) fn new(inner: tokenizers::Encoding, is_pair: bool, truncated: usize) -> Self {
-        let takes_spaces = |token: &String| token.trim().len() != token.len();
+    /// `spelling` gives that of a token in the vocabulary, for those that took white space of the text along.
+    pub(super) fn new(
+        inner: tokenizers::Encoding,
+        is_pair: bool,
+        truncated: usize,
+        spelling: impl Fn(u32) -> Option<String>,
+    ) -> Self {
         let tokens = inner.get_tokens();
-        let spelled = tokens.iter().any(takes_spaces).then(|| {
-            let tokens = tokens.iter();
-            tokens.map(|token| token.trim().to_owned()).collect()
+        let may_have_spaces = |token: &String| token.trim().len() != token.len();
+        let spelled = tokens.iter().any(may_have_spaces).then(|| {
+            let tokens = tokens.iter().zip(inner.get_ids());
+            tokens
+                .map(|(token, &id)| spelling(id).unwrap_or_else(|| token.clone()))
+                .collect()
         });
         Self {
             inner,
