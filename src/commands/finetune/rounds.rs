@@ -11,7 +11,8 @@ use bert_heads::tasks::sequence_classification::{CLASSIFY, TextClassifier};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Args, Data};
+use super::Args;
+use super::data::Data;
 use crate::cli::note::note;
 use crate::cli::training;
 
