@@ -10,7 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.dont_write_bytecode = True
 
-PARTS = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "roberta", "curves", "sentences", "minilm"]
+PARTS = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "families", "curves", "sentences", "minilm"]
 
 
 def main():
@@ -19,8 +19,9 @@ def main():
     parser.add_argument("--data", type=Path, help="unpacked data sets: needs vocab/ and stsbenchmark/ in it")
     parser.add_argument("--checkpoint", type=Path, help="all-MiniLM-L6-v2 as a directory")
     parser.add_argument("--only", action="append", choices=PARTS)
+    parser.add_argument("--family", action="append", help="only this family (a file in families/)")
     arguments = parser.parse_args()
-    wanted = arguments.only or PARTS
+    wanted = arguments.only or (["families"] if arguments.family else PARTS)
     out = arguments.out
 
     if "tokenizer" in wanted:
@@ -53,11 +54,10 @@ def main():
 
         print("heads", flush=True)
         head_fixtures.write_all(out)
-    if "roberta" in wanted:
-        import roberta_fixtures
+    if "families" in wanted:
+        import family_fixtures
 
-        print("roberta", flush=True)
-        roberta_fixtures.write(out)
+        family_fixtures.write(out, arguments.family)
     if "curves" in wanted:
         import curve_fixtures
 

@@ -28,8 +28,11 @@ pub(crate) struct Options {
     #[arg(long, env = "BERT_REAL_CHECKPOINT")]
     checkpoint: Option<PathBuf>,
     /// Only these parts.
-    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "roberta", "curves", "sentences", "minilm", METRICS])]
+    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "families", "curves", "sentences", "minilm", METRICS])]
     only: Vec<String>,
+    /// Only these families, each a file in xtask/python/families.
+    #[arg(long, value_delimiter = ',', conflicts_with = "only")]
+    family: Vec<String>,
     /// Write nothing; fail if a golden file would come out different.
     #[arg(long)]
     check: bool,
@@ -51,13 +54,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let (metrics, parts): (Vec<&String>, Vec<&String>) =
         options.only.iter().partition(|part| *part == METRICS);
-    if options.only.is_empty() || !metrics.is_empty() {
+    let everything = options.only.is_empty() && options.family.is_empty();
+    if everything || !metrics.is_empty() {
         let committed = shell::root().join("bert-heads/fixtures/metrics");
         let mut command = Command::new(&interpreter);
         command.arg(python::scripts().join("metric_fixtures.py"));
         make(&mut command, &committed, METRICS, options.check)?;
     }
-    if options.only.is_empty() || !parts.is_empty() {
+    if everything || !parts.is_empty() || !options.family.is_empty() {
         let committed = shell::root().join("bert-core").join("fixtures");
         let mut command = Command::new(&interpreter);
         command.arg(python::scripts().join("make_fixtures.py"));
@@ -69,6 +73,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         for part in parts {
             command.args(["--only", part]);
+        }
+        for family in &options.family {
+            command.args(["--family", family]);
         }
         make(&mut command, &committed, "fixtures", options.check)?;
     }
