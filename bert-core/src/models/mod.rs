@@ -9,9 +9,12 @@ mod roberta;
 mod shape;
 
 pub use bert::BERT;
-pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+pub use family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
 pub use roberta::ROBERTA;
-pub use shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
+pub use shape::{
+    BlockDropout, ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, MaskedLmShape,
+    Positions, Reads,
+};
 
 /// Every family.
 pub static FAMILIES: [&Family; 2] = [&BERT, &ROBERTA];
