@@ -3,12 +3,16 @@
 //! A family is a file here and a line in [`FAMILIES`].
 
 mod bert;
+mod distilbert;
+mod electra;
 mod family;
 pub(crate) mod names;
 mod roberta;
 mod shape;
 
 pub use bert::BERT;
+pub use distilbert::DISTILBERT;
+pub use electra::ELECTRA;
 pub use family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
 pub use roberta::ROBERTA;
 pub use shape::{
@@ -17,7 +21,7 @@ pub use shape::{
 };
 
 /// Every family.
-pub static FAMILIES: [&Family; 2] = [&BERT, &ROBERTA];
+pub static FAMILIES: [&Family; 4] = [&BERT, &ROBERTA, &DISTILBERT, &ELECTRA];
 
 /// The family with this `model_type`.
 pub fn family(model_type: &str) -> Option<&'static Family> {

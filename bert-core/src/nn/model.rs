@@ -40,7 +40,7 @@ impl BertOutput {
 }
 
 impl BertConfig {
-    /// A model with fresh weights drawn from `seed`, with a pooler.
+    /// A model with fresh weights drawn from `seed`, with a pooler if the family has one.
     ///
     /// Equal seeds give equal weights on every backend.
     pub fn init(&self, seed: u64, device: &Device) -> BertModel {
@@ -49,12 +49,12 @@ impl BertConfig {
 }
 
 impl BertModel {
-    /// A model with fresh weights.
+    /// A model with fresh weights, with a pooler if asked for and the family has one.
     pub fn new(config: &BertConfig, with_pooler: bool, init: &BertInit) -> Self {
         Self {
             embeddings: BertEmbeddings::new(config, init),
             encoder: BertEncoder::new(config, init),
-            pooler: with_pooler.then(|| BertPooler::new(config, init)),
+            pooler: (with_pooler && config.family.pooler).then(|| BertPooler::new(config, init)),
         }
     }
 
