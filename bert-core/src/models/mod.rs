@@ -3,18 +3,22 @@
 //! A family is a file here and a line in [`FAMILIES`].
 
 mod bert;
+mod camembert;
 mod family;
 pub(crate) mod names;
 mod roberta;
 mod shape;
+mod xlm_roberta;
 
 pub use bert::BERT;
-pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+pub use camembert::CAMEMBERT;
+pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText};
 pub use roberta::ROBERTA;
 pub use shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
+pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.
-pub static FAMILIES: [&Family; 2] = [&BERT, &ROBERTA];
+pub static FAMILIES: [&Family; 4] = [&BERT, &ROBERTA, &XLM_ROBERTA, &CAMEMBERT];
 
 /// The family with this `model_type`.
 pub fn family(model_type: &str) -> Option<&'static Family> {
