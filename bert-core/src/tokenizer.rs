@@ -259,6 +259,23 @@ impl BertTokenizer {
         }
     }
 
+    /// True if a token continues the word before it: a `##` piece, or, where tokens carry the space before a word, one
+    /// without a space that is not special.
+    pub fn continues_word(&self, id: u32) -> bool {
+        let Some(token) = self.token(id) else {
+            return false;
+        };
+        let carries_spaces = unigram::has_spaces(self.inner.get_pre_tokenizer())
+            || byte_bpe::byte_level(&self.inner).is_some();
+        match carries_spaces {
+            true => {
+                let added = self.inner.get_added_vocabulary();
+                !added.is_special_token(&token) && self.word_beginning(id).is_none()
+            }
+            false => token.starts_with("##"),
+        }
+    }
+
     /// The id of a token as spelled in the vocabulary; unlike encoding, it never answers `[UNK]`.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)

@@ -267,3 +267,30 @@ pub(super) fn has_spaces(splitter: Option<&PreTokenizerWrapper>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_transformers_made_are_those_of_their_settings() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tokenizer-kinds");
+        for (kind, text, unknown) in [
+            ("xlm-roberta-any-class", UnigramText::Words, None),
+            ("camembert", UnigramText::Words, Some(3)),
+            ("albert", UnigramText::Folded, Some(1)),
+            ("deberta-v2", UnigramText::Running, Some(3)),
+        ] {
+            let inner = Tokenizer::from_file(fixtures.join(kind).join("tokenizer.json")).unwrap();
+            let found = settings(&inner, text, unknown.unwrap_or(3));
+            let defaults = Settings {
+                do_lower_case: text == UnigramText::Folded,
+                keep_accents: false,
+                split_by_punct: false,
+                add_prefix_space: true,
+            };
+            // XLM-R's was made by another class, which takes parts as they are.
+            assert_eq!(found, unknown.map(|_| defaults), "{kind}");
+        }
+    }
+}
