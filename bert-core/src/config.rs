@@ -1,6 +1,6 @@
 //! The shape of an encoder, read from and written as Hugging Face `config.json`.
 
-mod json;
+pub(crate) mod json;
 mod preset;
 
 use derive_new::new;
@@ -10,7 +10,9 @@ pub use preset::{BertSize, BertVocabulary};
 
 use crate::activation::HiddenAct;
 use crate::error::{Error, Result};
-use crate::models::{BERT, ClassifierShape, Family, HeadDropout, HeadShapes, Positions};
+use crate::models::{
+    BERT, BlockDropout, ClassifierShape, Family, HeadDropout, HeadShapes, Positions,
+};
 
 /// Description of a network: hyper-parameters of a BERT encoder (BERT §3), and the points in which families of models
 /// depart from it.
@@ -58,6 +60,16 @@ pub struct BertConfig {
     /// Id of the padding token.
     #[new(value = "0")]
     pub pad_token_id: usize,
+    /// Width of the embeddings, from which a projection leads to `hidden_size`; `None` if they have `hidden_size` and no
+    /// projection.
+    #[new(default)]
+    pub embedding_size: Option<usize>,
+    /// Blocks with parameters of their own, if fewer than `num_hidden_layers`: each runs in several layers in turn.
+    #[new(default)]
+    pub num_hidden_groups: Option<usize>,
+    /// Dropout within blocks.
+    #[new(value = "BlockDropout::PLAIN")]
+    pub block_dropout: BlockDropout,
     /// Assignment of position embeddings.
     #[new(default)]
     pub positions: Positions,
@@ -84,7 +96,27 @@ impl BertConfig {
         match shape.dropout {
             HeadDropout::Classifier => self.head_dropout_prob(),
             HeadDropout::Hidden => self.hidden_dropout_prob,
+            HeadDropout::Key(key, absent) => {
+                let stated = self.extra.get(key).and_then(Value::as_f64);
+                stated.unwrap_or(f64::from(absent) / 1000.0)
+            }
+            HeadDropout::None => 0.0,
         }
+    }
+
+    /// Keys of the family's own that state a head's dropout probability, and their values.
+    fn dropouts_of_heads(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let heads = self.heads;
+        let shapes = [
+            heads.sequence,
+            heads.token,
+            heads.question_answering,
+            heads.choice,
+        ];
+        shapes.into_iter().filter_map(|shape| match shape.dropout {
+            HeadDropout::Key(key, _) => Some((key, self.dropout_prob_of(shape))),
+            _ => None,
+        })
     }
 
     /// Activation after the dense layer of the masked-LM head.
@@ -92,10 +124,26 @@ impl BertConfig {
         self.heads.masked_lm.activation.unwrap_or(self.hidden_act)
     }
 
+    /// Width of the embeddings, and of the masked-LM head.
+    pub const fn embedding_width(&self) -> usize {
+        match self.embedding_size {
+            Some(width) => width,
+            None => self.hidden_size,
+        }
+    }
+
+    /// Blocks with parameters of their own.
+    pub const fn num_blocks(&self) -> usize {
+        match self.num_hidden_groups {
+            Some(groups) => groups,
+            None => self.num_hidden_layers,
+        }
+    }
+
     /// Row of the position-embedding table for the first token.
     pub const fn first_position(&self) -> usize {
         match self.positions {
-            Positions::FromZero => 0,
+            Positions::FromZero | Positions::None => 0,
             Positions::AfterPadding => self.pad_token_id.saturating_add(1),
         }
     }
@@ -136,14 +184,21 @@ impl BertConfig {
 
     /// Number of weights of the encoder, with or without the pooler.
     pub const fn num_params(&self, with_pooler: bool) -> usize {
-        let h = self.hidden_size;
+        let (h, e) = (self.hidden_size, self.embedding_width());
         let norm = 2 * h;
-        let tables =
-            (self.vocab_size + self.max_position_embeddings + self.type_vocab_size) * h + norm;
+        let positions = match self.positions {
+            Positions::None => 0,
+            _ => self.max_position_embeddings,
+        };
+        let projection = match self.embedding_size {
+            Some(_) => e * h + h,
+            None => 0,
+        };
+        let tables = (self.vocab_size + positions + self.type_vocab_size) * e + 2 * e + projection;
         let attention = 4 * (h * h + h) + norm;
         let feed_forward = 2 * h * self.intermediate_size + self.intermediate_size + h + norm;
         let pooler = if with_pooler { h * h + h } else { 0 };
-        tables + self.num_hidden_layers * (attention + feed_forward) + pooler
+        tables + self.num_blocks() * (attention + feed_forward) + pooler
     }
 
     /// Checks that the numbers describe a network that can be built.
@@ -159,7 +214,8 @@ impl BertConfig {
             ("num_attention_heads", self.num_attention_heads),
             ("intermediate_size", self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
+            ("embedding_size", self.embedding_width()),
+            ("num_hidden_groups", self.num_blocks()),
         ] {
             if value == 0 {
                 return Err(Error::config(field, "is 0 but must be at least 1"));
@@ -177,6 +233,7 @@ impl BertConfig {
                 1 << 20,
             ),
             ("type_vocab_size", self.type_vocab_size, 1 << 16),
+            ("embedding_size", self.embedding_width(), 1 << 16),
         ] {
             if value > most {
                 return Err(Error::config(
@@ -184,6 +241,22 @@ impl BertConfig {
                     format!("is {value}, far beyond any BERT (at most {most} are built)"),
                 ));
             }
+        }
+        if self.type_vocab_size == 0 && !self.family.segments_optional {
+            let reason = "is 0 but must be at least 1";
+            return Err(Error::config("type_vocab_size", reason));
+        }
+        if self.num_hidden_groups.is_some()
+            && !self.num_hidden_layers.is_multiple_of(self.num_blocks())
+        {
+            return Err(Error::config(
+                "num_hidden_groups",
+                format!(
+                    "{} groups do not divide num_hidden_layers {}",
+                    self.num_blocks(),
+                    self.num_hidden_layers
+                ),
+            ));
         }
         if self.max_input_length() == 0 {
             return Err(Error::config(
@@ -211,7 +284,10 @@ impl BertConfig {
                 self.attention_probs_dropout_prob,
             ),
             ("classifier_dropout", self.head_dropout_prob()),
-        ] {
+        ]
+        .into_iter()
+        .chain(self.dropouts_of_heads())
+        {
             if !(0.0..1.0).contains(&value) {
                 return Err(Error::config(
                     field,

@@ -56,7 +56,8 @@ const CLASSES: [(&str, ModelKind); 6] = [
 ];
 
 /// The hidden layer of a classifier.
-pub(crate) const HIDDEN_LAYER: [&str; 2] = ["pre_classifier.weight", "pre_classifier.bias"];
+pub(crate) const HIDDEN_LAYER: [&str; 2] =
+    ["pre_classifier.dense.weight", "pre_classifier.dense.bias"];
 
 /// The parameters of a conditional random field over words.
 pub(crate) const CRF_TENSORS: [&str; 3] = [

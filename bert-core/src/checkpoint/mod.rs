@@ -125,8 +125,12 @@ impl Checkpoint {
     /// spelled as for [`contains`](Self::contains).
     pub fn file_name(&self, name: &str) -> String {
         let mut names = self.tensors.keys();
-        let hidden_classifier = names.any(|name| names::is_hidden_layer(name));
-        self.config.family.file_name(name, hidden_classifier)
+        let family = self.config.family;
+        let class = match names.any(|name| names::is_hidden_layer(name)) {
+            true => family.class_with_hidden_layer(),
+            false => "",
+        };
+        family.file_name(name, class)
     }
 
     /// The encoder on `device`; its pooler is there if the checkpoint has one.

@@ -12,9 +12,14 @@ mod xlm_roberta;
 
 pub use bert::BERT;
 pub use camembert::CAMEMBERT;
-pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText};
+pub use family::{
+    ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
+};
 pub use roberta::ROBERTA;
-pub use shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
+pub use shape::{
+    BlockDropout, ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, MaskedLmShape,
+    Positions, Reads,
+};
 pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.

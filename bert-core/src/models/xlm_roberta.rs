@@ -75,13 +75,10 @@ mod tests {
     #[test]
     fn names_are_those_of_roberta() {
         let name = "cls.predictions.transform.LayerNorm.weight";
-        assert_eq!(
-            XLM_ROBERTA.file_name(name, false),
-            "lm_head.layer_norm.weight"
-        );
+        assert_eq!(XLM_ROBERTA.file_name(name, ""), "lm_head.layer_norm.weight");
         let name = "bert.encoder.layer.0.output.dense.weight";
         let theirs = "roberta.encoder.layer.0.output.dense.weight";
-        assert_eq!(XLM_ROBERTA.file_name(name, false), theirs);
+        assert_eq!(XLM_ROBERTA.file_name(name, ""), theirs);
         assert_eq!(XLM_ROBERTA.class("ForMaskedLM"), "XLMRobertaForMaskedLM");
     }
 }

@@ -23,7 +23,12 @@ impl BertAttention {
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         Self {
             self_attention: BertSelfAttention::new(config, init),
-            output: BertResidual::new(config.hidden_size, config, init),
+            output: BertResidual::new(
+                config.hidden_size,
+                config.block_dropout.attention,
+                config,
+                init,
+            ),
         }
     }
 

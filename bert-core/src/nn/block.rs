@@ -26,7 +26,12 @@ impl BertLayer {
         Self {
             attention: BertAttention::new(config, init),
             intermediate: BertIntermediate::new(config, init),
-            output: BertResidual::new(config.intermediate_size, config, init),
+            output: BertResidual::new(
+                config.intermediate_size,
+                config.block_dropout.feed_forward,
+                config,
+                init,
+            ),
         }
     }
 

@@ -11,8 +11,10 @@ use crate::config::BertConfig;
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]
 pub struct BertEncoder {
-    /// The blocks, from the embeddings upwards.
+    /// The blocks with parameters of their own, from the embeddings upwards; each runs in as many layers in turn as there are
+    /// to a group.
     pub layer: Vec<BertLayer>,
+    num_layers: usize,
 }
 
 /// Output of the encoder.
@@ -41,9 +43,10 @@ impl BertEncoder {
     /// Blocks for `config`.
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         Self {
-            layer: (0..config.num_hidden_layers)
+            layer: (0..config.num_blocks())
                 .map(|_| BertLayer::new(config, init))
                 .collect(),
+            num_layers: config.num_hidden_layers,
         }
     }
 
@@ -61,7 +64,7 @@ impl BertEncoder {
         let mut hidden = embeddings;
         let mut hidden_states = Vec::new();
         let mut attentions = Vec::new();
-        for layer in &self.layer {
+        for layer in self.layers() {
             if options.hidden_states {
                 hidden_states.push(hidden.clone());
             }
@@ -94,12 +97,20 @@ impl BertEncoder {
         layout: &TokenLayout,
         positions: Tensor<1, Int>,
     ) -> Tensor<3> {
-        let Some((last, before)) = self.layer.split_last() else {
+        let Some(last) = self.layer.last() else {
             return rows_at(embeddings, positions);
         };
-        let hidden = before.iter().fold(embeddings, |hidden, layer| {
+        let before = self.layers().take(self.num_layers - 1);
+        let hidden = before.fold(embeddings, |hidden, layer| {
             layer.forward(hidden, layout, false).0
         });
         last.forward_at(hidden, layout, positions)
+    }
+
+    /// The block of every layer, from the embeddings upwards.
+    fn layers(&self) -> impl Iterator<Item = &BertLayer> {
+        let in_group = self.num_layers / self.layer.len().max(1);
+        let layers = self.layer.iter();
+        layers.flat_map(move |layer| std::iter::repeat_n(layer, in_group))
     }
 }

@@ -20,12 +20,17 @@ pub struct BertResidual {
 }
 
 impl BertResidual {
-    /// A projection from `d_input` to the hidden size of `config`.
-    pub fn new(d_input: usize, config: &BertConfig, init: &BertInit) -> Self {
+    /// A projection from `d_input` to the hidden size of `config`, followed by dropout if `drops`.
+    pub fn new(d_input: usize, drops: bool, config: &BertConfig, init: &BertInit) -> Self {
+        let dropout = if drops {
+            config.hidden_dropout_prob
+        } else {
+            0.0
+        };
         Self {
             dense: init.linear(d_input, config.hidden_size),
             layer_norm: init.layer_norm(config.hidden_size),
-            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            dropout: DropoutConfig::new(dropout).init(),
             layer_norm_eps: config.layer_norm_eps,
         }
     }

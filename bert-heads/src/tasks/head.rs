@@ -94,8 +94,7 @@ impl TaskHead {
 
     /// The name of a parameter in the files of its family.
     fn file_name(&self, config: &BertConfig, name: &str) -> String {
-        let has_hidden = (self.shape)(config).hidden.is_some();
-        config.family.file_name(name, has_hidden)
+        config.family.file_name(name, self.class)
     }
 
     /// The number of its outputs in a checkpoint: the rows of its weight.

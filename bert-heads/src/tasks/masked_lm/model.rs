@@ -54,14 +54,14 @@ pub struct BertLmPrediction {
 /// An untied decoder.
 #[derive(Module, Debug)]
 pub struct BertLmDecoder {
-    /// `[vocab_size, hidden]`, as the word embeddings.
+    /// `[vocab_size, embedding]`, as the word embeddings.
     pub weight: Param<Tensor<2>>,
 }
 
 /// Dense layer, activation and LayerNorm.
 #[derive(Module, Debug)]
 pub struct BertPredictionTransform {
-    /// Projection from and to the hidden size.
+    /// Projection from the hidden size to the width of the embeddings.
     pub dense: Linear,
     /// Normalisation of the activated projection.
     pub layer_norm: LayerNorm,
@@ -143,12 +143,12 @@ impl BertLmPrediction {
     /// # Shapes
     ///
     /// - hidden: `[n, hidden]`
-    /// - table: `[vocab_size, hidden]`, the word embeddings
+    /// - table: `[vocab_size, embedding]`, the word embeddings
     /// - output: `[n, vocab_size]`
     pub fn forward(&self, hidden: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
         let own = self.decoder.as_ref().map(|decoder| decoder.weight.val());
-        let table = own.unwrap_or(table); // [vocab_size, hidden]
-        let transformed = self.transform.forward(hidden); // [n, hidden]
+        let table = own.unwrap_or(table); // [vocab_size, embedding]
+        let transformed = self.transform.forward(hidden); // [n, embedding]
         ops::linear_table(transformed, table, self.bias.val())
     }
 }
@@ -157,7 +157,9 @@ impl BertLmDecoder {
     /// A table for `config`, drawn as word embeddings are.
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         Self {
-            weight: init.embedding(config.vocab_size, config.hidden_size).weight,
+            weight: init
+                .embedding(config.vocab_size, config.embedding_width())
+                .weight,
         }
     }
 }
@@ -166,8 +168,8 @@ impl BertPredictionTransform {
     /// A transform for `config`, with its activation.
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         Self {
-            dense: init.linear(config.hidden_size, config.hidden_size),
-            layer_norm: init.layer_norm(config.hidden_size),
+            dense: init.linear(config.hidden_size, config.embedding_width()),
+            layer_norm: init.layer_norm(config.embedding_width()),
             layer_norm_eps: config.layer_norm_eps,
             hidden_act: config.masked_lm_act(),
         }
@@ -177,7 +179,8 @@ impl BertPredictionTransform {
     ///
     /// # Shapes
     ///
-    /// - hidden, output: `[n, hidden]`
+    /// - hidden: `[n, hidden]`
+    /// - output: `[n, embedding]`
     pub fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
         let activated = self.hidden_act.after_linear(hidden, &self.dense);
         ops::layer_norm(activated, &self.layer_norm, self.layer_norm_eps)

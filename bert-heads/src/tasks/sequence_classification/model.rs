@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::error::Result;
 use crate::labels::{Labels, ProblemType};
 use crate::tasks::head::TaskHead;
+use crate::tasks::hidden_layer::{HiddenLayer, outputs};
 
 pub(crate) const HEAD: TaskHead = TaskHead {
     class: "ForSequenceClassification",
@@ -33,7 +34,7 @@ pub struct BertForSequenceClassification {
     #[module(skip)]
     shape: ClassifierShape,
     /// The hidden layer of the classifier, where the family has one.
-    pub pre_classifier: Option<Linear>,
+    pub pre_classifier: Option<HiddenLayer>,
     /// One output per label.
     pub classifier: Linear,
 }
@@ -51,13 +52,13 @@ impl BertForSequenceClassification {
         num_labels: usize,
         init: &BertInit,
     ) -> Self {
-        let (shape, hidden) = (config.heads.sequence, config.hidden_size);
+        let shape = config.heads.sequence;
         Self {
             bert,
             dropout: DropoutConfig::new(config.dropout_prob_of(shape)).init(),
             shape,
-            pre_classifier: shape.hidden.map(|_| init.head(hidden, hidden)),
-            classifier: init.head(hidden, num_labels),
+            pre_classifier: HiddenLayer::of(shape, config, init),
+            classifier: init.head(config.hidden_size, num_labels),
         }
     }
 
@@ -164,11 +165,7 @@ impl BertForSequenceClassification {
     /// - vectors: `[batch, hidden]`
     /// - output: `[batch, num_labels]`
     fn score(&self, vectors: Tensor<2>) -> Tensor<2> {
-        let mut vectors = self.dropout.forward(vectors);
-        if let (Some(layer), Some(activation)) = (&self.pre_classifier, self.shape.hidden) {
-            let hidden = activation.after_linear(vectors, layer); // [batch, hidden]
-            vectors = self.dropout.forward(hidden);
-        }
-        self.classifier.forward(vectors)
+        let hidden = self.pre_classifier.as_ref();
+        outputs(vectors, hidden, &self.dropout, &self.classifier)
     }
 }
