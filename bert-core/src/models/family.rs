@@ -71,7 +71,8 @@ pub struct TensorNames {
 /// Conventions of a family's tokenizer.
 #[derive(Debug)]
 pub struct TokenizerFamily {
-    /// Classes of transformers that are built alike, without `Fast` at the end; the first is the one that is saved.
+    /// Classes of transformers that are built alike, without `Fast` at the end; the first is the one that is saved, or
+    /// `PreTrainedTokenizerFast` where there is none.
     pub classes: &'static [&'static str],
     /// Splitting of words into tokens.
     pub model: TokenizerModel,
@@ -92,6 +93,21 @@ pub enum TokenizerModel {
     WordPiece,
     /// Byte-pair encoding of bytes, spaces being part of tokens; `vocab.json` and `merges.txt`.
     ByteLevelBpe,
+    /// Unigram language model over pieces that carry the space before a word as `▁`; `tokenizer.json` alone.
+    Unigram(UnigramText),
+}
+
+/// Normalizer and splitter before a Unigram model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnigramText {
+    /// Words between white space, once characters are mapped by the table that belongs to the vocabulary.
+    Words,
+    /// Words between white space, after plain quotation marks, and without accents and in lower case unless
+    /// `keep_accents` and `do_lower_case` say otherwise; then the table of the vocabulary.
+    Folded,
+    /// Running text in composed characters, each run of white space being one space; in lower case with
+    /// `do_lower_case`, punctuation apart with `split_by_punct`.
+    Running,
 }
 
 /// Arguments of [`TokenizerFamily::frame`].

@@ -3,25 +3,38 @@
 //! A family is a file here and a line in [`FAMILIES`].
 
 mod bert;
+mod camembert;
 mod distilbert;
 mod electra;
 mod family;
 pub(crate) mod names;
 mod roberta;
 mod shape;
+mod xlm_roberta;
 
 pub use bert::BERT;
+pub use camembert::CAMEMBERT;
 pub use distilbert::DISTILBERT;
 pub use electra::ELECTRA;
-pub use family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+pub use family::{
+    ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
+};
 pub use roberta::ROBERTA;
 pub use shape::{
     BlockDropout, ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, MaskedLmShape,
     Positions, Reads,
 };
+pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.
-pub static FAMILIES: [&Family; 4] = [&BERT, &ROBERTA, &DISTILBERT, &ELECTRA];
+pub static FAMILIES: [&Family; 6] = [
+    &BERT,
+    &ROBERTA,
+    &XLM_ROBERTA,
+    &CAMEMBERT,
+    &DISTILBERT,
+    &ELECTRA,
+];
 
 /// The family with this `model_type`.
 pub fn family(model_type: &str) -> Option<&'static Family> {

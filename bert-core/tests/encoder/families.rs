@@ -29,7 +29,12 @@ fn tensors(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn an_encoder_is_saved_as_transformers_saves_it() {
     for (label, device) in test_devices() {
-        for name in ["tiny-erf", "roberta/base"] {
+        for name in [
+            "tiny-erf",
+            "roberta/base",
+            "xlm-roberta/base",
+            "camembert/base",
+        ] {
             let checkpoint = Checkpoint::open(fixture(name)).unwrap();
             let (model, report) = checkpoint.load_model(Loading::Strict, &device).unwrap();
             assert!(report.is_exact() && report.ignored.is_empty(), "{report}");

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::alone_at_random;
 
-const FIXTURES: [&str; 7] = [
+const FIXTURES: [&str; 9] = [
     "tiny-erf",
     "tiny-tanh",
     "tiny-relu",
@@ -21,6 +21,8 @@ const FIXTURES: [&str; 7] = [
     "tiny-silu",
     "tiny-quick-gelu",
     "roberta/base",
+    "xlm-roberta/base",
+    "camembert/base",
 ];
 
 fn fixture(name: &str) -> Golden {

@@ -92,8 +92,10 @@ fn load(name: &str, device: &Device) -> BertForMaskedLm {
 }
 
 /// Both transformers classes that have the head, with the decoder tied and untied.
-const FIXTURES: [&str; 5] = [
+const FIXTURES: [&str; 7] = [
     "roberta/mlm",
+    "xlm-roberta/mlm",
+    "camembert/mlm",
     "tiny-mlm",
     "tiny-pretraining",
     "tiny-untied",
@@ -142,7 +144,13 @@ fn logits_and_loss_agree_with_the_float64_reference() {
 #[test]
 fn gradients_agree_with_the_float64_reference() {
     // The loss of the others has a second term that this model does not have.
-    for name in ["tiny-mlm", "tiny-untied", "roberta/mlm"] {
+    for name in [
+        "tiny-mlm",
+        "tiny-untied",
+        "roberta/mlm",
+        "xlm-roberta/mlm",
+        "camembert/mlm",
+    ] {
         check_gradients(name);
     }
 }
@@ -312,7 +320,12 @@ fn a_checkpoint_without_the_head_is_refused() {
 
 #[test]
 fn gaps_are_filled_as_transformers_fills_them() {
-    for name in ["tiny-pretraining", "roberta/mlm"] {
+    for name in [
+        "tiny-pretraining",
+        "roberta/mlm",
+        "xlm-roberta/mlm",
+        "camembert/mlm",
+    ] {
         check_fillings(name);
     }
 }

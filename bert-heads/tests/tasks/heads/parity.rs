@@ -128,7 +128,12 @@ fn tensors(dir: &Path) -> Vec<(String, Vec<usize>, Vec<u8>)> {
 
 #[test]
 fn one_label_per_text() {
-    for name in ["heads/single-label", "roberta/sequence"] {
+    for name in [
+        "heads/single-label",
+        "roberta/sequence",
+        "xlm-roberta/sequence",
+        "camembert/sequence",
+    ] {
         check(
             name,
             BertForSequenceClassification::from_checkpoint,
@@ -174,7 +179,12 @@ fn a_number_per_text() {
 
 #[test]
 fn a_label_per_token() {
-    for name in ["heads/token", "roberta/token"] {
+    for name in [
+        "heads/token",
+        "roberta/token",
+        "xlm-roberta/token",
+        "camembert/token",
+    ] {
         check(
             name,
             BertForTokenClassification::from_checkpoint,
@@ -191,7 +201,12 @@ fn a_label_per_token() {
 
 #[test]
 fn a_span_per_question() {
-    for name in ["heads/question-answering", "roberta/question-answering"] {
+    for name in [
+        "heads/question-answering",
+        "roberta/question-answering",
+        "xlm-roberta/question-answering",
+        "camembert/question-answering",
+    ] {
         check(
             name,
             BertForQuestionAnswering::from_checkpoint,
@@ -212,7 +227,12 @@ fn a_span_per_question() {
 
 #[test]
 fn one_choice_of_several() {
-    for name in ["heads/multiple-choice", "roberta/multiple-choice"] {
+    for name in [
+        "heads/multiple-choice",
+        "roberta/multiple-choice",
+        "xlm-roberta/multiple-choice",
+        "camembert/multiple-choice",
+    ] {
         check(
             name,
             BertForMultipleChoice::from_checkpoint,
