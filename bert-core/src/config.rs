@@ -10,7 +10,10 @@ pub use preset::{BertSize, BertVocabulary};
 
 use crate::activation::HiddenAct;
 use crate::error::{Error, Result};
-use crate::models::{BERT, ClassifierShape, Family, HeadDropout, HeadShapes, Positions};
+use crate::models::{
+    BERT, BlockShape, ClassifierShape, Family, HeadDropout, HeadShapes, LocalLayers, Positions,
+    Rotary,
+};
 
 /// Description of a network: hyper-parameters of a BERT encoder (BERT §3), and the points in which families of models
 /// depart from it.
@@ -61,6 +64,15 @@ pub struct BertConfig {
     /// Assignment of position embeddings.
     #[new(default)]
     pub positions: Positions,
+    /// Shape of the blocks.
+    #[new(value = "BlockShape::PLAIN")]
+    pub block: BlockShape,
+    /// Rotary position embedding, if there is one.
+    #[new(default)]
+    pub rotary: Option<Rotary>,
+    /// Layers with local attention, if there are any.
+    #[new(default)]
+    pub local: Option<LocalLayers>,
     /// Shapes of the task heads.
     #[new(value = "HeadShapes::PLAIN")]
     pub heads: HeadShapes,
@@ -127,6 +139,24 @@ impl BertConfig {
     /// True if the decoder of a masked-LM head is the word-embedding table, as it is unless `tie_word_embeddings` is false.
     pub fn ties_word_embeddings(&self) -> bool {
         self.extra.get("tie_word_embeddings") != Some(&Value::Bool(false))
+    }
+
+    /// Bases of the rotary position embeddings: none, that of all layers, or those of global and of local layers.
+    pub(crate) fn rotary_bases(&self) -> Vec<f64> {
+        let Some(rotary) = self.rotary else {
+            return Vec::new();
+        };
+        match self.local {
+            Some(_) if rotary.local_theta != rotary.theta => vec![rotary.theta, rotary.local_theta],
+            _ => vec![rotary.theta],
+        }
+    }
+
+    /// Tokens on either side that the layer with this number attends to, counted from 0; none if it attends to all.
+    pub(crate) fn reach_of(&self, layer: usize) -> Option<usize> {
+        let local = self.local.as_ref()?;
+        let is_local = local.layers.get(layer).copied().unwrap_or(false);
+        is_local.then_some(local.reach)
     }
 
     /// Width of one attention head.

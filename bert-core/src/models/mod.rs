@@ -11,7 +11,10 @@ mod shape;
 pub use bert::BERT;
 pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
 pub use roberta::ROBERTA;
-pub use shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
+pub use shape::{
+    BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes, LocalLayers, MaskedLmShape,
+    NormPlace, Positions, Reads, Rotary,
+};
 
 /// Every family.
 pub static FAMILIES: [&Family; 2] = [&BERT, &ROBERTA];

@@ -12,6 +12,75 @@ pub enum Positions {
     AfterPadding,
 }
 
+/// Shape of the blocks of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockShape {
+    /// Place of the LayerNorms.
+    pub norm: NormPlace,
+    /// True if LayerNorms have a bias, that of the embeddings too.
+    pub norm_bias: bool,
+    /// True if the projections of attention have a bias.
+    pub attention_bias: bool,
+    /// True if queries, keys and values are one projection, side by side.
+    pub fused_projections: bool,
+    /// Gate of the feed-forward layer.
+    pub gate: GateShape,
+    /// True if the widening and the narrowing half of the feed-forward layer have a bias.
+    pub feed_forward_bias: [bool; 2],
+}
+
+/// Place of the LayerNorms of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormPlace {
+    /// After each half and its residual.
+    After,
+    /// Before each half, but for the attention of the first block, and after the last block.
+    Before,
+}
+
+/// Gate of a feed-forward layer (Shazeer 2020).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateShape {
+    /// None: the projection is activated.
+    None,
+    /// The first half of a projection of twice the width is activated and multiplied by the second.
+    FirstHalf,
+    /// The second half of a projection of twice the width is activated and multiplied by the first.
+    SecondHalf,
+    /// A second projection is activated and multiplied by the first.
+    Apart,
+}
+
+/// Rotary position embedding of queries and keys (Su et al. 2021), in the half-split form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rotary {
+    /// Base of the wavelengths.
+    pub theta: f64,
+    /// Base in local layers.
+    pub local_theta: f64,
+}
+
+/// Layers that attend to the neighbourhood of each token alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalLayers {
+    /// Tokens on either side that are attended to.
+    pub reach: usize,
+    /// True for every layer that is local.
+    pub layers: Vec<bool>,
+}
+
+impl BlockShape {
+    /// BERT's blocks.
+    pub const PLAIN: Self = Self {
+        norm: NormPlace::After,
+        norm_bias: true,
+        attention_bias: true,
+        fused_projections: false,
+        gate: GateShape::None,
+        feed_forward_bias: [true; 2],
+    };
+}
+
 /// Shapes of the task heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadShapes {

@@ -30,6 +30,7 @@ pub struct BertInit {
     seed: u64,
     std: f64,
     epsilon: f64,
+    norm_bias: bool,
     stream: Cell<u64>,
 }
 
@@ -41,6 +42,7 @@ impl BertInit {
             seed,
             std: config.initializer_range,
             epsilon: config.layer_norm_eps,
+            norm_bias: config.block.norm_bias,
             stream: Cell::new(0),
         }
     }
@@ -53,6 +55,13 @@ impl BertInit {
     /// `[d_input, d_output]` weights and zero biases.
     pub fn linear(&self, d_input: usize, d_output: usize) -> Linear {
         self.linear_of(Cut::TwoDeviations, d_input, d_output)
+    }
+
+    /// [`linear`](Self::linear), with a bias only if `bias`.
+    pub fn linear_with(&self, d_input: usize, d_output: usize, bias: bool) -> Linear {
+        let mut linear = self.linear(d_input, d_output);
+        linear.bias = linear.bias.filter(|_| bias);
+        linear
     }
 
     /// The output layer of a task, to be fine-tuned on an encoder that is there: `[d_input, d_output]`
@@ -73,10 +82,11 @@ impl BertInit {
         }
     }
 
-    /// LayerNorm over `width` with the configuration's epsilon.
+    /// LayerNorm over `width` with the configuration's epsilon, and with a bias if its norms have one.
     pub fn layer_norm(&self, width: usize) -> LayerNorm {
         LayerNormConfig::new(width)
             .with_epsilon(self.epsilon)
+            .with_bias(self.norm_bias)
             .init(&self.device)
     }
 

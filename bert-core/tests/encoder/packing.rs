@@ -134,8 +134,22 @@ fn gradients_of_a_packed_batch_equal_those_of_the_padded_one() {
             [
                 of(&model.embeddings.word_embeddings.weight.val()),
                 of(&model.embeddings.position_embeddings.weight.val()),
-                of(&layer.attention.self_attention.key.weight.val()),
-                of(&layer.attention.self_attention.value.weight.val()),
+                of(&layer
+                    .attention
+                    .self_attention
+                    .key
+                    .as_ref()
+                    .unwrap()
+                    .weight
+                    .val()),
+                of(&layer
+                    .attention
+                    .self_attention
+                    .value
+                    .as_ref()
+                    .unwrap()
+                    .weight
+                    .val()),
                 of(&layer.output.dense.weight.val()),
             ]
         };
@@ -262,7 +276,7 @@ fn gradients_from_some_tokens_are_those_of_a_pass_over_all() {
                     let attention = &layer.attention.self_attention;
                     [
                         attention.query.weight.val(),
-                        attention.value.weight.val(),
+                        attention.value.as_ref().unwrap().weight.val(),
                         layer.attention.output.dense.weight.val(),
                         layer.intermediate.dense.weight.val(),
                         layer.output.dense.weight.val(),
