@@ -19,7 +19,6 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 import numpy as np
-from scipy.special import log_softmax
 from scipy.stats import pearsonr, spearmanr
 from seqeval.metrics import accuracy_score as tag_accuracy
 from seqeval.metrics.sequence_labeling import get_entities
@@ -518,30 +517,6 @@ def squad_cases():
     return cases
 
 
-# ---- masked words
-
-
-def masked_cases():
-    seeded = Seeded("metrics.masked")
-    cases = []
-    for index in range(12):
-        rows, vocab = int(seeded.integers(1, 6, (1,))[0]), int(seeded.integers(2, 8, (1,))[0])
-        logits = seeded.normal((rows, vocab), std=[1.0, 10.0, 1000.0][index % 3])
-        # Exact in float32 with few digits.
-        logits = np.round(logits * 4) / 4
-        if index % 4 == 1:
-            logits[:, 0] = logits[:, 1]
-        labels = seeded.integers(0, vocab, (rows,))
-        if index % 3 == 2:
-            labels = logits.argmax(axis=1)
-        losses = -log_softmax(logits, axis=1)[np.arange(rows), labels]
-        loss = float(losses.mean())
-        case = {"logits": logits.tolist(), "labels": labels.tolist(), "loss": loss, "perplexity": float(np.exp(loss))}
-        case["accuracy"] = accuracy_score(labels, logits.argmax(axis=1))
-        cases.append(case)
-    return cases
-
-
 PARTS = {
     "classes": class_cases,
     "labels": label_cases,
@@ -549,7 +524,6 @@ PARTS = {
     "tags": tag_cases,
     "answers": answer_cases,
     "squad": squad_cases,
-    "masked": masked_cases,
 }
 
 

@@ -324,7 +324,13 @@ mod tests {
 
     #[test]
     fn a_file_brings_its_colours() {
-        let svg = chart(&[(0.0, 1.0)], Look::Line).svg_file(400.0, 200.0);
+        let frame = Frame {
+            x: 0.0,
+            y: 0.0,
+            width: 400.0,
+            height: 200.0,
+        };
+        let svg = standalone(&[(&chart(&[(0.0, 1.0)], Look::Line), frame)], 400.0, 200.0);
         assert!(svg.contains("<style>") && svg.contains("prefers-color-scheme: dark"));
         assert!(!svg.contains("http://www.w3.org/2000/svg\" href"));
         assert_eq!(svg.matches("http").count(), 1, "nothing from outside");

@@ -9,7 +9,6 @@
 //! | GLUE | [`GlueTask`] | the GLUE metrics of transformers |
 //! | tags per word | [`EntityScorer`] | seqeval, default and strict |
 //! | answers in a context | [`squad::V1Scorer`], [`squad::V2Scorer`] | the official SQuAD scripts |
-//! | masked words | [`MaskedLmMeter`] | cross-entropy in float64 |
 //!
 //! Everything here runs on the host, takes predictions as they come and gives out [`Scores`]. All
 //! but [`RegressionScorer`] (ranks) and [`squad::V2Scorer`] (thresholds) need memory for their
@@ -26,7 +25,6 @@ mod averages;
 mod classification;
 mod entities;
 mod glue;
-mod masked_lm;
 mod multi_label;
 mod regression;
 mod scores;
@@ -38,7 +36,6 @@ pub use averages::{Averages, LabelCounts, PrecisionRecallF1};
 pub use classification::ConfusionMatrix;
 pub use entities::{Entity, TagReading, entities};
 pub use glue::GlueTask;
-pub use masked_lm::MaskedLmMeter;
 pub use multi_label::MultiLabelScorer;
 pub use regression::{RegressionScorer, mean_squared_error, pearson, spearman};
 pub use scores::{Score, Scores};

@@ -33,7 +33,6 @@ pub enum Score {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     primary: &'static str,
-    lower_is_better: bool,
     values: Vec<(&'static str, Score)>,
     per_label: Vec<(String, PrecisionRecallF1)>,
 }
@@ -62,17 +61,9 @@ impl Scores {
     pub fn new(primary: &'static str) -> Self {
         Self {
             primary,
-            lower_is_better: false,
             values: Vec::new(),
             per_label: Vec::new(),
         }
-    }
-
-    /// Says that the primary number is better when it is lower, such as a perplexity.
-    #[must_use]
-    pub fn with_lower_is_better(mut self) -> Self {
-        self.lower_is_better = true;
-        self
     }
 
     /// Adds a number; one that is not finite counts as undefined.
@@ -141,17 +132,6 @@ impl Scores {
     /// Name and value of the number that tells the better model; `None` if it is undefined.
     pub fn primary(&self) -> (&'static str, Option<f64>) {
         (self.primary, self.get(self.primary))
-    }
-
-    /// True if the primary number is better than that of `best`, an earlier result of the same
-    /// metric. An undefined number never improves on anything, and any other does on it.
-    pub fn improves_on(&self, best: &Self) -> bool {
-        match (self.primary().1, best.primary().1) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(new), Some(old)) if self.lower_is_better => new < old,
-            (Some(new), Some(old)) => new > old,
-        }
     }
 
     /// The numbers, without those by label.
@@ -320,17 +300,9 @@ ORGANISATION     0.5000  1.0000  0.6667       13";
     }
 
     #[test]
-    fn the_better_result_is_known() {
-        let f1 = |value: f64| Scores::new("f1").with_value("f1", value);
-        assert!(f1(0.5).improves_on(&f1(0.4)));
-        assert!(!f1(0.5).improves_on(&f1(0.5)));
-        assert!(!f1(f64::NAN).improves_on(&f1(0.0)));
-        assert!(f1(0.0).improves_on(&f1(f64::NAN)));
-        let perplexity = |value: f64| f1(value).with_lower_is_better();
-        assert!(perplexity(3.0).improves_on(&perplexity(7.0)));
-        assert!(!perplexity(7.0).improves_on(&perplexity(3.0)));
-        // Giving a name again replaces the number.
-        assert_eq!(f1(0.1).with_value("f1", 0.2).get("f1"), Some(0.2));
-        assert_eq!(f1(0.1).get("accuracy"), None);
+    fn a_name_given_again_replaces_the_number() {
+        let f1 = Scores::new("f1").with_value("f1", 0.1);
+        assert_eq!(f1.get("accuracy"), None);
+        assert_eq!(f1.with_value("f1", 0.2).get("f1"), Some(0.2));
     }
 }
