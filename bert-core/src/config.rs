@@ -1,6 +1,6 @@
 //! The shape of an encoder, read from and written as Hugging Face `config.json`.
 
-mod json;
+pub(crate) mod json;
 mod preset;
 
 use derive_new::new;
@@ -11,8 +11,8 @@ pub use preset::{BertSize, BertVocabulary};
 use crate::activation::HiddenAct;
 use crate::error::{Error, Result};
 use crate::models::{
-    BERT, BlockShape, ClassifierShape, Family, HeadDropout, HeadShapes, LocalLayers, Positions,
-    Rotary,
+    BERT, BlockDropout, BlockShape, ClassifierShape, Family, GateShape, HeadDropout, HeadShapes,
+    LocalLayers, Positions, Rotary,
 };
 
 /// Description of a network: hyper-parameters of a BERT encoder (BERT §3), and the points in which families of models
@@ -61,6 +61,19 @@ pub struct BertConfig {
     /// Id of the padding token.
     #[new(value = "0")]
     pub pad_token_id: usize,
+    /// Width of the embeddings, from which a projection leads to `hidden_size`; `None` if they have `hidden_size` and no
+    /// projection.
+    #[new(default)]
+    pub embedding_size: Option<usize>,
+    /// Blocks with parameters of their own, if fewer than `num_hidden_layers`: each runs in several layers in turn.
+    #[new(default)]
+    pub num_hidden_groups: Option<usize>,
+    /// Dropout within blocks.
+    #[new(value = "BlockDropout::PLAIN")]
+    pub block_dropout: BlockDropout,
+    /// Dropout probability within the feed-forward layer, before its narrowing half.
+    #[new(default)]
+    pub mlp_dropout: f64,
     /// Assignment of position embeddings.
     #[new(default)]
     pub positions: Positions,
@@ -96,7 +109,48 @@ impl BertConfig {
         match shape.dropout {
             HeadDropout::Classifier => self.head_dropout_prob(),
             HeadDropout::Hidden => self.hidden_dropout_prob,
+            HeadDropout::Key(key, absent) => {
+                let stated = self.extra.get(key).and_then(Value::as_f64);
+                stated.unwrap_or(f64::from(absent) / 1000.0)
+            }
+            HeadDropout::None => 0.0,
         }
+    }
+
+    /// Dropout probability after the projection of attention.
+    pub(crate) fn attention_dropout_prob(&self) -> f64 {
+        match self.block_dropout {
+            BlockDropout {
+                attention: false, ..
+            } => 0.0,
+            BlockDropout {
+                as_attention: true, ..
+            } => self.attention_probs_dropout_prob,
+            _ => self.hidden_dropout_prob,
+        }
+    }
+
+    /// Dropout probability after the feed-forward layer.
+    pub(crate) fn feed_forward_dropout_prob(&self) -> f64 {
+        match self.block_dropout.feed_forward {
+            true => self.hidden_dropout_prob,
+            false => 0.0,
+        }
+    }
+
+    /// Keys of the family's own that state a head's dropout probability, and their values.
+    fn dropouts_of_heads(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let heads = self.heads;
+        let shapes = [
+            heads.sequence,
+            heads.token,
+            heads.question_answering,
+            heads.choice,
+        ];
+        shapes.into_iter().filter_map(|shape| match shape.dropout {
+            HeadDropout::Key(key, _) => Some((key, self.dropout_prob_of(shape))),
+            _ => None,
+        })
     }
 
     /// Activation after the dense layer of the masked-LM head.
@@ -104,10 +158,26 @@ impl BertConfig {
         self.heads.masked_lm.activation.unwrap_or(self.hidden_act)
     }
 
+    /// Width of the embeddings, and of the masked-LM head.
+    pub const fn embedding_width(&self) -> usize {
+        match self.embedding_size {
+            Some(width) => width,
+            None => self.hidden_size,
+        }
+    }
+
+    /// Blocks with parameters of their own.
+    pub const fn num_blocks(&self) -> usize {
+        match self.num_hidden_groups {
+            Some(groups) => groups,
+            None => self.num_hidden_layers,
+        }
+    }
+
     /// Row of the position-embedding table for the first token.
     pub const fn first_position(&self) -> usize {
         match self.positions {
-            Positions::FromZero => 0,
+            Positions::FromZero | Positions::None => 0,
             Positions::AfterPadding => self.pad_token_id.saturating_add(1),
         }
     }
@@ -159,6 +229,14 @@ impl BertConfig {
         is_local.then_some(local.reach)
     }
 
+    /// Outputs of the widening half of the feed-forward layer.
+    pub(crate) const fn widened_size(&self) -> usize {
+        match self.block.gate {
+            GateShape::None | GateShape::Apart => self.intermediate_size,
+            GateShape::FirstHalf | GateShape::SecondHalf => 2 * self.intermediate_size,
+        }
+    }
+
     /// Width of one attention head.
     pub const fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
@@ -166,14 +244,33 @@ impl BertConfig {
 
     /// Number of weights of the encoder, with or without the pooler.
     pub const fn num_params(&self, with_pooler: bool) -> usize {
-        let h = self.hidden_size;
-        let norm = 2 * h;
-        let tables =
-            (self.vocab_size + self.max_position_embeddings + self.type_vocab_size) * h + norm;
-        let attention = 4 * (h * h + h) + norm;
-        let feed_forward = 2 * h * self.intermediate_size + self.intermediate_size + h + norm;
+        let (h, e) = (self.hidden_size, self.embedding_width());
+        let block = self.block;
+        let norm_vectors = 1 + block.norm_bias as usize;
+        let norm = norm_vectors * h;
+        let positions = match self.positions {
+            Positions::None => 0,
+            _ => self.max_position_embeddings,
+        };
+        let projection = match self.embedding_size {
+            Some(_) => e * h + h,
+            None => 0,
+        };
+        let tables = (self.vocab_size + positions + self.type_vocab_size) * e
+            + norm_vectors * e
+            + projection;
+        let attention = 4 * (h * h + block.attention_bias as usize * h) + norm;
+        let gated = match block.gate {
+            GateShape::None => 1,
+            GateShape::FirstHalf | GateShape::SecondHalf | GateShape::Apart => 2,
+        };
+        let [widens, narrows] = block.feed_forward_bias;
+        let widened = gated * self.intermediate_size;
+        let biases = widens as usize * widened + narrows as usize * h;
+        // Norms before are as many as those after: the first block has one less, and one is behind the last.
+        let feed_forward = h * (widened + self.intermediate_size) + biases + norm;
         let pooler = if with_pooler { h * h + h } else { 0 };
-        tables + self.num_hidden_layers * (attention + feed_forward) + pooler
+        tables + self.num_blocks() * (attention + feed_forward) + pooler
     }
 
     /// Checks that the numbers describe a network that can be built.
@@ -189,7 +286,8 @@ impl BertConfig {
             ("num_attention_heads", self.num_attention_heads),
             ("intermediate_size", self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
+            ("embedding_size", self.embedding_width()),
+            ("num_hidden_groups", self.num_blocks()),
         ] {
             if value == 0 {
                 return Err(Error::config(field, "is 0 but must be at least 1"));
@@ -207,6 +305,7 @@ impl BertConfig {
                 1 << 20,
             ),
             ("type_vocab_size", self.type_vocab_size, 1 << 16),
+            ("embedding_size", self.embedding_width(), 1 << 16),
         ] {
             if value > most {
                 return Err(Error::config(
@@ -214,6 +313,22 @@ impl BertConfig {
                     format!("is {value}, far beyond any BERT (at most {most} are built)"),
                 ));
             }
+        }
+        if self.type_vocab_size == 0 && !self.family.segments_optional {
+            let reason = "is 0 but must be at least 1";
+            return Err(Error::config("type_vocab_size", reason));
+        }
+        if self.num_hidden_groups.is_some()
+            && !self.num_hidden_layers.is_multiple_of(self.num_blocks())
+        {
+            return Err(Error::config(
+                "num_hidden_groups",
+                format!(
+                    "{} groups do not divide num_hidden_layers {}",
+                    self.num_blocks(),
+                    self.num_hidden_layers
+                ),
+            ));
         }
         if self.max_input_length() == 0 {
             return Err(Error::config(
@@ -234,6 +349,40 @@ impl BertConfig {
                 ),
             ));
         }
+        if let Some(Rotary { theta, local_theta }) = self.rotary {
+            if !self.head_size().is_multiple_of(2) {
+                return Err(Error::config(
+                    "num_attention_heads",
+                    format!(
+                        "{} heads of width {} cannot have rotary positions, which take an even width",
+                        self.num_attention_heads,
+                        self.head_size()
+                    ),
+                ));
+            }
+            let positive = |value: f64| value.is_finite() && value > 0.0;
+            if let Some(value) = [theta, local_theta]
+                .into_iter()
+                .find(|&value| !positive(value))
+            {
+                return Err(Error::config(
+                    "rope_theta",
+                    format!("{value} is not positive"),
+                ));
+            }
+        }
+        if let Some(local) = &self.local
+            && local.layers.len() != self.num_hidden_layers
+        {
+            return Err(Error::config(
+                "layer_types",
+                format!(
+                    "has {} entries, but num_hidden_layers is {}",
+                    local.layers.len(),
+                    self.num_hidden_layers
+                ),
+            ));
+        }
         for (field, value) in [
             ("hidden_dropout_prob", self.hidden_dropout_prob),
             (
@@ -241,7 +390,11 @@ impl BertConfig {
                 self.attention_probs_dropout_prob,
             ),
             ("classifier_dropout", self.head_dropout_prob()),
-        ] {
+            ("mlp_dropout", self.mlp_dropout),
+        ]
+        .into_iter()
+        .chain(self.dropouts_of_heads())
+        {
             if !(0.0..1.0).contains(&value) {
                 return Err(Error::config(
                     field,

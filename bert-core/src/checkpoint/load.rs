@@ -20,7 +20,7 @@ pub(super) fn load<M: Module>(
     let mut loader = Loader {
         tensors,
         family,
-        hidden_classifier: false,
+        class: "",
         position: Position::default(),
         taken: Vec::new(),
         loading,
@@ -98,8 +98,8 @@ impl Position {
 struct Loader<'a> {
     tensors: &'a BTreeMap<String, StoredTensor>,
     family: &'static Family,
-    /// True once a hidden layer of a classifier has been met, which comes before its outputs.
-    hidden_classifier: bool,
+    /// The end of the name of the model's class, once a hidden layer of a classifier tells it, which comes before its outputs.
+    class: &'static str,
     position: Position,
     taken: Vec<String>,
     loading: Loading,
@@ -111,9 +111,11 @@ impl Loader<'_> {
     /// The values for the parameter at the current position, or why it keeps its own.
     fn values(&mut self, shape: &[usize]) -> Result<Option<Vec<f32>>> {
         let name = self.position.name();
-        self.hidden_classifier |= names::is_hidden_layer(&name);
+        if names::is_hidden_layer(&name) {
+            self.class = self.family.class_with_hidden_layer();
+        }
         let key = names::in_task_model(&name);
-        let name = self.family.file_name(&name, self.hidden_classifier);
+        let name = self.family.file_name(&name, self.class);
         let Some(tensor) = self.tensors.get(&key) else {
             self.report.missing.push(name);
             return Ok(None);

@@ -1,7 +1,7 @@
 //! Parameters into a file that transformers loads.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -14,8 +14,8 @@ use crate::config::BertConfig;
 use crate::device::fault;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
+use crate::models::Family;
 use crate::models::names::{BIAS, DECODER, DECODER_BIAS};
-use crate::models::{Family, names};
 
 /// Writes `config.json` and `model.safetensors` of `module` into `dir`.
 ///
@@ -33,7 +33,7 @@ pub fn save<M: Module>(
     architecture: &str,
 ) -> Result<()> {
     let dir = dir.as_ref();
-    write_weights(dir, config.family, module)?;
+    write_weights(dir, config.family, module, architecture)?;
     let mut fields = config.to_json();
     fields.insert("architectures".to_owned(), json!([architecture]));
     let text =
@@ -41,15 +41,20 @@ pub fn save<M: Module>(
     write_atomically(dir.join("config.json"), format!("{text}\n").as_bytes())
 }
 
-/// Writes the parameters of `module` as `model.safetensors` into `dir`, under the names of `family`; makes `dir` if need be.
-pub(super) fn write_weights<M: Module>(dir: &Path, family: &Family, module: &M) -> Result<()> {
+/// Writes the parameters of `module` as `model.safetensors` into `dir`, under the names of a `class` of `family`; makes `dir` if need be.
+pub(super) fn write_weights<M: Module>(
+    dir: &Path,
+    family: &Family,
+    module: &M,
+    class: &str,
+) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
     let mut collector = Collector::default();
     module.visit(&mut collector);
     // What a failed device hands over is no weight.
     fault::check()?;
     collector.name_decoder_bias_twice();
-    collector.rename(family);
+    collector.rename(family, class);
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let path = dir.join("model.safetensors");
     let bytes = safetensors::serialize(collector.tensors, Some(metadata))
@@ -75,13 +80,14 @@ impl Collector {
         }
     }
 
-    /// Gives our parameters the names of `family`.
-    fn rename(&mut self, family: &Family) {
-        let mut names = self.tensors.iter().map(|(name, _)| name);
-        let hidden_classifier = names.any(|name| names::is_hidden_layer(name));
+    /// Gives our parameters the names of a `class` of `family`.
+    fn rename(&mut self, family: &Family, class: &str) {
         for (name, _) in &mut self.tensors {
-            *name = family.file_name(name, hidden_classifier);
+            *name = family.file_name(name, class);
         }
+        // Both biases of a decoder have one name in some families.
+        let mut names = HashSet::new();
+        self.tensors.retain(|(name, _)| names.insert(name.clone()));
     }
 }
 

@@ -38,5 +38,5 @@ pub fn load_weights<M: Module>(dir: impl AsRef<Path>, module: M) -> Result<M> {
 ///
 /// [`Error::Io`](crate::Error::Io) when the directory cannot be written.
 pub fn save_weights<M: Module>(dir: impl AsRef<Path>, module: &M) -> Result<()> {
-    save::write_weights(dir.as_ref(), &BERT, module)
+    save::write_weights(dir.as_ref(), &BERT, module, "")
 }

@@ -37,6 +37,15 @@ impl BertConfig {
     pub fn from_json(mut fields: Map<String, Value>) -> Result<Self> {
         let family = family_of(&fields)?;
         refuse_unsupported(&fields)?;
+        let keys = &family.keys;
+        for (ours, theirs) in keys.renamed {
+            if let Some(value) = fields.shift_remove(*theirs) {
+                fields.insert((*ours).to_owned(), value);
+            }
+        }
+        for key in keys.without {
+            fields.shift_remove(*key);
+        }
         let mut require = |name| require(&mut fields, name, family);
         let mut config = Self::new(
             require("vocab_size")?,
@@ -49,6 +58,7 @@ impl BertConfig {
         config.positions = family.positions;
         config.heads = family.heads;
         config.pad_token_id = family.pad_token_id;
+        (keys.defaults)(&mut config);
         if let Some(name) = take(&mut fields, "hidden_act", as_string)? {
             config.hidden_act = name.parse()?;
         }
@@ -65,7 +75,8 @@ impl BertConfig {
             "attention_probs_dropout_prob",
             &mut config.attention_probs_dropout_prob,
         )?;
-        config.classifier_dropout = take(&mut fields, "classifier_dropout", as_float)?;
+        let classifier_dropout = take(&mut fields, "classifier_dropout", as_float)?;
+        config.classifier_dropout = classifier_dropout.or(config.classifier_dropout);
         float(
             &mut fields,
             "initializer_range",
@@ -82,6 +93,7 @@ impl BertConfig {
         )?;
         size(&mut fields, "type_vocab_size", &mut config.type_vocab_size)?;
         size(&mut fields, "pad_token_id", &mut config.pad_token_id)?;
+        (keys.read)(&mut fields, &mut config)?;
         config.extra = fields;
         if let Some(value) = config.extra.get("tie_word_embeddings")
             && !(value.is_boolean() || value.is_null())
@@ -115,6 +127,16 @@ impl BertConfig {
         let Value::Object(mut fields) = known else {
             unreachable!("json! of an object literal is an object");
         };
+        let keys = &self.family.keys;
+        for key in keys.without {
+            fields.shift_remove(*key);
+        }
+        for (ours, theirs) in keys.renamed {
+            if let Some(value) = fields.shift_remove(*ours) {
+                fields.insert((*theirs).to_owned(), value);
+            }
+        }
+        (keys.write)(self, &mut fields);
         for (name, value) in &self.extra {
             fields.entry(name).or_insert_with(|| value.clone());
         }
@@ -160,7 +182,12 @@ fn refuse_unsupported(fields: &Map<String, Value>) -> Result<()> {
     Ok(())
 }
 
-fn take<T: Describe>(
+/// The value of a field, taken out; `None` if it is absent or null.
+///
+/// # Errors
+///
+/// [`Error::Config`] for a value of another type.
+pub(crate) fn take<T: Describe>(
     fields: &mut Map<String, Value>,
     name: &str,
     convert: impl Fn(&Value) -> Option<T>,
@@ -180,12 +207,14 @@ fn take<T: Describe>(
 fn require(fields: &mut Map<String, Value>, name: &str, family: &Family) -> Result<usize> {
     take(fields, name, as_size)?.ok_or_else(|| {
         let reason = format!("is missing; {}'s config.json must state it", family.name);
-        Error::config(name, reason)
+        let renamed = family.keys.renamed.iter();
+        let theirs = renamed.filter(|(ours, _)| *ours == name).map(|pair| pair.1);
+        Error::config(theirs.last().unwrap_or(name), reason)
     })
 }
 
 /// Description of a field's type, for messages.
-trait Describe {
+pub(crate) trait Describe {
     const WHAT: &'static str;
 }
 impl Describe for usize {
@@ -194,19 +223,22 @@ impl Describe for usize {
 impl Describe for f64 {
     const WHAT: &'static str = "a number";
 }
+impl Describe for bool {
+    const WHAT: &'static str = "true or false";
+}
 impl Describe for String {
     const WHAT: &'static str = "a string";
 }
 
-fn as_size(value: &Value) -> Option<usize> {
+pub(crate) fn as_size(value: &Value) -> Option<usize> {
     usize::try_from(value.as_u64()?).ok()
 }
 
-fn as_float(value: &Value) -> Option<f64> {
+pub(crate) fn as_float(value: &Value) -> Option<f64> {
     value.as_f64()
 }
 
-fn as_string(value: &Value) -> Option<String> {
+pub(crate) fn as_string(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 

@@ -3,7 +3,7 @@
 use tokenizers::PostProcessorWrapper;
 use tokenizers::processors::bert::BertProcessing;
 
-use super::family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+use super::family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
 use super::shape::{HeadShapes, Positions};
 
 /// BERT, and models of its architecture under other names.
@@ -12,12 +12,12 @@ pub static BERT: Family = Family {
     name: "BERT",
     class_prefix: "Bert",
     pad_token_id: 0,
+    keys: ConfigKeys::PLAIN,
+    pooler: true,
+    segments_optional: false,
     positions: Positions::FromZero,
     heads: HeadShapes::PLAIN,
-    tensors: TensorNames {
-        renamed: &[],
-        hidden_classifier: &[],
-    },
+    tensors: TensorNames::PLAIN,
     tokenizer: TokenizerFamily {
         classes: &[
             "BertTokenizer",

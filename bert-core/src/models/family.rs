@@ -1,9 +1,12 @@
 //! Description of a family of encoders.
 
+use serde_json::{Map, Value};
 use tokenizers::PostProcessorWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::shape::{HeadShapes, Positions};
+use crate::config::BertConfig;
+use crate::error::Result;
 
 /// A family of encoders: how its files describe a network of [`BertConfig`](crate::BertConfig).
 #[derive(Debug)]
@@ -16,6 +19,12 @@ pub struct Family {
     pub class_prefix: &'static str,
     /// `pad_token_id` of a `config.json` without it.
     pub pad_token_id: usize,
+    /// Keys of `config.json`.
+    pub keys: ConfigKeys,
+    /// True if its encoders have a pooler.
+    pub pooler: bool,
+    /// True if `type_vocab_size` may be 0, which means that there are no segment embeddings.
+    pub segments_optional: bool,
     /// Assignment of position embeddings.
     pub positions: Positions,
     /// Shapes of the task heads.
@@ -26,16 +35,40 @@ pub struct Family {
     pub tokenizer: TokenizerFamily,
 }
 
+/// Keys of a family's `config.json`, where they differ from those of BERT.
+#[derive(Debug)]
+pub struct ConfigKeys {
+    /// BERT's key and that of the family for the same field.
+    pub renamed: &'static [(&'static str, &'static str)],
+    /// BERT's keys that the family does not have: they are neither read nor written.
+    pub without: &'static [&'static str],
+    /// Sets the values that an absent key stands for, where they are not BERT's.
+    pub defaults: fn(&mut BertConfig),
+    /// Reads the keys that BERT does not have, after the others; those it takes out are [written](Self::write) back.
+    pub read: fn(&mut Map<String, Value>, &mut BertConfig) -> Result<()>,
+    /// Writes the keys that BERT does not have.
+    pub write: fn(&BertConfig, &mut Map<String, Value>),
+}
+
 /// Names of tensors in the files of a family, where they differ from those of our parameters.
 ///
-/// Each pair is the beginning of our name, the encoder being under `bert.`, and of that in the files; the first pair that
-/// fits counts.
+/// Each pair is the beginning of our name and of that in the files; `{}` stands for the number of a layer. The first pair
+/// that fits counts.
 #[derive(Debug)]
 pub struct TensorNames {
-    /// Names in every model.
-    pub renamed: &'static [(&'static str, &'static str)],
-    /// Names in models whose classifier has a hidden layer, `pre_classifier`; they go before the others.
-    pub hidden_classifier: &'static [(&'static str, &'static str)],
+    /// Name of the encoder in a task model, with a dot at its end; the files of an encoder alone have none.
+    pub prefix: &'static str,
+    /// Modules of the encoder in the files.
+    pub modules: &'static [&'static str],
+    /// Names within the encoder, without the prefix.
+    pub encoder: &'static [(&'static str, &'static str)],
+    /// Names of heads.
+    pub heads: &'static [(&'static str, &'static str)],
+    /// Names of heads that mean other parameters in models of other classes, by the end of a class: they are read so only where
+    /// `architectures` states such a class, and go before all others.
+    pub by_stated_class: &'static [(&'static str, &'static [(&'static str, &'static str)])],
+    /// Names of heads in models of one class, by the end of its name; they go before the others.
+    pub by_class: &'static [(&'static str, &'static [(&'static str, &'static str)])],
 }
 
 /// Conventions of a family's tokenizer.
@@ -73,6 +106,29 @@ pub struct Frame {
     pub first: (String, u32),
     /// The splitter, where it is a byte-level one.
     pub splitter: Option<ByteLevel>,
+}
+
+impl ConfigKeys {
+    /// BERT's keys.
+    pub const PLAIN: Self = Self {
+        renamed: &[],
+        without: &[],
+        defaults: |_| {},
+        read: |_, _| Ok(()),
+        write: |_, _| {},
+    };
+}
+
+impl TensorNames {
+    /// BERT's names.
+    pub const PLAIN: Self = Self {
+        prefix: "bert.",
+        modules: &["embeddings", "encoder", "pooler"],
+        encoder: &[],
+        heads: &[],
+        by_stated_class: &[],
+        by_class: &[],
+    };
 }
 
 impl Family {

@@ -4,20 +4,23 @@
 
 mod bert;
 mod family;
+mod modernbert;
 pub(crate) mod names;
 mod roberta;
+mod rope;
 mod shape;
 
 pub use bert::BERT;
-pub use family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+pub use family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+pub use modernbert::MODERNBERT;
 pub use roberta::ROBERTA;
 pub use shape::{
-    BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes, LocalLayers, MaskedLmShape,
-    NormPlace, Positions, Reads, Rotary,
+    BlockDropout, BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes,
+    HiddenLayerShape, LocalLayers, MaskedLmShape, NormPlace, Positions, Reads, Rotary,
 };
 
 /// Every family.
-pub static FAMILIES: [&Family; 2] = [&BERT, &ROBERTA];
+pub static FAMILIES: [&Family; 3] = [&BERT, &ROBERTA, &MODERNBERT];
 
 /// The family with this `model_type`.
 pub fn family(model_type: &str) -> Option<&'static Family> {

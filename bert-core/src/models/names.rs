@@ -3,7 +3,7 @@
 //! Ours are the paths of parameters in a module, spelled as transformers spells those of BERT, with the encoder under
 //! `bert.`.
 
-use super::Family;
+use super::{Family, TensorNames};
 
 /// Fields of our modules and their spelling, as whole path segments.
 const SEGMENTS: [(&str, &str); 4] = [
@@ -18,6 +18,9 @@ const ENCODER: [&str; 3] = ["embeddings", "encoder", "pooler"];
 
 /// Name of the encoder in a task model.
 const PREFIX: &str = "bert.";
+
+/// The number of a layer in the names of a family.
+const LAYER: &str = "{}";
 
 /// Hidden layer of a classifier.
 const HIDDEN_LAYER: &str = "pre_classifier.";
@@ -80,7 +83,14 @@ pub(crate) fn ignorable(name: &str) -> Option<&'static str> {
 
 impl Family {
     /// Our name of a tensor in the files, of any generation and with or without the encoder's prefix.
+    ///
+    /// Names that mean different parameters by class are those of none; [`our_name_in`](Self::our_name_in) knows them.
     pub fn our_name(&self, file_name: &str) -> String {
+        self.our_name_in(file_name, &[])
+    }
+
+    /// [`our_name`](Self::our_name) in the files of a model of these classes of transformers.
+    pub fn our_name_in(&self, file_name: &str, classes: &[&str]) -> String {
         let name = file_name.strip_prefix("module.").unwrap_or(file_name);
         let (parent, leaf) = name.rsplit_once('.').unwrap_or(("", name));
         let leaf = match leaf {
@@ -93,29 +103,83 @@ impl Family {
         }
         let name = format!("{parent}.{leaf}");
         let tensors = &self.tensors;
-        let mut pairs = tensors.hidden_classifier.iter().chain(tensors.renamed);
-        let renamed = pairs.find_map(|(ours, theirs)| {
-            let rest = name.strip_prefix(theirs)?;
-            Some(format!("{ours}{rest}"))
-        });
-        in_task_model(&renamed.unwrap_or(name))
+        if let Some(within) = self.within_encoder(&name) {
+            let ours = renamed(
+                within,
+                tensors.encoder.iter().map(|&(ours, theirs)| (theirs, ours)),
+            );
+            return format!("{PREFIX}{}", ours.as_deref().unwrap_or(within));
+        }
+        let is_stated = |ending: &str| classes.iter().any(|class| class.ends_with(ending));
+        let stated = tensors.by_stated_class.iter();
+        let stated = stated.filter(|(ending, _)| is_stated(ending));
+        let stated = stated.flat_map(|(_, pairs)| pairs.iter());
+        let of_classes = tensors.by_class.iter().flat_map(|(_, pairs)| pairs.iter());
+        let pairs = stated.chain(of_classes).chain(tensors.heads);
+        renamed(&name, pairs.map(|&(ours, theirs)| (theirs, ours))).unwrap_or(name)
     }
 
-    /// The name under which transformers saves a parameter of ours; `hidden_classifier` tells whether it is in a model
-    /// whose classifier has a hidden layer.
-    pub fn file_name(&self, name: &str, hidden_classifier: bool) -> String {
-        let tensors = &self.tensors;
-        let hidden = match hidden_classifier {
-            true => tensors.hidden_classifier,
-            false => &[],
-        };
-        let mut pairs = hidden.iter().chain(tensors.renamed);
-        let renamed = pairs.find_map(|(ours, theirs)| {
-            let rest = name.strip_prefix(ours)?;
-            Some(format!("{theirs}{rest}"))
-        });
-        renamed.unwrap_or_else(|| name.to_owned())
+    /// The end of the name of a class whose classifier has a hidden layer with a name of its own; empty if there is none.
+    pub(crate) fn class_with_hidden_layer(&self) -> &'static str {
+        let first = self.tensors.by_class.first();
+        first.map_or("", |(ending, _)| ending)
     }
+
+    /// The name under which transformers saves a parameter of ours in a model of `class`, of which the end counts; an empty
+    /// one where none is known.
+    pub fn file_name(&self, name: &str, class: &str) -> String {
+        let tensors = &self.tensors;
+        let in_task_model = name.strip_prefix(PREFIX);
+        let (first, _) = name.split_once('.').unwrap_or(("", name));
+        if let Some(within) = in_task_model.or(ENCODER.contains(&first).then_some(name)) {
+            let theirs = renamed(within, tensors.encoder.iter().copied());
+            let theirs = theirs.as_deref().unwrap_or(within);
+            let prefix = in_task_model.map_or("", |_| tensors.prefix);
+            return format!("{prefix}{theirs}");
+        }
+        let of_class = tensors.by_class.iter();
+        let of_class = of_class.filter(|(ending, _)| class.ends_with(ending));
+        let pairs = of_class.flat_map(|(_, pairs)| pairs.iter());
+        let stated = tensors.by_stated_class.iter();
+        let stated = stated.flat_map(|(_, pairs)| pairs.iter());
+        let pairs = stated.chain(pairs).chain(tensors.heads).copied();
+        renamed(name, pairs).unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The rest of a name in the files after the encoder's prefix, or all of it in the files of an encoder alone.
+    fn within_encoder<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let TensorNames {
+            prefix, modules, ..
+        } = self.tensors;
+        let within = match prefix {
+            "" => None,
+            _ => name.strip_prefix(prefix),
+        };
+        let (first, _) = name.split_once('.').unwrap_or((name, ""));
+        within.or_else(|| modules.contains(&first).then_some(name))
+    }
+}
+
+/// `name` with the beginning of the first pair that fits in place of its own.
+fn renamed(
+    name: &str,
+    pairs: impl IntoIterator<Item = (&'static str, &'static str)>,
+) -> Option<String> {
+    pairs
+        .into_iter()
+        .find_map(|(from, to)| match from.split_once(LAYER) {
+            None => {
+                let rest = name.strip_prefix(from)?;
+                Some(format!("{to}{rest}"))
+            }
+            Some((before, after)) => {
+                let rest = name.strip_prefix(before)?;
+                let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
+                let (number, rest) = rest.split_at(digits);
+                let rest = rest.strip_prefix(after).filter(|_| digits > 0)?;
+                Some(format!("{}{rest}", to.replace(LAYER, number)))
+            }
+        })
 }
 
 #[cfg(test)]
@@ -163,13 +227,19 @@ mod tests {
                 "classifier.weight",
                 "qa_outputs.bias",
             ] {
-                let saved = family.file_name(name, false);
-                assert_eq!(family.our_name(&saved), name, "{}", family.name);
+                let class = match name.split('.').next() {
+                    Some("cls") => "ForMaskedLM",
+                    Some("qa_outputs") => "ForQuestionAnswering",
+                    _ => "Model",
+                };
+                let saved = family.file_name(name, class);
+                let ours = family.our_name_in(&saved, &[class]);
+                assert_eq!(ours, name, "{}", family.name);
             }
-            if family.heads.sequence.hidden.is_some() {
-                for name in ["pre_classifier.weight", "classifier.bias"] {
-                    let saved = family.file_name(name, true);
-                    assert_eq!(family.our_name(&saved), name, "{}", family.name);
+            for (ending, _) in family.tensors.by_class {
+                for name in ["pre_classifier.dense.weight", "classifier.bias"] {
+                    let saved = family.file_name(name, ending);
+                    assert_eq!(family.our_name(&saved), name, "{} {ending}", family.name);
                 }
             }
         }

@@ -4,8 +4,10 @@
 use tokenizers::PostProcessorWrapper;
 use tokenizers::processors::roberta::RobertaProcessing;
 
-use super::family::{Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
-use super::shape::{ClassifierShape, HeadDropout, HeadShapes, MaskedLmShape, Positions, Reads};
+use super::family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+use super::shape::{
+    ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, MaskedLmShape, Positions, Reads,
+};
 use crate::activation::HiddenAct;
 
 /// RoBERTa.
@@ -14,11 +16,14 @@ pub static ROBERTA: Family = Family {
     name: "RoBERTa",
     class_prefix: "Roberta",
     pad_token_id: 1,
+    keys: ConfigKeys::PLAIN,
+    pooler: true,
+    segments_optional: false,
     positions: Positions::AfterPadding,
     heads: HeadShapes {
         sequence: ClassifierShape {
             reads: Reads::FirstToken,
-            hidden: Some(HiddenAct::Tanh),
+            hidden: Some(HiddenLayerShape::after_dropout(HiddenAct::Tanh)),
             dropout: HeadDropout::Classifier,
         },
         choice: ClassifierShape {
@@ -27,12 +32,14 @@ pub static ROBERTA: Family = Family {
         },
         masked_lm: MaskedLmShape {
             activation: Some(HiddenAct::Gelu),
+            ..MaskedLmShape::PLAIN
         },
         next_sentence: false,
+        ..HeadShapes::PLAIN
     },
     tensors: TensorNames {
-        renamed: &[
-            ("bert.", "roberta."),
+        prefix: "roberta.",
+        heads: &[
             ("cls.predictions.transform.dense.", "lm_head.dense."),
             (
                 "cls.predictions.transform.LayerNorm.",
@@ -40,10 +47,14 @@ pub static ROBERTA: Family = Family {
             ),
             ("cls.predictions.", "lm_head."),
         ],
-        hidden_classifier: &[
-            ("pre_classifier.", "classifier.dense."),
-            ("classifier.", "classifier.out_proj."),
-        ],
+        by_class: &[(
+            "ForSequenceClassification",
+            &[
+                ("pre_classifier.dense.", "classifier.dense."),
+                ("classifier.", "classifier.out_proj."),
+            ],
+        )],
+        ..TensorNames::PLAIN
     },
     tokenizer: TokenizerFamily {
         classes: &["RobertaTokenizer"],
@@ -125,16 +136,21 @@ mod tests {
             ("cls.predictions.decoder.weight", "lm_head.decoder.weight"),
             ("classifier.weight", "classifier.weight"),
         ] {
-            assert_eq!(ROBERTA.file_name(ours, false), theirs);
+            assert_eq!(ROBERTA.file_name(ours, ""), theirs);
             assert_eq!(ROBERTA.our_name(theirs), ours);
         }
         assert_eq!(
-            ROBERTA.file_name("classifier.weight", true),
+            ROBERTA.file_name("classifier.weight", "RobertaForSequenceClassification"),
             "classifier.out_proj.weight"
         );
-        assert_eq!(
-            ROBERTA.our_name("encoder.layer.0.output.dense.weight"),
-            "bert.encoder.layer.0.output.dense.weight"
-        );
+        for (theirs, ours) in [
+            (
+                "encoder.layer.0.output.dense.weight",
+                "bert.encoder.layer.0.output.dense.weight",
+            ),
+            ("classifier.dense.bias", "pre_classifier.dense.bias"),
+        ] {
+            assert_eq!(ROBERTA.our_name(theirs), ours);
+        }
     }
 }

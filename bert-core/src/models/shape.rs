@@ -8,6 +8,8 @@ pub enum Positions {
     /// Row `i` for index `i` of the input, at padding too.
     #[default]
     FromZero,
+    /// No table of positions.
+    None,
     /// Row `pad_token_id + n` for the `n`-th token that is not padding, counted from 1; row `pad_token_id` for padding.
     AfterPadding,
 }
@@ -86,6 +88,10 @@ impl BlockShape {
 pub struct HeadShapes {
     /// Classes, labels or numbers for whole texts.
     pub sequence: ClassifierShape,
+    /// Labels of tokens.
+    pub token: ClassifierShape,
+    /// Starts and ends of answers.
+    pub question_answering: ClassifierShape,
     /// One score per choice.
     pub choice: ClassifierShape,
     /// Scores over the vocabulary.
@@ -99,10 +105,45 @@ pub struct HeadShapes {
 pub struct ClassifierShape {
     /// Input of the classifier.
     pub reads: Reads,
-    /// Activation of a hidden layer of the encoder's width between input and outputs; `None` if there is no such layer.
-    pub hidden: Option<HiddenAct>,
-    /// Dropout before each of its layers.
+    /// Hidden layer of the encoder's width between input and outputs, if there is one.
+    pub hidden: Option<HiddenLayerShape>,
+    /// Dropout before its outputs.
     pub dropout: HeadDropout,
+}
+
+/// Shape of a classifier's hidden layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HiddenLayerShape {
+    /// Activation.
+    pub activation: HiddenAct,
+    /// True if the classifier's dropout applies to its input too.
+    pub drops_input: bool,
+    /// True if it has a bias.
+    pub bias: bool,
+    /// True if LayerNorm follows its activation.
+    pub norm: bool,
+}
+
+impl HiddenLayerShape {
+    /// A layer whose input the classifier's dropout applies to.
+    pub const fn after_dropout(activation: HiddenAct) -> Self {
+        Self {
+            activation,
+            drops_input: true,
+            bias: true,
+            norm: false,
+        }
+    }
+
+    /// A layer whose input is not dropped.
+    pub const fn without_dropout(activation: HiddenAct) -> Self {
+        Self {
+            activation,
+            drops_input: false,
+            bias: true,
+            norm: false,
+        }
+    }
 }
 
 /// Vectors of the encoder that a classifier reads.
@@ -114,6 +155,8 @@ pub enum Reads {
     FirstToken,
     /// The last hidden states of all tokens.
     EveryToken,
+    /// The mean of the last hidden states of all tokens that are not padding.
+    Mean,
 }
 
 /// Source of the dropout probability of a head.
@@ -123,6 +166,10 @@ pub enum HeadDropout {
     Classifier,
     /// `hidden_dropout_prob`.
     Hidden,
+    /// A key of the family's own, and its value where it is absent, in thousandths.
+    Key(&'static str, u16),
+    /// No dropout.
+    None,
 }
 
 /// Shape of the masked-LM head.
@@ -130,6 +177,19 @@ pub enum HeadDropout {
 pub struct MaskedLmShape {
     /// Activation after its dense layer; `None` for `hidden_act`.
     pub activation: Option<HiddenAct>,
+    /// True if its dense layer has a bias.
+    pub dense_bias: bool,
+    /// True if the decoder has a bias.
+    pub decoder_bias: bool,
+}
+
+impl MaskedLmShape {
+    /// BERT's.
+    pub const PLAIN: Self = Self {
+        activation: None,
+        dense_bias: true,
+        decoder_bias: true,
+    };
 }
 
 impl ClassifierShape {
@@ -138,6 +198,12 @@ impl ClassifierShape {
         reads: Reads::EveryToken,
         hidden: None,
         dropout: HeadDropout::Classifier,
+    };
+
+    /// One linear layer over every token, without dropout.
+    pub const SPANS: Self = Self {
+        dropout: HeadDropout::None,
+        ..Self::TOKENS
     };
 
     /// One linear layer over the output of the pooler.
@@ -152,8 +218,30 @@ impl HeadShapes {
     /// BERT's heads: one linear layer each.
     pub const PLAIN: Self = Self {
         sequence: ClassifierShape::POOLED,
+        token: ClassifierShape::TOKENS,
+        question_answering: ClassifierShape::SPANS,
         choice: ClassifierShape::POOLED,
-        masked_lm: MaskedLmShape { activation: None },
+        masked_lm: MaskedLmShape::PLAIN,
         next_sentence: true,
+    };
+}
+
+/// Halves of a block whose output has dropout before it is added to the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockDropout {
+    /// After the projection of attention.
+    pub attention: bool,
+    /// After the feed-forward layer.
+    pub feed_forward: bool,
+    /// True if that after the projection of attention has the probability of that on attention's probabilities.
+    pub as_attention: bool,
+}
+
+impl BlockDropout {
+    /// BERT's: both halves.
+    pub const PLAIN: Self = Self {
+        attention: true,
+        feed_forward: true,
+        as_attention: false,
     };
 }

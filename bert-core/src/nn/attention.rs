@@ -9,7 +9,7 @@ use super::{BertInit, BertResidual};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::models::NormPlace;
-use crate::ops::{self, RotaryAngles, RotaryColumns};
+use crate::ops::{self, LocalForm, RotaryAngles, RotaryColumns};
 
 /// Self-attention followed by projection, dropout and residual, with LayerNorm after or before them.
 #[derive(Module, Debug)]
@@ -32,7 +32,7 @@ impl BertAttention {
         Self {
             layer_norm: norm_before.then(|| init.layer_norm(hidden)),
             self_attention: BertSelfAttention::new(number, config, init),
-            output: BertResidual::new(hidden, bias, config, init),
+            output: BertResidual::new(hidden, bias, config.attention_dropout_prob(), config, init),
             layer_norm_eps: config.layer_norm_eps,
         }
     }
@@ -84,6 +84,8 @@ pub struct BertSelfAttention {
     num_heads: usize,
     /// Number of the encoder's table of rotary angles.
     table: Option<usize>,
+    /// Tokens on either side that are attended to, if not all.
+    reach: Option<usize>,
 }
 
 impl BertSelfAttention {
@@ -103,6 +105,7 @@ impl BertSelfAttention {
                 Some(_) => last_table,
                 None => last_table.map(|_| 0),
             },
+            reach: config.reach_of(number),
         }
     }
 
@@ -120,6 +123,29 @@ impl BertSelfAttention {
             self.num_heads,
             ops::dropout_probability(&query, &self.dropout),
         );
+        let longest = match layout {
+            TokenLayout::Packed(sequences) => sequences.lengths.iter().copied().max().unwrap_or(0),
+            TokenLayout::Padded(_) => seq,
+        };
+        // A window that no sequence reaches beyond is none.
+        if let Some(reach) = self.reach.filter(|reach| reach + 1 < longest) {
+            let form = LocalForm {
+                heads,
+                reach,
+                dropout,
+            };
+            let inputs = [query, key, value];
+            return match layout {
+                TokenLayout::Packed(sequences) => {
+                    (ops::packed_local_attention(inputs, sequences, form), None)
+                }
+                TokenLayout::Padded(mask_pad) => {
+                    let (context, probabilities) =
+                        ops::local_attention(inputs, mask_pad.clone(), form);
+                    (context, with_probabilities.then_some(probabilities))
+                }
+            };
+        }
         match layout {
             TokenLayout::Packed(sequences) => {
                 let context = ops::packed_attention(query, key, value, sequences, heads, dropout);

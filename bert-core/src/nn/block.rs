@@ -35,7 +35,13 @@ impl BertLayer {
             attention: BertAttention::new(number, config, init),
             layer_norm: norm_before.then(|| init.layer_norm(config.hidden_size)),
             intermediate: BertIntermediate::new(config, init),
-            output: BertResidual::new(config.intermediate_size, bias, config, init),
+            output: BertResidual::new(
+                config.intermediate_size,
+                bias,
+                config.feed_forward_dropout_prob(),
+                config,
+                init,
+            ),
             layer_norm_eps: config.layer_norm_eps,
         }
     }

@@ -1,25 +1,28 @@
 //! Token, segment and position embeddings (BERT §3, figure 2).
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm};
+use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Int, Tensor};
 
 use super::BertInit;
 use super::positions::PositionIds;
 use crate::config::BertConfig;
+use crate::models::Positions;
 use crate::ops;
 
-/// Sum of token, segment and position embeddings, normalised.
+/// Sum of token, segment and position embeddings, normalised, and projected to the width of the blocks where that is another.
 #[derive(Module, Debug)]
 pub struct BertEmbeddings {
-    /// Table over the vocabulary, `[vocab_size, hidden]`; the masked-LM head shares it.
+    /// Table over the vocabulary, `[vocab_size, embedding]`; the masked-LM head shares it.
     pub word_embeddings: Embedding,
-    /// Table over positions, `[max_position, hidden]`.
-    pub position_embeddings: Embedding,
-    /// Table over segments, `[type_vocab_size, hidden]`.
-    pub token_type_embeddings: Embedding,
+    /// Table over positions, `[max_position, embedding]`, if positions have one.
+    pub position_embeddings: Option<Embedding>,
+    /// Table over segments, `[type_vocab_size, embedding]`, if there are segments.
+    pub token_type_embeddings: Option<Embedding>,
     /// Normalisation of the sum.
     pub layer_norm: LayerNorm,
+    /// Projection from the width of the embeddings to that of the blocks.
+    pub projection: Option<Linear>,
     dropout: Dropout,
     layer_norm_eps: f64,
     #[module(skip)]
@@ -29,12 +32,16 @@ pub struct BertEmbeddings {
 impl BertEmbeddings {
     /// Tables and normalisation for `config`.
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
-        let hidden = config.hidden_size;
+        let (width, hidden) = (config.embedding_width(), config.hidden_size);
+        let table = |rows: usize| init.embedding(rows, width);
+        let has_positions = config.positions != Positions::None;
         Self {
-            word_embeddings: init.embedding(config.vocab_size, hidden),
-            position_embeddings: init.embedding(config.max_position_embeddings, hidden),
-            token_type_embeddings: init.embedding(config.type_vocab_size, hidden),
-            layer_norm: init.layer_norm(hidden),
+            word_embeddings: table(config.vocab_size),
+            position_embeddings: has_positions.then(|| table(config.max_position_embeddings)),
+            token_type_embeddings: (config.type_vocab_size > 0)
+                .then(|| table(config.type_vocab_size)),
+            layer_norm: init.layer_norm(width),
+            projection: config.embedding_size.map(|_| init.linear(width, hidden)),
             dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
             layer_norm_eps: config.layer_norm_eps,
             positions: PositionIds::new(config),
@@ -50,9 +57,9 @@ impl BertEmbeddings {
     pub fn forward(&self, input_ids: Tensor<2, Int>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
         let [_, seq] = input_ids.dims();
         let words = ops::lookup(self.word_embeddings.weight.val(), input_ids.clone());
-        let positions = match self.positions.of(input_ids) {
-            Some(ids) => ops::lookup(self.position_embeddings.weight.val(), ids), // [batch, seq, hidden]
-            None => self.in_order(seq),
+        let positions = match (&self.position_embeddings, self.positions.of(input_ids)) {
+            (Some(table), Some(ids)) => Some(ops::lookup(table.weight.val(), ids)), // [batch, seq, embedding]
+            _ => self.in_order(seq),
         };
         self.sum(words, token_type_ids, positions)
     }
@@ -62,37 +69,47 @@ impl BertEmbeddings {
     ///
     /// # Shapes
     ///
-    /// - words, output: `[batch, seq, hidden]`
+    /// - words: `[batch, seq, embedding]`
     /// - token_type_ids: `[batch, seq]`
+    /// - output: `[batch, seq, hidden]`
     pub fn forward_words(&self, words: Tensor<3>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
         let [_, seq, _] = words.dims();
         self.sum(words, token_type_ids, self.in_order(seq))
     }
 
-    /// Position embeddings of a row without padding, `[1, seq, hidden]`.
-    fn in_order(&self, seq: usize) -> Tensor<3> {
-        let table = self.position_embeddings.weight.val(); // [max_position, hidden]
-        table
-            .narrow(0, self.positions.first(), seq)
-            .unsqueeze_dim(0)
+    /// Position embeddings of a row without padding, `[1, seq, embedding]`.
+    fn in_order(&self, seq: usize) -> Option<Tensor<3>> {
+        let table = self.position_embeddings.as_ref()?.weight.val(); // [max_position, embedding]
+        let rows = table.narrow(0, self.positions.first(), seq);
+        Some(rows.unsqueeze_dim(0))
     }
 
-    /// Adds and normalises.
+    /// Adds, normalises and projects.
     ///
     /// # Shapes
     ///
-    /// - words, output: `[batch, seq, hidden]`
+    /// - words: `[batch, seq, embedding]`
     /// - token_type_ids: `[batch, seq]`
-    /// - positions: `[batch, seq, hidden]` or `[1, seq, hidden]`
+    /// - positions: `[batch, seq, embedding]` or `[1, seq, embedding]`
+    /// - output: `[batch, seq, hidden]`
     fn sum(
         &self,
         words: Tensor<3>,
         token_type_ids: Tensor<2, Int>,
-        positions: Tensor<3>,
+        positions: Option<Tensor<3>>,
     ) -> Tensor<3> {
-        let types = ops::lookup(self.token_type_embeddings.weight.val(), token_type_ids);
-        let sum = words + types + positions; // [batch, seq, hidden]
-        let normal = ops::layer_norm(sum, &self.layer_norm, self.layer_norm_eps);
-        ops::dropout(normal, &self.dropout)
+        let mut sum = words;
+        if let Some(table) = &self.token_type_embeddings {
+            sum = sum + ops::lookup(table.weight.val(), token_type_ids);
+        }
+        if let Some(positions) = positions {
+            sum = sum + positions;
+        }
+        let normal = ops::layer_norm(sum, &self.layer_norm, self.layer_norm_eps); // [batch, seq, embedding]
+        let dropped = ops::dropout(normal, &self.dropout);
+        match &self.projection {
+            Some(projection) => ops::linear(dropped, projection),
+            None => dropped,
+        }
     }
 }

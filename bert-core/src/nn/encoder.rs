@@ -15,12 +15,14 @@ use crate::ops::RotaryAngles;
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]
 pub struct BertEncoder {
-    /// The blocks, from the embeddings upwards.
+    /// The blocks with parameters of their own, from the embeddings upwards; each runs in as many layers in turn as there are
+    /// to a group.
     pub layer: Vec<BertLayer>,
     /// Normalisation of the last block's output, where blocks normalise before.
     pub layer_norm: Option<LayerNorm>,
     /// Angles of rotary position embeddings, one table for each base.
     tables: Vec<RotaryTable>,
+    num_layers: usize,
     layer_norm_eps: f64,
 }
 
@@ -52,13 +54,14 @@ impl BertEncoder {
         let norm_before = config.block.norm == NormPlace::Before;
         let bases = config.rotary_bases().into_iter();
         Self {
-            layer: (0..config.num_hidden_layers)
+            layer: (0..config.num_blocks())
                 .map(|number| BertLayer::new(number, config, init))
                 .collect(),
             layer_norm: norm_before.then(|| init.layer_norm(config.hidden_size)),
             tables: bases
                 .map(|theta| RotaryTable::new(theta, config, init.device()))
                 .collect(),
+            num_layers: config.num_hidden_layers,
             layer_norm_eps: config.layer_norm_eps,
         }
     }
@@ -78,7 +81,7 @@ impl BertEncoder {
         let mut hidden = embeddings;
         let mut hidden_states = Vec::new();
         let mut attentions = Vec::new();
-        for layer in &self.layer {
+        for layer in self.layers() {
             if options.hidden_states {
                 hidden_states.push(hidden.clone());
             }
@@ -113,11 +116,12 @@ impl BertEncoder {
         layout: &TokenLayout,
         positions: Tensor<1, Int>,
     ) -> Tensor<3> {
-        let Some((last, before)) = self.layer.split_last() else {
+        let Some(last) = self.layer.last() else {
             return rows_at(embeddings, positions);
         };
         let angles = self.angles(&embeddings, layout);
-        let hidden = before.iter().fold(embeddings, |hidden, layer| {
+        let before = self.layers().take(self.num_layers - 1);
+        let hidden = before.fold(embeddings, |hidden, layer| {
             layer.forward(hidden, layout, &angles, false).0
         });
         let hidden = last.forward_at(hidden, layout, &angles, positions);
@@ -129,5 +133,12 @@ impl BertEncoder {
         let [_, seq, _] = embeddings.dims();
         let tables = self.tables.iter();
         tables.map(|table| table.angles(layout, seq)).collect()
+    }
+
+    /// The block of every layer, from the embeddings upwards.
+    fn layers(&self) -> impl Iterator<Item = &BertLayer> {
+        let in_group = self.num_layers / self.layer.len().max(1);
+        let layers = self.layer.iter();
+        layers.flat_map(move |layer| std::iter::repeat_n(layer, in_group))
     }
 }

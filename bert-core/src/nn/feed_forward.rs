@@ -1,7 +1,7 @@
 //! The widening half of the feed-forward layer (Vaswani et al. §3.3), with or without a gate (Shazeer 2020).
 
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::Tensor;
 
 use super::BertInit;
@@ -17,6 +17,7 @@ pub struct BertIntermediate {
     pub dense: Linear,
     /// Projection to the gate, where that is one of its own.
     pub gate: Option<Linear>,
+    dropout: Dropout,
     #[module(skip)]
     shape: GateShape,
     #[module(skip)]
@@ -28,25 +29,26 @@ impl BertIntermediate {
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         let (shape, [bias, _]) = (config.block.gate, config.block.feed_forward_bias);
         let linear = |width| init.linear_with(config.hidden_size, width, bias);
-        let width = config.intermediate_size;
         Self {
-            dense: linear(match shape {
-                GateShape::FirstHalf | GateShape::SecondHalf => 2 * width,
-                GateShape::None | GateShape::Apart => width,
-            }),
-            gate: (shape == GateShape::Apart).then(|| linear(width)),
+            dense: linear(config.widened_size()),
+            gate: (shape == GateShape::Apart).then(|| linear(config.intermediate_size)),
+            dropout: DropoutConfig::new(config.mlp_dropout).init(),
             shape,
             hidden_act: config.hidden_act,
         }
     }
 
-    /// `hidden_act(dense(hidden))`, or with a gate `hidden_act(gate) · dense`.
+    /// `hidden_act(dense(hidden))`, or with a gate `hidden_act(gate) · dense`; dropout follows where the configuration has it.
     ///
     /// # Shapes
     ///
     /// - hidden: `[batch, seq, hidden]`
     /// - output: `[batch, seq, intermediate]`
     pub fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
+        ops::dropout(self.activated(hidden), &self.dropout)
+    }
+
+    fn activated(&self, hidden: Tensor<3>) -> Tensor<3> {
         if let Some(gate) = &self.gate {
             let gate = self.hidden_act.after_linear(hidden.clone(), gate);
             return gate * ops::linear(hidden, &self.dense);

@@ -75,6 +75,13 @@ impl BertInit {
         self.linear_of(Cut::Nowhere, d_input, d_output)
     }
 
+    /// [`head`](Self::head), with a bias only if `bias`.
+    pub fn head_with(&self, d_input: usize, d_output: usize, bias: bool) -> Linear {
+        let mut linear = self.head(d_input, d_output);
+        linear.bias = linear.bias.filter(|_| bias);
+        linear
+    }
+
     /// A table of `rows` vectors of `width`.
     pub fn embedding(&self, rows: usize, width: usize) -> Embedding {
         Embedding {

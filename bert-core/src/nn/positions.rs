@@ -19,7 +19,7 @@ impl PositionIds {
         Self {
             first: config.first_position(),
             uncounted: match config.positions {
-                Positions::FromZero => None,
+                Positions::FromZero | Positions::None => None,
                 Positions::AfterPadding => Some(config.pad_token_id),
             },
         }

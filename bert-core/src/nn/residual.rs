@@ -21,13 +21,20 @@ pub struct BertResidual {
 }
 
 impl BertResidual {
-    /// A projection from `d_input` to the hidden size of `config`, with a bias if `bias`.
-    pub fn new(d_input: usize, bias: bool, config: &BertConfig, init: &BertInit) -> Self {
+    /// A projection from `d_input` to the hidden size of `config`, with a bias if `bias`, followed by dropout with probability
+    /// `dropout`.
+    pub fn new(
+        d_input: usize,
+        bias: bool,
+        dropout: f64,
+        config: &BertConfig,
+        init: &BertInit,
+    ) -> Self {
         let has_norm = config.block.norm == NormPlace::After;
         Self {
             dense: init.linear_with(d_input, config.hidden_size, bias),
             layer_norm: has_norm.then(|| init.layer_norm(config.hidden_size)),
-            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            dropout: DropoutConfig::new(dropout).init(),
             layer_norm_eps: config.layer_norm_eps,
         }
     }

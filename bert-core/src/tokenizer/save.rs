@@ -73,13 +73,14 @@ impl BertTokenizer {
                 json!(normalizer.handle_chinese_chars),
             );
             set("tokenizer_class", json!(wordpiece.classes[0]));
-        } else if own.model == TokenizerModel::ByteLevelBpe
+        } else if let Some(class) = own.classes.first()
+            && own.model == TokenizerModel::ByteLevelBpe
             && let Some(splitter) = byte_bpe::plain_splitter(&self.inner)
             && self.inner.get_post_processor() == Some(&self.family_frame())
         {
             set("add_prefix_space", json!(splitter.add_prefix_space));
             set("trim_offsets", json!(splitter.trim_offsets));
-            set("tokenizer_class", json!(own.classes[0]));
+            set("tokenizer_class", json!(class));
         } else {
             // The family's class would put its own normalizer and splitter in place of those in tokenizer.json.
             set("tokenizer_class", json!("PreTrainedTokenizerFast"));

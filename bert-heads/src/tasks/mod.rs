@@ -2,6 +2,7 @@
 //! registry, a line each.
 
 pub(crate) mod head;
+pub(crate) mod hidden_layer;
 pub(crate) mod logits;
 pub mod masked_lm;
 pub mod multiple_choice;

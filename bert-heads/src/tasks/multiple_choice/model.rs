@@ -5,6 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
+use bert_core::models::ClassifierShape;
 use bert_core::nn::{BertInit, BertModel};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
@@ -13,6 +14,7 @@ use burn::tensor::{Device, Tensor};
 use crate::error::Result;
 use crate::labels::remove_labels;
 use crate::tasks::head::TaskHead;
+use crate::tasks::hidden_layer::{HiddenLayer, outputs, vectors};
 
 pub(crate) const HEAD: TaskHead = TaskHead {
     class: "ForMultipleChoice",
@@ -25,9 +27,13 @@ pub(crate) const HEAD: TaskHead = TaskHead {
 /// The loss is [`cross_entropy`](crate::losses::cross_entropy) over the choices of an example.
 #[derive(Module, Debug)]
 pub struct BertForMultipleChoice {
-    /// The encoder, with its pooler.
+    /// The encoder, with its pooler if the classifier reads that.
     pub bert: BertModel,
     dropout: Dropout,
+    #[module(skip)]
+    shape: ClassifierShape,
+    /// The hidden layer of the classifier, where the family has one.
+    pub pre_classifier: Option<HiddenLayer>,
     /// One output.
     pub classifier: Linear,
 }
@@ -40,9 +46,12 @@ impl BertForMultipleChoice {
     }
 
     fn with_encoder(bert: BertModel, config: &BertConfig, init: &BertInit) -> Self {
+        let shape = config.heads.choice;
         Self {
             bert,
-            dropout: DropoutConfig::new(config.dropout_prob_of(config.heads.choice)).init(),
+            dropout: DropoutConfig::new(config.dropout_prob_of(shape)).init(),
+            shape,
+            pre_classifier: HiddenLayer::of(shape, config, init),
             classifier: init.head(config.hidden_size, 1),
         }
     }
@@ -112,9 +121,9 @@ impl BertForMultipleChoice {
             num_choices > 0 && rows.is_multiple_of(num_choices),
             "{rows} rows are not made of examples with {num_choices} choices each"
         );
-        let pooled = self.bert.forward_pooled(input);
-        let pooled = pooled.expect("every constructor makes a pooler"); // [rows, hidden]
-        let scores = self.classifier.forward(self.dropout.forward(pooled)); // [rows, 1]
+        let vectors = vectors(&self.bert, input, self.shape.reads); // [rows, hidden]
+        let hidden = self.pre_classifier.as_ref();
+        let scores = outputs(vectors, hidden, &self.dropout, &self.classifier); // [rows, 1]
         scores.reshape([rows / num_choices, num_choices])
     }
 }

@@ -5,21 +5,21 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
-use bert_core::models::ClassifierShape;
 use bert_core::nn::{BertInit, BertModel};
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::error::Result;
 use crate::labels::remove_labels;
 use crate::losses::{IGNORED_LABEL, Loss, cross_entropy};
 use crate::tasks::head::TaskHead;
+use crate::tasks::hidden_layer::{HiddenLayer, outputs};
 
 pub(crate) const HEAD: TaskHead = TaskHead {
     class: "ForQuestionAnswering",
     tensors: ["qa_outputs.weight", "qa_outputs.bias"],
-    shape: |_| ClassifierShape::TOKENS,
+    shape: |config| config.heads.question_answering,
 };
 
 /// The encoder with two scores per token; `BertForQuestionAnswering` in transformers.
@@ -27,6 +27,9 @@ pub(crate) const HEAD: TaskHead = TaskHead {
 pub struct BertForQuestionAnswering {
     /// The encoder, without a pooler.
     pub bert: BertModel,
+    dropout: Dropout,
+    /// The hidden layer of the head, where the family has one.
+    pub pre_classifier: Option<HiddenLayer>,
     /// Output 0 scores the start of the answer, 1 its end.
     pub qa_outputs: Linear,
 }
@@ -56,8 +59,11 @@ impl BertForQuestionAnswering {
     }
 
     fn with_encoder(bert: BertModel, config: &BertConfig, init: &BertInit) -> Self {
+        let shape = config.heads.question_answering;
         Self {
             bert,
+            dropout: DropoutConfig::new(config.dropout_prob_of(shape)).init(),
+            pre_classifier: HiddenLayer::of(shape, config, init),
             qa_outputs: init.head(config.hidden_size, 2),
         }
     }
@@ -107,7 +113,8 @@ impl BertForQuestionAnswering {
     /// - output: `[batch, seq]` logits, twice; those of padding mean nothing
     pub fn forward(&self, input: BertInput) -> SpanLogits {
         let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
-        let logits = self.qa_outputs.forward(sequence); // [batch, seq, 2]
+        let hidden = self.pre_classifier.as_ref();
+        let logits = outputs(sequence, hidden, &self.dropout, &self.qa_outputs); // [batch, seq, 2]
         let column = |index| logits.clone().narrow(2, index, 1).squeeze_dim::<2>(2);
         SpanLogits {
             start: column(0),

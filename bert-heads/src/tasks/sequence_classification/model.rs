@@ -9,12 +9,13 @@ use bert_core::models::{ClassifierShape, Reads};
 use bert_core::nn::{BertInit, BertModel, BertOutput};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use serde_json::json;
 
 use crate::error::Result;
 use crate::labels::{Labels, ProblemType};
 use crate::tasks::head::TaskHead;
+use crate::tasks::hidden_layer::{HiddenLayer, outputs, vectors};
 
 pub(crate) const HEAD: TaskHead = TaskHead {
     class: "ForSequenceClassification",
@@ -33,7 +34,7 @@ pub struct BertForSequenceClassification {
     #[module(skip)]
     shape: ClassifierShape,
     /// The hidden layer of the classifier, where the family has one.
-    pub pre_classifier: Option<Linear>,
+    pub pre_classifier: Option<HiddenLayer>,
     /// One output per label.
     pub classifier: Linear,
 }
@@ -51,13 +52,13 @@ impl BertForSequenceClassification {
         num_labels: usize,
         init: &BertInit,
     ) -> Self {
-        let (shape, hidden) = (config.heads.sequence, config.hidden_size);
+        let shape = config.heads.sequence;
         Self {
             bert,
             dropout: DropoutConfig::new(config.dropout_prob_of(shape)).init(),
             shape,
-            pre_classifier: shape.hidden.map(|_| init.head(hidden, hidden)),
-            classifier: init.head(hidden, num_labels),
+            pre_classifier: HiddenLayer::of(shape, config, init),
+            classifier: init.head(config.hidden_size, num_labels),
         }
     }
 
@@ -141,22 +142,23 @@ impl BertForSequenceClassification {
     ///
     /// When the pooler has been taken out of `bert`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let vectors = match self.shape.reads {
-            Reads::Pooled => self.bert.forward_pooled(input),
-            Reads::FirstToken | Reads::EveryToken => Some(self.bert.forward_first(input)),
-        };
-        self.score(vectors.expect("every constructor makes a pooler"))
+        self.score(vectors(&self.bert, input, self.shape.reads))
     }
 
     /// Scores of every label from what the encoder made of the texts, `[batch, num_labels]`.
     ///
+    /// # Shapes
+    ///
+    /// - mask_pad: `[batch, seq]`, true at padding
+    ///
     /// # Panics
     ///
     /// When the pooler has been taken out of `bert`.
-    pub fn classify(&self, encoded: BertOutput) -> Tensor<2> {
+    pub fn classify(&self, encoded: BertOutput, mask_pad: Tensor<2, Bool>) -> Tensor<2> {
         let vectors = match self.shape.reads {
             Reads::Pooled => encoded.pooled_output,
             Reads::FirstToken | Reads::EveryToken => Some(encoded.first_token()),
+            Reads::Mean => Some(encoded.mean_of_tokens(mask_pad)),
         };
         self.score(vectors.expect("every constructor makes a pooler"))
     }
@@ -164,11 +166,7 @@ impl BertForSequenceClassification {
     /// - vectors: `[batch, hidden]`
     /// - output: `[batch, num_labels]`
     fn score(&self, vectors: Tensor<2>) -> Tensor<2> {
-        let mut vectors = self.dropout.forward(vectors);
-        if let (Some(layer), Some(activation)) = (&self.pre_classifier, self.shape.hidden) {
-            let hidden = activation.after_linear(vectors, layer); // [batch, hidden]
-            vectors = self.dropout.forward(hidden);
-        }
-        self.classifier.forward(vectors)
+        let hidden = self.pre_classifier.as_ref();
+        outputs(vectors, hidden, &self.dropout, &self.classifier)
     }
 }

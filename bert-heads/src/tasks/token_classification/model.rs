@@ -5,7 +5,6 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
-use bert_core::models::ClassifierShape;
 use bert_core::nn::{BertInit, BertModel};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
@@ -18,11 +17,12 @@ use crate::labels::{Labels, refuse, stated};
 use crate::losses::{self, Loss};
 use crate::model_kind::CRF_TENSORS;
 use crate::tasks::head::TaskHead;
+use crate::tasks::hidden_layer::{HiddenLayer, outputs};
 
 pub(crate) const HEAD: TaskHead = TaskHead {
     class: "ForTokenClassification",
     tensors: ["classifier.weight", "classifier.bias"],
-    shape: |_| ClassifierShape::TOKENS,
+    shape: |config| config.heads.token,
 };
 
 /// The encoder with a classifier over every token; `BertForTokenClassification` in transformers.
@@ -31,6 +31,8 @@ pub struct BertForTokenClassification {
     /// The encoder, without a pooler.
     pub bert: BertModel,
     dropout: Dropout,
+    /// The hidden layer of the classifier, where the family has one.
+    pub pre_classifier: Option<HiddenLayer>,
     /// One output per label.
     pub classifier: Linear,
     /// Scores of sequences of labels, where it was trained with them; transformers' class does not
@@ -54,9 +56,11 @@ impl BertForTokenClassification {
         num_labels: usize,
         init: &BertInit,
     ) -> Self {
+        let shape = config.heads.token;
         Self {
             bert,
-            dropout: DropoutConfig::new(config.head_dropout_prob()).init(),
+            dropout: DropoutConfig::new(config.dropout_prob_of(shape)).init(),
+            pre_classifier: HiddenLayer::of(shape, config, init),
             classifier: init.head(config.hidden_size, num_labels),
             crf: None,
         }
@@ -153,7 +157,8 @@ impl BertForTokenClassification {
     /// - output: `[batch, seq, num_labels]` logits, at padding too
     pub fn forward(&self, input: BertInput) -> Tensor<3> {
         let sequence = self.bert.forward(input).sequence_output; // [batch, seq, hidden]
-        self.classifier.forward(self.dropout.forward(sequence))
+        let hidden = self.pre_classifier.as_ref();
+        outputs(sequence, hidden, &self.dropout, &self.classifier)
     }
 }
 
