@@ -40,6 +40,8 @@ pub struct Family {
 pub struct ConfigKeys {
     /// BERT's key and that of the family for the same field.
     pub renamed: &'static [(&'static str, &'static str)],
+    /// BERT's key and another that older files of the family have for the same field; it is read where BERT's is absent.
+    pub aliases: &'static [(&'static str, &'static str)],
     /// BERT's keys that the family does not have: they are neither read nor written.
     pub without: &'static [&'static str],
     /// Sets the values that an absent key stands for, where they are not BERT's.
@@ -112,6 +114,7 @@ impl ConfigKeys {
     /// BERT's keys.
     pub const PLAIN: Self = Self {
         renamed: &[],
+        aliases: &[],
         without: &[],
         defaults: |_| {},
         read: |_, _| Ok(()),

@@ -6,6 +6,7 @@ mod bert;
 mod family;
 mod modernbert;
 pub(crate) mod names;
+mod nomic_bert;
 mod roberta;
 mod rope;
 mod shape;
@@ -13,6 +14,7 @@ mod shape;
 pub use bert::BERT;
 pub use family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
 pub use modernbert::MODERNBERT;
+pub use nomic_bert::NOMIC_BERT;
 pub use roberta::ROBERTA;
 pub use shape::{
     BlockDropout, BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes,
@@ -20,7 +22,7 @@ pub use shape::{
 };
 
 /// Every family.
-pub static FAMILIES: [&Family; 3] = [&BERT, &ROBERTA, &MODERNBERT];
+pub static FAMILIES: [&Family; 4] = [&BERT, &ROBERTA, &MODERNBERT, &NOMIC_BERT];
 
 /// The family with this `model_type`.
 pub fn family(model_type: &str) -> Option<&'static Family> {

@@ -56,6 +56,7 @@ pub static MODERNBERT: Family = Family {
             ("hidden_dropout_prob", "embedding_dropout"),
         ],
         without: &["type_vocab_size"],
+        aliases: &[],
         defaults,
         read,
         write,

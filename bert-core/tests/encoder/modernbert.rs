@@ -1,4 +1,4 @@
-//! ModernBERT's encoder: local and global layers, rotary positions, gates.
+//! Encoders of ModernBERT and NomicBERT: local and global layers, rotary positions, gates.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,11 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::tokenizer_cases::CHECKS;
 
-const FIXTURES: [&str; 2] = ["modernbert/base", "modernbert/base-biases"];
+const FIXTURES: [&str; 3] = [
+    "modernbert/base",
+    "modernbert/base-biases",
+    "nomic_bert/base",
+];
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -59,7 +63,8 @@ fn a_saved_encoder_is_the_fixture() {
             let (model, report) = checkpoint.load_model(Loading::Strict, &device).unwrap();
             assert!(report.is_exact() && report.ignored.is_empty(), "{report}");
             let dir = tempfile::tempdir().unwrap();
-            save(dir.path(), &model, checkpoint.config(), "ModernBertModel").unwrap();
+            let config = checkpoint.config();
+            save(dir.path(), &model, config, &config.family.class("Model")).unwrap();
             let bytes = |dir: &Path| {
                 let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
                 let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();

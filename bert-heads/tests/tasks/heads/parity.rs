@@ -134,6 +134,7 @@ fn one_label_per_text() {
         "roberta/sequence",
         "modernbert/sequence",
         "modernbert/sequence-mean",
+        "nomic_bert/sequence",
     ] {
         check(
             name,
@@ -180,7 +181,12 @@ fn a_number_per_text() {
 
 #[test]
 fn a_label_per_token() {
-    for name in ["heads/token", "roberta/token", "modernbert/token"] {
+    for name in [
+        "heads/token",
+        "roberta/token",
+        "modernbert/token",
+        "nomic_bert/token",
+    ] {
         check(
             name,
             BertForTokenClassification::from_checkpoint,
