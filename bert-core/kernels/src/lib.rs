@@ -14,6 +14,7 @@ pub mod adam;
 pub mod attention;
 pub mod cross_entropy;
 pub mod embedding;
+pub mod gate;
 pub mod gelu;
 pub mod gradient_norm;
 pub mod int8;
@@ -22,6 +23,7 @@ pub mod linear;
 pub mod matmul;
 pub mod output;
 pub mod parallel;
+pub mod rotary;
 pub mod simd;
 pub mod softmax;
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub struct Family {
 pub struct ConfigKeys {
     /// BERT's key and that of the family for the same field.
     pub renamed: &'static [(&'static str, &'static str)],
+    /// BERT's key and another that older files of the family have for the same field; it is read where BERT's is absent.
+    pub aliases: &'static [(&'static str, &'static str)],
     /// BERT's keys that the family does not have: they are neither read nor written.
     pub without: &'static [&'static str],
     /// Sets the values that an absent key stands for, where they are not BERT's.
@@ -64,6 +66,9 @@ pub struct TensorNames {
     pub encoder: &'static [(&'static str, &'static str)],
     /// Names of heads.
     pub heads: &'static [(&'static str, &'static str)],
+    /// Names of heads that mean other parameters in models of other classes, by the end of a class: they are read so only where
+    /// `architectures` states such a class, and go before all others.
+    pub by_stated_class: &'static [(&'static str, &'static [(&'static str, &'static str)])],
     /// Names of heads in models of one class, by the end of its name; they go before the others.
     pub by_class: &'static [(&'static str, &'static [(&'static str, &'static str)])],
 }
@@ -125,6 +130,7 @@ impl ConfigKeys {
     /// BERT's keys.
     pub const PLAIN: Self = Self {
         renamed: &[],
+        aliases: &[],
         without: &[],
         defaults: |_| {},
         read: |_, _| Ok(()),
@@ -139,6 +145,7 @@ impl TensorNames {
         modules: &["embeddings", "encoder", "pooler"],
         encoder: &[],
         heads: &[],
+        by_stated_class: &[],
         by_class: &[],
     };
 }

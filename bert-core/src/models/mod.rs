@@ -7,8 +7,11 @@ mod camembert;
 mod distilbert;
 mod electra;
 mod family;
+mod modernbert;
 pub(crate) mod names;
+mod nomic_bert;
 mod roberta;
+mod rope;
 mod shape;
 mod xlm_roberta;
 
@@ -19,21 +22,25 @@ pub use electra::ELECTRA;
 pub use family::{
     ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
 };
+pub use modernbert::MODERNBERT;
+pub use nomic_bert::NOMIC_BERT;
 pub use roberta::ROBERTA;
 pub use shape::{
-    BlockDropout, ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, MaskedLmShape,
-    Positions, Reads,
+    BlockDropout, BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes,
+    HiddenLayerShape, LocalLayers, MaskedLmShape, NormPlace, Positions, Reads, Rotary,
 };
 pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.
-pub static FAMILIES: [&Family; 6] = [
+pub static FAMILIES: [&Family; 8] = [
     &BERT,
     &ROBERTA,
     &XLM_ROBERTA,
     &CAMEMBERT,
     &DISTILBERT,
     &ELECTRA,
+    &MODERNBERT,
+    &NOMIC_BERT,
 ];
 
 /// The family with this `model_type`.

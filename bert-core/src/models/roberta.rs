@@ -35,6 +35,7 @@ pub(super) const FAMILY: Family = Family {
         },
         masked_lm: MaskedLmShape {
             activation: Some(HiddenAct::Gelu),
+            ..MaskedLmShape::PLAIN
         },
         next_sentence: false,
         ..HeadShapes::PLAIN

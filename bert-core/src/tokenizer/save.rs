@@ -84,6 +84,7 @@ impl BertTokenizer {
             );
             set("tokenizer_class", class(wordpiece));
         } else if own.model == TokenizerModel::ByteLevelBpe
+            && !own.classes.is_empty()
             && let Some(splitter) = byte_bpe::plain_splitter(&self.inner)
             && self.inner.get_post_processor() == Some(&self.family_frame())
         {

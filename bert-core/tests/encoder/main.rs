@@ -8,6 +8,7 @@ mod device;
 mod families;
 mod hub;
 mod inference;
+mod modernbert;
 mod ops;
 mod packing;
 mod parity;

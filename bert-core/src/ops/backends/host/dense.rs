@@ -24,6 +24,16 @@ pub(in crate::ops) fn project<T: HostTensor>(input: T, weight: T, bias: T) -> T 
     }
 }
 
+/// [`BertOps::project_unbiased`](crate::ops::BertOps::project_unbiased).
+pub(in crate::ops) fn project_unbiased<T: HostTensor>(input: T, weight: T) -> T {
+    match place(When::Preferred, [input, weight]) {
+        Kernel([input, weight]) => input.init_like(with_width(&input, width(&weight)), |to| {
+            matmul(matrix(&input), matrix(&weight), to)
+        }),
+        Backend([input, weight]) => T::Backend::linear(input, weight, None),
+    }
+}
+
 /// [`BertOps::project_gelu`](crate::ops::BertOps::project_gelu).
 pub(in crate::ops) fn project_gelu<T: HostTensor>(input: T, weight: T, bias: T) -> T {
     match place(When::Preferred, [input, weight, bias]) {
