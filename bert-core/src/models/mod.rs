@@ -2,6 +2,7 @@
 //!
 //! A family is a file here and a line in [`FAMILIES`].
 
+mod albert;
 mod bert;
 mod camembert;
 mod distilbert;
@@ -15,6 +16,7 @@ mod rope;
 mod shape;
 mod xlm_roberta;
 
+pub use albert::ALBERT;
 pub use bert::BERT;
 pub use camembert::CAMEMBERT;
 pub use distilbert::DISTILBERT;
@@ -32,13 +34,14 @@ pub use shape::{
 pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.
-pub static FAMILIES: [&Family; 8] = [
+pub static FAMILIES: [&Family; 9] = [
     &BERT,
     &ROBERTA,
     &XLM_ROBERTA,
     &CAMEMBERT,
     &DISTILBERT,
     &ELECTRA,
+    &ALBERT,
     &MODERNBERT,
     &NOMIC_BERT,
 ];
