@@ -12,6 +12,7 @@
 
 pub mod adam;
 pub mod attention;
+pub mod bf16;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod gelu;
