@@ -15,7 +15,7 @@ const HIDDEN: usize = 768;
 const INTERMEDIATE: usize = 3072;
 const HEADS: usize = 12;
 const SEQ: usize = 128;
-const ROWS: [usize; 2] = [16, 8 * SEQ];
+const ROWS: [usize; 5] = [4, 16, 48, 128, 8 * SEQ];
 
 fn main() {
     divan::main();

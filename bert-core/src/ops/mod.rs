@@ -44,7 +44,9 @@ mod softmax;
 mod tensors;
 
 pub use adam::AdamStep;
-pub(crate) use available::{int8_instructions, libtorch_kernels_are_own, packed_weights_pay};
+pub(crate) use available::{
+    bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
+};
 pub use packed::{PackedForm, PackedLayout, packed_attention};
 pub(crate) use packed_param::PackedParam;
 pub use packed_weight::PackedWeight;

@@ -2,13 +2,13 @@
 //! weights summed up in f32.
 //!
 //! Products of two such numbers are exact in f32, so only the order of a sum depends on the instructions: matrix unit (AMX),
-//! AVX-512 BF16 and plain loops agree to a few units in the last place of the largest partial sum. The first two take numbers
-//! below the smallest normal one (1.2e-38) for 0.
+//! AVX-512 BF16 and plain loops agree to a few units in the last place of the largest partial sum. On one processor a row's sums
+//! are the same in every batch. The first two take numbers below the smallest normal one (1.2e-38) for 0.
 
 use std::mem::MaybeUninit;
 
 use activations::RoundedRows;
-use tile_shape::{MATRIX_ROWS, VECTOR_ROWS, rows_per_block, rows_per_tile};
+use tile_shape::{FEW_ROWS, MATRIX_ROWS, VECTOR_ROWS, rows_per_block, rows_per_tile};
 use weights::{Block, PANEL};
 
 use crate::gelu::gelu;
@@ -68,34 +68,42 @@ pub fn linear<'a>(
     activation: Activation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
+    let rows = output.len() / bias.len().max(1);
+    let tile_rows = rows_per_tile(rows, has_matrix_unit());
+    linear_in_tiles(tile_rows, (input, weight, bias), activation, output)
+}
+
+/// [`linear`] in tiles of a number of rows.
+fn linear_in_tiles<'a>(
+    tile_rows: usize,
+    operands: (&[f32], &Bf16Matrix, &[f32]),
+    activation: Activation,
+    output: &'a mut [MaybeUninit<f32>],
+) -> &'a mut [f32] {
     match activation {
-        Activation::Gelu => product(input, weight, bias, output, gelu),
+        Activation::Gelu => product(tile_rows, operands, gelu, output),
         Activation::Identity => product(
-            input,
-            weight,
-            bias,
-            output,
+            tile_rows,
+            operands,
             #[inline(always)]
             |x| x,
+            output,
         ),
     }
 }
 
-/// [`linear`] with any activation.
 #[expect(unsafe_code, reason = "the output is not cleared beforehand")]
 fn product<'a>(
-    input: &[f32],
-    weight: &Bf16Matrix,
-    bias: &[f32],
-    output: &'a mut [MaybeUninit<f32>],
+    tile_rows: usize,
+    (input, weight, bias): (&[f32], &Bf16Matrix, &[f32]),
     activation: impl Fn(f32) -> f32 + Sync,
+    output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
     let [depth, columns] = weight.shape();
     let count = output.len() / columns.max(1);
     assert_eq!(output.len(), count * columns, "the output has whole rows");
     assert_eq!(input.len(), count * depth, "the matrices fit together");
     assert_eq!(bias.len(), columns, "the bias has a number for each column");
-    let tile_rows = rows_per_tile(count, has_matrix_unit());
     let rows = RoundedRows::round(input, depth, tile_rows);
     let from = (&rows, weight, bias, &activation);
     if count * columns * depth < MIN_PARALLEL {
@@ -158,8 +166,10 @@ fn has_matrix_unit() -> bool {
 fn sum_tile(rows: &RoundedRows, tile: usize, count: usize, panel: &[Block], sums: &mut Sums) {
     let lines = rows.tile(tile);
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if rows.rows_per_tile() == MATRIX_ROWS {
-        return amx::sums(lines, panel, sums);
+    match rows.rows_per_tile() {
+        MATRIX_ROWS => return amx::sums(lines, panel, sums),
+        FEW_ROWS => return amx::sums_of_few(lines, panel, sums),
+        _ => {}
     }
     let sums = sums.0.first_chunk_mut().expect("more than six");
     match count {
@@ -243,10 +253,16 @@ mod tests {
             let weight = Bf16Matrix::round(&weights(depth, columns), columns);
             let bias = numbers(columns, 13);
             for activation in [Activation::Identity, Activation::Gelu] {
+                let expected = reference(&input, &weight, &bias, activation);
                 let found = init_vec(rows * columns, |to| {
                     linear(&input, &weight, &bias, activation, to)
                 });
-                let expected = reference(&input, &weight, &bias, activation);
+                assert_close(&found, &expected, BAR);
+                // Without the matrix unit that this processor may have.
+                let operands = (&input[..], &weight, &bias[..]);
+                let found = init_vec(rows * columns, |to| {
+                    linear_in_tiles(VECTOR_ROWS, operands, activation, to)
+                });
                 assert_close(&found, &expected, BAR);
             }
         }
@@ -260,7 +276,6 @@ mod tests {
 
     #[test]
     fn a_row_does_not_depend_on_the_others() {
-        // Alone it is not one of the many rows that a matrix unit takes, which sums in another order.
         let (rows, depth, columns) = size((100, 128, 200), (7, 8, 5));
         let weight = Bf16Matrix::round(&weights(depth, columns), columns);
         let (input, bias) = (numbers(rows * depth, 11), vec![0.5; columns]);
@@ -270,8 +285,7 @@ mod tests {
             })
         };
         for (row, expected) in compute(&input).chunks_exact(columns).enumerate() {
-            let expected: Vec<f64> = expected.iter().map(|&x| f64::from(x)).collect();
-            assert_close(&compute(&input[row * depth..][..depth]), &expected, BAR);
+            assert_eq!(compute(&input[row * depth..][..depth]), expected);
         }
     }
 
@@ -316,6 +330,11 @@ mod tests {
             let mut sums = Sums([[7.0; PANEL]; MATRIX_ROWS]);
             amx::sums(tiles.tile(0), panel, &mut sums);
             assert_close(sums.0.as_flattened(), &expected, 0.0);
+
+            let tiles = RoundedRows::round(&input, depth, FEW_ROWS);
+            amx::sums_of_few(tiles.tile(1), panel, &mut sums);
+            let (found, expected) = (&sums.0[..FEW_ROWS], &expected[FEW_ROWS * columns..]);
+            assert_close(found.as_flattened(), expected, 0.0);
         }
     }
 }

@@ -6,18 +6,19 @@ pub(super) const VECTOR_ROWS: usize = 6;
 /// Rows of a tile on the matrix unit (AMX), the most that there are.
 pub(super) const MATRIX_ROWS: usize = 32;
 
-/// Rows from which the matrix unit is worth it.
-const MIN_MATRIX_ROWS: usize = 2 * MATRIX_ROWS;
+/// Rows of a tile on the matrix unit where there are few.
+pub(super) const FEW_ROWS: usize = 16;
 
 /// Bytes of rounded rows that a thread works on at a time: they and a panel stay in its L2 cache.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Rows of a tile where there are `rows`, with or without a matrix unit.
+/// Rows of a tile where there are `rows`, with or without a matrix unit, which is left to none, however few: vectors sum in another
+/// order, and a row would depend on its batch.
 pub(super) fn rows_per_tile(rows: usize, matrix_unit: bool) -> usize {
-    if matrix_unit && rows >= MIN_MATRIX_ROWS {
-        MATRIX_ROWS
-    } else {
-        VECTOR_ROWS
+    match rows {
+        _ if !matrix_unit => VECTOR_ROWS,
+        ..=FEW_ROWS => FEW_ROWS,
+        _ => MATRIX_ROWS,
     }
 }
 
