@@ -223,7 +223,7 @@ fn bfloat16_stays_nearer_the_floats() {
         let found = differences(&golden, &model, &device);
         // Near, and not the floats themselves.
         for difference in &found {
-            let bar = 0.005 * difference.scale;
+            let bar = 0.015 * difference.scale;
             assert!(difference.mean_abs < bar, "{label}: {difference:?}");
         }
         assert!(found.iter().any(|difference| difference.relative() > 1e-4));

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
 use super::number::rounded;
-use crate::parallel::{CHUNK_LEN, rows_per_chunk};
+use crate::parallel::CHUNK_LEN;
 use crate::simd::vectorized;
 
 /// Numbers of a row that the kernels take in a step.
@@ -25,34 +25,48 @@ pub(super) struct RoundedRows {
 impl RoundedRows {
     /// The nearest numbers to `values`, rows of `depth` one after another.
     pub(super) fn round(values: &[f32], depth: usize, rows_per_tile: usize) -> Self {
+        let mut rows = Self::zeros(values, depth, rows_per_tile);
+        let size = rows.tile_size();
+        let tiles = rows.lines.chunks_mut(size.max(1));
+        for (lines, values) in tiles.zip(values.chunks((rows_per_tile * depth).max(1))) {
+            round_tile(values, depth, (lines, rows_per_tile));
+        }
+        rows
+    }
+
+    /// [`round`](Self::round) on all threads, if there are enough values for several.
+    pub(super) fn par_round(values: &[f32], depth: usize, rows_per_tile: usize) -> Self {
+        if values.len() <= CHUNK_LEN {
+            return Self::round(values, depth, rows_per_tile);
+        }
+        let mut rows = Self::zeros(values, depth, rows_per_tile);
+        let size = rows.tile_size();
+        let tiles = rows.lines.par_chunks_mut(size);
+        tiles
+            .zip(values.par_chunks(rows_per_tile * depth))
+            .for_each(|(lines, values)| round_tile(values, depth, (lines, rows_per_tile)));
+        rows
+    }
+
+    /// Tiles of zeros for `values`.
+    fn zeros(values: &[f32], depth: usize, rows_per_tile: usize) -> Self {
         let steps = depth.div_ceil(STEP);
         let tiles = (values.len() / depth.max(1)).div_ceil(rows_per_tile);
-        let mut lines = vec![Line::zeroed(); tiles * steps * rows_per_tile];
-        let one = |(lines, values): (&mut [Line], &[f32])| {
-            round_tile(values, depth, (lines, rows_per_tile));
-        };
-        if values.len() <= CHUNK_LEN {
-            let values = values.chunks((rows_per_tile * depth).max(1));
-            let lines = lines.chunks_mut((steps * rows_per_tile).max(1));
-            lines.zip(values).for_each(one);
-        } else {
-            let values = values.par_chunks(rows_per_tile * depth);
-            lines
-                .par_chunks_mut(steps * rows_per_tile)
-                .zip(values)
-                .with_min_len(rows_per_chunk(depth).div_ceil(rows_per_tile))
-                .for_each(one);
-        }
         Self {
-            lines,
+            lines: vec![Line::zeroed(); tiles * steps * rows_per_tile],
             steps,
             rows_per_tile,
         }
     }
 
+    /// Lines of a tile.
+    fn tile_size(&self) -> usize {
+        self.steps * self.rows_per_tile
+    }
+
     /// The lines of a tile.
     pub(super) fn tile(&self, at: usize) -> &[Line] {
-        let size = self.steps * self.rows_per_tile;
+        let size = self.tile_size();
         &self.lines[at * size..][..size]
     }
 

@@ -104,29 +104,34 @@ fn product<'a>(
     assert_eq!(output.len(), count * columns, "the output has whole rows");
     assert_eq!(input.len(), count * depth, "the matrices fit together");
     assert_eq!(bias.len(), columns, "the bias has a number for each column");
-    let rows = RoundedRows::round(input, depth, tile_rows);
-    let from = (&rows, weight, bias, &activation);
+    let layer = (weight, bias, &activation);
     if count * columns * depth < MIN_PARALLEL {
-        block(from, (0, 0), (output, columns));
+        let rows = RoundedRows::round(input, depth, tile_rows);
+        block(&rows, layer, 0, (output, columns));
     } else if count < 2 * tile_rows * rayon::current_num_threads() {
         // Few rows have not enough tiles for all threads.
+        let rows = RoundedRows::par_round(input, depth, tile_rows);
         return par_fill_columns(columns, PANEL, output, |first, width, part| {
-            block(from, (0, first / PANEL), (part, width));
+            block(&rows, layer, first / PANEL, (part, width));
         });
     } else {
         let tiles = (tile_rows, rows_per_block(depth) / tile_rows);
         for_each_row_block(columns, tiles, output, |first, part| {
-            block(from, (first, 0), (part, columns));
+            // By the thread that multiplies them, in whose cache they stay.
+            let input = &input[first * depth..][..part.len() / columns * depth];
+            let rows = RoundedRows::round(input, depth, tile_rows);
+            block(&rows, layer, 0, (part, columns));
         });
     }
     // SAFETY: `block` has written every column of every row, of which the output has whole ones alone.
     unsafe { output.assume_init_mut() }
 }
 
-/// Writes the rows of `output`, each `width` columns, from the row of a tile's beginning and from a panel on.
+/// Writes all rows, each `width` columns from a panel on.
 fn block(
-    (rows, weight, bias, activation): (&RoundedRows, &Bf16Matrix, &[f32], &impl Fn(f32) -> f32),
-    (first_row, first_panel): (usize, usize),
+    rows: &RoundedRows,
+    (weight, bias, activation): (&Bf16Matrix, &[f32], &impl Fn(f32) -> f32),
+    first_panel: usize,
     (output, width): (&mut [impl OutputSlot], usize),
 ) {
     let tile_rows = rows.rows_per_tile();
@@ -137,7 +142,7 @@ fn block(
         let bias = &bias[first_panel * PANEL + at..][..columns];
         for (tile, to) in output.chunks_mut(tile_rows * width).enumerate() {
             let count = to.len() / width;
-            sum_tile(rows, first_row / tile_rows + tile, count, panel, &mut sums);
+            sum_tile(rows, tile, count, panel, &mut sums);
             vectorized(
                 #[inline(always)]
                 || {
@@ -167,7 +172,7 @@ fn sum_tile(rows: &RoundedRows, tile: usize, count: usize, panel: &[Block], sums
     let lines = rows.tile(tile);
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     match rows.rows_per_tile() {
-        MATRIX_ROWS => return amx::sums(lines, panel, sums),
+        MATRIX_ROWS => return amx::sums(lines, count, panel, sums),
         FEW_ROWS => return amx::sums_of_few(lines, panel, sums),
         _ => {}
     }
@@ -304,7 +309,7 @@ mod tests {
     #[test]
     fn instructions_of_the_processor_sum_what_plain_loops_sum() {
         // Whole numbers, of which every order of a sum is exact.
-        let (rows, depth, columns) = (32, 150, 64);
+        let (rows, depth, columns) = (64, 300, 64);
         let whole = |count: usize, step: usize| testing::integers(count, step);
         let weight = Bf16Matrix::round(&whole(depth * columns, 5), columns);
         let input = whole(rows * depth, 7);
@@ -328,12 +333,18 @@ mod tests {
         if amx::is_available() {
             let tiles = RoundedRows::round(&input, depth, MATRIX_ROWS);
             let mut sums = Sums([[7.0; PANEL]; MATRIX_ROWS]);
-            amx::sums(tiles.tile(0), panel, &mut sums);
+            amx::sums(tiles.tile(0), rows, panel, &mut sums);
             assert_close(sums.0.as_flattened(), &expected, 0.0);
 
-            let tiles = RoundedRows::round(&input, depth, FEW_ROWS);
+            let mut sums = Sums([[7.0; PANEL]; MATRIX_ROWS]);
+            amx::sums(tiles.tile(0), 30, panel, &mut sums);
+            let expected_half = &expected[..30 * columns];
+            assert_close(sums.0[..30].as_flattened(), expected_half, 0.0);
+
+            let tiles = RoundedRows::par_round(&input, depth, FEW_ROWS);
             amx::sums_of_few(tiles.tile(1), panel, &mut sums);
-            let (found, expected) = (&sums.0[..FEW_ROWS], &expected[FEW_ROWS * columns..]);
+            let expected = &expected[FEW_ROWS * columns..][..FEW_ROWS * columns];
+            let found = &sums.0[..FEW_ROWS];
             assert_close(found.as_flattened(), expected, 0.0);
         }
     }
