@@ -21,6 +21,7 @@ pub mod int8;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
+pub mod memory;
 pub mod output;
 pub mod parallel;
 pub mod simd;

@@ -76,7 +76,12 @@ pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
     });
     match error {
         Some(error) => Err(error),
-        None => Ok(model),
+        None => {
+            if weights != Weights::Float {
+                ops::release_replaced_weights();
+            }
+            Ok(model)
+        }
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) use available::{
 pub use packed::{PackedForm, PackedLayout, packed_attention};
 pub(crate) use packed_param::PackedParam;
 pub use packed_weight::PackedWeight;
+pub(crate) use packed_weight::release_replaced_weights;
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,

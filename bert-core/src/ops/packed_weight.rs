@@ -4,6 +4,12 @@
 use bert_kernels::{bf16::Bf16Matrix, int8::QuantizedMatrix, matmul::PackedMatrix};
 use burn::tensor::TensorData;
 
+/// Returns to the system the memory of weights that packed ones have replaced.
+pub(crate) fn release_replaced_weights() {
+    #[cfg(feature = "kernels")]
+    bert_kernels::memory::release_freed();
+}
+
 /// The weight `[d_input, d_output]` of a linear layer, packed for the kernel that multiplies with it.
 #[derive(Debug)]
 pub enum PackedWeight {
