@@ -8,7 +8,7 @@
 use std::mem::MaybeUninit;
 
 use activations::RoundedRows;
-use tile_shape::{FEW_ROWS, MATRIX_ROWS, VECTOR_ROWS, rows_per_block, rows_per_tile};
+use tile_shape::{MATRIX_ROWS, VECTOR_ROWS, rows_per_block, rows_per_tile};
 use weights::{Block, PANEL};
 
 use crate::gelu::gelu;
@@ -173,7 +173,7 @@ fn sum_tile(rows: &RoundedRows, tile: usize, count: usize, panel: &[Block], sums
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     match rows.rows_per_tile() {
         MATRIX_ROWS => return amx::sums(lines, count, panel, sums),
-        FEW_ROWS => return amx::sums_of_few(lines, panel, sums),
+        tile_shape::FEW_ROWS => return amx::sums_of_few(lines, panel, sums),
         _ => {}
     }
     let sums = sums.0.first_chunk_mut().expect("more than six");
@@ -341,6 +341,7 @@ mod tests {
             let expected_half = &expected[..30 * columns];
             assert_close(sums.0[..30].as_flattened(), expected_half, 0.0);
 
+            const FEW_ROWS: usize = tile_shape::FEW_ROWS;
             let tiles = RoundedRows::par_round(&input, depth, FEW_ROWS);
             amx::sums_of_few(tiles.tile(1), panel, &mut sums);
             let expected = &expected[FEW_ROWS * columns..][..FEW_ROWS * columns];
