@@ -95,7 +95,7 @@ pub static DISTILBERT: Family = Family {
             ("cls.predictions.decoder.", "vocab_projector."),
             ("pre_classifier.dense.", "pre_classifier."),
         ],
-        by_class: &[],
+        ..TensorNames::PLAIN
     },
     tokenizer: TokenizerFamily {
         classes: &["DistilBertTokenizer"],

@@ -45,6 +45,7 @@ pub static ELECTRA: Family = Family {
         },
         masked_lm: MaskedLmShape {
             activation: Some(HiddenAct::Gelu),
+            ..MaskedLmShape::PLAIN
         },
         next_sentence: false,
         ..HeadShapes::PLAIN
@@ -72,6 +73,7 @@ pub static ELECTRA: Family = Family {
                 &[("pre_classifier.dense.", "sequence_summary.summary.")],
             ),
         ],
+        ..TensorNames::PLAIN
     },
     tokenizer: TokenizerFamily {
         classes: &["ElectraTokenizer"],
