@@ -84,6 +84,26 @@ impl Trace {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
+    /// [`differences`](Self::differences) of all but the elements that are NaN in `reference`, which leaves them undefined.
+    pub fn differences_where_defined(&self, reference: &Trace) -> Vec<Difference> {
+        let (mut found, mut defined) = (self.clone(), reference.clone());
+        for (name, values) in &mut found.entries {
+            let Some(expected) = reference.get(name) else {
+                continue;
+            };
+            // Of another length, it counts as infinitely far.
+            if values.len() == expected.len() {
+                let pairs = values.iter().zip(expected);
+                let kept = pairs.filter(|(_, expected)| !expected.is_nan());
+                *values = kept.map(|(value, _)| *value).collect();
+            }
+        }
+        for (_, values) in &mut defined.entries {
+            values.retain(|value| !value.is_nan());
+        }
+        found.differences(&defined)
+    }
+
     /// The difference of every value of `self` that `reference` has too.
     pub fn differences(&self, reference: &Trace) -> Vec<Difference> {
         let largest = |values: &[f64]| values.iter().fold(0.0, |max: f64, v| max.max(v.abs()));
@@ -126,4 +146,27 @@ fn absolute_differences(values: &[f64], expected: &[f64]) -> (f64, f64) {
         sum += difference;
     }
     (max, sum / values.len().max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_reference_leaves_undefined_is_left_out() {
+        let trace = |values: &[f64]| {
+            let mut trace = Trace::default();
+            trace.push("x", values.to_vec());
+            trace
+        };
+        let worst = |found: &[f64], expected: &[f64]| {
+            let differences = trace(found).differences_where_defined(&trace(expected));
+            assert_eq!(differences.len(), 1);
+            differences[0].max_abs
+        };
+        assert_eq!(worst(&[1.0, 5.0, 2.5], &[1.0, f64::NAN, 2.0]), 0.5);
+        assert_eq!(worst(&[1.0, f64::NAN], &[1.0, f64::NAN]), 0.0);
+        assert_eq!(worst(&[f64::NAN, 5.0], &[1.0, f64::NAN]), f64::INFINITY);
+        assert_eq!(worst(&[1.0], &[1.0, f64::NAN]), f64::INFINITY);
+    }
 }

@@ -14,6 +14,7 @@ mod parity;
 mod tokenizer;
 mod tokenizer_cases;
 mod tokenizer_files;
+mod zoo;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
