@@ -6,7 +6,7 @@ use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
 use crate::error::Error;
-use crate::ops;
+use crate::ops::{self, Gate, GateActivation};
 
 /// `hidden_act` of the configuration.
 ///
@@ -98,6 +98,30 @@ impl HiddenAct {
                 self.forward(ops::linear(input, layer))
             }
         }
+    }
+}
+
+impl HiddenAct {
+    /// The activation of one half of every row, the second if `second`, multiplied by the other.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, 2 · width]`
+    /// - output: `[..., any, width]`
+    pub fn gate<const D: usize>(self, input: Tensor<D>, second: bool) -> Tensor<D> {
+        let activation = match self {
+            Self::Gelu => GateActivation::Gelu,
+            Self::Silu(_) => GateActivation::Silu,
+            Self::GeluTanh(_) | Self::Relu | Self::QuickGelu | Self::Tanh => {
+                let [first, other] = input.chunk(2, D - 1).try_into().expect("two halves");
+                let (activated, other) = match second {
+                    true => (other, first),
+                    false => (first, other),
+                };
+                return self.forward(activated) * other;
+            }
+        };
+        ops::gate(input, Gate { activation, second })
     }
 }
 

@@ -11,7 +11,8 @@ pub use preset::{BertSize, BertVocabulary};
 use crate::activation::HiddenAct;
 use crate::error::{Error, Result};
 use crate::models::{
-    BERT, BlockDropout, ClassifierShape, Family, HeadDropout, HeadShapes, Positions,
+    BERT, BlockDropout, BlockShape, ClassifierShape, Family, GateShape, HeadDropout, HeadShapes,
+    LocalLayers, Positions, Rotary,
 };
 
 /// Description of a network: hyper-parameters of a BERT encoder (BERT §3), and the points in which families of models
@@ -70,9 +71,21 @@ pub struct BertConfig {
     /// Dropout within blocks.
     #[new(value = "BlockDropout::PLAIN")]
     pub block_dropout: BlockDropout,
+    /// Dropout probability within the feed-forward layer, before its narrowing half.
+    #[new(default)]
+    pub mlp_dropout: f64,
     /// Assignment of position embeddings.
     #[new(default)]
     pub positions: Positions,
+    /// Shape of the blocks.
+    #[new(value = "BlockShape::PLAIN")]
+    pub block: BlockShape,
+    /// Rotary position embedding, if there is one.
+    #[new(default)]
+    pub rotary: Option<Rotary>,
+    /// Layers with local attention, if there are any.
+    #[new(default)]
+    pub local: Option<LocalLayers>,
     /// Shapes of the task heads.
     #[new(value = "HeadShapes::PLAIN")]
     pub heads: HeadShapes,
@@ -101,6 +114,27 @@ impl BertConfig {
                 stated.unwrap_or(f64::from(absent) / 1000.0)
             }
             HeadDropout::None => 0.0,
+        }
+    }
+
+    /// Dropout probability after the projection of attention.
+    pub(crate) fn attention_dropout_prob(&self) -> f64 {
+        match self.block_dropout {
+            BlockDropout {
+                attention: false, ..
+            } => 0.0,
+            BlockDropout {
+                as_attention: true, ..
+            } => self.attention_probs_dropout_prob,
+            _ => self.hidden_dropout_prob,
+        }
+    }
+
+    /// Dropout probability after the feed-forward layer.
+    pub(crate) fn feed_forward_dropout_prob(&self) -> f64 {
+        match self.block_dropout.feed_forward {
+            true => self.hidden_dropout_prob,
+            false => 0.0,
         }
     }
 
@@ -177,6 +211,32 @@ impl BertConfig {
         self.extra.get("tie_word_embeddings") != Some(&Value::Bool(false))
     }
 
+    /// Bases of the rotary position embeddings: none, that of all layers, or those of global and of local layers.
+    pub(crate) fn rotary_bases(&self) -> Vec<f64> {
+        let Some(rotary) = self.rotary else {
+            return Vec::new();
+        };
+        match self.local {
+            Some(_) if rotary.local_theta != rotary.theta => vec![rotary.theta, rotary.local_theta],
+            _ => vec![rotary.theta],
+        }
+    }
+
+    /// Tokens on either side that the layer with this number attends to, counted from 0; none if it attends to all.
+    pub(crate) fn reach_of(&self, layer: usize) -> Option<usize> {
+        let local = self.local.as_ref()?;
+        let is_local = local.layers.get(layer).copied().unwrap_or(false);
+        is_local.then_some(local.reach)
+    }
+
+    /// Outputs of the widening half of the feed-forward layer.
+    pub(crate) const fn widened_size(&self) -> usize {
+        match self.block.gate {
+            GateShape::None | GateShape::Apart => self.intermediate_size,
+            GateShape::FirstHalf | GateShape::SecondHalf => 2 * self.intermediate_size,
+        }
+    }
+
     /// Width of one attention head.
     pub const fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
@@ -185,7 +245,9 @@ impl BertConfig {
     /// Number of weights of the encoder, with or without the pooler.
     pub const fn num_params(&self, with_pooler: bool) -> usize {
         let (h, e) = (self.hidden_size, self.embedding_width());
-        let norm = 2 * h;
+        let block = self.block;
+        let norm_vectors = 1 + block.norm_bias as usize;
+        let norm = norm_vectors * h;
         let positions = match self.positions {
             Positions::None => 0,
             _ => self.max_position_embeddings,
@@ -194,9 +256,19 @@ impl BertConfig {
             Some(_) => e * h + h,
             None => 0,
         };
-        let tables = (self.vocab_size + positions + self.type_vocab_size) * e + 2 * e + projection;
-        let attention = 4 * (h * h + h) + norm;
-        let feed_forward = 2 * h * self.intermediate_size + self.intermediate_size + h + norm;
+        let tables = (self.vocab_size + positions + self.type_vocab_size) * e
+            + norm_vectors * e
+            + projection;
+        let attention = 4 * (h * h + block.attention_bias as usize * h) + norm;
+        let gated = match block.gate {
+            GateShape::None => 1,
+            GateShape::FirstHalf | GateShape::SecondHalf | GateShape::Apart => 2,
+        };
+        let [widens, narrows] = block.feed_forward_bias;
+        let widened = gated * self.intermediate_size;
+        let biases = widens as usize * widened + narrows as usize * h;
+        // Norms before are as many as those after: the first block has one less, and one is behind the last.
+        let feed_forward = h * (widened + self.intermediate_size) + biases + norm;
         let pooler = if with_pooler { h * h + h } else { 0 };
         tables + self.num_blocks() * (attention + feed_forward) + pooler
     }
@@ -277,6 +349,40 @@ impl BertConfig {
                 ),
             ));
         }
+        if let Some(Rotary { theta, local_theta }) = self.rotary {
+            if !self.head_size().is_multiple_of(2) {
+                return Err(Error::config(
+                    "num_attention_heads",
+                    format!(
+                        "{} heads of width {} cannot have rotary positions, which take an even width",
+                        self.num_attention_heads,
+                        self.head_size()
+                    ),
+                ));
+            }
+            let positive = |value: f64| value.is_finite() && value > 0.0;
+            if let Some(value) = [theta, local_theta]
+                .into_iter()
+                .find(|&value| !positive(value))
+            {
+                return Err(Error::config(
+                    "rope_theta",
+                    format!("{value} is not positive"),
+                ));
+            }
+        }
+        if let Some(local) = &self.local
+            && local.layers.len() != self.num_hidden_layers
+        {
+            return Err(Error::config(
+                "layer_types",
+                format!(
+                    "has {} entries, but num_hidden_layers is {}",
+                    local.layers.len(),
+                    self.num_hidden_layers
+                ),
+            ));
+        }
         for (field, value) in [
             ("hidden_dropout_prob", self.hidden_dropout_prob),
             (
@@ -284,6 +390,7 @@ impl BertConfig {
                 self.attention_probs_dropout_prob,
             ),
             ("classifier_dropout", self.head_dropout_prob()),
+            ("mlp_dropout", self.mlp_dropout),
         ]
         .into_iter()
         .chain(self.dropouts_of_heads())

@@ -13,6 +13,7 @@ mod load;
 mod options;
 mod pieces;
 mod save;
+mod unigram;
 mod words;
 
 pub use encode::TextInput;
@@ -247,13 +248,31 @@ impl BertTokenizer {
     /// what follows that space. `None` for tokens without one there, and beyond the vocabulary.
     pub fn word_beginning(&self, id: u32) -> Option<String> {
         let token = self.token(id)?;
-        match byte_bpe::byte_level(&self.inner) {
-            None => Some(token),
-            Some(_) => self
-                .decode(&[id], true)
-                .ok()?
-                .strip_prefix(' ')
-                .map(str::to_owned),
+        let splitter = self.inner.get_pre_tokenizer();
+        if unigram::has_spaces(splitter) {
+            token.strip_prefix(unigram::SPACE).map(str::to_owned)
+        } else if byte_bpe::byte_level(&self.inner).is_some() {
+            let text = self.decode(&[id], true).ok()?;
+            text.strip_prefix(' ').map(str::to_owned)
+        } else {
+            Some(token)
+        }
+    }
+
+    /// True if a token continues the word before it: a `##` piece, or, where tokens carry the space before a word, one
+    /// without a space that is not special.
+    pub fn continues_word(&self, id: u32) -> bool {
+        let Some(token) = self.token(id) else {
+            return false;
+        };
+        let carries_spaces = unigram::has_spaces(self.inner.get_pre_tokenizer())
+            || byte_bpe::byte_level(&self.inner).is_some();
+        match carries_spaces {
+            true => {
+                let added = self.inner.get_added_vocabulary();
+                !added.is_special_token(&token) && self.word_beginning(id).is_none()
+            }
+            false => token.starts_with("##"),
         }
     }
 

@@ -43,7 +43,7 @@ fn push_logits(
     device: &Device,
 ) -> Result<()> {
     let input = probe.input(device);
-    if checkpoint.contains("cls.predictions.bias") {
+    if checkpoint.contains("cls.predictions.transform.dense.weight") {
         let model = BertForMaskedLm::from_checkpoint(checkpoint, device)?;
         let [batch, seq] = probe.shape;
         let everywhere = Tensor::<1, Int>::arange(0..(batch * seq) as i64, device);

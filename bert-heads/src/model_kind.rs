@@ -55,9 +55,13 @@ const CLASSES: [(&str, ModelKind); 6] = [
     ("ForPreTraining", ModelKind::NextSentence),
 ];
 
-/// The hidden layer of a classifier.
-pub(crate) const HIDDEN_LAYER: [&str; 2] =
-    ["pre_classifier.dense.weight", "pre_classifier.dense.bias"];
+/// The hidden layer of a classifier: weight and bias of its dense layer, then those of a LayerNorm.
+pub(crate) const HIDDEN_LAYER: [&str; 4] = [
+    "pre_classifier.dense.weight",
+    "pre_classifier.dense.bias",
+    "pre_classifier.LayerNorm.weight",
+    "pre_classifier.LayerNorm.bias",
+];
 
 /// The parameters of a conditional random field over words.
 pub(crate) const CRF_TENSORS: [&str; 3] = [
@@ -156,7 +160,8 @@ pub(crate) fn classifier_kind(checkpoint: &Checkpoint) -> Option<FoundKind> {
 fn evidence(checkpoint: &Checkpoint) -> Option<(ModelKind, &'static str)> {
     let config = checkpoint.config();
     let problem_type = stated(config, "problem_type").and_then(Value::as_str);
-    let of_texts = if checkpoint.contains(HIDDEN_LAYER[0]) {
+    let only_of_texts = config.heads.token.hidden.is_none();
+    let of_texts = if only_of_texts && checkpoint.contains(HIDDEN_LAYER[0]) {
         Some("its classifier has a hidden layer, as those of texts have")
     } else if problem_type.is_some_and(|name| name.parse::<ProblemType>().is_ok()) {
         Some("its `problem_type` is one of a classifier of texts")

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     model: String,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Text with one or more `[MASK]`
+    /// Text with one or more mask tokens of the model, `[MASK]` or `<mask>`
     text: String,
     /// Tokens to show for each gap
     #[arg(long, value_name = "K", default_value_t = 5)]
@@ -40,11 +40,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
         output.json(&Filled { masks })?;
         return output.finish();
     }
-    // Number of the gap, probability, token.
+    // Number of the gap, probability, token as text.
     for (number, candidates) in (1..).zip(masks) {
         for candidate in candidates {
-            let (probability, token) = (candidate.probability, candidate.token);
-            output.line(format_args!("{number}\t{probability:.6}\t{token}"))?;
+            let (probability, text) = (candidate.probability, candidate.text);
+            output.line(format_args!("{number}\t{probability:.6}\t{text}"))?;
         }
     }
     output.finish()

@@ -83,6 +83,8 @@ class Family:
     mistakes: Callable = lambda probe: {}
     # Labels of a head that the script has none for: takes fixture and inputs, gives arguments of the model.
     labels: Callable | None = None
+    # Gives the values of a record the names of the files, where gradients have others in memory.
+    stored: Callable = lambda record: record
     # Writes more files into the directory of a fixture: takes directory, fixture, float64 model.
     extras: Callable = lambda directory, fixture, model: None
 
@@ -282,6 +284,7 @@ def write_family(out, family):
         assert all(torch.isfinite(value).all() for value in record.values()), f"{fixture.name}: not a number"
         if not family.padding_defined:
             without_padding(record)
+        record = family.stored(record)
         write_reference(directory, record, finite=family.padding_defined)
         family.extras(directory, fixture, model)
 

@@ -10,7 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.dont_write_bytecode = True
 
-PARTS = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "families", "curves", "sentences", "minilm"]
+PARTS = ["tokenizer", "tokenizer-config", "tokenizer-kinds", "models", "formats", "heads", "families", "curves", "sentences", "minilm"]
 
 
 def main():
@@ -39,6 +39,11 @@ def main():
 
         print("tokenizer-config/reference.json", flush=True)
         tokenizer_config_fixtures.write(out / "tokenizer-config")
+    if "tokenizer-kinds" in wanted:
+        import tokenizer_kinds_fixtures
+
+        print("tokenizer-kinds/reference.json", flush=True)
+        tokenizer_kinds_fixtures.write(out / "tokenizer-kinds")
     if "models" in wanted:
         import model_fixtures
 

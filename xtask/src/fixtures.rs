@@ -28,7 +28,7 @@ pub(crate) struct Options {
     #[arg(long, env = "BERT_REAL_CHECKPOINT")]
     checkpoint: Option<PathBuf>,
     /// Only these parts.
-    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "tokenizer-config", "models", "formats", "heads", "families", "curves", "sentences", "minilm", METRICS])]
+    #[arg(long, value_delimiter = ',', value_parser = ["tokenizer", "tokenizer-config", "tokenizer-kinds", "models", "formats", "heads", "families", "curves", "sentences", "minilm", METRICS])]
     only: Vec<String>,
     /// Only these families, each a file in xtask/python/families.
     #[arg(long, value_delimiter = ',', conflicts_with = "only")]

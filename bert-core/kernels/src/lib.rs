@@ -12,16 +12,20 @@
 
 pub mod adam;
 pub mod attention;
+pub mod bf16;
 pub mod cross_entropy;
 pub mod embedding;
+pub mod gate;
 pub mod gelu;
 pub mod gradient_norm;
 pub mod int8;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
+pub mod memory;
 pub mod output;
 pub mod parallel;
+pub mod rotary;
 pub mod simd;
 pub mod softmax;
 #[cfg(test)]

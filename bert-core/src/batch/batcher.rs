@@ -55,7 +55,8 @@ impl BertBatcher {
         Self {
             max_length: Some(config.max_input_length()),
             vocab_size: Some(config.vocab_size),
-            segments: Some(config.type_vocab_size),
+            // Without a table of segments they play no part.
+            segments: (config.type_vocab_size > 0).then_some(config.type_vocab_size),
             ..self
         }
     }

@@ -22,6 +22,18 @@ pub enum TokenLayout {
     Packed(PackedLayout),
 }
 
+impl TokenLayout {
+    /// The index within its sequence of every packed token, `[tokens]`; none if the tokens lie in rows, whose columns tell.
+    pub(crate) fn positions(&self) -> Option<Tensor<1, Int>> {
+        let Self::Packed(layout) = self else {
+            return None;
+        };
+        let lengths = layout.lengths.iter();
+        let positions = lengths.flat_map(|&length| 0..length as i32).collect();
+        Some(indices_on(&layout.slots.device(), positions))
+    }
+}
+
 /// Which places of a padded batch hold tokens.
 #[derive(Clone, Debug)]
 pub struct Packing {

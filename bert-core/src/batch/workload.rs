@@ -52,7 +52,7 @@ impl Workload {
             ),
             (
                 "the feed-forward layer",
-                floats([rows, tokens, config.intermediate_size, 1]),
+                floats([rows, tokens, config.widened_size(), 1]),
             ),
             (
                 "the scores of the vocabulary",

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use serde_json::Value;
 
 pub use report::{Ignored, LoadReport, Loading, Reshaped};
 pub use save::save;
@@ -64,9 +65,12 @@ impl Checkpoint {
             });
         }
         let config = BertConfig::from_file(config)?;
+        let stated = config.extra.get("architectures").and_then(Value::as_array);
+        let classes = stated.into_iter().flatten().filter_map(Value::as_str);
+        let classes: Vec<&str> = classes.collect();
         let mut tensors = BTreeMap::new();
         for tensor in tensors::open_directory(dir)? {
-            let key = config.family.our_name(&tensor.info.name);
+            let key = config.family.our_name_in(&tensor.info.name, &classes);
             let name = tensor.info.name.clone();
             let file = tensor.info.file.clone();
             if let Some(twin) = tensors.insert(key.clone(), tensor)

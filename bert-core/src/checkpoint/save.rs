@@ -1,7 +1,7 @@
 //! Parameters into a file that transformers loads.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -85,6 +85,9 @@ impl Collector {
         for (name, _) in &mut self.tensors {
             *name = family.file_name(name, class);
         }
+        // Both biases of a decoder have one name in some families.
+        let mut names = HashSet::new();
+        self.tensors.retain(|(name, _)| names.insert(name.clone()));
     }
 }
 

@@ -43,6 +43,11 @@ impl BertConfig {
                 fields.insert((*ours).to_owned(), value);
             }
         }
+        for (ours, older) in keys.aliases {
+            if let Some(value) = fields.shift_remove(*older) {
+                fields.entry(*ours).or_insert(value);
+            }
+        }
         for key in keys.without {
             fields.shift_remove(*key);
         }

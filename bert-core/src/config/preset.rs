@@ -1,7 +1,10 @@
 //! The published sizes and vocabularies by name.
 
+use serde_json::Map;
+
 use super::BertConfig;
 use crate::error::{Error, Result};
+use crate::models::{Family, Positions};
 
 /// Encoder sizes published with BERT (Devlin et al. 2019) and its compact models (Turc et al. 2019).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +149,48 @@ impl BertConfig {
             )),
         }
     }
+
+    /// A network of a family with the five sizes of this configuration, and everything else as the family's
+    /// `config.json` has it where it states nothing, but for the tables of positions and segments: as many positions as
+    /// this configuration has inputs, and one segment where the family's tokens are all of one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming the field in which the sizes do not suit the family.
+    pub fn in_family(&self, family: &'static Family, pad_token_id: usize) -> Result<Self> {
+        let mut fields = Map::new();
+        for (name, value) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("intermediate_size", self.intermediate_size),
+        ] {
+            let mut renamed = family.keys.renamed.iter();
+            let name = renamed
+                .find(|(ours, _)| *ours == name)
+                .map_or(name, |(_, theirs)| theirs);
+            fields.insert(name.to_owned(), value.into());
+        }
+        fields.insert("model_type".to_owned(), family.model_type.into());
+        let mut config = Self::from_json(fields)?;
+        config.extra.shift_remove("model_type");
+        config.pad_token_id = pad_token_id;
+        if family.positions == Positions::AfterPadding {
+            config.max_position_embeddings = self.max_input_length() + config.first_position();
+        }
+        if !family.tokenizer.segments {
+            config.type_vocab_size = config.type_vocab_size.min(1);
+        }
+        config.validate()?;
+        Ok(config)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::{BERT, FAMILIES, ROBERTA};
 
     #[test]
     fn parameter_counts_are_the_published_ones() {
@@ -165,6 +205,26 @@ mod tests {
             let config = BertConfig::preset_by_name(name).unwrap();
             assert_eq!(config.num_params(true), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn sizes_in_every_family_are_read_back() {
+        let sizes = BertConfig::preset_by_name("tiny").unwrap();
+        assert_eq!(sizes.in_family(&BERT, 0).unwrap(), sizes);
+        for family in FAMILIES {
+            let pad = family.pad_token_id;
+            let config = sizes.in_family(family, pad).unwrap();
+            assert_eq!(*config.family, *family);
+            assert_eq!(config.hidden_size, sizes.hidden_size, "{}", family.name);
+            let read = BertConfig::from_json(config.to_json()).unwrap();
+            assert_eq!(read.to_json(), config.to_json(), "{}", family.name);
+        }
+        let roberta = sizes.in_family(&ROBERTA, 1).unwrap();
+        assert_eq!(
+            (roberta.max_position_embeddings, roberta.type_vocab_size),
+            (514, 1)
+        );
+        assert_eq!(roberta.max_input_length(), 512);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use hf_hub::Repo;
 
 use super::files::{
-    CONFIG, OPTIONAL, PYTORCH, SAFETENSORS, SAFETENSORS_INDEX, TOKENIZER, VOCAB, modules, shards,
+    BYTE_LEVEL, CONFIG, OPTIONAL, PYTORCH, SAFETENSORS, SAFETENSORS_INDEX, TOKENIZER, VOCAB,
+    modules, shards,
 };
 use super::id::ModelId;
 use crate::error::{Error, Result};
@@ -56,6 +57,7 @@ impl CachedModel {
         let known = |name: &str| self.has(name) || self.knows_absent(name);
         let of_modules = || modules(&self.snapshot).into_iter();
         OPTIONAL.iter().all(|name| known(name))
+            && (self.has(TOKENIZER) || BYTE_LEVEL.iter().all(|name| known(name)))
             && of_modules().all(|module| known(&module.config))
             && of_modules().all(|module| {
                 let weights = || module.weights.iter();
@@ -82,6 +84,7 @@ impl CachedModel {
         }
         let vocabularies = [TOKENIZER, VOCAB];
         if !vocabularies.iter().any(|name| self.has(name))
+            && !BYTE_LEVEL.iter().all(|name| self.has(name))
             && !vocabularies.iter().all(|name| self.knows_absent(name))
         {
             missing.push(vocabularies.join(" or "));

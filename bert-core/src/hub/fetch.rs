@@ -15,7 +15,7 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
 use super::cache::{CachedModel, folder, is_commit};
-use super::files::{OPTIONAL, SAFETENSORS_INDEX, modules, plan, shards};
+use super::files::{BYTE_LEVEL, OPTIONAL, SAFETENSORS_INDEX, modules, plan, shards};
 use super::id::ModelId;
 use super::options::HubOptions;
 use crate::error::{Error, Result};
@@ -89,7 +89,8 @@ pub(super) fn fetch(
     let of_modules = modules
         .iter()
         .flat_map(|module| [&module.config].into_iter().chain(&module.weights));
-    let looked_for = OPTIONAL.into_iter().chain(of_modules.map(String::as_str));
+    let looked_for = OPTIONAL.into_iter().chain(BYTE_LEVEL);
+    let looked_for = looked_for.chain(of_modules.map(String::as_str));
     for name in looked_for.filter(|name| !listed.contains(*name)) {
         model.record_absent(name)?;
     }

@@ -29,6 +29,12 @@ pub(super) const OPTIONAL: [&str; 9] = [
     "config_sentence_transformers.json",
 ];
 
+/// A byte-level vocabulary, taken along where the repository has no [`TOKENIZER`].
+pub(super) const BYTE_LEVEL: [&str; 2] = ["vocab.json", "merges.txt"];
+
+/// Vocabularies of SentencePiece, which no tokenizer here reads.
+const SENTENCE_PIECE: [&str; 3] = ["sentencepiece.bpe.model", "spiece.model", "spm.model"];
+
 /// Files of a repository that a model needs: small ones and weights.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -53,7 +59,23 @@ pub(super) fn plan(listed: &BTreeSet<String>) -> Result<Plan, String> {
                 "the repository has no weights this program reads ({SAFETENSORS}, {SAFETENSORS_INDEX} or {PYTORCH})"
             )
         })?;
-    let optional = OPTIONAL.into_iter().filter(|name| listed.contains(*name));
+    let is_listed = |name: &&str| listed.contains(*name);
+    let byte_level: &[&str] = match listed.contains(TOKENIZER) {
+        true => &[],
+        false => &BYTE_LEVEL,
+    };
+    let vocabularies = [TOKENIZER, VOCAB].into_iter().chain(BYTE_LEVEL);
+    if vocabularies.filter(is_listed).count() == 0
+        && let Some(name) = SENTENCE_PIECE.into_iter().find(is_listed)
+    {
+        return Err(format!(
+            "the repository's only vocabulary is {name}, in a format of SentencePiece that is not read here: save it with \
+             transformers, AutoTokenizer.from_pretrained(ID).save_pretrained(DIR), which writes {TOKENIZER}, and give a \
+             directory with that and the model's files"
+        ));
+    }
+    let optional = OPTIONAL.into_iter().chain(byte_level.iter().copied());
+    let optional = optional.filter(is_listed);
     Ok(Plan {
         small: [CONFIG]
             .into_iter()
@@ -192,6 +214,24 @@ mod tests {
             SAFETENSORS_INDEX
         );
         assert_eq!(planned(&[PYTORCH, CONFIG]).unwrap().weights, PYTORCH);
+    }
+
+    #[test]
+    fn a_byte_level_vocabulary_replaces_tokenizer_json() {
+        let [vocab, merges] = BYTE_LEVEL;
+        let without = planned(&[SAFETENSORS, CONFIG, vocab, merges]).unwrap();
+        assert_eq!(without.small, [CONFIG, vocab, merges]);
+        let with = planned(&[SAFETENSORS, CONFIG, vocab, merges, TOKENIZER]).unwrap();
+        assert_eq!(with.small, [CONFIG, TOKENIZER]);
+    }
+
+    #[test]
+    fn a_sentence_piece_file_alone_gives_advice() {
+        for name in SENTENCE_PIECE {
+            let error = planned(&[SAFETENSORS, CONFIG, name]).unwrap_err();
+            assert!(error.contains(name) && error.contains("AutoTokenizer"));
+            assert!(planned(&[SAFETENSORS, CONFIG, name, TOKENIZER]).is_ok());
+        }
     }
 
     #[test]

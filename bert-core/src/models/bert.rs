@@ -18,23 +18,24 @@ pub static BERT: Family = Family {
     positions: Positions::FromZero,
     heads: HeadShapes::PLAIN,
     tensors: TensorNames::PLAIN,
-    tokenizer: TokenizerFamily {
-        classes: &[
-            "BertTokenizer",
-            "DistilBertTokenizer",
-            "ElectraTokenizer",
-            "LayoutLMTokenizer",
-            "LxmertTokenizer",
-            "MPNetTokenizer",
-            "MobileBertTokenizer",
-            "SqueezeBertTokenizer",
-        ],
-        model: TokenizerModel::WordPiece,
-        special_tokens: ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
-        mask_takes_space: false,
-        segments: true,
-        frame,
-    },
+    tokenizer: TOKENIZER,
+};
+
+/// BERT's tokenizer.
+pub(super) const TOKENIZER: TokenizerFamily = TokenizerFamily {
+    classes: &[
+        "BertTokenizer",
+        "LayoutLMTokenizer",
+        "LxmertTokenizer",
+        "MPNetTokenizer",
+        "MobileBertTokenizer",
+        "SqueezeBertTokenizer",
+    ],
+    model: TokenizerModel::WordPiece,
+    special_tokens: ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+    mask_takes_space: false,
+    segments: true,
+    frame,
 };
 
 /// `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`.

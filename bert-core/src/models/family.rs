@@ -40,6 +40,8 @@ pub struct Family {
 pub struct ConfigKeys {
     /// BERT's key and that of the family for the same field.
     pub renamed: &'static [(&'static str, &'static str)],
+    /// BERT's key and another that older files of the family have for the same field; it is read where BERT's is absent.
+    pub aliases: &'static [(&'static str, &'static str)],
     /// BERT's keys that the family does not have: they are neither read nor written.
     pub without: &'static [&'static str],
     /// Sets the values that an absent key stands for, where they are not BERT's.
@@ -64,6 +66,9 @@ pub struct TensorNames {
     pub encoder: &'static [(&'static str, &'static str)],
     /// Names of heads.
     pub heads: &'static [(&'static str, &'static str)],
+    /// Names of heads that mean other parameters in models of other classes, by the end of a class: they are read so only where
+    /// `architectures` states such a class, and go before all others.
+    pub by_stated_class: &'static [(&'static str, &'static [(&'static str, &'static str)])],
     /// Names of heads in models of one class, by the end of its name; they go before the others.
     pub by_class: &'static [(&'static str, &'static [(&'static str, &'static str)])],
 }
@@ -71,7 +76,8 @@ pub struct TensorNames {
 /// Conventions of a family's tokenizer.
 #[derive(Debug)]
 pub struct TokenizerFamily {
-    /// Classes of transformers that are built alike, without `Fast` at the end; the first is the one that is saved.
+    /// Classes of transformers that are built alike, without `Fast` at the end; the first is the one that is saved, or
+    /// `PreTrainedTokenizerFast` where there is none.
     pub classes: &'static [&'static str],
     /// Splitting of words into tokens.
     pub model: TokenizerModel,
@@ -92,6 +98,21 @@ pub enum TokenizerModel {
     WordPiece,
     /// Byte-pair encoding of bytes, spaces being part of tokens; `vocab.json` and `merges.txt`.
     ByteLevelBpe,
+    /// Unigram language model over pieces that carry the space before a word as `▁`; `tokenizer.json` alone.
+    Unigram(UnigramText),
+}
+
+/// Normalizer and splitter before a Unigram model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnigramText {
+    /// Words between white space, once characters are mapped by the table that belongs to the vocabulary.
+    Words,
+    /// Words between white space, after plain quotation marks, and without accents and in lower case unless
+    /// `keep_accents` and `do_lower_case` say otherwise; then the table of the vocabulary.
+    Folded,
+    /// Running text in composed characters, each run of white space being one space; in lower case with
+    /// `do_lower_case`, punctuation apart with `split_by_punct`.
+    Running,
 }
 
 /// Arguments of [`TokenizerFamily::frame`].
@@ -109,6 +130,7 @@ impl ConfigKeys {
     /// BERT's keys.
     pub const PLAIN: Self = Self {
         renamed: &[],
+        aliases: &[],
         without: &[],
         defaults: |_| {},
         read: |_, _| Ok(()),
@@ -123,6 +145,7 @@ impl TensorNames {
         modules: &["embeddings", "encoder", "pooler"],
         encoder: &[],
         heads: &[],
+        by_stated_class: &[],
         by_class: &[],
     };
 }

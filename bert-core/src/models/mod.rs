@@ -2,22 +2,49 @@
 //!
 //! A family is a file here and a line in [`FAMILIES`].
 
+mod albert;
 mod bert;
+mod camembert;
+mod distilbert;
+mod electra;
 mod family;
+mod modernbert;
 pub(crate) mod names;
+mod nomic_bert;
 mod roberta;
+mod rope;
 mod shape;
+mod xlm_roberta;
 
+pub use albert::ALBERT;
 pub use bert::BERT;
-pub use family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+pub use camembert::CAMEMBERT;
+pub use distilbert::DISTILBERT;
+pub use electra::ELECTRA;
+pub use family::{
+    ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
+};
+pub use modernbert::MODERNBERT;
+pub use nomic_bert::NOMIC_BERT;
 pub use roberta::ROBERTA;
 pub use shape::{
-    BlockDropout, ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, MaskedLmShape,
-    Positions, Reads,
+    BlockDropout, BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes,
+    HiddenLayerShape, LocalLayers, MaskedLmShape, NormPlace, Positions, Reads, Rotary,
 };
+pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.
-pub static FAMILIES: [&Family; 2] = [&BERT, &ROBERTA];
+pub static FAMILIES: [&Family; 9] = [
+    &BERT,
+    &ROBERTA,
+    &XLM_ROBERTA,
+    &CAMEMBERT,
+    &DISTILBERT,
+    &ELECTRA,
+    &ALBERT,
+    &MODERNBERT,
+    &NOMIC_BERT,
+];
 
 /// The family with this `model_type`.
 pub fn family(model_type: &str) -> Option<&'static Family> {

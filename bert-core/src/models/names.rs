@@ -83,7 +83,14 @@ pub(crate) fn ignorable(name: &str) -> Option<&'static str> {
 
 impl Family {
     /// Our name of a tensor in the files, of any generation and with or without the encoder's prefix.
+    ///
+    /// Names that mean different parameters by class are those of none; [`our_name_in`](Self::our_name_in) knows them.
     pub fn our_name(&self, file_name: &str) -> String {
+        self.our_name_in(file_name, &[])
+    }
+
+    /// [`our_name`](Self::our_name) in the files of a model of these classes of transformers.
+    pub fn our_name_in(&self, file_name: &str, classes: &[&str]) -> String {
         let name = file_name.strip_prefix("module.").unwrap_or(file_name);
         let (parent, leaf) = name.rsplit_once('.').unwrap_or(("", name));
         let leaf = match leaf {
@@ -103,8 +110,12 @@ impl Family {
             );
             return format!("{PREFIX}{}", ours.as_deref().unwrap_or(within));
         }
+        let is_stated = |ending: &str| classes.iter().any(|class| class.ends_with(ending));
+        let stated = tensors.by_stated_class.iter();
+        let stated = stated.filter(|(ending, _)| is_stated(ending));
+        let stated = stated.flat_map(|(_, pairs)| pairs.iter());
         let of_classes = tensors.by_class.iter().flat_map(|(_, pairs)| pairs.iter());
-        let pairs = of_classes.chain(tensors.heads);
+        let pairs = stated.chain(of_classes).chain(tensors.heads);
         renamed(&name, pairs.map(|&(ours, theirs)| (theirs, ours))).unwrap_or(name)
     }
 
@@ -129,7 +140,9 @@ impl Family {
         let of_class = tensors.by_class.iter();
         let of_class = of_class.filter(|(ending, _)| class.ends_with(ending));
         let pairs = of_class.flat_map(|(_, pairs)| pairs.iter());
-        let pairs = pairs.chain(tensors.heads).copied();
+        let stated = tensors.by_stated_class.iter();
+        let stated = stated.flat_map(|(_, pairs)| pairs.iter());
+        let pairs = stated.chain(pairs).chain(tensors.heads).copied();
         renamed(name, pairs).unwrap_or_else(|| name.to_owned())
     }
 
@@ -214,8 +227,14 @@ mod tests {
                 "classifier.weight",
                 "qa_outputs.bias",
             ] {
-                let saved = family.file_name(name, "");
-                assert_eq!(family.our_name(&saved), name, "{}", family.name);
+                let class = match name.split('.').next() {
+                    Some("cls") => "ForMaskedLM",
+                    Some("qa_outputs") => "ForQuestionAnswering",
+                    _ => "Model",
+                };
+                let saved = family.file_name(name, class);
+                let ours = family.our_name_in(&saved, &[class]);
+                assert_eq!(ours, name, "{}", family.name);
             }
             for (ending, _) in family.tensors.by_class {
                 for name in ["pre_classifier.dense.weight", "classifier.bias"] {

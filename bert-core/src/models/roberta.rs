@@ -11,7 +11,10 @@ use super::shape::{
 use crate::activation::HiddenAct;
 
 /// RoBERTa.
-pub static ROBERTA: Family = Family {
+pub static ROBERTA: Family = FAMILY;
+
+/// RoBERTa, for families that share its network and heads.
+pub(super) const FAMILY: Family = Family {
     model_type: "roberta",
     name: "RoBERTa",
     class_prefix: "Roberta",
@@ -32,6 +35,7 @@ pub static ROBERTA: Family = Family {
         },
         masked_lm: MaskedLmShape {
             activation: Some(HiddenAct::Gelu),
+            ..MaskedLmShape::PLAIN
         },
         next_sentence: false,
         ..HeadShapes::PLAIN

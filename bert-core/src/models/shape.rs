@@ -14,6 +14,75 @@ pub enum Positions {
     AfterPadding,
 }
 
+/// Shape of the blocks of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockShape {
+    /// Place of the LayerNorms.
+    pub norm: NormPlace,
+    /// True if LayerNorms have a bias, that of the embeddings too.
+    pub norm_bias: bool,
+    /// True if the projections of attention have a bias.
+    pub attention_bias: bool,
+    /// True if queries, keys and values are one projection, side by side.
+    pub fused_projections: bool,
+    /// Gate of the feed-forward layer.
+    pub gate: GateShape,
+    /// True if the widening and the narrowing half of the feed-forward layer have a bias.
+    pub feed_forward_bias: [bool; 2],
+}
+
+/// Place of the LayerNorms of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormPlace {
+    /// After each half and its residual.
+    After,
+    /// Before each half, but for the attention of the first block, and after the last block.
+    Before,
+}
+
+/// Gate of a feed-forward layer (Shazeer 2020).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateShape {
+    /// None: the projection is activated.
+    None,
+    /// The first half of a projection of twice the width is activated and multiplied by the second.
+    FirstHalf,
+    /// The second half of a projection of twice the width is activated and multiplied by the first.
+    SecondHalf,
+    /// A second projection is activated and multiplied by the first.
+    Apart,
+}
+
+/// Rotary position embedding of queries and keys (Su et al. 2021), in the half-split form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rotary {
+    /// Base of the wavelengths.
+    pub theta: f64,
+    /// Base in local layers.
+    pub local_theta: f64,
+}
+
+/// Layers that attend to the neighbourhood of each token alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalLayers {
+    /// Tokens on either side that are attended to.
+    pub reach: usize,
+    /// True for every layer that is local.
+    pub layers: Vec<bool>,
+}
+
+impl BlockShape {
+    /// BERT's blocks.
+    pub const PLAIN: Self = Self {
+        norm: NormPlace::After,
+        norm_bias: true,
+        attention_bias: true,
+        fused_projections: false,
+        gate: GateShape::None,
+        feed_forward_bias: [true; 2],
+    };
+}
+
 /// Shapes of the task heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadShapes {
@@ -49,6 +118,10 @@ pub struct HiddenLayerShape {
     pub activation: HiddenAct,
     /// True if the classifier's dropout applies to its input too.
     pub drops_input: bool,
+    /// True if it has a bias.
+    pub bias: bool,
+    /// True if LayerNorm follows its activation.
+    pub norm: bool,
 }
 
 impl HiddenLayerShape {
@@ -57,6 +130,8 @@ impl HiddenLayerShape {
         Self {
             activation,
             drops_input: true,
+            bias: true,
+            norm: false,
         }
     }
 
@@ -65,6 +140,8 @@ impl HiddenLayerShape {
         Self {
             activation,
             drops_input: false,
+            bias: true,
+            norm: false,
         }
     }
 }
@@ -78,6 +155,8 @@ pub enum Reads {
     FirstToken,
     /// The last hidden states of all tokens.
     EveryToken,
+    /// The mean of the last hidden states of all tokens that are not padding.
+    Mean,
 }
 
 /// Source of the dropout probability of a head.
@@ -98,6 +177,19 @@ pub enum HeadDropout {
 pub struct MaskedLmShape {
     /// Activation after its dense layer; `None` for `hidden_act`.
     pub activation: Option<HiddenAct>,
+    /// True if its dense layer has a bias.
+    pub dense_bias: bool,
+    /// True if the decoder has a bias.
+    pub decoder_bias: bool,
+}
+
+impl MaskedLmShape {
+    /// BERT's.
+    pub const PLAIN: Self = Self {
+        activation: None,
+        dense_bias: true,
+        decoder_bias: true,
+    };
 }
 
 impl ClassifierShape {
@@ -129,7 +221,7 @@ impl HeadShapes {
         token: ClassifierShape::TOKENS,
         question_answering: ClassifierShape::SPANS,
         choice: ClassifierShape::POOLED,
-        masked_lm: MaskedLmShape { activation: None },
+        masked_lm: MaskedLmShape::PLAIN,
         next_sentence: true,
     };
 }
@@ -141,6 +233,8 @@ pub struct BlockDropout {
     pub attention: bool,
     /// After the feed-forward layer.
     pub feed_forward: bool,
+    /// True if that after the projection of attention has the probability of that on attention's probabilities.
+    pub as_attention: bool,
 }
 
 impl BlockDropout {
@@ -148,5 +242,6 @@ impl BlockDropout {
     pub const PLAIN: Self = Self {
         attention: true,
         feed_forward: true,
+        as_attention: false,
     };
 }

@@ -1,34 +1,39 @@
 //! Multi-head self-attention with its output projection (Vaswani et al. §3.2.2).
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Linear};
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
 use burn::tensor::Tensor;
 
+use super::pre_norm::norm_before;
 use super::{BertInit, BertResidual};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
-use crate::ops;
+use crate::models::NormPlace;
+use crate::ops::{self, LocalForm, RotaryAngles, RotaryColumns};
 
-/// Self-attention followed by projection, dropout, residual and LayerNorm.
+/// Self-attention followed by projection, dropout and residual, with LayerNorm after or before them.
 #[derive(Module, Debug)]
 pub struct BertAttention {
+    /// Normalisation before, in all blocks but the first of those that normalise before.
+    pub layer_norm: Option<LayerNorm>,
     /// Projections to queries, keys and values; `attention.self` in checkpoints.
     pub self_attention: BertSelfAttention,
     /// Projection back and normalisation.
     pub output: BertResidual,
+    layer_norm_eps: f64,
 }
 
 impl BertAttention {
-    /// Attention for `config`.
-    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+    /// Attention of the block of `config` with this number, counted from 0.
+    pub fn new(number: usize, config: &BertConfig, init: &BertInit) -> Self {
+        // The embeddings are normalised already.
+        let norm_before = config.block.norm == NormPlace::Before && number > 0;
+        let (hidden, bias) = (config.hidden_size, config.block.attention_bias);
         Self {
-            self_attention: BertSelfAttention::new(config, init),
-            output: BertResidual::new(
-                config.hidden_size,
-                config.block_dropout.attention,
-                config,
-                init,
-            ),
+            layer_norm: norm_before.then(|| init.layer_norm(hidden)),
+            self_attention: BertSelfAttention::new(number, config, init),
+            output: BertResidual::new(hidden, bias, config.attention_dropout_prob(), config, init),
+            layer_norm_eps: config.layer_norm_eps,
         }
     }
 
@@ -38,43 +43,69 @@ impl BertAttention {
     /// # Shapes
     ///
     /// - hidden: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
+    /// - angles: those of the encoder's tables
     /// - output: that of `hidden` and `[batch, heads, seq, seq]`
     pub fn forward(
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
+        angles: &[RotaryAngles],
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let (context, probabilities) =
-            self.self_attention
-                .forward(hidden.clone(), layout, with_probabilities);
+            self.context(hidden.clone(), layout, angles, with_probabilities);
         (self.output.forward(context, hidden), probabilities)
+    }
+
+    /// Context of every token, before its projection; shapes are those of [`forward`](Self::forward).
+    pub(super) fn context(
+        &self,
+        hidden: Tensor<3>,
+        layout: &TokenLayout,
+        angles: &[RotaryAngles],
+        with_probabilities: bool,
+    ) -> (Tensor<3>, Option<Tensor<4>>) {
+        let normal = norm_before(hidden, self.layer_norm.as_ref(), self.layer_norm_eps);
+        self.self_attention
+            .forward(normal, layout, angles, with_probabilities)
     }
 }
 
 /// Queries, keys, values and the attention over them.
 #[derive(Module, Debug)]
 pub struct BertSelfAttention {
-    /// Projection to queries.
+    /// Projection to queries; to queries, keys and values side by side where the others are none.
     pub query: Linear,
     /// Projection to keys.
-    pub key: Linear,
+    pub key: Option<Linear>,
     /// Projection to values.
-    pub value: Linear,
+    pub value: Option<Linear>,
     dropout: Dropout,
     num_heads: usize,
+    /// Number of the encoder's table of rotary angles.
+    table: Option<usize>,
+    /// Tokens on either side that are attended to, if not all.
+    reach: Option<usize>,
 }
 
 impl BertSelfAttention {
-    /// Projections for `config`.
-    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+    /// Projections of the block of `config` with this number, counted from 0.
+    pub fn new(number: usize, config: &BertConfig, init: &BertInit) -> Self {
         let hidden = config.hidden_size;
+        let linear = |width| init.linear_with(hidden, width, config.block.attention_bias);
+        let fused = config.block.fused_projections;
+        let last_table = config.rotary_bases().len().checked_sub(1);
         Self {
-            query: init.linear(hidden, hidden),
-            key: init.linear(hidden, hidden),
-            value: init.linear(hidden, hidden),
+            query: linear(if fused { 3 * hidden } else { hidden }),
+            key: (!fused).then(|| linear(hidden)),
+            value: (!fused).then(|| linear(hidden)),
             dropout: DropoutConfig::new(config.attention_probs_dropout_prob).init(),
             num_heads: config.num_attention_heads,
+            table: match config.reach_of(number) {
+                Some(_) => last_table,
+                None => last_table.map(|_| 0),
+            },
+            reach: config.reach_of(number),
         }
     }
 
@@ -83,16 +114,38 @@ impl BertSelfAttention {
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
+        angles: &[RotaryAngles],
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let [batch, seq, width] = hidden.dims();
-        let query = ops::linear(hidden.clone(), &self.query);
-        let key = ops::linear(hidden.clone(), &self.key);
-        let value = ops::linear(hidden, &self.value);
+        let [query, key, value] = self.projections(hidden, angles);
         let (heads, dropout) = (
             self.num_heads,
             ops::dropout_probability(&query, &self.dropout),
         );
+        let longest = match layout {
+            TokenLayout::Packed(sequences) => sequences.lengths.iter().copied().max().unwrap_or(0),
+            TokenLayout::Padded(_) => seq,
+        };
+        // A window that no sequence reaches beyond is none.
+        if let Some(reach) = self.reach.filter(|reach| reach + 1 < longest) {
+            let form = LocalForm {
+                heads,
+                reach,
+                dropout,
+            };
+            let inputs = [query, key, value];
+            return match layout {
+                TokenLayout::Packed(sequences) => {
+                    (ops::packed_local_attention(inputs, sequences, form), None)
+                }
+                TokenLayout::Padded(mask_pad) => {
+                    let (context, probabilities) =
+                        ops::local_attention(inputs, mask_pad.clone(), form);
+                    (context, with_probabilities.then_some(probabilities))
+                }
+            };
+        }
         match layout {
             TokenLayout::Packed(sequences) => {
                 let context = ops::packed_attention(query, key, value, sequences, heads, dropout);
@@ -114,6 +167,45 @@ impl BertSelfAttention {
                 let context = context.swap_dims(1, 2).reshape([batch, seq, width]); // [batch, seq, hidden]
                 (context, Some(probabilities))
             }
+        }
+    }
+
+    /// Queries, keys and values, the first two turned by their place if positions are rotary.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden, outputs: `[batch, seq, hidden]`
+    fn projections(&self, hidden: Tensor<3>, angles: &[RotaryAngles]) -> [Tensor<3>; 3] {
+        let [_, _, width] = hidden.dims();
+        let angles = self.table.map(|table| &angles[table]);
+        let (Some(key), Some(value)) = (&self.key, &self.value) else {
+            let fused = ops::linear(hidden, &self.query); // [batch, seq, 3 · hidden]
+            let part = |number: usize| match angles.filter(|_| number < 2) {
+                Some(angles) => ops::rotate(
+                    fused.clone(),
+                    angles,
+                    self.columns(number * width, 3 * width),
+                ),
+                None => fused.clone().narrow(2, number * width, width),
+            };
+            return [part(0), part(1), part(2)];
+        };
+        let query = ops::linear(hidden.clone(), &self.query);
+        let key = ops::linear(hidden.clone(), key);
+        let value = ops::linear(hidden, value);
+        let turned = |projected| match angles {
+            Some(angles) => ops::rotate(projected, angles, self.columns(0, width)),
+            None => projected,
+        };
+        [turned(query), turned(key), value]
+    }
+
+    /// All heads, from column `first` of rows of width `row` on.
+    fn columns(&self, first: usize, row: usize) -> RotaryColumns {
+        RotaryColumns {
+            first,
+            heads: self.num_heads,
+            row,
         }
     }
 

@@ -1,37 +1,48 @@
 //! One transformer block (Vaswani et al. §3.1).
 
 use burn::module::Module;
+use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor};
 
+use super::pre_norm::norm_before;
 use super::{BertAttention, BertInit, BertIntermediate, BertResidual};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
-use crate::ops;
+use crate::models::NormPlace;
+use crate::ops::{self, RotaryAngles};
 
-/// One block: self-attention, then the feed-forward layer, each with residual and LayerNorm after
-/// it (post-LN).
+/// One block: self-attention, then the feed-forward layer, each with a residual, and with LayerNorm after it (post-LN) or before
+/// it (pre-LN).
 #[derive(Module, Debug)]
 pub struct BertLayer {
     /// Self-attention with its residual.
     pub attention: BertAttention,
+    /// Normalisation before the feed-forward layer, in blocks that normalise before.
+    pub layer_norm: Option<LayerNorm>,
     /// Widening half of the feed-forward layer.
     pub intermediate: BertIntermediate,
     /// Narrowing half with its residual.
     pub output: BertResidual,
+    layer_norm_eps: f64,
 }
 
 impl BertLayer {
-    /// A block for `config`.
-    pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+    /// The block of `config` with this number, counted from 0.
+    pub fn new(number: usize, config: &BertConfig, init: &BertInit) -> Self {
+        let norm_before = config.block.norm == NormPlace::Before;
+        let [_, bias] = config.block.feed_forward_bias;
         Self {
-            attention: BertAttention::new(config, init),
+            attention: BertAttention::new(number, config, init),
+            layer_norm: norm_before.then(|| init.layer_norm(config.hidden_size)),
             intermediate: BertIntermediate::new(config, init),
             output: BertResidual::new(
                 config.intermediate_size,
-                config.block_dropout.feed_forward,
+                bias,
+                config.feed_forward_dropout_prob(),
                 config,
                 init,
             ),
+            layer_norm_eps: config.layer_norm_eps,
         }
     }
 
@@ -40,14 +51,18 @@ impl BertLayer {
     /// # Shapes
     ///
     /// - hidden, output: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
+    /// - angles: those of the encoder's tables
     /// - probabilities, if asked for and `layout` is padded: `[batch, heads, seq, seq]`
     pub fn forward(
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
+        angles: &[RotaryAngles],
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
-        let (attended, probabilities) = self.attention.forward(hidden, layout, with_probabilities);
+        let attention = &self.attention;
+        let (attended, probabilities) =
+            attention.forward(hidden, layout, angles, with_probabilities);
         (self.feed_forward(attended), probabilities)
     }
 
@@ -62,12 +77,11 @@ impl BertLayer {
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
+        angles: &[RotaryAngles],
         positions: Tensor<1, Int>,
     ) -> Tensor<3> {
         let attention = &self.attention;
-        let (context, _) = attention
-            .self_attention
-            .forward(hidden.clone(), layout, false);
+        let (context, _) = attention.context(hidden.clone(), layout, angles, false);
         let [context, hidden] = [context, hidden].map(|all| rows_at(all, positions.clone()));
         self.feed_forward(attention.output.forward(context, hidden)) // [1, n, hidden]
     }
@@ -78,7 +92,12 @@ impl BertLayer {
     ///
     /// - attended, output: `[batch, seq, hidden]`
     fn feed_forward(&self, attended: Tensor<3>) -> Tensor<3> {
-        let widened = self.intermediate.forward(attended.clone()); // [batch, seq, intermediate]
+        let normal = norm_before(
+            attended.clone(),
+            self.layer_norm.as_ref(),
+            self.layer_norm_eps,
+        );
+        let widened = self.intermediate.forward(normal); // [batch, seq, intermediate]
         self.output.forward(widened, attended)
     }
 }

@@ -1,12 +1,16 @@
 //! The stack of transformer blocks (BERT §3, "BERT's model architecture").
 
 use burn::module::Module;
+use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor};
 
 use super::block::rows_at;
-use super::{BertInit, BertLayer};
+use super::pre_norm::norm_before;
+use super::{BertInit, BertLayer, RotaryTable};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
+use crate::models::NormPlace;
+use crate::ops::RotaryAngles;
 
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]
@@ -14,16 +18,21 @@ pub struct BertEncoder {
     /// The blocks with parameters of their own, from the embeddings upwards; each runs in as many layers in turn as there are
     /// to a group.
     pub layer: Vec<BertLayer>,
+    /// Normalisation of the last block's output, where blocks normalise before.
+    pub layer_norm: Option<LayerNorm>,
+    /// Angles of rotary position embeddings, one table for each base.
+    tables: Vec<RotaryTable>,
     num_layers: usize,
+    layer_norm_eps: f64,
 }
 
 /// Output of the encoder.
 #[derive(Clone, Debug)]
 pub struct BertEncoderOutput {
-    /// Output of the last block, `[batch, seq, hidden]`.
+    /// Output of the last block, normalised if blocks normalise before, `[batch, seq, hidden]`.
     pub sequence_output: Tensor<3>,
-    /// The embeddings, then every block's output, each `[batch, seq, hidden]`; empty unless asked
-    /// for.
+    /// The embeddings, then every block's output, the last being [`sequence_output`](Self::sequence_output), each
+    /// `[batch, seq, hidden]`; empty unless asked for.
     pub hidden_states: Vec<Tensor<3>>,
     /// Every block's attention probabilities, each `[batch, heads, seq, seq]`; empty unless asked
     /// for.
@@ -42,11 +51,18 @@ pub struct OutputOptions {
 impl BertEncoder {
     /// Blocks for `config`.
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        let norm_before = config.block.norm == NormPlace::Before;
+        let bases = config.rotary_bases().into_iter();
         Self {
             layer: (0..config.num_blocks())
-                .map(|_| BertLayer::new(config, init))
+                .map(|number| BertLayer::new(number, config, init))
+                .collect(),
+            layer_norm: norm_before.then(|| init.layer_norm(config.hidden_size)),
+            tables: bases
+                .map(|theta| RotaryTable::new(theta, config, init.device()))
                 .collect(),
             num_layers: config.num_hidden_layers,
+            layer_norm_eps: config.layer_norm_eps,
         }
     }
 
@@ -61,6 +77,7 @@ impl BertEncoder {
         layout: &TokenLayout,
         options: OutputOptions,
     ) -> BertEncoderOutput {
+        let angles = self.angles(&embeddings, layout);
         let mut hidden = embeddings;
         let mut hidden_states = Vec::new();
         let mut attentions = Vec::new();
@@ -68,10 +85,12 @@ impl BertEncoder {
             if options.hidden_states {
                 hidden_states.push(hidden.clone());
             }
-            let (output, probabilities) = layer.forward(hidden, layout, options.attentions);
+            let (output, probabilities) =
+                layer.forward(hidden, layout, &angles, options.attentions);
             attentions.extend(probabilities);
             hidden = output;
         }
+        hidden = norm_before(hidden, self.layer_norm.as_ref(), self.layer_norm_eps);
         if options.hidden_states {
             hidden_states.push(hidden.clone());
         }
@@ -100,11 +119,20 @@ impl BertEncoder {
         let Some(last) = self.layer.last() else {
             return rows_at(embeddings, positions);
         };
+        let angles = self.angles(&embeddings, layout);
         let before = self.layers().take(self.num_layers - 1);
         let hidden = before.fold(embeddings, |hidden, layer| {
-            layer.forward(hidden, layout, false).0
+            layer.forward(hidden, layout, &angles, false).0
         });
-        last.forward_at(hidden, layout, positions)
+        let hidden = last.forward_at(hidden, layout, &angles, positions);
+        norm_before(hidden, self.layer_norm.as_ref(), self.layer_norm_eps)
+    }
+
+    /// Angles of the tokens of a batch, by table.
+    fn angles(&self, embeddings: &Tensor<3>, layout: &TokenLayout) -> Vec<RotaryAngles> {
+        let [_, seq, _] = embeddings.dims();
+        let tables = self.tables.iter();
+        tables.map(|table| table.angles(layout, seq)).collect()
     }
 
     /// The block of every layer, from the embeddings upwards.

@@ -1,18 +1,25 @@
-//! The widening half of the feed-forward layer (Vaswani et al. §3.3).
+//! The widening half of the feed-forward layer (Vaswani et al. §3.3), with or without a gate (Shazeer 2020).
 
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::Tensor;
 
 use super::BertInit;
 use crate::activation::HiddenAct;
 use crate::config::BertConfig;
+use crate::models::GateShape;
+use crate::ops;
 
-/// Projection to the intermediate size and activation.
+/// Projection to the intermediate size and activation, plain or gated.
 #[derive(Module, Debug)]
 pub struct BertIntermediate {
-    /// Projection to the intermediate size.
+    /// Projection to the intermediate size, or to twice that with a gate beside it.
     pub dense: Linear,
+    /// Projection to the gate, where that is one of its own.
+    pub gate: Option<Linear>,
+    dropout: Dropout,
+    #[module(skip)]
+    shape: GateShape,
     #[module(skip)]
     hidden_act: HiddenAct,
 }
@@ -20,19 +27,40 @@ pub struct BertIntermediate {
 impl BertIntermediate {
     /// A projection for `config`.
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
+        let (shape, [bias, _]) = (config.block.gate, config.block.feed_forward_bias);
+        let linear = |width| init.linear_with(config.hidden_size, width, bias);
         Self {
-            dense: init.linear(config.hidden_size, config.intermediate_size),
+            dense: linear(config.widened_size()),
+            gate: (shape == GateShape::Apart).then(|| linear(config.intermediate_size)),
+            dropout: DropoutConfig::new(config.mlp_dropout).init(),
+            shape,
             hidden_act: config.hidden_act,
         }
     }
 
-    /// `hidden_act(dense(hidden))`.
+    /// `hidden_act(dense(hidden))`, or with a gate `hidden_act(gate) · dense`; dropout follows where the configuration has it.
     ///
     /// # Shapes
     ///
     /// - hidden: `[batch, seq, hidden]`
     /// - output: `[batch, seq, intermediate]`
     pub fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
-        self.hidden_act.after_linear(hidden, &self.dense)
+        ops::dropout(self.activated(hidden), &self.dropout)
+    }
+
+    fn activated(&self, hidden: Tensor<3>) -> Tensor<3> {
+        if let Some(gate) = &self.gate {
+            let gate = self.hidden_act.after_linear(hidden.clone(), gate);
+            return gate * ops::linear(hidden, &self.dense);
+        }
+        let second = match self.shape {
+            GateShape::None | GateShape::Apart => {
+                return self.hidden_act.after_linear(hidden, &self.dense);
+            }
+            GateShape::FirstHalf => false,
+            GateShape::SecondHalf => true,
+        };
+        let halves = ops::linear(hidden, &self.dense); // [batch, seq, 2 · intermediate]
+        self.hidden_act.gate(halves, second)
     }
 }

@@ -30,6 +30,7 @@ pub struct BertInit {
     seed: u64,
     std: f64,
     epsilon: f64,
+    norm_bias: bool,
     stream: Cell<u64>,
 }
 
@@ -41,6 +42,7 @@ impl BertInit {
             seed,
             std: config.initializer_range,
             epsilon: config.layer_norm_eps,
+            norm_bias: config.block.norm_bias,
             stream: Cell::new(0),
         }
     }
@@ -55,6 +57,13 @@ impl BertInit {
         self.linear_of(Cut::TwoDeviations, d_input, d_output)
     }
 
+    /// [`linear`](Self::linear), with a bias only if `bias`.
+    pub fn linear_with(&self, d_input: usize, d_output: usize, bias: bool) -> Linear {
+        let mut linear = self.linear(d_input, d_output);
+        linear.bias = linear.bias.filter(|_| bias);
+        linear
+    }
+
     /// The output layer of a task, to be fine-tuned on an encoder that is there: `[d_input, d_output]`
     /// weights from the whole normal distribution, as transformers draws them for its `BertFor…`
     /// classes (`_init_weights`), and zero biases.
@@ -66,6 +75,13 @@ impl BertInit {
         self.linear_of(Cut::Nowhere, d_input, d_output)
     }
 
+    /// [`head`](Self::head), with a bias only if `bias`.
+    pub fn head_with(&self, d_input: usize, d_output: usize, bias: bool) -> Linear {
+        let mut linear = self.head(d_input, d_output);
+        linear.bias = linear.bias.filter(|_| bias);
+        linear
+    }
+
     /// A table of `rows` vectors of `width`.
     pub fn embedding(&self, rows: usize, width: usize) -> Embedding {
         Embedding {
@@ -73,10 +89,11 @@ impl BertInit {
         }
     }
 
-    /// LayerNorm over `width` with the configuration's epsilon.
+    /// LayerNorm over `width` with the configuration's epsilon, and with a bias if its norms have one.
     pub fn layer_norm(&self, width: usize) -> LayerNorm {
         LayerNormConfig::new(width)
             .with_epsilon(self.epsilon)
+            .with_bias(self.norm_bias)
             .init(&self.device)
     }
 

@@ -9,7 +9,9 @@ mod init;
 mod model;
 mod pooler;
 mod positions;
+mod pre_norm;
 mod residual;
+mod rotary;
 
 pub use attention::{BertAttention, BertSelfAttention};
 pub use block::BertLayer;
@@ -20,3 +22,4 @@ pub use init::BertInit;
 pub use model::{BertModel, BertOutput};
 pub use pooler::BertPooler;
 pub use residual::BertResidual;
+pub use rotary::RotaryTable;

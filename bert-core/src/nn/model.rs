@@ -33,6 +33,23 @@ pub struct BertOutput {
 }
 
 impl BertOutput {
+    /// The mean of the last hidden states of every row's tokens, `[batch, hidden]`.
+    ///
+    /// # Shapes
+    ///
+    /// - mask_pad: `[batch, seq]`, true at padding, which plays no part
+    pub fn mean_of_tokens(&self, mask_pad: Tensor<2, Bool>) -> Tensor<2> {
+        let sequence = self.sequence_output.clone();
+        let shape = sequence.dims();
+        let padding = mask_pad.clone().unsqueeze_dim::<3>(2).expand(shape);
+        let kept = mask_pad.bool_not().float().sum_dim(1); // [batch, 1]
+        let sum = sequence
+            .mask_fill(padding, 0.0)
+            .sum_dim(1)
+            .squeeze_dim::<2>(1); // [batch, hidden]
+        sum / kept.clamp_min(1.0)
+    }
+
     /// The last hidden state of every row's first token, `[batch, hidden]`.
     pub fn first_token(&self) -> Tensor<2> {
         self.sequence_output.clone().narrow(1, 0, 1).squeeze_dim(1)
@@ -40,7 +57,7 @@ impl BertOutput {
 }
 
 impl BertConfig {
-    /// A model with fresh weights drawn from `seed`, with a pooler.
+    /// A model with fresh weights drawn from `seed`, with a pooler if the family has one.
     ///
     /// Equal seeds give equal weights on every backend.
     pub fn init(&self, seed: u64, device: &Device) -> BertModel {
@@ -49,12 +66,12 @@ impl BertConfig {
 }
 
 impl BertModel {
-    /// A model with fresh weights.
+    /// A model with fresh weights, with a pooler if asked for and the family has one.
     pub fn new(config: &BertConfig, with_pooler: bool, init: &BertInit) -> Self {
         Self {
             embeddings: BertEmbeddings::new(config, init),
             encoder: BertEncoder::new(config, init),
-            pooler: with_pooler.then(|| BertPooler::new(config, init)),
+            pooler: (with_pooler && config.family.pooler).then(|| BertPooler::new(config, init)),
         }
     }
 

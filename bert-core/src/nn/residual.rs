@@ -6,36 +6,40 @@ use burn::tensor::Tensor;
 
 use super::BertInit;
 use crate::config::BertConfig;
+use crate::models::NormPlace;
 use crate::ops;
 
-/// Projection, dropout, residual and LayerNorm: the end of both halves of a block.
+/// Projection, dropout, residual and, if norms come after, LayerNorm: the end of both halves of a block.
 #[derive(Module, Debug)]
 pub struct BertResidual {
     /// Projection to the hidden size.
     pub dense: Linear,
-    /// Normalisation of the sum with the residual.
-    pub layer_norm: LayerNorm,
+    /// Normalisation of the sum with the residual; none in blocks that normalise before.
+    pub layer_norm: Option<LayerNorm>,
     dropout: Dropout,
     layer_norm_eps: f64,
 }
 
 impl BertResidual {
-    /// A projection from `d_input` to the hidden size of `config`, followed by dropout if `drops`.
-    pub fn new(d_input: usize, drops: bool, config: &BertConfig, init: &BertInit) -> Self {
-        let dropout = if drops {
-            config.hidden_dropout_prob
-        } else {
-            0.0
-        };
+    /// A projection from `d_input` to the hidden size of `config`, with a bias if `bias`, followed by dropout with probability
+    /// `dropout`.
+    pub fn new(
+        d_input: usize,
+        bias: bool,
+        dropout: f64,
+        config: &BertConfig,
+        init: &BertInit,
+    ) -> Self {
+        let has_norm = config.block.norm == NormPlace::After;
         Self {
-            dense: init.linear(d_input, config.hidden_size),
-            layer_norm: init.layer_norm(config.hidden_size),
+            dense: init.linear_with(d_input, config.hidden_size, bias),
+            layer_norm: has_norm.then(|| init.layer_norm(config.hidden_size)),
             dropout: DropoutConfig::new(dropout).init(),
             layer_norm_eps: config.layer_norm_eps,
         }
     }
 
-    /// `LayerNorm(residual + dropout(dense(input)))`.
+    /// `LayerNorm(residual + dropout(dense(input)))`, the LayerNorm if there is one.
     ///
     /// # Shapes
     ///
@@ -43,6 +47,9 @@ impl BertResidual {
     /// - residual, output: `[batch, seq, hidden]`
     pub fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         let projected = ops::dropout(ops::linear(input, &self.dense), &self.dropout);
-        ops::add_layer_norm(projected, residual, &self.layer_norm, self.layer_norm_eps)
+        match &self.layer_norm {
+            Some(norm) => ops::add_layer_norm(projected, residual, norm, self.layer_norm_eps),
+            None => projected + residual,
+        }
     }
 }

@@ -6,7 +6,7 @@ use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    ops::{Backward, NodeGuard, Ops, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
@@ -113,26 +113,52 @@ pub(super) fn table_autodiff<B: BertOps, C: CheckpointStrategy>(
     affine_autodiff::<B, C, _>(ByTable, input, table, bias)
 }
 
-/// A node that keeps of input and weight what the other's gradient needs.
+/// [`BertOps::project_unbiased`] as one node.
+pub(super) fn unbiased_autodiff<B: BertOps, C: CheckpointStrategy>(
+    input: FloatTensor<Autodiff<B, C>>,
+    weight: FloatTensor<Autodiff<B, C>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    let nodes = [input.node(), weight.node()];
+    let forward = |input, weight| B::project_unbiased(input, weight);
+    product_autodiff::<B, C, _, 2>(ByMatrix, nodes, input, weight, forward)
+}
+
+/// Input times weight with a bias.
 fn affine_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>>(
     affine: A,
     input: FloatTensor<Autodiff<B, C>>,
     weight: FloatTensor<Autodiff<B, C>>,
     bias: FloatTensor<Autodiff<B, C>>,
 ) -> FloatTensor<Autodiff<B, C>> {
+    let nodes = [input.node(), weight.node(), bias.node()];
+    let bias = bias.into_primitive();
+    let forward = |input, weight| A::forward(input, weight, bias);
+    product_autodiff::<B, C, _, 3>(affine, nodes, input, weight, forward)
+}
+
+/// A node that keeps of input and weight what the other's gradient needs; `nodes` are theirs, and that of a bias if `forward`
+/// adds one.
+fn product_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>, const N: usize>(
+    affine: A,
+    nodes: [NodeGuard; N],
+    input: FloatTensor<Autodiff<B, C>>,
+    weight: FloatTensor<Autodiff<B, C>>,
+    forward: impl FnOnce(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
+) -> FloatTensor<Autodiff<B, C>> {
     #[derive(Clone, Copy, Debug)]
     struct Project<A>(A);
 
-    impl<B: BertOps, A: Affine<B>> Backward<B, 3> for Project<A> {
+    impl<B: BertOps, A: Affine<B>, const N: usize> Backward<B, N> for Project<A> {
         type State = [Option<NodeId>; 2];
 
         fn backward(
             self,
-            ops: Ops<Self::State, 3>,
+            ops: Ops<Self::State, N>,
             grads: &mut Gradients,
             checkpointer: &mut Checkpointer,
         ) {
-            let [of_input, of_weight, of_bias] = ops.parents;
+            let mut parents = ops.parents.into_iter();
+            let [of_input, of_weight, of_bias] = [(); 3].map(|()| parents.next().flatten());
             let grad = grads.consume::<B>(&ops.node);
             let [input, weight] = ops.state.map(|node| {
                 node.map(|node| checkpointer.retrieve_node_output::<FloatTensor<B>>(node))
@@ -153,7 +179,7 @@ fn affine_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>>(
 
     let tracked = [input.is_tracked(), weight.is_tracked()];
     match Project(affine)
-        .prepare::<C>([input.node(), weight.node(), bias.node()])
+        .prepare::<C>(nodes)
         .compute_bound()
         .stateful()
     {
@@ -163,17 +189,11 @@ fn affine_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>>(
                 of_weight.then(|| prep.checkpoint(&input)),
                 of_input.then(|| prep.checkpoint(&weight)),
             ];
-            let output = A::forward(
-                input.into_primitive(),
-                weight.into_primitive(),
-                bias.into_primitive(),
-            );
+            let output = forward(input.into_primitive(), weight.into_primitive());
             prep.finish(state, output)
         }
-        OpsKind::UnTracked(prep) => prep.finish(A::forward(
-            input.into_primitive(),
-            weight.into_primitive(),
-            bias.into_primitive(),
-        )),
+        OpsKind::UnTracked(prep) => {
+            prep.finish(forward(input.into_primitive(), weight.into_primitive()))
+        }
     }
 }

@@ -32,27 +32,36 @@ mod available;
 mod backends;
 mod cross_entropy;
 mod dropout;
+mod gate;
 mod gelu;
 mod linear;
+mod local;
 mod lookup;
 mod norm;
 mod packed;
 mod packed_param;
 mod packed_weight;
+mod rotary;
 mod scale;
 mod softmax;
 mod tensors;
 
 pub use adam::AdamStep;
-pub(crate) use available::{int8_instructions, libtorch_kernels_are_own, packed_weights_pay};
+pub(crate) use available::{
+    bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
+};
+pub use gate::{Gate, GateActivation};
+pub use local::{LocalForm, local_attention, packed_local_attention};
 pub use packed::{PackedForm, PackedLayout, packed_attention};
 pub(crate) use packed_param::PackedParam;
 pub use packed_weight::PackedWeight;
+pub(crate) use packed_weight::release_replaced_weights;
+pub use rotary::{RotaryAngles, RotaryColumns};
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
     add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
-    dropout_probability, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf, linear_table,
-    lookup, self_attention, swish,
+    dropout_probability, gate, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf,
+    linear_table, lookup, rotate, self_attention, swish,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -287,6 +296,11 @@ pub trait BertOps: Backend {
         <Self as ModuleOps<Self>>::linear(input, weight, Some(bias))
     }
 
+    /// [`project`](BertOps::project) without a bias.
+    fn project_unbiased(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::linear(input, weight, None)
+    }
+
     /// Gradient of [`project`](BertOps::project) with respect to its input.
     ///
     /// # Shapes
@@ -457,6 +471,63 @@ pub trait BertOps: Backend {
     /// undefined; this body multiplies.
     fn gelu_tanh(input: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::tanh::<Self>(input)
+    }
+
+    /// Rotary position embedding of the heads in some columns (Su et al. 2021): the halves of each turned against each other,
+    /// `[a·cos - b·sin, b·cos + a·sin]`; `cos` and `sin` have no gradient.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq, columns.row]`
+    /// - cos, sin: `[seq, head_size / 2]`
+    /// - output: `[batch, seq, columns.heads · head_size]`
+    fn rotate(
+        input: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        columns: RotaryColumns,
+    ) -> FloatTensor<Self> {
+        rotary::forward::<Self>(input, cos, sin, columns)
+    }
+
+    /// Gradient of [`rotate`](BertOps::rotate) with respect to its input, zero in the other columns.
+    ///
+    /// # Shapes
+    ///
+    /// - grad: `[batch, seq, columns.heads · head_size]`
+    /// - cos, sin: `[seq, head_size / 2]`
+    /// - output: `[batch, seq, columns.row]`
+    fn rotate_backward(
+        grad: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        columns: RotaryColumns,
+    ) -> FloatTensor<Self> {
+        rotary::backward::<Self>(grad, cos, sin, columns)
+    }
+
+    /// Gated activation: one half of every row activated and multiplied by the other (Shazeer 2020).
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, 2 · width]`
+    /// - output: `[..., any, width]`
+    fn gate(input: FloatTensor<Self>, gate: Gate) -> FloatTensor<Self> {
+        gate::forward::<Self>(input, gate)
+    }
+
+    /// Gradient of [`gate`](BertOps::gate) with respect to its input.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[..., any, 2 · width]`
+    /// - grad: `[..., any, width]`
+    fn gate_backward(
+        input: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        gate: Gate,
+    ) -> FloatTensor<Self> {
+        gate::backward::<Self>(input, grad, gate)
     }
 
     /// Swish, `x · σ(slope·x)` (Ramachandran et al. 2017).

@@ -6,7 +6,7 @@ use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 
-use super::{AdamStep, BertOps, PackedParam, PackedWeight};
+use super::{AdamStep, BertOps, Gate, PackedParam, PackedWeight, RotaryAngles, RotaryColumns};
 
 /// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1), through a fused kernel
 /// where the backend has a right one and gradients are not wanted.
@@ -75,19 +75,23 @@ pub fn attention_with_probabilities(
     (kept.matmul(value), probabilities)
 }
 
-/// A linear layer, `input · weight + bias`.
+/// A linear layer, `input · weight + bias`, the last only if the layer has one.
 ///
 /// # Shapes
 ///
 /// - input: `[..., any, d_input]`
 /// - output: `[..., any, d_output]`
 pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
-    let Some(bias) = &layer.bias else {
-        return layer.forward(input);
-    };
     if let Some(weight) = PackedParam::weight_of(layer, &input) {
-        return linear_packed(input, bias.val(), weight, false);
+        let bias = bias_or_zeros(layer, &input);
+        return linear_packed(input, bias, weight, false);
     }
+    let Some(bias) = &layer.bias else {
+        return Tensor::from_dispatch(<Dispatch as BertOps>::project_unbiased(
+            input.into_dispatch(),
+            layer.weight.val().into_dispatch(),
+        ));
+    };
     Tensor::from_dispatch(<Dispatch as BertOps>::project(
         input.into_dispatch(),
         layer.weight.val().into_dispatch(),
@@ -102,12 +106,13 @@ pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
 /// - input: `[..., any, d_input]`
 /// - output: `[..., any, d_output]`
 pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
-    let Some(bias) = &layer.bias else {
-        return gelu_erf(layer.forward(input));
-    };
     if let Some(weight) = PackedParam::weight_of(layer, &input) {
-        return linear_packed(input, bias.val(), weight, true);
+        let bias = bias_or_zeros(layer, &input);
+        return linear_packed(input, bias, weight, true);
     }
+    let Some(bias) = &layer.bias else {
+        return gelu_erf(linear(input, layer));
+    };
     Tensor::from_dispatch(<Dispatch as BertOps>::project_gelu(
         input.into_dispatch(),
         layer.weight.val().into_dispatch(),
@@ -145,6 +150,19 @@ pub fn linear_table(input: Tensor<2>, table: Tensor<2>, bias: Tensor<1>) -> Tens
     ))
 }
 
+/// The bias of `layer`, zeros if it has none: kernels of packed weights add one.
+fn bias_or_zeros<const D: usize>(layer: &Linear, input: &Tensor<D>) -> Tensor<1> {
+    match &layer.bias {
+        Some(bias) => bias.val(),
+        None => zeros_for(input, layer.weight.lazy_shape()[1]),
+    }
+}
+
+/// Zeros of the type and on the device of `input`, `[width]`.
+fn zeros_for<const D: usize>(input: &Tensor<D>, width: usize) -> Tensor<1> {
+    Tensor::zeros([width], (&input.device(), input.dtype()))
+}
+
 fn linear_packed<const D: usize>(
     input: Tensor<D>,
     bias: Tensor<1>,
@@ -168,13 +186,14 @@ fn linear_packed<const D: usize>(
 /// - input, output: `[..., any, width]`
 pub fn layer_norm<const D: usize>(input: Tensor<D>, layer: &LayerNorm, epsilon: f64) -> Tensor<D> {
     // The layer widens f16, whose squares overflow.
-    let (Some(beta), false) = (&layer.beta, input.dtype() == DType::F16) else {
+    if input.dtype() == DType::F16 {
         return layer.forward(input);
-    };
+    }
+    let beta = beta_or_zeros(layer, &input);
     Tensor::from_dispatch(<Dispatch as BertOps>::normalize(
         input.into_dispatch(),
         layer.gamma.val().into_dispatch(),
-        beta.val().into_dispatch(),
+        beta.into_dispatch(),
         epsilon,
     ))
 }
@@ -190,16 +209,25 @@ pub fn add_layer_norm<const D: usize>(
     layer: &LayerNorm,
     epsilon: f64,
 ) -> Tensor<D> {
-    let (Some(beta), false) = (&layer.beta, input.dtype() == DType::F16) else {
+    if input.dtype() == DType::F16 {
         return layer.forward(input + residual);
-    };
+    }
+    let beta = beta_or_zeros(layer, &input);
     Tensor::from_dispatch(<Dispatch as BertOps>::add_normalize(
         input.into_dispatch(),
         residual.into_dispatch(),
         layer.gamma.val().into_dispatch(),
-        beta.val().into_dispatch(),
+        beta.into_dispatch(),
         epsilon,
     ))
+}
+
+/// The bias of `layer`, zeros if it has none: they cost less than a pass of their own for norms without.
+fn beta_or_zeros<const D: usize>(layer: &LayerNorm, input: &Tensor<D>) -> Tensor<1> {
+    match &layer.beta {
+        Some(beta) => beta.val(),
+        None => zeros_for(input, input.dims()[D - 1]),
+    }
 }
 
 /// Cross-entropy in nats of every row with its label, without its softmax in memory where the
@@ -309,6 +337,32 @@ pub fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
 /// Swish, `x · σ(slope·x)`.
 pub fn swish<const D: usize>(input: Tensor<D>, slope: f64) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as BertOps>::swish(input.into_dispatch(), slope))
+}
+
+/// Rotary position embedding of the heads in some columns: the halves of each turned against each other by the angle of its
+/// place.
+///
+/// # Shapes
+///
+/// - input: `[batch, seq, columns.row]`
+/// - output: `[batch, seq, columns.heads · head_size]`
+pub fn rotate(input: Tensor<3>, angles: &RotaryAngles, columns: RotaryColumns) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::rotate(
+        input.into_dispatch(),
+        angles.cos.clone().into_dispatch(),
+        angles.sin.clone().into_dispatch(),
+        columns,
+    ))
+}
+
+/// Gated activation: one half of every row activated and multiplied by the other.
+///
+/// # Shapes
+///
+/// - input: `[..., any, 2 · width]`
+/// - output: `[..., any, width]`
+pub fn gate<const D: usize>(input: Tensor<D>, gate: Gate) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::gate(input.into_dispatch(), gate))
 }
 
 /// `[batch, seq]` to `[batch, 1, 1, seq]`.

@@ -37,6 +37,8 @@ pub(super) struct DirConfig {
     pub(super) tokenize_chinese_chars: Option<bool>,
     pub(super) add_prefix_space: Option<bool>,
     pub(super) trim_offsets: Option<bool>,
+    pub(super) keep_accents: Option<bool>,
+    pub(super) split_by_punct: Option<bool>,
     pub(super) model_max_length: Option<usize>,
     pub(super) special_tokens: SpecialTokens,
     /// Those of the special tokens that a file describes by more than their name.
@@ -98,6 +100,8 @@ impl DirConfig {
             tokenize_chinese_chars: config.get("tokenize_chinese_chars", Value::as_bool)?,
             add_prefix_space: config.get("add_prefix_space", Value::as_bool)?,
             trim_offsets: config.get("trim_offsets", Value::as_bool)?,
+            keep_accents: config.get("keep_accents", Value::as_bool)?,
+            split_by_punct: config.get("split_by_punct", Value::as_bool)?,
             model_max_length: max_length
                 .filter(|length| (1.0..=LARGE_INTEGER).contains(length))
                 .map(|length| length as usize),

@@ -235,7 +235,10 @@ impl BertTokenizer {
             encoding.set_type_ids(vec![0; encoding.len()]);
         }
         let spelling = |id| self.token(id);
-        Ok(Encoding::new(encoding, is_pair, truncated, spelling))
+        let unknown = self.unk_id();
+        Ok(Encoding::new(
+            encoding, is_pair, truncated, unknown, spelling,
+        ))
     }
 }
 

@@ -4,24 +4,29 @@
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoding {
     inner: tokenizers::Encoding,
-    /// Spelling of the tokens, where `inner` has one with the spaces of the text that it took along.
+    /// Spelling of the tokens, where `inner` has one with the spaces of the text that it took along, or the text that an
+    /// unknown one stands for.
     spelled: Option<Vec<String>>,
     is_pair: bool,
     truncated: usize,
 }
 
 impl Encoding {
-    /// `spelling` gives that of a token in the vocabulary, for those that took white space of the text along.
+    /// `spelling` gives that of a token in the vocabulary, for those that took white space of the text along and for the
+    /// unknown one.
     pub(super) fn new(
         inner: tokenizers::Encoding,
         is_pair: bool,
         truncated: usize,
+        unknown: u32,
         spelling: impl Fn(u32) -> Option<String>,
     ) -> Self {
         let tokens = inner.get_tokens();
         let may_have_spaces = |token: &String| token.trim().len() != token.len();
-        let spelled = tokens.iter().any(may_have_spaces).then(|| {
-            let tokens = tokens.iter().zip(inner.get_ids());
+        let ids = inner.get_ids();
+        let is_spelled = ids.contains(&unknown) || tokens.iter().any(may_have_spaces);
+        let spelled = is_spelled.then(|| {
+            let tokens = tokens.iter().zip(ids);
             tokens
                 .map(|(token, &id)| spelling(id).unwrap_or_else(|| token.clone()))
                 .collect()

@@ -9,7 +9,9 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{AddedToken, ModelWrapper, PreTokenizerWrapper, Tokenizer};
 
 use super::config::{DirConfig, FileToken, TOKENIZER_CONFIG};
-use super::{BertTokenizer, SpecialTokens, TokenizerOptions, byte_bpe, failed, is_out_of_reach};
+use super::{
+    BertTokenizer, SpecialTokens, TokenizerOptions, byte_bpe, failed, is_out_of_reach, unigram,
+};
 use crate::models::{Family, TokenizerModel};
 use crate::notice::notice;
 use crate::{Error, Result};
@@ -44,22 +46,23 @@ impl BertTokenizer {
         let files: &[&str] = match config.family.tokenizer.model {
             TokenizerModel::WordPiece => &[VOCAB_TXT],
             TokenizerModel::ByteLevelBpe => &[byte_bpe::VOCAB_JSON, byte_bpe::MERGES_TXT],
+            TokenizerModel::Unigram(_) => &[],
         };
-        if !files.iter().all(|file| dir.join(file).is_file()) {
+        if files.is_empty() || !files.iter().all(|file| dir.join(file).is_file()) {
             let files = [TOKENIZER_JSON].into_iter().chain(files.iter().copied());
             return Err(Error::FileMissing {
                 dir: dir.to_path_buf(),
                 looked_for: files.map(str::to_owned).collect(),
-                remedy: "copy the tokenizer of the model there".into(),
+                remedy: remedy(dir),
             });
         }
         let origin = dir.join(files[0]).display().to_string();
         let model = match config.family.tokenizer.model {
-            TokenizerModel::WordPiece => {
+            TokenizerModel::ByteLevelBpe => byte_bpe::from_files(dir, &config)?,
+            _ => {
                 let tokens = read_vocab(&dir.join(VOCAB_TXT))?;
                 Self::wordpiece(tokens, &config.options(), &config.added)?
             }
-            TokenizerModel::ByteLevelBpe => byte_bpe::from_files(dir, &config)?,
         };
         Self::assemble(model, &Parts::of(&config), &origin)
     }
@@ -76,6 +79,18 @@ impl BertTokenizer {
         let path = path.as_ref();
         let origin = path.display().to_string();
         Self::from_tokens(read_vocab(path)?, options, &origin)
+    }
+}
+
+/// Remedy for a directory without files of a tokenizer that are read here.
+fn remedy(dir: &Path) -> String {
+    let is_there = |name: &&str| dir.join(name).is_file();
+    match unigram::SENTENCE_PIECE.into_iter().find(is_there) {
+        Some(name) => format!(
+            "{name} is in a format of SentencePiece, which is not read here: let transformers make {TOKENIZER_JSON} of it, \
+             with AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
+        ),
+        None => "copy the tokenizer of the model there".to_owned(),
     }
 }
 
@@ -211,6 +226,9 @@ fn from_json(path: &Path, config: &DirConfig) -> Result<BertTokenizer> {
             }
             (TokenizerModel::ByteLevelBpe, ModelWrapper::BPE(_)) => {
                 byte_bpe::rebuild(&mut inner, path, config)?;
+            }
+            (TokenizerModel::Unigram(text), ModelWrapper::Unigram(_)) => {
+                unigram::rebuild(&mut inner, path, config, text)?;
             }
             _ => {}
         }

@@ -9,10 +9,13 @@ use tokenizers::{Model, ModelWrapper, PreTokenizerWrapper};
 
 use super::config::TOKENIZER_CONFIG;
 use super::load::{TOKENIZER_JSON, VOCAB_TXT};
-use super::{BertTokenizer, byte_bpe, failed};
+use super::{BertTokenizer, byte_bpe, failed, unigram};
 use crate::files::write_atomically;
-use crate::models::{BERT, TokenizerModel};
+use crate::models::{BERT, TokenizerFamily, TokenizerModel, UnigramText};
 use crate::{Error, Result};
+
+/// Class of transformers that takes everything from `tokenizer.json`.
+const ANY_CLASS: &str = "PreTrainedTokenizerFast";
 
 impl BertTokenizer {
     /// Writes `vocab.txt`, `tokenizer_config.json` and `tokenizer.json` into `dir`, making it if
@@ -45,6 +48,7 @@ impl BertTokenizer {
     fn config(&self) -> Value {
         let mut config = Map::new();
         let mut set = |key: &str, value: Value| config.insert(key.into(), value);
+        let class = |own: &TokenizerFamily| json!(own.classes.first().unwrap_or(&ANY_CLASS));
         let names = &self.special_tokens;
         set("unk_token", json!(names.unk));
         set("sep_token", json!(names.sep));
@@ -57,7 +61,13 @@ impl BertTokenizer {
         let own = &self.family.tokenizer;
         let wordpiece = match own.model {
             TokenizerModel::WordPiece => own,
-            TokenizerModel::ByteLevelBpe => &BERT.tokenizer,
+            _ => &BERT.tokenizer,
+        };
+        let by_settings = match own.model {
+            TokenizerModel::Unigram(text) => {
+                unigram::settings(&self.inner, text, self.ids.unk).map(|settings| (text, settings))
+            }
+            _ => None,
         };
         let parts = (self.inner.get_normalizer(), self.inner.get_pre_tokenizer());
         if let (
@@ -72,17 +82,24 @@ impl BertTokenizer {
                 "tokenize_chinese_chars",
                 json!(normalizer.handle_chinese_chars),
             );
-            set("tokenizer_class", json!(wordpiece.classes[0]));
+            set("tokenizer_class", class(wordpiece));
         } else if own.model == TokenizerModel::ByteLevelBpe
+            && !own.classes.is_empty()
             && let Some(splitter) = byte_bpe::plain_splitter(&self.inner)
             && self.inner.get_post_processor() == Some(&self.family_frame())
         {
             set("add_prefix_space", json!(splitter.add_prefix_space));
             set("trim_offsets", json!(splitter.trim_offsets));
-            set("tokenizer_class", json!(own.classes[0]));
+            set("tokenizer_class", class(own));
+        } else if let Some((text, settings)) = by_settings
+            && (text == UnigramText::Folded
+                || self.inner.get_post_processor() == Some(&self.family_frame()))
+        {
+            set("tokenizer_class", class(own));
+            settings.put_into(text, &mut config);
         } else {
             // The family's class would put its own normalizer and splitter in place of those in tokenizer.json.
-            set("tokenizer_class", json!("PreTrainedTokenizerFast"));
+            set("tokenizer_class", json!(ANY_CLASS));
         }
         Value::Object(config)
     }

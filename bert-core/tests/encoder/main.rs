@@ -8,12 +8,14 @@ mod device;
 mod families;
 mod hub;
 mod inference;
+mod modernbert;
 mod ops;
 mod packing;
 mod parity;
 mod tokenizer;
 mod tokenizer_cases;
 mod tokenizer_files;
+mod tokenizer_kinds;
 mod zoo;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -2,7 +2,7 @@
 
 use bert_core::batch::pack_sequences;
 use bert_core::device::{Device, test_devices};
-use bert_core::ops::{self, PackedLayout};
+use bert_core::ops::{self, Gate, GateActivation, PackedLayout, RotaryAngles, RotaryColumns};
 use burn::module::Param;
 use burn::nn::{DropoutConfig, LayerNormConfig, Linear};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
@@ -454,6 +454,144 @@ fn what_follows_a_product_equals_the_composed_operations() {
         // The operands that others hold are left alone.
         assert_eq!(values(projected), values(untouched.0), "{label}");
         assert_eq!(values(residual), values(untouched.1), "{label}");
+    }
+}
+
+#[test]
+fn layers_without_a_bias_and_their_gradients_equal_the_composed_ones() {
+    const ROWS: usize = 1009;
+    const DEPTH: usize = 13;
+    const WIDTH: usize = 21;
+    const EPSILON: f64 = 1e-3;
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let mut norm = LayerNormConfig::new(WIDTH)
+            .with_epsilon(EPSILON)
+            .with_bias(false)
+            .init(&device);
+        norm.gamma = Param::from_tensor(numbers([WIDTH], 5, &device));
+        let results = |fused: bool| {
+            let input = numbers([ROWS, DEPTH], 1, &device).require_grad();
+            let layer = Linear {
+                weight: Param::from_tensor(numbers([DEPTH, WIDTH], 2, &device)),
+                bias: None,
+            };
+            let (weight, gamma) = (layer.weight.val(), norm.gamma.val());
+            let projected = match fused {
+                true => ops::linear(input.clone(), &layer),
+                false => input.clone().matmul(weight.clone()),
+            };
+            let gelu = match fused {
+                true => ops::linear_gelu_erf(input.clone(), &layer),
+                false => ops::gelu_erf(projected.clone()),
+            };
+            let normal = match fused {
+                true => ops::layer_norm(projected.clone(), &norm, EPSILON),
+                false => norm.forward(projected.clone()),
+            };
+            let sum = match fused {
+                true => ops::add_layer_norm(projected.clone(), gelu.clone(), &norm, EPSILON),
+                false => norm.forward(projected.clone() + gelu.clone()),
+            };
+            let weights = numbers([ROWS, WIDTH], 4, &device);
+            let loss = (normal.clone() * weights + gelu + sum.clone() * sum.clone()).sum();
+            let gradients = loss.backward();
+            [
+                values(projected),
+                values(normal),
+                values(sum),
+                values(input.grad(&gradients).unwrap()),
+                values(weight.grad(&gradients).unwrap()),
+                values(gamma.grad(&gradients).unwrap()),
+            ]
+        };
+        for (found, expected) in results(true).iter().zip(&results(false)) {
+            let largest = expected.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
+            assert_close(&label, found, expected, 1e-5 * largest);
+        }
+    }
+}
+
+#[test]
+fn rotary_positions_and_their_gradient_equal_their_definition() {
+    const HALF: usize = 3;
+    const WIDTH: usize = HEADS * 2 * HALF;
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        // A whole row, and the second of three parts.
+        for (first, row) in [(0, WIDTH), (WIDTH, 3 * WIDTH)] {
+            let turns: Vec<f64> = (0..SEQ * HALF).map(|at| at as f64 * 0.37).collect();
+            let table = |of: fn(f64) -> f64| {
+                let values: Vec<f32> = turns.iter().map(|&turn| of(turn) as f32).collect();
+                Tensor::from_data(TensorData::new(values, [SEQ, HALF]), &device)
+            };
+            let angles = RotaryAngles {
+                cos: table(f64::cos),
+                sin: table(f64::sin),
+            };
+            let columns = RotaryColumns {
+                first,
+                heads: HEADS,
+                row,
+            };
+            let results = |fused: bool| {
+                let input = numbers([BATCH, SEQ, row], 1, &device).require_grad();
+                let output = match fused {
+                    true => ops::rotate(input.clone(), &angles, columns),
+                    false => {
+                        let part = input.clone().narrow(2, first, WIDTH);
+                        let heads = part.reshape([BATCH, SEQ, HEADS, 2 * HALF]);
+                        let [left, right] = [0, HALF].map(|at| heads.clone().narrow(3, at, HALF));
+                        let [cos, sin] = [&angles.cos, &angles.sin]
+                            .map(|table| table.clone().reshape([1, SEQ, 1, HALF]));
+                        let new_left = left.clone() * cos.clone() - right.clone() * sin.clone();
+                        let new_right = right * cos + left * sin;
+                        Tensor::cat(vec![new_left, new_right], 3).reshape([BATCH, SEQ, WIDTH])
+                    }
+                };
+                let weights = numbers([BATCH, SEQ, WIDTH], 4, &device);
+                let gradients = (output.clone() * weights).sum().backward();
+                [values(output), values(input.grad(&gradients).unwrap())]
+            };
+            for (found, expected) in results(true).iter().zip(&results(false)) {
+                assert_close(&label, found, expected, 2e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gate_and_its_gradient_equal_the_composed_ones() {
+    const WIDTH: usize = 403;
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        for activation in [GateActivation::Gelu, GateActivation::Silu] {
+            for second in [false, true] {
+                let results = |fused: bool| {
+                    let input = numbers([BATCH, SEQ, 2 * WIDTH], 1, &device) * 5.0;
+                    let input = input.detach().require_grad();
+                    let output = match fused {
+                        true => ops::gate(input.clone(), Gate { activation, second }),
+                        false => {
+                            let [a, b] = [0, WIDTH].map(|at| input.clone().narrow(2, at, WIDTH));
+                            let (a, b) = if second { (b, a) } else { (a, b) };
+                            b * match activation {
+                                GateActivation::Gelu => ops::gelu_erf(a),
+                                GateActivation::Silu => {
+                                    a.clone() * burn::tensor::activation::sigmoid(a)
+                                }
+                            }
+                        }
+                    };
+                    let weights = numbers([BATCH, SEQ, WIDTH], 4, &device);
+                    let gradients = (output.clone() * weights).sum().backward();
+                    [values(output), values(input.grad(&gradients).unwrap())]
+                };
+                for (found, expected) in results(true).iter().zip(&results(false)) {
+                    assert_close(&label, found, expected, 2e-5);
+                }
+            }
+        }
     }
 }
 

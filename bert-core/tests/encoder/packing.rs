@@ -130,13 +130,14 @@ fn gradients_of_a_packed_batch_equal_those_of_the_padded_one() {
                 .sum();
             let gradients = (sum + output.pooled_output.unwrap().sum()).backward();
             let layer = &model.encoder.layer[0];
+            let attention = &layer.attention.self_attention;
             let positions = model.embeddings.position_embeddings.as_ref().unwrap();
             let of = |parameter: &Tensor<2>| values(parameter.grad(&gradients).unwrap());
             [
                 of(&model.embeddings.word_embeddings.weight.val()),
                 of(&positions.weight.val()),
-                of(&layer.attention.self_attention.key.weight.val()),
-                of(&layer.attention.self_attention.value.weight.val()),
+                of(&attention.key.as_ref().unwrap().weight.val()),
+                of(&attention.value.as_ref().unwrap().weight.val()),
                 of(&layer.output.dense.weight.val()),
             ]
         };
@@ -263,7 +264,7 @@ fn gradients_from_some_tokens_are_those_of_a_pass_over_all() {
                     let attention = &layer.attention.self_attention;
                     [
                         attention.query.weight.val(),
-                        attention.value.weight.val(),
+                        attention.value.as_ref().unwrap().weight.val(),
                         layer.attention.output.dense.weight.val(),
                         layer.intermediate.dense.weight.val(),
                         layer.output.dense.weight.val(),

@@ -253,7 +253,7 @@ fn a_wrong_weight_is_noticed() {
         .checkpoint()
         .load_model(Loading::Strict, &device)
         .unwrap();
-    let norm = &mut model.encoder.layer[1].output.layer_norm;
+    let norm = model.encoder.layer[1].output.layer_norm.as_mut().unwrap();
     norm.gamma = norm.gamma.clone().map(|gamma| gamma * 1.001);
     let differences = golden
         .probe()

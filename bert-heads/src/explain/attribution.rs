@@ -158,8 +158,11 @@ fn scores(
     let mask = input.mask_pad.clone().expand([rows, seq]);
     let encoded = model
         .bert
-        .forward_words(words, types, mask, OutputOptions::default());
-    model.classify(encoded).narrow(1, output, 1).squeeze_dim(1)
+        .forward_words(words, types, mask.clone(), OutputOptions::default());
+    model
+        .classify(encoded, mask)
+        .narrow(1, output, 1)
+        .squeeze_dim(1)
 }
 
 /// `[values, 1, 1]`

@@ -244,7 +244,7 @@ impl Explainer {
             } => {
                 let encoded = model.bert.forward_with(batch.clone(), kept);
                 let logits: Vec<f32> = model
-                    .classify(encoded.clone())
+                    .classify(encoded.clone(), batch.mask_pad.clone())
                     .cast(FloatDType::F32)
                     .try_into_vec_as()?;
                 if logits.iter().any(|logit| !logit.is_finite()) {

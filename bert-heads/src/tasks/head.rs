@@ -87,8 +87,13 @@ impl TaskHead {
 
     /// Its parameters in a network of `config`.
     fn parameters(&self, config: &BertConfig) -> impl Iterator<Item = &'static str> + use<> {
-        let has_hidden = (self.shape)(config).hidden.is_some();
-        let hidden = HIDDEN_LAYER.into_iter().filter(move |_| has_hidden);
+        let hidden = (self.shape)(config).hidden;
+        let norm_bias = config.block.norm_bias;
+        let hidden = hidden.into_iter().flat_map(move |layer| {
+            let is_there = [true, layer.bias, layer.norm, layer.norm && norm_bias];
+            let parameters = HIDDEN_LAYER.into_iter().zip(is_there);
+            parameters.filter_map(|(name, is_there)| is_there.then_some(name))
+        });
         self.tensors.into_iter().chain(hidden)
     }
 

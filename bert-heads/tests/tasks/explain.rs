@@ -153,10 +153,11 @@ fn gradient_times_input_is_what_scaling_a_word_does() {
             let rows = words.clone().expand([seq, seq, hidden]) * factors;
             let types = input.token_type_ids.clone().expand([seq, seq]);
             let mask = input.mask_pad.clone().expand([seq, seq]);
-            let encoded = model
-                .bert
-                .forward_words(rows, types, mask, OutputOptions::default());
-            let logits = model.classify(encoded).narrow(1, 2, 1);
+            let encoded =
+                model
+                    .bert
+                    .forward_words(rows, types, mask.clone(), OutputOptions::default());
+            let logits = model.classify(encoded, mask).narrow(1, 2, 1);
             logits.into_data().iter::<f64>().collect()
         };
         let (above, below) = (scaled(1.0 + STEP), scaled(1.0 - STEP));

@@ -31,10 +31,10 @@ impl MaskVocabulary {
         let mut special = vec![false; size as usize];
         let mut continuation = vec![false; size as usize];
         for id in 0..size {
-            let Some(token) = tokenizer.token(id) else {
+            if tokenizer.token(id).is_none() {
                 continue;
-            };
-            continuation[id as usize] = token.starts_with("##");
+            }
+            continuation[id as usize] = tokenizer.continues_word(id);
             special[id as usize] = tokenizer.decode(&[id], true)?.is_empty()
                 && !tokenizer.decode(&[id], false)?.is_empty();
         }
@@ -61,7 +61,7 @@ impl MaskVocabulary {
         self.special.get(id as usize).copied().unwrap_or(false)
     }
 
-    /// True if a token is a `##` piece, the continuation of a word.
+    /// True if a token continues a word: a `##` piece, or one without the space that begins a word.
     pub fn is_continuation(&self, id: u32) -> bool {
         self.continuation.get(id as usize).copied().unwrap_or(false)
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use bert_core::config::BertConfig;
 use bert_core::tokenizer::BertTokenizer;
 use bert_pretrain::corpus::{CorpusOptions, Layout, TokenizedCorpus};
 use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions};
@@ -46,6 +47,15 @@ impl InstanceArgs {
             max_seq_length: self.seq_length,
             short_seq_probability: self.short_seq_prob,
             next_sentence: !self.no_next_sentence,
+        }
+    }
+
+    /// [`pairs`](Self::pairs) for a model of `config`: without next sentences where its family has none.
+    pub(crate) fn pairs_for(&self, config: &BertConfig) -> PairOptions {
+        let pairs = self.pairs();
+        PairOptions {
+            next_sentence: pairs.next_sentence && config.heads.next_sentence,
+            ..pairs
         }
     }
 

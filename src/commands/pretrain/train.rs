@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::hub;
+use bert_core::models::{FAMILIES, Family, family};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Decay, OptimizerConfig, Recipe, Schedule, TrainerOptions};
 use bert_pretrain::corpus::{Documents, Layout, hold_out};
@@ -48,6 +49,10 @@ pub(crate) struct Args {
     /// Size of a new model: tiny, mini, small, medium, base or large.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["init", "config"], default_value = "tiny")]
     preset: String,
+    /// Family of a new model: bert, roberta, …, by the model_type of its config.json; masked LM alone where it has no
+    /// next sentences.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["init", "config"], default_value = "bert")]
+    family: String,
     /// Sizes of a new model, a config.json; the vocabulary's size is the tokenizer's.
     #[arg(long, value_name = "FILE", conflicts_with = "init")]
     config: Option<PathBuf>,
@@ -194,6 +199,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
     training::conclude(&args.output, &summary, interrupted)
 }
 
+/// The family with this `model_type`.
+fn family_named(name: &str) -> Result<&'static Family> {
+    family(name).with_context(|| {
+        let known = FAMILIES.map(|family| family.model_type);
+        format!("--family {name} is unknown; there are {}", known.join(", "))
+    })
+}
+
 impl Args {
     fn model_config(
         &self,
@@ -203,7 +216,10 @@ impl Args {
         let mut config = match (initial, &self.config) {
             (Some(checkpoint), _) => checkpoint.config().clone(),
             (None, Some(file)) => BertConfig::from_file(file)?,
-            (None, None) => BertConfig::preset_by_name(&self.preset)?,
+            (None, None) => {
+                let sizes = BertConfig::preset_by_name(&self.preset)?;
+                sizes.in_family(family_named(&self.family)?, tokenizer.pad_id() as usize)?
+            }
         };
         if initial.is_none() {
             config.vocab_size = tokenizer.vocab_size();
@@ -214,6 +230,12 @@ impl Args {
             config.attention_probs_dropout_prob = dropout;
         }
         config.validate()?;
+        if self.instance.pairs().next_sentence && !config.heads.next_sentence {
+            note(format_args!(
+                "{} has no next sentences: training the masked LM alone",
+                config.family.name
+            ));
+        }
         Ok(config)
     }
 
@@ -312,7 +334,7 @@ impl Args {
             schedule,
             batch_size: self.batch_size,
             accumulate: self.accumulate,
-            pairs: self.instance.pairs(),
+            pairs: self.instance.pairs_for(config),
             masking: self.instance.masking(),
             pad_to_length: self.pad_to_length,
             long,

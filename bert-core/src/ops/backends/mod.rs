@@ -18,7 +18,10 @@ use burn::tensor::Shape;
 #[cfg(feature = "kernels")]
 use super::PackedWeight;
 use super::packed::Layout;
-use super::{BertOps, PackedForm, attention, cross_entropy, gelu, linear, lookup, norm, softmax};
+use super::{
+    BertOps, Gate, PackedForm, RotaryColumns, attention, cross_entropy, gate, gelu, linear, lookup,
+    norm, rotary, softmax,
+};
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -60,6 +63,7 @@ macro_rules! host_operations {
             normalize_backward(input, gamma, grad; epsilon: f64)
                 -> ($tensor, $tensor, $tensor);
             project(input, weight, bias) -> $tensor;
+            project_unbiased(input, weight) -> $tensor;
             project_input_backward(weight, grad) -> $tensor;
             project_weight_backward(input, grad) -> $tensor;
             project_bias_backward(grad) -> $tensor;
@@ -78,6 +82,10 @@ macro_rules! host_operations {
             scale_by(input, factor) -> $tensor;
             gelu_erf(input) -> $tensor;
             gelu_erf_backward(input, grad) -> $tensor;
+            rotate(input, cos, sin; columns: super::RotaryColumns) -> $tensor;
+            rotate_backward(grad, cos, sin; columns: super::RotaryColumns) -> $tensor;
+            gate(input; form: super::Gate) -> $tensor;
+            gate_backward(input, grad; form: super::Gate) -> $tensor;
         }
     };
 }
@@ -177,6 +185,10 @@ impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         linear::project_autodiff::<B, C>(input, weight, bias)
     }
 
+    fn project_unbiased(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::unbiased_autodiff::<B, C>(input, weight)
+    }
+
     fn project_table(
         input: FloatTensor<Self>,
         table: FloatTensor<Self>,
@@ -199,5 +211,19 @@ impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
 
     fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::erf_autodiff::<B, C>(input)
+    }
+
+    fn rotate(
+        input: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        columns: RotaryColumns,
+    ) -> FloatTensor<Self> {
+        let (cos, sin) = (cos.into_primitive(), sin.into_primitive());
+        rotary::autodiff::<B, C>(input, cos, sin, columns)
+    }
+
+    fn gate(input: FloatTensor<Self>, gate: Gate) -> FloatTensor<Self> {
+        gate::autodiff::<B, C>(input, gate)
     }
 }

@@ -29,6 +29,8 @@ pub struct Candidate {
     /// The token as spelled in the vocabulary, with its `##` if it continues a word; empty for a
     /// row of the table without a token.
     pub token: String,
+    /// The token as text: decoded, with the space before it where it carries one that decoding keeps.
+    pub text: String,
     /// Softmax over the whole vocabulary, 0 to 1.
     pub probability: f32,
 }
@@ -95,21 +97,23 @@ impl FillMask {
         let [_, vocab_size] = logits.dims();
         let probabilities: Vec<f32> =
             activation::softmax(logits.cast(FloatDType::F32), 1).try_into_vec_as()?;
-        Ok(probabilities
+        probabilities
             .chunks(vocab_size)
             .map(|row| self.best(row, top_k))
-            .collect())
+            .collect()
     }
 
-    fn best(&self, probabilities: &[f32], top_k: usize) -> Vec<Candidate> {
-        likeliest(probabilities, (0..probabilities.len()).collect(), top_k)
-            .into_iter()
-            .map(|id| Candidate {
+    fn best(&self, probabilities: &[f32], top_k: usize) -> Result<Vec<Candidate>> {
+        let candidate = |id: usize| {
+            Ok(Candidate {
                 token_id: id as u32,
                 token: self.tokenizer.token(id as u32).unwrap_or_default(),
+                text: self.tokenizer.decode(&[id as u32], false)?,
                 probability: probabilities[id],
             })
-            .collect()
+        };
+        let best = likeliest(probabilities, (0..probabilities.len()).collect(), top_k);
+        best.into_iter().map(candidate).collect()
     }
 }
 

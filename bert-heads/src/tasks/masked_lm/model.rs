@@ -12,14 +12,22 @@ use burn::tensor::{Device, FloatDType, Int, Tensor};
 
 use crate::error::{Error, Result};
 
-/// The parameters of the head, spelled as those of BERT.
-const HEAD: [&str; 5] = [
-    "cls.predictions.bias",
-    "cls.predictions.transform.dense.weight",
-    "cls.predictions.transform.dense.bias",
-    "cls.predictions.transform.LayerNorm.weight",
-    "cls.predictions.transform.LayerNorm.bias",
-];
+/// The parameters of the head in a network of `config`, spelled as those of BERT.
+fn parameters(config: &BertConfig) -> impl Iterator<Item = &'static str> {
+    let shape = config.heads.masked_lm;
+    let parameters = [
+        (shape.decoder_bias, "cls.predictions.bias"),
+        (true, "cls.predictions.transform.dense.weight"),
+        (shape.dense_bias, "cls.predictions.transform.dense.bias"),
+        (true, "cls.predictions.transform.LayerNorm.weight"),
+        (
+            config.block.norm_bias,
+            "cls.predictions.transform.LayerNorm.bias",
+        ),
+    ];
+    let parameters = parameters.into_iter().filter(|(is_there, _)| *is_there);
+    parameters.map(|(_, name)| name)
+}
 
 /// The encoder with the masked-LM head; `BertForMaskedLM` in transformers.
 #[derive(Module, Debug)]
@@ -45,8 +53,8 @@ pub struct BertMlmHead {
 pub struct BertLmPrediction {
     /// Applied to a token vector before it is compared with the table.
     pub transform: BertPredictionTransform,
-    /// One number per vocabulary entry.
-    pub bias: Param<Tensor<1>>,
+    /// One number per vocabulary entry, unless the family's decoder has none.
+    pub bias: Option<Param<Tensor<1>>>,
     /// The decoder, if it is not the word-embedding table.
     pub decoder: Option<BertLmDecoder>,
 }
@@ -92,8 +100,7 @@ impl BertForMaskedLm {
         let config = checkpoint.config();
         let untied = !config.ties_word_embeddings();
         let decoder = untied.then_some("cls.predictions.decoder.weight");
-        let missing: Vec<_> = HEAD
-            .into_iter()
+        let missing: Vec<_> = parameters(config)
             .chain(decoder)
             .filter(|name| !checkpoint.contains(name))
             .map(|name| checkpoint.file_name(name))
@@ -133,12 +140,12 @@ impl BertLmPrediction {
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         Self {
             transform: BertPredictionTransform::new(config, init),
-            bias: init.zeros(config.vocab_size),
+            bias: (config.heads.masked_lm.decoder_bias).then(|| init.zeros(config.vocab_size)),
             decoder: (!config.ties_word_embeddings()).then(|| BertLmDecoder::new(config, init)),
         }
     }
 
-    /// `transform(hidden) · tableᵀ + bias`, with the table of an untied decoder in place of that given.
+    /// `transform(hidden) · tableᵀ + bias`, the last if there is one, with the table of an untied decoder in place of that given.
     ///
     /// # Shapes
     ///
@@ -149,7 +156,11 @@ impl BertLmPrediction {
         let own = self.decoder.as_ref().map(|decoder| decoder.weight.val());
         let table = own.unwrap_or(table); // [vocab_size, embedding]
         let transformed = self.transform.forward(hidden); // [n, embedding]
-        ops::linear_table(transformed, table, self.bias.val())
+        let bias = match &self.bias {
+            Some(bias) => bias.val(),
+            None => Tensor::zeros([table.dims()[0]], (&table.device(), table.dtype())),
+        };
+        ops::linear_table(transformed, table, bias)
     }
 }
 
@@ -168,7 +179,11 @@ impl BertPredictionTransform {
     /// A transform for `config`, with its activation.
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         Self {
-            dense: init.linear(config.hidden_size, config.embedding_width()),
+            dense: init.linear_with(
+                config.hidden_size,
+                config.embedding_width(),
+                config.heads.masked_lm.dense_bias,
+            ),
             layer_norm: init.layer_norm(config.embedding_width()),
             layer_norm_eps: config.layer_norm_eps,
             hidden_act: config.masked_lm_act(),
@@ -189,13 +204,13 @@ impl BertPredictionTransform {
 
 /// Remedy for a head without some of its tensors, of which `decoder` may be one.
 fn remedy(checkpoint: &Checkpoint, decoder: Option<&str>) -> String {
-    let head_is_there = HEAD.into_iter().all(|name| checkpoint.contains(name));
+    let config = checkpoint.config();
+    let head_is_there = parameters(config).all(|name| checkpoint.contains(name));
     if decoder.is_some() && head_is_there {
         return "set tie_word_embeddings of config.json to true if the word embeddings are its decoder, \
                 or use a checkpoint with one of its own"
             .to_owned();
     }
-    let config = checkpoint.config();
     let pretraining = config.heads.next_sentence;
     let pretraining = pretraining.then(|| config.family.class("ForPreTraining"));
     let classes: Vec<_> = [config.family.class("ForMaskedLM")]

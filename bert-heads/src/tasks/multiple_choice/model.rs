@@ -5,7 +5,7 @@ use std::path::Path;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
-use bert_core::models::{ClassifierShape, Reads};
+use bert_core::models::ClassifierShape;
 use bert_core::nn::{BertInit, BertModel};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor};
 use crate::error::Result;
 use crate::labels::remove_labels;
 use crate::tasks::head::TaskHead;
-use crate::tasks::hidden_layer::{HiddenLayer, outputs};
+use crate::tasks::hidden_layer::{HiddenLayer, outputs, vectors};
 
 pub(crate) const HEAD: TaskHead = TaskHead {
     class: "ForMultipleChoice",
@@ -121,11 +121,7 @@ impl BertForMultipleChoice {
             num_choices > 0 && rows.is_multiple_of(num_choices),
             "{rows} rows are not made of examples with {num_choices} choices each"
         );
-        let vectors = match self.shape.reads {
-            Reads::Pooled => self.bert.forward_pooled(input),
-            Reads::FirstToken | Reads::EveryToken => Some(self.bert.forward_first(input)),
-        };
-        let vectors = vectors.expect("every constructor makes a pooler"); // [rows, hidden]
+        let vectors = vectors(&self.bert, input, self.shape.reads); // [rows, hidden]
         let hidden = self.pre_classifier.as_ref();
         let scores = outputs(vectors, hidden, &self.dropout, &self.classifier); // [rows, 1]
         scores.reshape([rows / num_choices, num_choices])

@@ -9,13 +9,13 @@ use bert_core::models::{ClassifierShape, Reads};
 use bert_core::nn::{BertInit, BertModel, BertOutput};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use serde_json::json;
 
 use crate::error::Result;
 use crate::labels::{Labels, ProblemType};
 use crate::tasks::head::TaskHead;
-use crate::tasks::hidden_layer::{HiddenLayer, outputs};
+use crate::tasks::hidden_layer::{HiddenLayer, outputs, vectors};
 
 pub(crate) const HEAD: TaskHead = TaskHead {
     class: "ForSequenceClassification",
@@ -142,22 +142,23 @@ impl BertForSequenceClassification {
     ///
     /// When the pooler has been taken out of `bert`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let vectors = match self.shape.reads {
-            Reads::Pooled => self.bert.forward_pooled(input),
-            Reads::FirstToken | Reads::EveryToken => Some(self.bert.forward_first(input)),
-        };
-        self.score(vectors.expect("every constructor makes a pooler"))
+        self.score(vectors(&self.bert, input, self.shape.reads))
     }
 
     /// Scores of every label from what the encoder made of the texts, `[batch, num_labels]`.
     ///
+    /// # Shapes
+    ///
+    /// - mask_pad: `[batch, seq]`, true at padding
+    ///
     /// # Panics
     ///
     /// When the pooler has been taken out of `bert`.
-    pub fn classify(&self, encoded: BertOutput) -> Tensor<2> {
+    pub fn classify(&self, encoded: BertOutput, mask_pad: Tensor<2, Bool>) -> Tensor<2> {
         let vectors = match self.shape.reads {
             Reads::Pooled => encoded.pooled_output,
             Reads::FirstToken | Reads::EveryToken => Some(encoded.first_token()),
+            Reads::Mean => Some(encoded.mean_of_tokens(mask_pad)),
         };
         self.score(vectors.expect("every constructor makes a pooler"))
     }

@@ -2,13 +2,17 @@
 
 use bert_kernels::attention::Dropout;
 use bert_kernels::{
-    adam, cross_entropy as loss, embedding, gelu, gradient_norm, layer_norm, softmax as kernels,
+    adam, cross_entropy as loss, embedding, gate as gates, gelu, gradient_norm, layer_norm,
+    rotary as rotation, softmax as kernels,
 };
 use burn::backend::ops::{ActivationOps, FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
 
-use super::{Backend, HostBackend, HostTensor, Kernel, When, place, width, zeros_like};
-use crate::ops::{AdamStep, cross_entropy as default_loss, dropout, norm, scale, softmax};
+use super::{Backend, HostBackend, HostTensor, Kernel, When, place, width, with_width, zeros_like};
+use crate::ops::{
+    AdamStep, Gate, GateActivation, RotaryColumns, cross_entropy as default_loss, dropout,
+    gate as default_gate, norm, rotary, scale, softmax,
+};
 
 /// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), in place.
 pub(in crate::ops) fn masked_softmax<T: HostTensor>(scores: T, mask_pad: T, scale: f64) -> T {
@@ -116,6 +120,91 @@ pub(in crate::ops) fn gelu_erf_backward<T: HostTensor>(input: T, grad: T) -> T {
             grad
         }
         Backend([input, grad]) => T::Backend::gelu_backward(input, grad),
+    }
+}
+
+/// [`BertOps::rotate`](crate::ops::BertOps::rotate).
+pub(in crate::ops) fn rotate<T: HostTensor>(input: T, cos: T, sin: T, columns: RotaryColumns) -> T {
+    match place(When::Always, [input, cos, sin]) {
+        Kernel([input, cos, sin]) => {
+            let angles = angles(&cos, &sin);
+            let columns = columns_of(columns, angles);
+            input.init_like(with_width(&input, columns.width), |to| {
+                rotation::forward(input.as_slice(), columns, angles, to)
+            })
+        }
+        Backend([input, cos, sin]) => rotary::forward::<T::Backend>(input, cos, sin, columns),
+    }
+}
+
+/// [`BertOps::rotate_backward`](crate::ops::BertOps::rotate_backward).
+pub(in crate::ops) fn rotate_backward<T: HostTensor>(
+    grad: T,
+    cos: T,
+    sin: T,
+    columns: RotaryColumns,
+) -> T {
+    match place(When::Always, [grad, cos, sin]) {
+        Kernel([grad, cos, sin]) => {
+            let angles = angles(&cos, &sin);
+            let columns = columns_of(columns, angles);
+            grad.init_like(with_width(&grad, columns.of), |to| {
+                rotation::backward(grad.as_slice(), columns, angles, to)
+            })
+        }
+        Backend([grad, cos, sin]) => rotary::backward::<T::Backend>(grad, cos, sin, columns),
+    }
+}
+
+fn angles<'a, T: HostTensor>(cos: &'a T, sin: &'a T) -> rotation::Angles<'a> {
+    rotation::Angles {
+        cos: cos.as_slice(),
+        sin: sin.as_slice(),
+        half: width(cos),
+    }
+}
+
+fn columns_of(columns: RotaryColumns, angles: rotation::Angles<'_>) -> rotation::Columns {
+    rotation::Columns {
+        first: columns.first,
+        width: columns.heads * 2 * angles.half,
+        of: columns.row,
+    }
+}
+
+/// [`BertOps::gate`](crate::ops::BertOps::gate).
+pub(in crate::ops) fn gate<T: HostTensor>(input: T, gate: Gate) -> T {
+    match place(When::Always, [input]) {
+        Kernel([input]) => {
+            let width = width(&input) / 2;
+            input.init_like(with_width(&input, width), |to| {
+                gates::forward(input.as_slice(), width, gate.into(), to)
+            })
+        }
+        Backend([input]) => default_gate::forward::<T::Backend>(input, gate),
+    }
+}
+
+/// [`BertOps::gate_backward`](crate::ops::BertOps::gate_backward).
+pub(in crate::ops) fn gate_backward<T: HostTensor>(input: T, grad: T, gate: Gate) -> T {
+    match place(When::Always, [input, grad]) {
+        Kernel([input, grad]) => input.init_like(input.shape(), |to| {
+            let (input, grad, width) = (input.as_slice(), grad.as_slice(), width(&grad));
+            gates::backward(input, grad, width, gate.into(), to)
+        }),
+        Backend([input, grad]) => default_gate::backward::<T::Backend>(input, grad, gate),
+    }
+}
+
+impl From<Gate> for gates::Gate {
+    fn from(gate: Gate) -> Self {
+        Self {
+            activation: match gate.activation {
+                GateActivation::Gelu => gates::GateActivation::Gelu,
+                GateActivation::Silu => gates::GateActivation::Silu,
+            },
+            second: gate.second,
+        }
     }
 }
 

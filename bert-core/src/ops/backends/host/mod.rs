@@ -22,12 +22,12 @@ pub(super) use attention::{
 };
 pub(super) use dense::{
     project, project_bias_backward, project_gelu, project_held, project_input_backward,
-    project_table, project_table_backward, project_weight_backward,
+    project_table, project_table_backward, project_unbiased, project_weight_backward,
 };
 pub(super) use elementwise::{
-    adam_update, add_normalize, cross_entropy, cross_entropy_backward, dropout_mask, gelu_erf,
-    gelu_erf_backward, lookup, lookup_backward, masked_softmax, normalize, normalize_backward,
-    scale_by, softmax_backward, sum_of_squares,
+    adam_update, add_normalize, cross_entropy, cross_entropy_backward, dropout_mask, gate,
+    gate_backward, gelu_erf, gelu_erf_backward, lookup, lookup_backward, masked_softmax, normalize,
+    normalize_backward, rotate, rotate_backward, scale_by, softmax_backward, sum_of_squares,
 };
 pub(super) use tensor::HostTensor;
 

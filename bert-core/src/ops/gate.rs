@@ -1,0 +1,129 @@
+//! Default bodies of the gated activation, and the operation as one node of the autodiff graph.
+
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::Slice;
+
+use super::BertOps;
+
+/// Gate of a feed-forward layer: one half of its rows activated, and multiplied by the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// Activation of one half.
+    pub activation: GateActivation,
+    /// True if that is the second half.
+    pub second: bool,
+}
+
+/// Activation of a [`Gate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateActivation {
+    /// Exact GELU.
+    Gelu,
+    /// `x · σ(x)`.
+    Silu,
+}
+
+/// The default body of [`BertOps::gate`].
+pub(super) fn forward<B: BertOps>(input: FloatTensor<B>, gate: Gate) -> FloatTensor<B> {
+    let [activated, other] = halves::<B>(input, gate);
+    B::float_mul(activate::<B>(activated, gate), other)
+}
+
+/// The default body of [`BertOps::gate_backward`].
+pub(super) fn backward<B: BertOps>(
+    input: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    gate: Gate,
+) -> FloatTensor<B> {
+    let last = input.shape().num_dims() - 1;
+    let [activated, other] = halves::<B>(input, gate);
+    let of_other = B::float_mul(grad.clone(), activate::<B>(activated.clone(), gate));
+    let grad = B::float_mul(grad, other);
+    let of_activated = match gate.activation {
+        GateActivation::Gelu => B::gelu_erf_backward(activated, grad),
+        GateActivation::Silu => {
+            // σ(x) · (1 + x · (1 - σ(x)))
+            let slope = B::sigmoid(activated.clone());
+            let rest = B::float_add_scalar(B::float_neg(slope.clone()), 1.0.into());
+            let along = B::float_add_scalar(B::float_mul(activated, rest), 1.0.into());
+            B::float_mul(grad, B::float_mul(slope, along))
+        }
+    };
+    let halves = match gate.second {
+        true => vec![of_other, of_activated],
+        false => vec![of_activated, of_other],
+    };
+    B::float_cat(halves, last)
+}
+
+fn activate<B: BertOps>(input: FloatTensor<B>, gate: Gate) -> FloatTensor<B> {
+    match gate.activation {
+        GateActivation::Gelu => B::gelu_erf(input),
+        GateActivation::Silu => B::swish(input, 1.0),
+    }
+}
+
+/// The half that is activated, and the other.
+fn halves<B: Backend>(input: FloatTensor<B>, gate: Gate) -> [FloatTensor<B>; 2] {
+    let shape = input.shape();
+    let last = shape.num_dims() - 1;
+    let width = shape[last] / 2;
+    let mut slices: Vec<Slice> = (0..last).map(|dim| Slice::from(0..shape[dim])).collect();
+    let mut half = |columns: std::ops::Range<usize>| {
+        slices.push(Slice::from(columns));
+        let half = B::float_slice(input.clone(), &slices);
+        slices.pop();
+        half
+    };
+    let [first, second] = [half(0..width), half(width..2 * width)];
+    match gate.second {
+        true => [second, first],
+        false => [first, second],
+    }
+}
+
+/// [`BertOps::gate`] as one node, which keeps its input.
+pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
+    input: FloatTensor<Autodiff<B, C>>,
+    gate: Gate,
+) -> FloatTensor<Autodiff<B, C>> {
+    #[derive(Debug)]
+    struct Gated;
+
+    impl<B: BertOps> Backward<B, 1> for Gated {
+        type State = (FloatTensor<B>, Gate);
+
+        fn backward(
+            self,
+            ops: Ops<Self::State, 1>,
+            grads: &mut Gradients,
+            _checkpointer: &mut Checkpointer,
+        ) {
+            let [parent] = ops.parents;
+            let grad = grads.consume::<B>(&ops.node);
+            let (input, gate) = ops.state;
+            if let Some(node) = parent {
+                grads.register::<B>(node.id, B::gate_backward(input, grad, gate));
+            }
+        }
+    }
+
+    match Gated
+        .prepare::<C>([input.node()])
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prep) => {
+            let input = input.into_primitive();
+            prep.finish((input.clone(), gate), B::gate(input, gate))
+        }
+        OpsKind::UnTracked(prep) => prep.finish(B::gate(input.into_primitive(), gate)),
+    }
+}

@@ -1,0 +1,68 @@
+"""ELECTRA: embeddings of another width, heads of its own, the discriminator of replaced tokens."""
+
+import torch
+
+import wordpiece_text
+from common import Seeded
+from family_fixtures import Family, Fixture
+from head_fixtures import IGNORED, named
+
+
+def sizes(vocab, embedding, hidden, layers, heads, intermediate, longest, **more):
+    """The fields of config.json."""
+    return dict(
+        vocab_size=vocab, embedding_size=embedding, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=intermediate, max_position_embeddings=longest, **more,
+    )
+
+
+def mistakes(probe):
+    """Those that the heads of ELECTRA invite."""
+    fixture, model, record, right = probe.fixture, probe.model, probe.record, probe.right
+    if fixture.head == "sequence":
+        head = model.classifier
+        wrong = head.out_proj(torch.tanh(head.dense(right[:, 0])))
+        return {"activation of the classifier": (wrong - record["logits"]).abs().max().item()}
+    if fixture.head == "mlm":
+        head = model.generator_predictions
+        hidden = head.LayerNorm(torch.relu(head.dense(right)))
+        wrong = model.generator_lm_head(hidden)
+        return {"activation of the head": (wrong - record["logits"])[probe.real].abs().max().item()}
+    return {}
+
+
+def labels(fixture, batch):
+    """Replaced tokens, for the discriminator."""
+    numbers = Seeded(f"{fixture.name}/labels")
+    mask = batch["attention_mask"]
+    replaced = torch.from_numpy(numbers.integers(0, 4, tuple(mask.shape))) == 0
+    return {"labels": torch.where(mask == 1, replaced.long(), torch.full_like(mask, IGNORED))}
+
+
+def extras(directory, fixture, model):
+    """The tokenizer of the masked LM, and fillings of masks."""
+    if fixture.head == "mlm":
+        wordpiece_text.write(directory, model, "ElectraTokenizer")
+
+
+FAMILY = Family(
+    prefix="Electra",
+    padding=0,
+    segments=2,
+    first_position=0,
+    config=dict(hidden_act="gelu", layer_norm_eps=1e-12, type_vocab_size=2),
+    fixtures=[
+        Fixture("base", sizes(97, 21, 30, 3, 5, 37, 17), [17, 9, 4, 12], 17, 0.03),
+        Fixture("mlm", sizes(wordpiece_text.VOCABULARY_SIZE, 14, 18, 2, 3, 25, 46, hidden_act="relu"), [12, 7, 10], 12),
+        # As wide as the blocks: without a projection.
+        Fixture("sequence", sizes(37, 15, 15, 2, 3, 22, 11, classifier_dropout=0.25,
+                                  **named(["contradiction", "entailment", "neutral"])), [9, 5, 7, 8], 9),
+        Fixture("token", sizes(41, 11, 16, 2, 4, 21, 12, **named(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])), [11, 6, 9], 11),
+        Fixture("question-answering", sizes(43, 13, 18, 2, 6, 23, 13), [12, 10, 7, 11], 12),
+        Fixture("multiple-choice", sizes(35, 9, 10, 2, 5, 27, 8), [8, 6, 7, 5, 8, 4], 8, 0.3),
+        Fixture("pretraining", sizes(45, 12, 20, 2, 4, 31, 10), [10, 7, 9], 10),
+    ],
+    mistakes=mistakes,
+    labels=labels,
+    extras=extras,
+)
