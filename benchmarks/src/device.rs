@@ -7,7 +7,7 @@ use bert_core::agreement::without_dropout;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, DeviceSpec, Precision, libtorch_info, set_dtype};
-use bert_core::inference::{Weights, libtorch_kernels_are_own, prepare};
+use bert_core::inference::{Weights, libtorch_kernels_are_own, prepare, set_precision};
 use bert_core::nn::{BertInit, BertModel};
 use bert_core::training::{
     MicroBatch, Optimizer, ParameterGradients, Recipe, TrainableModel, rounded,
@@ -50,17 +50,27 @@ pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
         INT8 => Precision::F32,
         name => name.parse()?,
     };
-    let device = spec.open()?;
-    // Training keeps its weights in 32 bits.
-    if !matches!(job.mode, Mode::Train | Mode::Pretrain) {
-        set_dtype(&device, &spec.to_string(), precision)?;
+    let (device, label) = (spec.open()?, spec.to_string());
+    let mut weights = Weights::Float;
+    match job.mode {
+        Mode::Forward | Mode::Embed => {
+            let held = set_precision(&device, &label, precision)?;
+            weights = if job.dtype == INT8 {
+                Weights::Int8
+            } else {
+                held
+            };
+        }
+        Mode::Backward => set_dtype(&device, &label, precision)?,
+        // Weights stay in 32 bits.
+        Mode::Train | Mode::Pretrain => {}
     }
     let (values, iterations) = match job.mode {
-        Mode::Forward => forward(job, &device),
+        Mode::Forward => forward(job, weights, &device),
         Mode::Backward => backward(job, &device.clone().autodiff()),
         Mode::Train => classifier_step(job, precision, &device.clone().autodiff()),
         Mode::Pretrain => pretraining_step(job, precision, &device.clone().autodiff()),
-        Mode::Embed => embed(job, &device),
+        Mode::Embed => embed(job, weights, &device),
     }?;
     let host_memory = memory::peak_host_bytes();
     let device_memory = reserved(&device);
@@ -75,7 +85,10 @@ pub fn measure(job: &Job, spec: &DeviceSpec) -> Result<Reply> {
     Ok(Reply {
         timing: iterations.timing,
         memory: iterations.memory,
-        peak_flops: Some(product_rate(&device, precision)?),
+        peak_flops: Some(match weights {
+            Weights::BFloat16 => product_rate(&device, Precision::F32),
+            _ => product_rate(&device, precision),
+        }?),
         host_memory,
         device_memory,
         software,
@@ -149,9 +162,9 @@ fn encoder_output(model: &BertModel, inputs: &Inputs, device: &Device) -> Values
     BTreeMap::from([("output".to_owned(), values)])
 }
 
-fn forward(job: &Job, device: &Device) -> Result<(Values, Iterations)> {
+fn forward(job: &Job, weights: Weights, device: &Device) -> Result<(Values, Iterations)> {
     let model = BertModel::from_dir(&job.model, device)?;
-    let model = prepare(model, weights(job))?;
+    let model = prepare(model, weights)?;
     let values = encoder_output(&model, &job.inputs, device);
     let input = input(&job.inputs, device);
     let iterations = timed(job, device, || Ok(model.forward(input.clone())))?;
@@ -266,16 +279,9 @@ where
     })
 }
 
-fn weights(job: &Job) -> Weights {
-    match job.dtype.as_str() {
-        INT8 => Weights::Int8,
-        _ => Weights::Float,
-    }
-}
-
-fn embed(job: &Job, device: &Device) -> Result<(Values, Iterations)> {
+fn embed(job: &Job, weights: Weights, device: &Device) -> Result<(Values, Iterations)> {
     let options = EmbedderOptions {
-        weights: weights(job),
+        weights,
         ..EmbedderOptions::default()
     };
     let embedder = SentenceEmbedder::from_dir(&job.model, &options, device)?;

@@ -242,6 +242,19 @@ pub enum Error {
         /// Supported element types.
         supported: String,
     },
+    /// Weights in bf16 on a device that does not run our kernels.
+    #[error(
+        "device `{device}` does not hold weights in bf16: only flex, ndarray and libtorch with our kernels do, so leave them in 32 bits or use flex"
+    )]
+    BFloat16NotSupported {
+        /// The device.
+        device: String,
+    },
+    /// Weights in bf16 on a processor without instructions for them.
+    #[error(
+        "this processor has neither AMX nor AVX-512 BF16, without which bf16 is slower than f32: compute in f32"
+    )]
+    NoBFloat16Instructions,
     /// Weights in 8 bits on a device without kernels for them.
     #[error(
         "device `{device}` does not compute with weights in 8 bits: only flex does, so leave them in 32 bits or use flex"

@@ -1,8 +1,8 @@
 //! Texts that are longer than a model reads: options for their windows, and notes on them.
 
+use bert_core::inference::Weights;
 use bert_heads::runner::{LongTexts, PredictOptions};
 
-use super::device::WeightArgs;
 use super::note::note;
 
 /// Lengths of rows and batches, and windows over long texts.
@@ -25,13 +25,13 @@ pub(crate) struct WindowArgs {
 
 impl WindowArgs {
     /// Options of predictions with weights in that precision.
-    pub(crate) fn options(&self, weights: &WeightArgs) -> PredictOptions {
+    pub(crate) fn options(&self, weights: Weights) -> PredictOptions {
         PredictOptions {
             max_length: self.max_length,
             overlap: self.overlap,
             long_texts: self.long_texts,
             batch_tokens: self.batch_tokens,
-            weights: weights.get(),
+            weights,
         }
     }
 }

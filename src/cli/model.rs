@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use bert_core::hub::resolve_model;
+use bert_core::inference::Weights;
 use bert_heads::labels::Labels;
 use bert_heads::model_kind::FoundKind;
 use bert_heads::model_kind::ModelKind::{self, Choices, Questions, Sentences};
@@ -57,18 +58,19 @@ impl ModelArgs {
     /// Opens the model for the task that its files say, or `task` in place of it.
     pub(crate) fn open(&self, name: &ModelName, task: Option<ModelTask>) -> Result<Pipeline> {
         let dir = resolve_model(&name.model)?;
-        let options = PipelineOptions {
+        let mut options = PipelineOptions {
             overrule: Overrule {
                 task: task.map(ModelTask::task),
                 labels: self.labels()?,
             },
-            predict: self.windows.options(&self.weights),
+            predict: self.windows.options(Weights::default()),
             questions: self.questions.options(self.windows.max_length),
         };
         let found = options.kind(&dir)?;
         note_evidence(&dir, found);
         self.check(found.kind)?;
-        let device = self.device.open()?;
+        let (device, weights) = self.device.open_for_inference(&self.weights)?;
+        options.predict.weights = weights;
         Ok(Pipeline::of_kind(found.kind, dir, &device, &options)?)
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use benchmarks::machine::{BURN, Machine};
 use bert_core::agreement::self_test;
 use bert_core::device::{self, DeviceSpec, Measurement, Precision, set_dtype};
-use bert_core::inference::{int8_instructions, libtorch_kernels_are_own};
+use bert_core::inference::{bfloat16_instructions, int8_instructions, libtorch_kernels_are_own};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -193,6 +193,7 @@ fn machine() -> serde_json::Value {
         "memory_bytes": machine.memory_bytes,
         "memory_available_bytes": machine.memory_available_bytes,
         "backends": device::compiled_backends(),
+        "bf16_instructions": bfloat16_instructions(),
         "int8": int8_instructions().is_some(),
         "int8_instructions": int8_instructions(),
         "libtorch": device::libtorch_info().map(|info| json!({
@@ -227,6 +228,17 @@ fn write_machine(output: &mut Output) -> anyhow::Result<()> {
         "backends in this build: {}",
         compiled.join(", ")
     ))?;
+    if ["flex", "ndarray"]
+        .iter()
+        .any(|name| compiled.contains(name))
+    {
+        let weights = match bfloat16_instructions() {
+            Some(name) => format!("for inference with the processor's own instructions ({name})"),
+            None => "not for inference, since this processor lacks the instructions (AVX-512 BF16, AMX) that make it fast"
+                .to_owned(),
+        };
+        output.line(format_args!("--dtype bf16 on flex and ndarray: {weights}"))?;
+    }
     if compiled.contains(&"flex") {
         let speed = match int8_instructions() {
             Some(name) => format!("with the processor's own instructions ({name})"),

@@ -102,14 +102,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let lines = input::lines(args.file.as_deref())?;
     let mut output = Output::open(args.output.as_deref())?;
     let dir = resolve_model(&args.model)?;
-    let device = args.device.open()?;
+    let (device, weights) = args.device.open_for_inference(&args.weights)?;
     let options = EmbedderOptions {
         pooling: args.pooling,
         normalize: args.normalize,
         max_length: args.max_length,
         long_texts: args.long_texts,
         batch_tokens: Some(args.batch_tokens),
-        weights: args.weights.get(),
+        weights,
     };
     let embedder = SentenceEmbedder::from_dir(dir, &options, &device)?;
 

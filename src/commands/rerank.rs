@@ -42,8 +42,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let lines = input::lines(args.file.as_deref())?;
     let mut output = Output::open(args.output.as_deref())?;
     let dir = resolve_model(&args.model)?;
-    let device = args.device.open()?;
-    let options = args.windows.options(&args.weights);
+    let (device, weights) = args.device.open_for_inference(&args.weights)?;
+    let options = args.windows.options(weights);
     let reranker = Reranker::from_dir(dir, &options, &device)?;
     let mut ranking = Ranking::new(args.top_k.map(|k| usize::try_from(k).unwrap_or(usize::MAX)));
     let mut long = LongTextCount::default();

@@ -36,9 +36,9 @@ struct Compared {
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let dir = resolve_model(&args.model)?;
-    let device = args.device.open()?;
+    let (device, weights) = args.device.open_for_inference(&args.weights)?;
     let options = EmbedderOptions {
-        weights: args.weights.get(),
+        weights,
         ..EmbedderOptions::default()
     };
     let embedder = SentenceEmbedder::from_dir(dir, &options, &device)?;

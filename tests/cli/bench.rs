@@ -1,5 +1,7 @@
 //! `bert bench`: a device that crashes or hangs is a row, and records can be compared.
 
+use bert_core::inference::bfloat16_instructions;
+
 use super::*;
 
 /// Options for the shortest possible measurement.
@@ -80,6 +82,19 @@ fn weights_in_eight_bits_are_a_contestant_of_their_own() {
     assert!(!table.contains("DISAGREES"), "{table}");
     let (success, _, progress) = texts(bench(&["--int8", "--mode", "train"]).output().unwrap());
     assert!(success && progress.contains("no gradients"), "{progress}");
+}
+
+#[test]
+fn bf16_is_measured_as_it_infers() {
+    if device() != "flex" || bfloat16_instructions().is_none() {
+        return;
+    }
+    for mode in ["forward", "embed"] {
+        let arguments = ["--dtype", "bf16", "--mode", mode];
+        let (success, table, progress) = texts(bench(&arguments).output().unwrap());
+        assert!(success, "{progress}");
+        assert!(table.contains(&format!("{mode} in bf16")), "{table}");
+    }
 }
 
 #[test]

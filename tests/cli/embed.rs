@@ -1,5 +1,7 @@
 //! `bert embed`.
 
+use bert_core::inference::bfloat16_instructions;
+
 use super::*;
 use crate::closed_pipe::assert_ends_quietly;
 
@@ -51,6 +53,32 @@ fn embed_in_eight_bits_gives_near_vectors_or_says_who_does() {
         let cosine: f64 = found.iter().zip(&expected).map(|(a, b)| a * b).sum();
         assert!(cosine > 0.99 && found != expected, "{cosine}");
     }
+}
+
+#[test]
+fn embed_in_bf16_gives_nearly_the_vectors_of_f32() {
+    if device() != "flex" {
+        return; // others round all of their tensors, where they have the type
+    }
+    let model = model();
+    let arguments = ["embed", "--model", &model, "--normalize", "--dtype", "bf16"];
+    if bfloat16_instructions().is_none() {
+        assert_names(&fail(&arguments, b"The cat\n"), &["AVX-512 BF16", "f32"]);
+        return;
+    }
+    let reference = reference();
+    let (stdout, stderr) = succeed(&arguments, &reference_texts(&reference));
+    assert!(stderr.starts_with("device: flex, bf16"), "{stderr}");
+    for (line, text) in json_lines(&stdout)
+        .iter()
+        .zip(reference["texts"].as_array().unwrap())
+    {
+        let (found, expected) = (floats(&line["embedding"]), floats(&text["mean_normalized"]));
+        let cosine: f64 = found.iter().zip(&expected).map(|(a, b)| a * b).sum();
+        assert!(cosine > 0.999 && found != expected, "{cosine}");
+    }
+    let both = fail(&[&arguments[..], &["--int8"]].concat(), b"The cat\n");
+    assert_names(&both, &["--int8", "--dtype bf16"]);
 }
 
 #[test]

@@ -230,8 +230,8 @@ def write(directory):
             for strategy in ("longest_first", "only_first", "only_second"):
                 pairs.append(pair(name, tokenizer, first, second, strategy, 12))
         cut = windows(name, tokenizer, SENTENCES[1], SENTENCES[0] + " " + SENTENCES[3], 24, 3)
-        if "token_type_ids" not in tokenizer.model_input_names:
-            # The crate marks the second text of every window but the first; no model of the class is given them.
+        if not any(cut["windows"][0]["type_ids"]):
+            # All are of one segment, but the crate marks the second text of every window except the first.
             for window in cut["windows"]:
                 window["type_ids"] = [0] * len(window["ids"])
         overflow.append(cut)

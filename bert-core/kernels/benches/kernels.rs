@@ -3,6 +3,7 @@
 //! Rows are those of a short sentence and of 8 sequences of 128 tokens. Items are multiplications, or numbers of the input.
 
 use bert_kernels::attention::{Projections, Sequence, Sizes};
+use bert_kernels::bf16::Bf16Matrix;
 use bert_kernels::int8::QuantizedMatrix;
 use bert_kernels::linear::Activation;
 use bert_kernels::matmul::{Matrix, PackedMatrix};
@@ -14,7 +15,7 @@ const HIDDEN: usize = 768;
 const INTERMEDIATE: usize = 3072;
 const HEADS: usize = 12;
 const SEQ: usize = 128;
-const ROWS: [usize; 2] = [16, 8 * SEQ];
+const ROWS: [usize; 5] = [4, 16, 48, 128, 8 * SEQ];
 
 fn main() {
     divan::main();
@@ -55,6 +56,19 @@ mod linear {
             let input = black_box(&input);
             init_vec(rows * INTERMEDIATE, |to| {
                 bert_kernels::linear::packed_linear(input, &matrix, &bias, Activation::Gelu, to)
+            })
+        });
+    }
+
+    #[divan::bench(args = ROWS)]
+    fn bf16(bencher: Bencher, rows: usize) {
+        let (weight, bias) = (numbers(HIDDEN * INTERMEDIATE), numbers(INTERMEDIATE));
+        let matrix = Bf16Matrix::round(&weight, INTERMEDIATE);
+        let input = numbers(rows * HIDDEN);
+        bencher.counter(multiplications(rows)).bench(|| {
+            let input = black_box(&input);
+            init_vec(rows * INTERMEDIATE, |to| {
+                bert_kernels::bf16::linear(input, &matrix, &bias, Activation::Gelu, to)
             })
         });
     }

@@ -12,6 +12,7 @@
 
 pub mod adam;
 pub mod attention;
+pub mod bf16;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod gate;
@@ -21,6 +22,7 @@ pub mod int8;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
+pub mod memory;
 pub mod output;
 pub mod parallel;
 pub mod rotary;

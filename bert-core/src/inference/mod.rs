@@ -1,17 +1,22 @@
-//! Models ready for inference, with weights in 32 or in 8 bits.
+//! Models ready for inference, with weights in 32, in 16 or in 8 bits.
 //!
 //! [`prepare`] holds the weights of the encoder's linear layers, where nearly all the work is, as the kernels read them: in
-//! floats on the processors where that is faster, or in 8 bits if asked to.
+//! floats on the processors where that is faster, or in bf16 or 8 bits if asked to.
 //!
 //! In floats they take as much memory as before, and nothing else changes.
 //! Processors are AMD's with AVX-512, with Flex, with NdArray and with LibTorch where it [computes by the same
 //! kernels](libtorch_kernels_are_own); elsewhere weights in floats stay as they are.
+//!
+//! In bf16 they take half the memory, and every token's vector is rounded to bf16 on its way into a layer; products are summed up
+//! in f32, and so is all that follows them.
+//! Flex, NdArray, and LibTorch with our kernels do so on processors with AMX or AVX-512 BF16, several times as fast as in floats.
 //!
 //! In 8 bits they take a quarter of the memory, and processors with AVX-512 VNNI or AMX compute products of whole numbers several
 //! times as fast as those of floats.
 //! Every column of a weight has a scale, from its largest magnitude, and every token's vector gets one, with a zero, from its
 //! range as it comes (dynamic quantisation): nothing is calibrated, and a sentence's result does not depend on the batch that
 //! it is in.
+//!
 //! Embeddings, LayerNorm, attention, pooler and heads stay in 32 bits.
 //!
 //! ```
@@ -32,7 +37,7 @@
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::{Device, Tensor};
 
-use crate::device::{is_flex, is_libtorch_processor, is_ndarray};
+use crate::device::{Precision, is_flex, is_libtorch_processor, is_ndarray, set_dtype};
 use crate::error::{Error, Result};
 use crate::ops::{self, PackedParam, PackedWeight};
 
@@ -47,6 +52,8 @@ pub enum Weights {
     /// In the float type of the device.
     #[default]
     Float,
+    /// In bf16.
+    BFloat16,
     /// In 8 bits.
     Int8,
 }
@@ -58,6 +65,8 @@ pub enum Weights {
 ///
 /// # Errors
 ///
+/// With [`Weights::BFloat16`] [`Error::BFloat16NotSupported`] on a device that does not run our kernels, and
+/// [`Error::NoBFloat16Instructions`].
 /// With [`Weights::Int8`] [`Error::Int8NotSupported`] on another device than Flex, and [`Error::NotFinite`].
 pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
     let mut error = None;
@@ -67,8 +76,39 @@ pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
     });
     match error {
         Some(error) => Err(error),
-        None => Ok(model),
+        None => {
+            if weights != Weights::Float {
+                ops::release_replaced_weights();
+            }
+            Ok(model)
+        }
     }
+}
+
+/// Settles the float type of `device` for models that infer in `precision`, and returns how [`prepare`] is to hold their
+/// weights.
+///
+/// Devices that compute by our kernels have bf16 as [`Weights::BFloat16`] among tensors in f32; on all others the tensors are in
+/// `precision` themselves, as [`set_dtype`] has it, which also says when to call it and what `label` is.
+///
+/// # Errors
+///
+/// [`Error::NoBFloat16Instructions`], and those of [`set_dtype`].
+pub fn set_precision(device: &Device, label: &str, precision: Precision) -> Result<Weights> {
+    if precision != Precision::BF16 || !computes_by_our_kernels(device) {
+        set_dtype(device, label, precision)?;
+        return Ok(Weights::Float);
+    }
+    if bfloat16_instructions().is_none() {
+        return Err(Error::NoBFloat16Instructions);
+    }
+    set_dtype(device, label, Precision::F32)?;
+    Ok(Weights::BFloat16)
+}
+
+/// The instructions of this processor that make weights in bf16 faster than floats, with our kernels; `None` if it has none.
+pub fn bfloat16_instructions() -> Option<&'static str> {
+    ops::bfloat16_instructions()
 }
 
 /// The instructions of this processor that make weights in 8 bits faster than floats, on Flex; `None` if it has none.
@@ -94,6 +134,7 @@ impl Reparameterizer for WeightPacker<'_> {
         }
         let packed = match self.weights {
             Weights::Float => Ok(pack(&param)),
+            Weights::BFloat16 => round(path, &param).map(Some),
             Weights::Int8 => quantize(path, &param).map(Some),
         };
         match packed {
@@ -120,6 +161,19 @@ fn pack<const D: usize>(param: &Param<Tensor<D>>) -> Option<PackedWeight> {
     PackedWeight::panels(data.as_slice::<f32>().ok()?, columns)
 }
 
+fn round<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<PackedWeight> {
+    let device = param.lazy_device();
+    if !computes_by_our_kernels(&device) {
+        return Err(Error::BFloat16NotSupported {
+            device: format!("{device:?}"),
+        });
+    }
+    if bfloat16_instructions().is_none() {
+        return Err(Error::NoBFloat16Instructions);
+    }
+    hold(path, param, PackedWeight::bfloat16)
+}
+
 fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<PackedWeight> {
     let device = param.lazy_device();
     if !is_flex(&device) {
@@ -127,10 +181,19 @@ fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Pack
             device: format!("{device:?}"),
         });
     }
+    hold(path, param, PackedWeight::int8)
+}
+
+/// The weight as `pack` packs its rows of a number of columns.
+fn hold<const D: usize>(
+    path: &str,
+    param: &Param<Tensor<D>>,
+    pack: fn(&[f32], usize) -> Option<PackedWeight>,
+) -> Result<PackedWeight> {
     let data = param.val().into_data().convert::<f32>();
     let columns = data.shape().last().copied().unwrap_or(1);
     let values = data.as_slice::<f32>().ok();
-    let weight = values.and_then(|values| PackedWeight::int8(values, columns));
+    let weight = values.and_then(|values| pack(values, columns));
     weight.ok_or_else(|| Error::NotFinite {
         name: path.to_owned(),
     })

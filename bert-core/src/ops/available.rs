@@ -1,5 +1,13 @@
 //! Kernels of this build that this processor can run, for those who decide by them.
 
+/// The instructions of this processor that make weights in bf16 faster than floats, with our kernels; `None` if it has none.
+pub(crate) fn bfloat16_instructions() -> Option<&'static str> {
+    #[cfg(feature = "kernels")]
+    return bert_kernels::bf16::instructions();
+    #[cfg(not(feature = "kernels"))]
+    None
+}
+
 /// The instructions of this processor that make weights in 8 bits faster than floats, on Flex; `None` if it has none.
 pub(crate) fn int8_instructions() -> Option<&'static str> {
     #[cfg(feature = "flex")]

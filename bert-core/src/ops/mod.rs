@@ -47,12 +47,15 @@ mod softmax;
 mod tensors;
 
 pub use adam::AdamStep;
-pub(crate) use available::{int8_instructions, libtorch_kernels_are_own, packed_weights_pay};
+pub(crate) use available::{
+    bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
+};
 pub use gate::{Gate, GateActivation};
 pub use local::{LocalForm, local_attention, packed_local_attention};
 pub use packed::{PackedForm, PackedLayout, packed_attention};
 pub(crate) use packed_param::PackedParam;
 pub use packed_weight::PackedWeight;
+pub(crate) use packed_weight::release_replaced_weights;
 pub use rotary::{RotaryAngles, RotaryColumns};
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{

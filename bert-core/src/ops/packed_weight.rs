@@ -1,12 +1,21 @@
 //! Weights of linear layers, packed for the kernels that read them, for models that only infer.
 
 #[cfg(feature = "kernels")]
-use bert_kernels::{int8::QuantizedMatrix, matmul::PackedMatrix};
+use bert_kernels::{bf16::Bf16Matrix, int8::QuantizedMatrix, matmul::PackedMatrix};
 use burn::tensor::TensorData;
+
+/// Returns to the system the memory of weights that packed ones have replaced.
+pub(crate) fn release_replaced_weights() {
+    #[cfg(feature = "kernels")]
+    bert_kernels::memory::release_freed();
+}
 
 /// The weight `[d_input, d_output]` of a linear layer, packed for the kernel that multiplies with it.
 #[derive(Debug)]
 pub enum PackedWeight {
+    /// In bf16.
+    #[cfg(feature = "kernels")]
+    BFloat16(Bf16Matrix),
     /// In 8 bits.
     #[cfg(feature = "kernels")]
     Int8(QuantizedMatrix),
@@ -28,6 +37,17 @@ impl PackedWeight {
         }
     }
 
+    /// The nearest numbers of bf16 to `values`, rows of `columns` one after another; `None` in a build without the kernels.
+    pub(crate) fn bfloat16(values: &[f32], columns: usize) -> Option<Self> {
+        #[cfg(feature = "kernels")]
+        return Some(Self::BFloat16(Bf16Matrix::round(values, columns)));
+        #[cfg(not(feature = "kernels"))]
+        {
+            let _ = (values, columns);
+            None
+        }
+    }
+
     /// `values` in panels; `None` in a build without the kernels.
     pub(crate) fn panels(values: &[f32], columns: usize) -> Option<Self> {
         #[cfg(feature = "kernels")]
@@ -39,13 +59,15 @@ impl PackedWeight {
         }
     }
 
-    /// The weight in f32, dequantised or unpacked, `[d_input, d_output]`.
+    /// The weight in f32, dequantised, widened or unpacked, `[d_input, d_output]`.
     pub(crate) fn floats(&self) -> TensorData {
         TensorData::new(self.values(), self.shape())
     }
 
     fn values(&self) -> Vec<f32> {
         match *self {
+            #[cfg(feature = "kernels")]
+            Self::BFloat16(ref weight) => weight.widen(),
             #[cfg(feature = "kernels")]
             Self::Int8(ref weight) => weight.dequantize(),
             #[cfg(feature = "kernels")]
@@ -55,6 +77,8 @@ impl PackedWeight {
 
     fn shape(&self) -> [usize; 2] {
         match *self {
+            #[cfg(feature = "kernels")]
+            Self::BFloat16(ref weight) => weight.shape(),
             #[cfg(feature = "kernels")]
             Self::Int8(ref weight) => weight.shape(),
             #[cfg(feature = "kernels")]

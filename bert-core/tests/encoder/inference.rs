@@ -7,8 +7,10 @@ use bert_core::agreement::{Difference, Golden};
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, Loading, save};
 use bert_core::config::BertConfig;
-use bert_core::device::{Device, test_devices};
-use bert_core::inference::{Weights, prepare};
+use bert_core::device::{Device, Precision, test_devices};
+use bert_core::inference::{
+    Weights, bfloat16_instructions, libtorch_kernels_are_own, prepare, set_precision,
+};
 use bert_core::nn::BertModel;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -40,6 +42,24 @@ fn int8_devices() -> impl Iterator<Item = (String, Device)> {
     test_devices()
         .into_iter()
         .filter(|(label, _)| label == "flex")
+}
+
+/// Devices that hold weights in bf16.
+fn bfloat16_devices() -> impl Iterator<Item = (String, Device)> {
+    test_devices()
+        .into_iter()
+        .filter(|(label, _)| runs_our_kernels(label) && bfloat16_instructions().is_some())
+}
+
+fn runs_our_kernels(label: &str) -> bool {
+    matches!(label, "flex" | "ndarray") || label == "libtorch" && libtorch_kernels_are_own()
+}
+
+/// Devices with each type of less than 32 bits that they hold weights in.
+fn narrow_weights() -> impl Iterator<Item = (String, Device, Weights)> {
+    let int8 = int8_devices().map(|(label, device)| (label, device, Weights::Int8));
+    let bfloat16 = bfloat16_devices().map(|(label, device)| (label, device, Weights::BFloat16));
+    int8.chain(bfloat16)
 }
 
 /// A model of usual proportions: rows for every kernel, and no width that is a multiple of a panel.
@@ -108,15 +128,15 @@ fn a_model_in_floats_is_the_same_once_it_is_prepared() {
 }
 
 #[test]
-fn a_model_in_eight_bits_is_saved_and_trained_as_what_its_numbers_stand_for() {
-    for (_, device) in int8_devices() {
+fn a_model_in_few_bits_is_saved_and_trained_as_what_its_numbers_stand_for() {
+    for (_, device, weights) in narrow_weights() {
         let golden = golden("tiny-erf");
         let config = golden.checkpoint().config();
         let weight = |model: &BertModel| {
             let dense = &model.encoder.layer[1].intermediate.dense;
             dense.weight.val().into_data()
         };
-        let prepared = prepare(model(&golden, &device), Weights::Int8).unwrap();
+        let prepared = prepare(model(&golden, &device), weights).unwrap();
         let dir = tempfile::tempdir().unwrap();
         save(dir.path(), &prepared, config, "BertModel").unwrap();
         let (again, report) = Checkpoint::open(dir.path())
@@ -126,11 +146,11 @@ fn a_model_in_eight_bits_is_saved_and_trained_as_what_its_numbers_stand_for() {
         assert!(report.is_exact(), "{report:?}");
         weight(&again).assert_eq(&weight(&prepared), true);
 
-        // Numbers are their own quantisation.
-        let twice = prepare(again, Weights::Int8).unwrap();
+        // Numbers are their own rounding.
+        let twice = prepare(again, weights).unwrap();
         weight(&twice).assert_eq(&weight(&prepared), true);
 
-        let prepared = prepare(model(&golden, &device), Weights::Int8).unwrap();
+        let prepared = prepare(model(&golden, &device), weights).unwrap();
         let gradients = golden
             .probe()
             .backward(prepared.train(), &device.clone().autodiff());
@@ -143,7 +163,7 @@ fn a_model_in_eight_bits_is_saved_and_trained_as_what_its_numbers_stand_for() {
         // What was frozen stays so.
         let mut model = model(&golden, &device);
         model.encoder.layer[0] = model.encoder.layer[0].clone().no_grad();
-        let trained = prepare(model, Weights::Int8).unwrap().train();
+        let trained = prepare(model, weights).unwrap().train();
         let [frozen, free] = [0, 1].map(|layer| {
             let dense = &trained.encoder.layer[layer].intermediate.dense;
             dense.weight.val().is_require_grad()
@@ -154,16 +174,16 @@ fn a_model_in_eight_bits_is_saved_and_trained_as_what_its_numbers_stand_for() {
 
 #[test]
 fn a_weight_that_was_changed_afterwards_counts() {
-    for (label, device) in int8_devices() {
+    for (label, device, weights) in narrow_weights() {
         let rows: [&[i64]; 2] = [&[1, 2, 3, 4], &[9, 8]];
         let mut plain = small(&device);
-        let mut prepared = prepare(plain.clone(), Weights::Int8).unwrap();
+        let mut prepared = prepare(plain.clone(), weights).unwrap();
         for model in [&mut plain, &mut prepared] {
             let dense = &mut model.encoder.layer[0].output.dense;
             dense.weight = dense.weight.clone().map(|weight| weight * 3.0);
         }
         let found = pooled(&prepared, &rows, &device);
-        let unchanged = prepare(small(&device), Weights::Int8).unwrap();
+        let unchanged = prepare(small(&device), weights).unwrap();
         let far = distance(&found, &pooled(&unchanged, &rows, &device));
         let near = distance(&found, &pooled(&plain, &rows, &device));
         assert!(near < 0.2 * far, "{label}: {near} {far}");
@@ -196,9 +216,31 @@ fn eight_bits_stay_near_the_floats() {
 }
 
 #[test]
-fn a_sentence_in_eight_bits_does_not_depend_on_its_batch() {
-    for (_, device) in int8_devices() {
-        let model = prepare(small(&device), Weights::Int8).unwrap();
+fn bfloat16_stays_nearer_the_floats() {
+    for (label, device) in bfloat16_devices() {
+        let golden = golden("tiny-erf");
+        let model = prepare(model(&golden, &device), Weights::BFloat16).unwrap();
+        let found = differences(&golden, &model, &device);
+        // Near, and not the floats themselves.
+        for difference in &found {
+            let bar = 0.015 * difference.scale;
+            assert!(difference.mean_abs < bar, "{label}: {difference:?}");
+        }
+        assert!(found.iter().any(|difference| difference.relative() > 1e-4));
+
+        let rows: [&[i64]; 2] = [&[1, 2, 3, 4], &[9, 8]];
+        let plain = small(&device);
+        let expected = pooled(&plain, &rows, &device);
+        let found = pooled(&prepare(plain, Weights::BFloat16).unwrap(), &rows, &device);
+        let length = distance(&expected, &vec![0.0; expected.len()]);
+        assert!(distance(&found, &expected) < 0.01 * length, "{label}");
+    }
+}
+
+#[test]
+fn a_sentence_in_few_bits_does_not_depend_on_its_batch() {
+    for (_, device, weights) in narrow_weights() {
+        let model = prepare(small(&device), weights).unwrap();
         let long: Vec<i64> = (0..40).collect();
         let rows: [&[i64]; 3] = [&[7, 6, 5], &long, &[1, 2, 3, 4, 5, 6]];
         let together = pooled(&model, &rows, &device);
@@ -228,5 +270,33 @@ fn what_cannot_be_held_in_eight_bits_is_refused() {
             .map(|weight| weight / Tensor::zeros([1, 1], &device));
         let error = prepare(model, Weights::Int8).unwrap_err().to_string();
         assert!(error.contains("encoder.layer.1.attention"), "{error}");
+    }
+}
+
+#[test]
+fn bfloat16_where_it_is_not_fast_is_refused() {
+    for (label, device) in test_devices() {
+        let result = prepare(small(&device), Weights::BFloat16);
+        match (runs_our_kernels(&label), bfloat16_instructions()) {
+            (true, Some(_)) => {
+                result.unwrap();
+                let weights = set_precision(&device, &label, Precision::BF16).unwrap();
+                assert_eq!(weights, Weights::BFloat16);
+            }
+            (true, None) => {
+                for error in [
+                    result.unwrap_err(),
+                    set_precision(&device, &label, Precision::BF16).unwrap_err(),
+                ] {
+                    assert!(matches!(error, Error::NoBFloat16Instructions), "{error}");
+                }
+            }
+            (false, _) => {
+                let error = result.unwrap_err();
+                assert!(error.to_string().contains("use flex"), "{error}");
+            }
+        }
+        let weights = set_precision(&device, &label, Precision::F32).unwrap();
+        assert_eq!(weights, Weights::Float);
     }
 }

@@ -12,8 +12,8 @@ from tokenizer_kinds_fixtures import KINDS, write_directory
 MASKED_TEXTS = ["The cat <mask> on the mat.", "Paris  <mask> <mask>", "<mask>"]
 
 
-def of_roberta(prefix, kind, gain=1.7):
-    """RoBERTa's table with the classes and the tokenizer of another family."""
+def of_roberta(prefix, kind, gains={}):
+    """RoBERTa's table with the classes and the tokenizer of another family, with gains of their own for some heads."""
     vocab = KINDS[kind][0]()[0].get_vocab_size()
 
     def extras(directory, fixture, model):
@@ -28,7 +28,7 @@ def of_roberta(prefix, kind, gain=1.7):
     fixtures = []
     for fixture in roberta.FAMILY.fixtures:
         config = fixture.config | ({"vocab_size": vocab} if fixture.head == "mlm" else {})
-        fixtures.append(dataclasses.replace(fixture, config=config, gain=gain))
+        fixtures.append(dataclasses.replace(fixture, config=config, gain=gains.get(fixture.head, fixture.gain)))
     return dataclasses.replace(roberta.FAMILY, prefix=prefix, fixtures=fixtures, extras=extras)
 
 

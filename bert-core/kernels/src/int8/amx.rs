@@ -2,32 +2,14 @@
 //! panel, the same whole numbers that every other instruction gives.
 
 use core::arch::asm;
-use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::sync::LazyLock;
 
 use super::tile_shape::MATRIX_ROWS;
 use super::weights::{Group, PANEL};
+use crate::simd::amx::{self, SHAPES};
 
 /// Groups that the unit takes at a time.
 const STEP: usize = 16;
-
-/// Tile configuration that `ldtilecfg` reads: the first palette, and for each of eight tiles 64 bytes a row and 16 rows.
-#[repr(C, align(64))]
-struct Shapes {
-    palette: u8,
-    start_row: u8,
-    reserved: [u8; 14],
-    bytes: [u16; 16],
-    rows: [u8; 16],
-}
-
-static SHAPES: Shapes = Shapes {
-    palette: 1,
-    start_row: 0,
-    reserved: [0; 14],
-    bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
-};
 
 /// True if AMX is available and rows of `groups` groups fill its tiles.
 pub(super) fn supports_depth(groups: usize) -> bool {
@@ -37,34 +19,8 @@ pub(super) fn supports_depth(groups: usize) -> bool {
 /// True if the processor has AMX for 8-bit numbers and the system lets this process use it, for which it is asked the first
 /// time.
 pub(super) fn is_available() -> bool {
-    static IS_AVAILABLE: LazyLock<bool> = LazyLock::new(|| has_instructions() && is_permitted());
+    static IS_AVAILABLE: LazyLock<bool> = LazyLock::new(|| amx::is_available(amx::INT8));
     *IS_AVAILABLE
-}
-
-fn has_instructions() -> bool {
-    /// Bits of leaf 7 of CPUID, in EDX.
-    const TILE: u32 = 1 << 24;
-    const INT8: u32 = 1 << 25;
-    // Miri has neither CPUID nor the instructions.
-    !cfg!(miri) && __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & (TILE | INT8) == TILE | INT8
-}
-
-/// Linux gives the registers, 8 KiB a thread, to processes that ask for them.
-#[expect(
-    unsafe_code,
-    reason = "a system call that the standard library does not have"
-)]
-fn is_permitted() -> bool {
-    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
-    const XFEATURE_XTILEDATA: libc::c_long = 18;
-    // SAFETY: it takes two numbers, and changes nothing but what the processor may do for this process.
-    unsafe {
-        libc::syscall(
-            libc::SYS_arch_prctl,
-            ARCH_REQ_XCOMP_PERM,
-            XFEATURE_XTILEDATA,
-        ) == 0
-    }
 }
 
 /// The sums of rows with a panel, all over the whole depth.

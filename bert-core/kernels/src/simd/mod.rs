@@ -2,6 +2,8 @@
 
 use macerator::{AutoArch, Simd, WithSimd};
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) mod amx;
 pub mod cpu_features;
 pub(crate) mod math;
 

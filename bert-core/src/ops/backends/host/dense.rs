@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bert_kernels::int8;
 use bert_kernels::linear::{self as kernels, Activation};
 use bert_kernels::matmul::{Matrix, matmul};
+use bert_kernels::{bf16, int8};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
 
@@ -71,6 +71,9 @@ pub(in crate::ops) fn project_held<T: HostTensor>(
             input.init_like(shape, |to| {
                 let (input, bias) = (input.as_slice(), bias.as_slice());
                 match &*weight {
+                    PackedWeight::BFloat16(weight) => {
+                        bf16::linear(input, weight, bias, activation, to)
+                    }
                     PackedWeight::Int8(weight) => int8::linear(input, weight, bias, activation, to),
                     PackedWeight::Panels(weight) => {
                         kernels::packed_linear(input, weight, bias, activation, to)

@@ -87,6 +87,13 @@ fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
             T::Backend::gelu(linear()),
             "project_held with GELU",
         );
+        // Each number of bf16 is off by a 512th of itself at most.
+        let bfloat16 = PackedWeight::bfloat16(&values, width).expect("kernels are compiled in");
+        let found = super::project_held(input(), bias(), Arc::new(bfloat16), false);
+        let (found, expected) = (found.into_contiguous(), linear().into_contiguous());
+        for (found, expected) in found.as_slice().iter().zip(expected.as_slice()) {
+            assert!((found - expected).abs() < 4e-3, "{found} is not {expected}");
+        }
         // Each number of 8 bits is off by half a step at most, so sums are nearly right.
         let int8 = PackedWeight::int8(&values, width).expect("finite values");
         let found = super::project_held(input(), bias(), Arc::new(int8), false);

@@ -1,0 +1,120 @@
+//! Right matrices in bf16, packed in panels.
+
+use std::fmt::{self, Debug, Formatter};
+
+use bytemuck::{Pod, Zeroable};
+use rayon::prelude::*;
+
+use super::activations::STEP;
+use super::number::{rounded, widened};
+use crate::simd::vectorized;
+
+/// Columns of a panel.
+pub(super) const PANEL: usize = 64;
+/// Columns of a vector of sums, and of a tile of the matrix unit.
+pub(super) const LANES: usize = 16;
+/// Vectors of a panel.
+pub(super) const VECTORS: usize = PANEL / LANES;
+/// Numbers of a column that the instructions multiply and sum at a time.
+pub(super) const PAIR: usize = 2;
+/// Pairs of a step.
+pub(super) const PAIRS: usize = STEP / PAIR;
+
+/// A step of a panel: for each vector of columns its pairs of rows, column by column.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Block(pub(super) [[[[u16; PAIR]; LANES]; PAIRS]; VECTORS]);
+
+/// A matrix `[depth, columns]` in bf16; zeros fill up the last panel, and the last step of each.
+pub struct Bf16Matrix {
+    depth: usize,
+    columns: usize,
+    blocks: Vec<Block>,
+}
+
+impl Bf16Matrix {
+    /// The nearest numbers to `values`, rows of `columns` one after another.
+    pub fn round(values: &[f32], columns: usize) -> Self {
+        let depth = values.len() / columns.max(1);
+        let steps = depth.div_ceil(STEP);
+        let mut blocks = vec![Block::zeroed(); columns.div_ceil(PANEL) * steps];
+        let panels = blocks.par_chunks_mut(steps.max(1)).enumerate();
+        panels.for_each(|(panel, blocks)| {
+            let first = panel * PANEL;
+            let width = PANEL.min(columns - first);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (row, values) in values.chunks_exact(columns).enumerate() {
+                        let block = &mut blocks[row / STEP].0;
+                        let values = values[first..][..width].chunks(LANES);
+                        for (vector, values) in block.iter_mut().zip(values) {
+                            let pairs = &mut vector[row % STEP / PAIR];
+                            for (pair, &value) in pairs.iter_mut().zip(values) {
+                                pair[row % PAIR] = rounded(value);
+                            }
+                        }
+                    }
+                },
+            );
+        });
+        Self {
+            depth,
+            columns,
+            blocks,
+        }
+    }
+
+    /// The values that the numbers stand for, row by row.
+    pub fn widen(&self) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.depth * self.columns);
+        for row in 0..self.depth {
+            values.extend((0..self.columns).map(|column| {
+                let block = &self.panel(column / PANEL)[row / STEP].0;
+                let pairs = &block[column % PANEL / LANES][row % STEP / PAIR];
+                widened(pairs[column % LANES][row % PAIR])
+            }));
+        }
+        values
+    }
+
+    /// `[depth, columns]`
+    pub fn shape(&self) -> [usize; 2] {
+        [self.depth, self.columns]
+    }
+
+    /// The steps of a panel.
+    pub(super) fn panel(&self, at: usize) -> &[Block] {
+        let steps = self.depth.div_ceil(STEP);
+        &self.blocks[at * steps..][..steps]
+    }
+}
+
+impl Debug for Bf16Matrix {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "Bf16Matrix {:?}", self.shape())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::numbers;
+
+    #[test]
+    fn values_come_back_rounded() {
+        for (depth, columns) in [(1, 3), (33, 70), (64, 64)] {
+            let values = numbers(depth * columns, 7);
+            let weight = Bf16Matrix::round(&values, columns);
+            assert_eq!(weight.shape(), [depth, columns]);
+            let expected: Vec<f32> = values.iter().map(|&x| widened(rounded(x))).collect();
+            assert_eq!(weight.widen(), expected);
+            assert_ne!(expected, values);
+            // Numbers are their own rounding.
+            assert_eq!(Bf16Matrix::round(&expected, columns).widen(), expected);
+        }
+        assert!(Bf16Matrix::round(&[], 0).widen().is_empty());
+        let values = Bf16Matrix::round(&[f32::NAN, f32::INFINITY], 2).widen();
+        assert!(values[0].is_nan() && values[1] == f32::INFINITY);
+    }
+}
