@@ -95,6 +95,7 @@ pub static DISTILBERT: Family = Family {
             ("cls.predictions.decoder.", "vocab_projector."),
             ("pre_classifier.dense.", "pre_classifier."),
         ],
+        by_stated_class: &[],
         by_class: &[],
     },
     tokenizer: TokenizerFamily {

@@ -45,6 +45,7 @@ pub static ELECTRA: Family = Family {
         },
         masked_lm: MaskedLmShape {
             activation: Some(HiddenAct::Gelu),
+            ..MaskedLmShape::PLAIN
         },
         next_sentence: false,
         ..HeadShapes::PLAIN
@@ -59,6 +60,7 @@ pub static ELECTRA: Family = Family {
             ("cls.predictions.decoder.", "generator_lm_head."),
             ("cls.discriminator.", "discriminator_predictions."),
         ],
+        by_stated_class: &[],
         by_class: &[
             (
                 "ForSequenceClassification",

@@ -232,10 +232,8 @@ fn a_saved_model_loads_bit_for_bit() {
             expected.insert("cls.predictions.bias".to_owned(), bias);
         }
         let untied = name.contains("untied");
-        assert_eq!(
-            expected.contains_key("cls.predictions.decoder.weight"),
-            untied
-        );
+        let has_decoder = expected.keys().any(|name| name.ends_with("decoder.weight"));
+        assert_eq!(has_decoder, untied);
         assert!(tensors(dir.path()) == expected, "{name}");
 
         let again = Checkpoint::open(dir.path()).unwrap();
