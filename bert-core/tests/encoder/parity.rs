@@ -23,15 +23,15 @@ fn fixture(name: &str) -> Golden {
 #[test]
 fn the_encoder_of_every_family_agrees_with_the_float64_reference() {
     let devices = test_devices();
+    let bases = zoo::of_class("Model");
     for family in FAMILIES {
-        let mut bases = zoo::of_family(family);
-        bases.retain(|fixture| fixture.class == "Model");
-        assert!(!bases.is_empty(), "{} has no fixture", family.name);
-        for base in bases {
-            let golden = fixture(&base.name);
-            for (label, device) in &devices {
-                check_encoder(&base.name, &golden, label, device);
-            }
+        let is_there = bases.iter().any(|base| base.family == family);
+        assert!(is_there, "{} has no fixture of its encoder", family.name);
+    }
+    for base in bases {
+        let golden = fixture(&base.name);
+        for (label, device) in &devices {
+            check_encoder(&base.name, &golden, label, device);
         }
     }
 }
@@ -106,12 +106,13 @@ fn gradients(golden: &Golden, model: BertModel, device: &Device) -> Vec<Differen
     all
 }
 
-/// The batch without its padding.
+/// The batch without its padding, unless that stands before tokens, where its vectors count.
 fn packed(probe: &Probe, device: &Device) -> BertInput {
     let padding: Vec<bool> = probe.attention_mask.iter().map(|&mask| mask == 0).collect();
     let packing = Packing::new(&padding, probe.shape, device);
+    let ends = padding.chunks(probe.shape[1]).all(|row| row.is_sorted());
     BertInput {
-        packing,
+        packing: packing.filter(|_| ends),
         ..probe.input(device)
     }
 }
