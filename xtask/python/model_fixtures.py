@@ -236,7 +236,12 @@ def put_gradients(record, model, loss):
     """The loss, and the gradient of every parameter that has a part in it."""
     loss.backward()
     record["loss"] = loss
+    table = model.get_input_embeddings().weight
+    own = next(name for name, parameter in model.named_parameters(remove_duplicate=False)
+               if parameter is table and name.endswith("embeddings.weight"))
     for name, parameter in model.named_parameters():
+        # A tied decoder that comes first in the class does not name the table.
+        name = own if parameter is table else name
         # Beside an untied decoder, `cls.predictions.bias` plays no part.
         if parameter.grad is not None:
             record[f"grad.{name}"] = parameter.grad

@@ -95,7 +95,8 @@ pub static DISTILBERT: Family = Family {
             ("cls.predictions.decoder.", "vocab_projector."),
             ("pre_classifier.dense.", "pre_classifier."),
         ],
-        ..TensorNames::PLAIN
+        by_stated_class: &[],
+        by_class: &[],
     },
     tokenizer: TokenizerFamily {
         classes: &["DistilBertTokenizer"],

@@ -60,6 +60,7 @@ pub static ELECTRA: Family = Family {
             ("cls.predictions.decoder.", "generator_lm_head."),
             ("cls.discriminator.", "discriminator_predictions."),
         ],
+        by_stated_class: &[],
         by_class: &[
             (
                 "ForSequenceClassification",

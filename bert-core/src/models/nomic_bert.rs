@@ -36,7 +36,7 @@ pub static NOMIC_BERT: Family = Family {
         write,
         ..ConfigKeys::PLAIN
     },
-    pooler: false,
+    pooler: true,
     segments_optional: false,
     positions: Positions::None,
     heads: HeadShapes {

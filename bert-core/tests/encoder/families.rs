@@ -1,55 +1,35 @@
-//! Checkpoints of every family through files: names, bytes, and what the encoder of a task model takes from them.
+//! Checkpoints of every family: names, and what the encoder of a task model takes from them.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 
-use bert_core::checkpoint::{Checkpoint, Loading, save};
+use bert_core::Error;
+use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
-use bert_core::models::{BERT, ROBERTA};
-use bert_core::{BertModel, Error};
-use safetensors::SafeTensors;
+use bert_core::models::{BERT, FAMILIES, ROBERTA};
 use serde_json::{Value, json};
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(name)
-}
-
-fn tensors(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensors = file.tensors().into_iter();
-    tensors
-        .map(|(name, view)| (name, view.data().to_vec()))
-        .collect()
-}
+use crate::zoo;
 
 #[test]
-fn an_encoder_is_saved_as_transformers_saves_it() {
-    for (label, device) in test_devices() {
-        for name in [
-            "tiny-erf",
-            "roberta/base",
-            "xlm-roberta/base",
-            "camembert/base",
-        ] {
-            let checkpoint = Checkpoint::open(fixture(name)).unwrap();
-            let (model, report) = checkpoint.load_model(Loading::Strict, &device).unwrap();
-            assert!(report.is_exact() && report.ignored.is_empty(), "{report}");
-            let dir = tempfile::tempdir().unwrap();
-            let config = checkpoint.config();
-            save(dir.path(), &model, config, &config.family.class("Model")).unwrap();
-            let (saved, given) = (tensors(dir.path()), tensors(&fixture(name)));
-            assert!(saved == given, "{label} {name}");
-            let read = |dir: &Path| -> BTreeMap<String, Value> {
-                let text = std::fs::read_to_string(dir.join("config.json")).unwrap();
-                serde_json::from_str(&text).unwrap()
-            };
-            assert_eq!(read(dir.path()), read(&fixture(name)), "{label} {name}");
-            BertModel::from_dir(dir.path(), &device).unwrap();
-        }
+fn a_task_model_of_every_family_gives_its_encoder() {
+    let (_, device) = test_devices().swap_remove(0);
+    for fixture in FAMILIES.into_iter().flat_map(zoo::of_family) {
+        let (name, dir) = (&fixture.name, zoo::fixtures().join(&fixture.name));
+        let checkpoint = Checkpoint::open(&dir).unwrap();
+        assert_eq!(checkpoint.config().family, fixture.family, "{name}");
+        let (model, report) = checkpoint.load_model(Loading::Strict, &device).unwrap();
+        assert!(report.is_exact(), "{name}: {report}");
+        assert_eq!(model.pooler.is_some(), checkpoint.has_pooler(), "{name}");
+        let unused = report.ignored.iter().map(|tensor| tensor.name.as_str());
+        let unused: BTreeSet<&str> = unused.collect();
+        assert_eq!(
+            unused.is_empty(),
+            fixture.class == "Model",
+            "{name}: {report}"
+        );
+        let all = checkpoint.tensors().count();
+        assert_eq!(report.loaded.len() + unused.len(), all, "{name}: {report}");
     }
 }
 
@@ -67,7 +47,7 @@ fn a_task_model_gives_its_encoder() {
             &["lm_head.layer_norm.weight", "lm_head.bias"],
         ),
     ] {
-        let checkpoint = Checkpoint::open(fixture(name)).unwrap();
+        let checkpoint = Checkpoint::open(zoo::fixtures().join(name)).unwrap();
         assert_eq!(*checkpoint.config().family, ROBERTA);
         assert!(!checkpoint.has_pooler(), "{name}");
         assert!(checkpoint.contains("bert.embeddings.LayerNorm.weight"));
@@ -88,7 +68,7 @@ fn a_task_model_gives_its_encoder() {
 fn a_missing_tensor_has_the_name_of_its_family() {
     let (_, device) = test_devices().swap_remove(0);
     let dir = tempfile::tempdir().unwrap();
-    let from = fixture("roberta/token");
+    let from = zoo::fixtures().join("roberta/token");
     std::fs::copy(
         from.join("model.safetensors"),
         dir.path().join("model.safetensors"),

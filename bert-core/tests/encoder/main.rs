@@ -16,6 +16,7 @@ mod tokenizer;
 mod tokenizer_cases;
 mod tokenizer_files;
 mod tokenizer_kinds;
+mod zoo;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

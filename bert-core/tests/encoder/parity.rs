@@ -1,81 +1,248 @@
 //! The golden fixtures on every device: each layer, the pooled output, the attention probabilities
 //! and all gradients against float64 of transformers.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use bert_core::agreement::{FORWARD_BAR, Golden, Probe};
-use bert_core::batch::BertInput;
-use bert_core::checkpoint::Loading;
+use bert_core::agreement::{Difference, Trace};
+use bert_core::agreement::{FORWARD_BAR, Golden, Probe, push_gradients, without_dropout};
+use bert_core::batch::{BertInput, Packing};
+use bert_core::checkpoint::{Loading, save};
 use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
-use bert_core::nn::BertInit;
-use burn::tensor::{Device, Tensor};
+use bert_core::inference::{Weights, prepare};
+use bert_core::models::FAMILIES;
+use bert_core::nn::{BertInit, BertModel};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::alone_at_random;
-
-const FIXTURES: [&str; 9] = [
-    "tiny-erf",
-    "tiny-tanh",
-    "tiny-relu",
-    "tiny-pytorch-tanh",
-    "tiny-silu",
-    "tiny-quick-gelu",
-    "roberta/base",
-    "xlm-roberta/base",
-    "camembert/base",
-];
+use crate::{alone_at_random, zoo};
 
 fn fixture(name: &str) -> Golden {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(name);
-    Golden::open(dir).unwrap()
+    Golden::open(zoo::fixtures().join(name)).unwrap()
 }
 
 #[test]
-fn fixtures_agree_with_the_float64_reference() {
-    for (label, device) in test_devices() {
-        for name in FIXTURES {
-            let golden = fixture(name);
-            let differences = golden.check(&device).unwrap();
-            let layers = golden.checkpoint().config().num_hidden_layers;
-            let forward = differences.iter().filter(|d| !d.is_gradient()).count();
-            assert_eq!(
-                forward,
-                2 * layers + 3,
-                "{label} {name}: a value was not compared"
-            );
-            let parameters = golden
-                .reference()
-                .names()
-                .filter(|n| n.starts_with("grad."))
-                .count();
-            let gradients = differences.iter().filter(|d| d.is_gradient()).count();
-            assert_eq!(
-                gradients, parameters,
-                "{label} {name}: a gradient was not compared"
-            );
-
-            let worst = |gradient: bool, value: fn(&bert_core::agreement::Difference) -> f64| {
-                differences
-                    .iter()
-                    .filter(|d| d.is_gradient() == gradient)
-                    .map(value)
-                    .fold(0.0, f64::max)
-            };
-            println!(
-                "{label:12} {name:18} forward {:.1e}, gradients {:.1e} relative",
-                worst(false, |d| d.max_abs),
-                worst(true, |d| d.relative())
-            );
-            for difference in differences {
-                assert!(
-                    difference.is_within_bars(),
-                    "{label} {name}: {difference:?}"
-                );
-            }
+fn the_encoder_of_every_family_agrees_with_the_float64_reference() {
+    let devices = test_devices();
+    let bases = zoo::of_class("Model");
+    for family in FAMILIES {
+        let is_there = bases.iter().any(|base| base.family == family);
+        assert!(is_there, "{} has no fixture of its encoder", family.name);
+    }
+    for base in bases {
+        let golden = fixture(&base.name);
+        for (label, device) in &devices {
+            check_encoder(&base.name, &golden, label, device);
         }
     }
+}
+
+/// Every value and gradient, batches in their several layouts, files and 8 bits, on one device.
+fn check_encoder(name: &str, golden: &Golden, label: &str, device: &Device) {
+    let checkpoint = golden.checkpoint();
+    let (model, report) = checkpoint.load_model(Loading::Strict, device).unwrap();
+    assert!(report.is_exact() && report.ignored.is_empty(), "{report}");
+    let about = format!("{label} {name}");
+
+    let found = golden.probe().forward(&model, device);
+    let forward = found.differences_where_defined(golden.reference());
+    let is_forward = |name: &&str| {
+        let layers = name.starts_with("hidden_states.") || name.starts_with("attentions.");
+        layers || ["sequence_output", "pooled_output"].contains(name)
+    };
+    let expected = golden.reference().names().filter(is_forward).count();
+    assert!(
+        expected > 2 * checkpoint.config().num_hidden_layers,
+        "{about}"
+    );
+    assert_eq!(forward.len(), expected, "{about}: a value was not compared");
+
+    check_layouts(golden, &model, &about, label, device);
+    check_files(name, golden, &model, &about);
+    check_eight_bits(golden, model, label, &about, device);
+
+    let training = device.clone().autodiff();
+    let (model, _) = checkpoint.load_model(Loading::Strict, &training).unwrap();
+    let parameters = golden.reference().names();
+    let parameters = parameters.filter(|name| name.starts_with("grad.")).count();
+    let backward = gradients(golden, without_dropout(model), &training);
+    assert_eq!(
+        backward.len(),
+        2 * parameters,
+        "{about}: a gradient was not compared"
+    );
+
+    println!(
+        "{label:12} {name:24} forward {:.1e}, gradients {:.1e} relative",
+        worst(&forward, |difference| difference.max_abs),
+        worst(&backward, Difference::relative)
+    );
+    for difference in forward.iter().chain(&backward) {
+        assert!(difference.is_within_bars(), "{about}: {difference:?}");
+    }
+}
+
+/// Differences of the gradients of a padded batch, and of a packed one.
+fn gradients(golden: &Golden, model: BertModel, device: &Device) -> Vec<Difference> {
+    let probe = golden.probe();
+    let loss = |input: BertInput| {
+        let output = model.forward(input);
+        let weigh = |weights: &[f32]| TensorData::new(weights.to_vec(), [weights.len()]);
+        let weights = Tensor::<1>::from_data(weigh(&probe.sequence_weights), device);
+        let loss = (output.sequence_output.flatten::<1>(0, 2) * weights).sum();
+        match output.pooled_output {
+            Some(pooled) => {
+                let weights = Tensor::<1>::from_data(weigh(&probe.pooled_weights), device);
+                loss + (pooled.flatten::<1>(0, 1) * weights).sum()
+            }
+            None => loss,
+        }
+    };
+    let mut all = Vec::new();
+    for input in [probe.input(device).padded(), packed(probe, device)] {
+        let mut trace = Trace::default();
+        push_gradients(&mut trace, &model, &loss(input).backward());
+        all.extend(trace.differences(golden.reference()));
+    }
+    all
+}
+
+/// The batch without its padding, unless that stands before tokens, where its vectors count.
+fn packed(probe: &Probe, device: &Device) -> BertInput {
+    let padding: Vec<bool> = probe.attention_mask.iter().map(|&mask| mask == 0).collect();
+    let packing = Packing::new(&padding, probe.shape, device);
+    let ends = padding.chunks(probe.shape[1]).all(|row| row.is_sorted());
+    BertInput {
+        packing: packing.filter(|_| ends),
+        ..probe.input(device)
+    }
+}
+
+/// A packed batch, rows alone and some tokens: all have the vectors of the padded batch.
+fn check_layouts(golden: &Golden, model: &BertModel, about: &str, label: &str, device: &Device) {
+    let probe = golden.probe();
+    let [batch, seq] = probe.shape;
+    let together = model.forward(probe.input(device).padded());
+    let packed = packed(probe, device);
+    let output = model.forward(packed.clone());
+    let rows = |tensor: &Tensor<3>, row: usize, length: usize| {
+        tensor.clone().narrow(0, row, 1).narrow(1, 0, length)
+    };
+    let equal = |found: Tensor<3>, expected: Tensor<3>, what: &str| {
+        let difference = (found - expected).abs().max().into_scalar::<f32>();
+        assert!(
+            difference <= alone_bar(label),
+            "{about}: {what} differs by {difference}"
+        );
+    };
+    for row in 0..batch {
+        let at = row * seq..(row + 1) * seq;
+        // Masks with holes are another test's.
+        let mask = &probe.attention_mask[at.clone()];
+        let length = mask.iter().sum::<i64>() as usize;
+        if mask[..length].contains(&0) {
+            continue;
+        }
+        let expected = rows(&together.sequence_output, row, length);
+        equal(
+            rows(&output.sequence_output, row, length),
+            expected.clone(),
+            "packed",
+        );
+        let part = |values: &[i64]| values[at.start..at.start + length].to_vec();
+        let input = BertInput::from_attention_mask(
+            part(&probe.input_ids),
+            part(&probe.token_type_ids),
+            vec![1; length],
+            [1, length],
+            device,
+        );
+        let alone = model.forward(input);
+        equal(alone.sequence_output, expected, "a row alone");
+        if let (Some(alone), Some(together)) = (alone.pooled_output, &together.pooled_output) {
+            let together = together.clone().narrow(0, row, 1);
+            equal(
+                alone.unsqueeze(),
+                together.unsqueeze(),
+                "a pooled row alone",
+            );
+        }
+    }
+    // The first token of every row and the last of the first.
+    let mut places: Vec<i64> = (0..batch).map(|row| (row * seq) as i64).collect();
+    places.push(probe.attention_mask[..seq].iter().sum::<i64>() - 1);
+    places.retain(|&place| probe.attention_mask[place as usize] == 1);
+    let count = places.len();
+    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), device);
+    let hidden = together.sequence_output.dims()[2];
+    let all = together.sequence_output.reshape([batch * seq, hidden]);
+    let expected = all.select(0, places.clone()).unsqueeze::<3>();
+    for input in [probe.input(device).padded(), packed] {
+        let found = model.forward_at(input, places.clone());
+        equal(found.unsqueeze(), expected.clone(), "some tokens");
+    }
+}
+
+/// The files that are written are those of transformers.
+fn check_files(name: &str, golden: &Golden, model: &BertModel, about: &str) {
+    let config = golden.checkpoint().config();
+    let dir = tempfile::tempdir().unwrap();
+    save(dir.path(), model, config, &config.family.class("Model")).unwrap();
+    let given = zoo::fixtures().join(name);
+    let tensors = |dir: &Path| {
+        let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let tensors = file.tensors().into_iter();
+        let mut tensors: Vec<_> = tensors
+            .map(|(name, view)| (name, view.shape().to_vec(), view.data().to_vec()))
+            .collect();
+        tensors.sort();
+        tensors
+    };
+    let (saved, expected) = (tensors(dir.path()), tensors(&given));
+    let names = |tensors: &[(String, Vec<usize>, Vec<u8>)]| -> Vec<(String, Vec<usize>)> {
+        let named = tensors.iter();
+        named
+            .map(|(name, shape, _)| (name.clone(), shape.clone()))
+            .collect()
+    };
+    assert_eq!(names(&saved), names(&expected), "{about}");
+    assert!(saved == expected, "{about}: other bytes");
+    let config = |dir: &Path| {
+        let value = zoo::read_json(&dir.join("config.json"));
+        serde_json::from_value::<std::collections::BTreeMap<String, serde_json::Value>>(value)
+            .unwrap()
+    };
+    assert_eq!(config(dir.path()), config(&given), "{about}");
+}
+
+/// Packed weights compute the same, and those in 8 bits nearly so.
+fn check_eight_bits(golden: &Golden, model: BertModel, label: &str, about: &str, device: &Device) {
+    let differences = |model: &BertModel| {
+        let found = golden.probe().forward(model, device);
+        found.differences_where_defined(golden.reference())
+    };
+    let floats = prepare(model.clone(), Weights::Float).unwrap();
+    for difference in differences(&floats) {
+        assert!(
+            difference.is_within_bars(),
+            "{about}, prepared: {difference:?}"
+        );
+    }
+    let Ok(rounded) = prepare(model, Weights::Int8) else {
+        assert_ne!(label, "flex");
+        return;
+    };
+    let found = differences(&rounded);
+    for difference in &found {
+        let near = difference.mean_abs < 0.05 * difference.scale;
+        assert!(near, "{about}, 8 bits: {difference:?}");
+    }
+    let rounds = found.iter().any(|difference| difference.relative() > 1e-4);
+    assert!(rounds, "{about}: nothing is in 8 bits");
+}
+
+fn worst(differences: &[Difference], value: fn(&Difference) -> f64) -> f64 {
+    differences.iter().map(value).fold(0.0, f64::max)
 }
 
 #[test]
@@ -106,52 +273,6 @@ fn alone_bar(label: &str) -> f32 {
         2e-6
     } else {
         FORWARD_BAR as f32
-    }
-}
-
-#[test]
-fn a_sentence_is_the_same_alone_and_in_a_batch() {
-    for (label, device) in test_devices() {
-        let golden = fixture("tiny-erf");
-        let (model, _) = golden
-            .checkpoint()
-            .load_model(Loading::Strict, &device)
-            .unwrap();
-        let probe = golden.probe();
-        let together = model.forward(probe.input(&device));
-        let [batch, seq] = probe.shape;
-        for row in 0..batch {
-            let length = probe.attention_mask[row * seq..(row + 1) * seq]
-                .iter()
-                .sum::<i64>() as usize;
-            let part = |values: &[i64]| values[row * seq..row * seq + length].to_vec();
-            let input = BertInput::from_attention_mask(
-                part(&probe.input_ids),
-                part(&probe.token_type_ids),
-                vec![1; length],
-                [1, length],
-                &device,
-            );
-            let alone = model.forward(input);
-            let row_of = |tensor: Tensor<3>| tensor.narrow(0, row, 1).narrow(1, 0, length);
-            let difference = (row_of(together.sequence_output.clone()) - alone.sequence_output)
-                .abs()
-                .max()
-                .into_scalar::<f32>();
-            assert!(
-                difference <= alone_bar(&label),
-                "{label}: row {row} differs by {difference}"
-            );
-            let difference = (together.pooled_output.clone().unwrap().narrow(0, row, 1)
-                - alone.pooled_output.unwrap())
-            .abs()
-            .max()
-            .into_scalar::<f32>();
-            assert!(
-                difference <= alone_bar(&label),
-                "{label}: pooled row {row} differs by {difference}"
-            );
-        }
     }
 }
 

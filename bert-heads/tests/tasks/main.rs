@@ -12,3 +12,5 @@ mod metrics;
 mod scoring;
 mod sentence_embedding;
 mod sentence_transformers;
+#[path = "../../../bert-core/tests/encoder/zoo.rs"]
+mod zoo;

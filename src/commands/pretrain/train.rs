@@ -230,6 +230,12 @@ impl Args {
             config.attention_probs_dropout_prob = dropout;
         }
         config.validate()?;
+        let (length, longest) = (self.instance.seq_length, config.max_input_length());
+        if length > longest {
+            bail!(
+                "--seq-length is {length}, but the model has positions for {longest} tokens: make it {longest} or less"
+            );
+        }
         if self.instance.pairs().next_sentence && !config.heads.next_sentence {
             note(format_args!(
                 "{} has no next sentences: training the masked LM alone",

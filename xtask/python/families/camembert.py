@@ -2,4 +2,4 @@
 
 from families.xlm_roberta import of_roberta
 
-FAMILY = of_roberta("Camembert", "camembert", gains={"token": 3.1})
+FAMILY = of_roberta("Camembert", "camembert", gains={"token": 2.5})

@@ -41,7 +41,7 @@ PADDING = SPECIAL.index(PAD)
 
 
 def sizes(vocab, hidden, layers, heads, intermediate, longest, **more):
-    """The fields of config.json; windows are smaller than the longest row, and both bases far enough apart to be seen."""
+    """The fields of config.json; the residual stream has no norm, so encoders draw smaller weights (gain 1). Windows are smaller than the longest row, and both bases far enough apart to be seen."""
     fields = dict(
         vocab_size=vocab, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
         intermediate_size=intermediate, max_position_embeddings=longest,
@@ -199,9 +199,9 @@ FAMILY = Family(
     mistakes=mistakes,
     extras=extras,
     fixtures=[
-        Fixture("base", sizes(97, 30, 5, 3, 37, 17), [17, 9, 4, 12], 17, 0.01),
+        Fixture("base", sizes(97, 30, 5, 3, 37, 17), [17, 9, 4, 12], 17, 0.01, gain=1.0),
         Fixture("base", sizes(61, 28, 3, 7, 23, 19, global_attn_every_n_layers=2, local_attention=4, hidden_activation="silu",
-                              **BIASES), [13, 13, 7], 13, variant="biases"),
+                              **BIASES), [13, 13, 7], 13, gain=1.0, variant="biases"),
         Fixture("mlm", sizes(len(vocabulary()[0]), 18, 4, 3, 25, 46), [12, 7, 10], 12),
         Fixture("mlm", sizes(53, 20, 2, 5, 27, 13, decoder_bias=False, classifier_bias=True, classifier_activation="relu",
                              tie_word_embeddings=False), [11, 8, 10], 11, variant="untied"),

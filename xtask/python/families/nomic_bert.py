@@ -77,7 +77,7 @@ FAMILY = Family(
     mistakes=mistakes,
     stored=stored,
     fixtures=[
-        Fixture("base", sizes(97, 30, 3, 5, 37, 17), [17, 9, 4, 12], 17, 0.02),
+        Fixture("base", sizes(97, 30, 3, 5, 37, 17), [17, 9, 4, 12], 17, 0.02, gain=1.0),
         Fixture("mlm", sizes(53, 18, 2, 3, 25, 13), [12, 7, 10], 12),
         Fixture("sequence", sizes(37, 24, 2, 3, 22, 11, classifier_dropout=0.25,
                                   **named(["contradiction", "entailment", "neutral"])), [9, 5, 7, 8], 9),

@@ -32,4 +32,4 @@ def of_roberta(prefix, kind, gains={}):
     return dataclasses.replace(roberta.FAMILY, prefix=prefix, fixtures=fixtures, extras=extras)
 
 
-FAMILY = of_roberta("XLMRoberta", "xlm-roberta")
+FAMILY = of_roberta("XLMRoberta", "xlm-roberta", {"token": 1.5})

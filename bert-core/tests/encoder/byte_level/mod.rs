@@ -121,6 +121,11 @@ fn a_token_with_a_space_begins_a_word() {
     assert_eq!(beginning("\u{120}the").as_deref(), Some("the"));
     assert_eq!(beginning("Paris"), None);
     assert_eq!(beginning("<mask>"), None);
+    let continues = |token: &str| tokenizer.continues_word(tokenizer.id(token).unwrap());
+    assert_eq!(
+        ["\u{120}the", "Paris", "<mask>"].map(continues),
+        [false, true, false]
+    );
 }
 
 #[test]

@@ -108,6 +108,9 @@ fn a_piece_with_a_space_begins_a_word() {
     assert_eq!(beginning("\u{2581}the").as_deref(), Some("the"));
     assert_eq!(beginning("he"), None);
     assert_eq!(beginning("<mask>"), None);
+    let continues = |token: &str| tokenizer.continues_word(tokenizer.id(token).unwrap());
+    let found = ["\u{2581}the", "he", "<mask>", "</s>"].map(continues);
+    assert_eq!(found, [false, true, false, false]);
 }
 
 #[test]

@@ -15,6 +15,8 @@ use bert_heads::tasks::token_classification::BertForTokenClassification;
 use burn::tensor::Device;
 use serde_json::json;
 
+use crate::zoo;
+
 use super::reference::{config_json, first_device, fixture, open, probe};
 
 #[test]
@@ -90,6 +92,40 @@ fn any_encoder_can_be_fine_tuned() {
 
     let none = BertForTokenClassification::from_encoder(&checkpoint, 0, &init);
     assert!(matches!(none, Err(Error::Labels { .. })));
+}
+
+#[test]
+fn the_encoder_of_every_family_can_be_fine_tuned() {
+    let device = first_device();
+    for base in zoo::of_class("Model") {
+        let checkpoint = open(&base.name);
+        let init = BertInit::new(checkpoint.config(), 7, &device);
+        let check = |report: LoadReport| {
+            let name = &base.name;
+            assert!(!report.missing.is_empty(), "{name}: {report}");
+            assert!(report.unexpected.is_empty() && report.mismatched.is_empty());
+            let unused = report.ignored.len();
+            let encoder = checkpoint.tensors().count() - unused;
+            assert_eq!(report.loaded.len(), encoder, "{name}: {report}");
+        };
+        let (model, report) =
+            BertForSequenceClassification::from_encoder(&checkpoint, 5, &init).unwrap();
+        check(report);
+        assert_eq!(model.forward(probe(&device)).dims(), [2, 5]);
+        let (model, report) =
+            BertForTokenClassification::from_encoder(&checkpoint, 3, &init).unwrap();
+        check(report);
+        assert_eq!(model.forward(probe(&device)).dims(), [2, 4, 3]);
+        let (model, report) = BertForQuestionAnswering::from_encoder(&checkpoint, &init).unwrap();
+        check(report);
+        assert_eq!(model.forward(probe(&device)).end.dims(), [2, 4]);
+        let (model, report) = BertForMultipleChoice::from_encoder(&checkpoint, &init).unwrap();
+        check(report);
+        assert_eq!(model.forward(probe(&device), 2).dims(), [1, 2]);
+        let next = BertForNextSentencePrediction::from_encoder(&checkpoint, &init);
+        let has_head = checkpoint.config().heads.next_sentence;
+        assert_eq!(next.is_ok(), has_head, "{}", base.name);
+    }
 }
 
 fn check_report(report: &LoadReport, fresh: &[&str], checkpoint: &Checkpoint) {
