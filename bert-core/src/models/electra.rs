@@ -74,7 +74,6 @@ pub static ELECTRA: Family = Family {
                 &[("pre_classifier.dense.", "sequence_summary.summary.")],
             ),
         ],
-        ..TensorNames::PLAIN
     },
     tokenizer: TokenizerFamily {
         classes: &["ElectraTokenizer"],
