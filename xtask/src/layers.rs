@@ -32,8 +32,7 @@ const FLOORS: &Floors<'_> = &[
             &["inference"],
             &["activation"],
             // Families as data, which a configuration refers to and a tokenizer follows; the network of them is in `nn`.
-            &["models"],
-            &["config", "tokenizer"],
+            &["models", "config", "tokenizer"],
             &["batch"],
             &["nn"],
             &["checkpoint"],
@@ -74,6 +73,10 @@ const FLOORS: &Floors<'_> = &[
     ("benchmarks", &[]),
     ("bert", &[&["prelude", "demo"], &["cli"], &["commands"]]),
 ];
+
+/// Parts of paths of the files that may import each other in a circle: a configuration names its family, and a family reads
+/// and writes the keys of a configuration that are its own.
+const ONE_DESCRIPTION: [&str; 2] = ["bert-core/src/config", "bert-core/src/models/"];
 
 /// Lists imports against [`FLOORS`] and circles of files in the workspace's crates, on stderr.
 ///
@@ -155,7 +158,14 @@ fn faults(crates: &Crates, floors: &Floors<'_>) -> Vec<String> {
             .into_iter()
             .map(|((file, _), (line, fault))| format!("{}:{line}: {fault}", shown(&file))),
     );
-    faults.extend(circles::of_files(crates).into_iter().map(|circle| {
+    let circles = circles::of_files(crates).into_iter().filter(|circle| {
+        let is_part = |path: &Path| {
+            let path = shown(path);
+            ONE_DESCRIPTION.iter().any(|part| path.starts_with(part))
+        };
+        !circle.iter().all(|step| is_part(&step.from))
+    });
+    faults.extend(circles.map(|circle| {
         let steps = circle.iter().map(|step| {
             format!(
                 "\n  {}:{} imports {}",
