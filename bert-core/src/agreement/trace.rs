@@ -88,18 +88,16 @@ impl Trace {
     pub fn differences_where_defined(&self, reference: &Trace) -> Vec<Difference> {
         let (mut found, mut defined) = (self.clone(), reference.clone());
         for (name, values) in &mut found.entries {
-            let Some(expected) = reference.get(name) else {
-                continue;
-            };
+            let expected = defined.entries.iter_mut().find(|(known, _)| known == name);
             // Of another length, it counts as infinitely far.
-            if values.len() == expected.len() {
-                let pairs = values.iter().zip(expected);
+            if let Some((_, expected)) = expected
+                && values.len() == expected.len()
+            {
+                let pairs = values.iter().zip(&*expected);
                 let kept = pairs.filter(|(_, expected)| !expected.is_nan());
                 *values = kept.map(|(value, _)| *value).collect();
+                expected.retain(|value| !value.is_nan());
             }
-        }
-        for (_, values) in &mut defined.entries {
-            values.retain(|value| !value.is_nan());
         }
         found.differences(&defined)
     }

@@ -213,8 +213,8 @@ fn require(fields: &mut Map<String, Value>, name: &str, family: &Family) -> Resu
     take(fields, name, as_size)?.ok_or_else(|| {
         let reason = format!("is missing; {}'s config.json must state it", family.name);
         let renamed = family.keys.renamed.iter();
-        let theirs = renamed.filter(|(ours, _)| *ours == name).map(|pair| pair.1);
-        Error::config(theirs.last().unwrap_or(name), reason)
+        let mut theirs = renamed.filter(|(ours, _)| *ours == name).map(|pair| pair.1);
+        Error::config(theirs.next_back().unwrap_or(name), reason)
     })
 }
 
