@@ -44,7 +44,7 @@ FAMILY = Family(
         # As wide as the blocks: with a projection all the same.
         Fixture("sequence", sizes(37, 15, 15, 2, 1, 3, 22, 11, classifier_dropout_prob=0.25,
                                   **named(["contradiction", "entailment", "neutral"])), [9, 5, 7, 8], 9),
-        Fixture("token", sizes(41, 11, 16, 2, 1, 4, 21, 12, **named(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])), [11, 6, 9], 11),
+        Fixture("token", sizes(41, 11, 16, 2, 1, 4, 21, 12, **named(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])), [11, 6, 9], 11, gain=1.2),
         Fixture("question-answering", sizes(43, 13, 18, 2, 2, 6, 23, 13), [12, 10, 7, 11], 12),
         Fixture("multiple-choice", sizes(35, 9, 10, 2, 1, 5, 27, 8), [8, 6, 7, 5, 8, 4], 8, 0.3),
     ],
