@@ -6,7 +6,7 @@ use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
 use crate::error::Error;
-use crate::ops::{self, Gate, GateActivation};
+use crate::ops::{self, GateActivation};
 
 /// `hidden_act` of the configuration.
 ///
@@ -102,26 +102,22 @@ impl HiddenAct {
 }
 
 impl HiddenAct {
-    /// The activation of one half of every row, the second if `second`, multiplied by the other.
+    /// The activation of the first half of every row, multiplied by the second.
     ///
     /// # Shapes
     ///
     /// - input: `[..., any, 2 · width]`
     /// - output: `[..., any, width]`
-    pub fn gate<const D: usize>(self, input: Tensor<D>, second: bool) -> Tensor<D> {
+    pub fn gate<const D: usize>(self, input: Tensor<D>) -> Tensor<D> {
         let activation = match self {
             Self::Gelu => GateActivation::Gelu,
             Self::Silu(_) => GateActivation::Silu,
             Self::GeluTanh(_) | Self::Relu | Self::QuickGelu | Self::Tanh => {
-                let [first, other] = input.chunk(2, D - 1).try_into().expect("two halves");
-                let (activated, other) = match second {
-                    true => (other, first),
-                    false => (first, other),
-                };
+                let [activated, other] = input.chunk(2, D - 1).try_into().expect("two halves");
                 return self.forward(activated) * other;
             }
         };
-        ops::gate(input, Gate { activation, second })
+        ops::gate(input, activation)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Gated activation: one half of every row activated and multiplied by the other (Shazeer 2020).
+//! Gated activation: the first half of every row activated and multiplied by the second (Shazeer 2020).
 
 use core::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::mem::MaybeUninit;
@@ -17,26 +17,6 @@ pub enum GateActivation {
     Silu,
 }
 
-/// Halves of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gate {
-    /// Activation of one half.
-    pub activation: GateActivation,
-    /// True if that is the second half.
-    pub second: bool,
-}
-
-impl Gate {
-    /// The half that is activated, and the other, of a row.
-    fn halves(self, row: &[f32]) -> (&[f32], &[f32]) {
-        let (first, second) = row.split_at(row.len() / 2);
-        match self.second {
-            true => (second, first),
-            false => (first, second),
-        }
-    }
-}
-
 /// `activation(a) · b` of the halves of every row.
 ///
 /// # Shapes
@@ -50,18 +30,17 @@ impl Gate {
 pub fn forward<'a>(
     input: &[f32],
     width: usize,
-    gate: Gate,
+    activation: GateActivation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
     let rows = rows_per_chunk(width);
     par_fill_chunks(output, rows * width.max(1), |at, to| {
         let from = &input[2 * at * rows * width..][..2 * to.len()];
-        match gate.activation {
-            GateActivation::Gelu => fill(from, width, gate, to, gelu),
+        match activation {
+            GateActivation::Gelu => fill(from, width, to, gelu),
             GateActivation::Silu => fill(
                 from,
                 width,
-                gate,
                 to,
                 #[inline(always)]
                 |x| x * sigmoid(x),
@@ -84,18 +63,17 @@ pub fn backward<'a>(
     input: &[f32],
     grad: &[f32],
     width: usize,
-    gate: Gate,
+    activation: GateActivation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
     let rows = rows_per_chunk(2 * width);
     par_fill_chunks(output, rows * 2 * width.max(1), |at, to| {
         let from = &input[at * rows * 2 * width..][..to.len()];
         let grad = &grad[at * rows * width..][..to.len() / 2];
-        match gate.activation {
+        match activation {
             GateActivation::Gelu => fill_gradient(
                 (from, grad),
                 width,
-                gate,
                 to,
                 #[inline(always)]
                 |x| {
@@ -108,7 +86,6 @@ pub fn backward<'a>(
             GateActivation::Silu => fill_gradient(
                 (from, grad),
                 width,
-                gate,
                 to,
                 #[inline(always)]
                 |x| {
@@ -125,13 +102,13 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-fn fill(from: &[f32], width: usize, gate: Gate, to: &mut [f32], activation: impl Fn(f32) -> f32) {
+fn fill(from: &[f32], width: usize, to: &mut [f32], activation: impl Fn(f32) -> f32) {
     vectorized(
         #[inline(always)]
         || {
             let rows = from.chunks_exact(2 * width).zip(to.chunks_exact_mut(width));
             for (from, to) in rows {
-                let (activated, other) = gate.halves(from);
+                let (activated, other) = from.split_at(width);
                 for ((to, &x), other) in to.iter_mut().zip(activated).zip(other) {
                     *to = activation(x) * other;
                 }
@@ -144,7 +121,6 @@ fn fill(from: &[f32], width: usize, gate: Gate, to: &mut [f32], activation: impl
 fn fill_gradient(
     (from, grad): (&[f32], &[f32]),
     width: usize,
-    gate: Gate,
     to: &mut [f32],
     activation: impl Fn(f32) -> (f32, f32),
 ) {
@@ -153,12 +129,8 @@ fn fill_gradient(
         || {
             let rows = from.chunks_exact(2 * width).zip(grad.chunks_exact(width));
             for ((from, grad), to) in rows.zip(to.chunks_exact_mut(2 * width)) {
-                let (activated, other) = gate.halves(from);
-                let (first, second) = to.split_at_mut(width);
-                let (of_activated, of_other) = match gate.second {
-                    true => (second, first),
-                    false => (first, second),
-                };
+                let (activated, other) = from.split_at(width);
+                let (of_activated, of_other) = to.split_at_mut(width);
                 let to = of_activated.iter_mut().zip(of_other);
                 let values = activated.iter().zip(other).zip(grad);
                 for ((of_activated, of_other), ((&x, other), grad)) in to.zip(values) {
@@ -203,29 +175,23 @@ mod tests {
             .collect();
         let grad = numbers(rows * width, 11);
         for activation in [GateActivation::Gelu, GateActivation::Silu] {
-            for second in [false, true] {
-                let gate = Gate { activation, second };
-                let mut expected = vec![0.0; rows * width];
-                let mut of_input = vec![0.0; rows * 2 * width];
-                for at in 0..rows * width {
-                    let place = at / width * 2 * width + at % width;
-                    let (own, other) = match second {
-                        true => (place + width, place),
-                        false => (place, place + width),
-                    };
-                    let (value, slope) = activated(activation, f64::from(input[own]));
-                    let [grad, factor] = [grad[at], input[other]].map(f64::from);
-                    expected[at] = value * factor;
-                    of_input[own] = grad * factor * slope;
-                    of_input[other] = grad * value;
-                }
-                let found = init_vec(expected.len(), |to| forward(&input, width, gate, to));
-                assert_close(&found, &expected, 1e-5);
-                let found = init_vec(of_input.len(), |to| {
-                    backward(&input, &grad, width, gate, to)
-                });
-                assert_close(&found, &of_input, 1e-5);
+            let mut expected = vec![0.0; rows * width];
+            let mut of_input = vec![0.0; rows * 2 * width];
+            for at in 0..rows * width {
+                let place = at / width * 2 * width + at % width;
+                let (own, other) = (place, place + width);
+                let (value, slope) = activated(activation, f64::from(input[own]));
+                let [grad, factor] = [grad[at], input[other]].map(f64::from);
+                expected[at] = value * factor;
+                of_input[own] = grad * factor * slope;
+                of_input[other] = grad * value;
             }
+            let found = init_vec(expected.len(), |to| forward(&input, width, activation, to));
+            assert_close(&found, &expected, 1e-5);
+            let found = init_vec(of_input.len(), |to| {
+                backward(&input, &grad, width, activation, to)
+            });
+            assert_close(&found, &of_input, 1e-5);
         }
     }
 }

@@ -53,14 +53,10 @@ impl BertIntermediate {
             let gate = self.hidden_act.after_linear(hidden.clone(), gate);
             return gate * ops::linear(hidden, &self.dense);
         }
-        let second = match self.shape {
-            GateShape::None | GateShape::Apart => {
-                return self.hidden_act.after_linear(hidden, &self.dense);
-            }
-            GateShape::FirstHalf => false,
-            GateShape::SecondHalf => true,
-        };
-        let halves = ops::linear(hidden, &self.dense); // [batch, seq, 2 · intermediate]
-        self.hidden_act.gate(halves, second)
+        match self.shape {
+            GateShape::None | GateShape::Apart => self.hidden_act.after_linear(hidden, &self.dense),
+            // [batch, seq, 2 · intermediate]
+            GateShape::FirstHalf => self.hidden_act.gate(ops::linear(hidden, &self.dense)),
+        }
     }
 }

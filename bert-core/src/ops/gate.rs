@@ -12,16 +12,7 @@ use burn::tensor::Slice;
 
 use super::BertOps;
 
-/// Gate of a feed-forward layer: one half of its rows activated, and multiplied by the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gate {
-    /// Activation of one half.
-    pub activation: GateActivation,
-    /// True if that is the second half.
-    pub second: bool,
-}
-
-/// Activation of a [`Gate`].
+/// Activation of a gate, the first half of the rows of a feed-forward layer, which the second is multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateActivation {
     /// Exact GELU.
@@ -31,22 +22,25 @@ pub enum GateActivation {
 }
 
 /// The default body of [`BertOps::gate`].
-pub(super) fn forward<B: BertOps>(input: FloatTensor<B>, gate: Gate) -> FloatTensor<B> {
-    let [activated, other] = halves::<B>(input, gate);
-    B::float_mul(activate::<B>(activated, gate), other)
+pub(super) fn forward<B: BertOps>(
+    input: FloatTensor<B>,
+    activation: GateActivation,
+) -> FloatTensor<B> {
+    let [activated, other] = halves::<B>(input);
+    B::float_mul(activate::<B>(activated, activation), other)
 }
 
 /// The default body of [`BertOps::gate_backward`].
 pub(super) fn backward<B: BertOps>(
     input: FloatTensor<B>,
     grad: FloatTensor<B>,
-    gate: Gate,
+    activation: GateActivation,
 ) -> FloatTensor<B> {
     let last = input.shape().num_dims() - 1;
-    let [activated, other] = halves::<B>(input, gate);
-    let of_other = B::float_mul(grad.clone(), activate::<B>(activated.clone(), gate));
+    let [activated, other] = halves::<B>(input);
+    let of_other = B::float_mul(grad.clone(), activate::<B>(activated.clone(), activation));
     let grad = B::float_mul(grad, other);
-    let of_activated = match gate.activation {
+    let of_activated = match activation {
         GateActivation::Gelu => B::gelu_erf_backward(activated, grad),
         GateActivation::Silu => {
             // σ(x) · (1 + x · (1 - σ(x)))
@@ -56,22 +50,18 @@ pub(super) fn backward<B: BertOps>(
             B::float_mul(grad, B::float_mul(slope, along))
         }
     };
-    let halves = match gate.second {
-        true => vec![of_other, of_activated],
-        false => vec![of_activated, of_other],
-    };
-    B::float_cat(halves, last)
+    B::float_cat(vec![of_activated, of_other], last)
 }
 
-fn activate<B: BertOps>(input: FloatTensor<B>, gate: Gate) -> FloatTensor<B> {
-    match gate.activation {
+fn activate<B: BertOps>(input: FloatTensor<B>, activation: GateActivation) -> FloatTensor<B> {
+    match activation {
         GateActivation::Gelu => B::gelu_erf(input),
         GateActivation::Silu => B::swish(input, 1.0),
     }
 }
 
 /// The half that is activated, and the other.
-fn halves<B: Backend>(input: FloatTensor<B>, gate: Gate) -> [FloatTensor<B>; 2] {
+fn halves<B: Backend>(input: FloatTensor<B>) -> [FloatTensor<B>; 2] {
     let shape = input.shape();
     let last = shape.num_dims() - 1;
     let width = shape[last] / 2;
@@ -82,23 +72,19 @@ fn halves<B: Backend>(input: FloatTensor<B>, gate: Gate) -> [FloatTensor<B>; 2] 
         slices.pop();
         half
     };
-    let [first, second] = [half(0..width), half(width..2 * width)];
-    match gate.second {
-        true => [second, first],
-        false => [first, second],
-    }
+    [half(0..width), half(width..2 * width)]
 }
 
 /// [`BertOps::gate`] as one node, which keeps its input.
 pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
-    gate: Gate,
+    activation: GateActivation,
 ) -> FloatTensor<Autodiff<B, C>> {
     #[derive(Debug)]
     struct Gated;
 
     impl<B: BertOps> Backward<B, 1> for Gated {
-        type State = (FloatTensor<B>, Gate);
+        type State = (FloatTensor<B>, GateActivation);
 
         fn backward(
             self,
@@ -108,9 +94,9 @@ pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
         ) {
             let [parent] = ops.parents;
             let grad = grads.consume::<B>(&ops.node);
-            let (input, gate) = ops.state;
+            let (input, activation) = ops.state;
             if let Some(node) = parent {
-                grads.register::<B>(node.id, B::gate_backward(input, grad, gate));
+                grads.register::<B>(node.id, B::gate_backward(input, grad, activation));
             }
         }
     }
@@ -122,8 +108,8 @@ pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
     {
         OpsKind::Tracked(prep) => {
             let input = input.into_primitive();
-            prep.finish((input.clone(), gate), B::gate(input, gate))
+            prep.finish((input.clone(), activation), B::gate(input, activation))
         }
-        OpsKind::UnTracked(prep) => prep.finish(B::gate(input.into_primitive(), gate)),
+        OpsKind::UnTracked(prep) => prep.finish(B::gate(input.into_primitive(), activation)),
     }
 }

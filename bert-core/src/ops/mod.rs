@@ -50,7 +50,7 @@ pub use adam::AdamStep;
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
 };
-pub use gate::{Gate, GateActivation};
+pub use gate::GateActivation;
 pub use local::{LocalForm, local_attention, packed_local_attention};
 pub use packed::{PackedForm, PackedLayout, packed_attention};
 pub(crate) use packed_param::PackedParam;
@@ -512,8 +512,8 @@ pub trait BertOps: Backend {
     ///
     /// - input: `[..., any, 2 · width]`
     /// - output: `[..., any, width]`
-    fn gate(input: FloatTensor<Self>, gate: Gate) -> FloatTensor<Self> {
-        gate::forward::<Self>(input, gate)
+    fn gate(input: FloatTensor<Self>, activation: GateActivation) -> FloatTensor<Self> {
+        gate::forward::<Self>(input, activation)
     }
 
     /// Gradient of [`gate`](BertOps::gate) with respect to its input.
@@ -525,9 +525,9 @@ pub trait BertOps: Backend {
     fn gate_backward(
         input: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        gate: Gate,
+        activation: GateActivation,
     ) -> FloatTensor<Self> {
-        gate::backward::<Self>(input, grad, gate)
+        gate::backward::<Self>(input, grad, activation)
     }
 
     /// Swish, `x · σ(slope·x)` (Ramachandran et al. 2017).

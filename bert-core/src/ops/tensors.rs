@@ -6,7 +6,9 @@ use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor};
 
-use super::{AdamStep, BertOps, Gate, PackedParam, PackedWeight, RotaryAngles, RotaryColumns};
+use super::{
+    AdamStep, BertOps, GateActivation, PackedParam, PackedWeight, RotaryAngles, RotaryColumns,
+};
 
 /// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1), through a fused kernel
 /// where the backend has a right one and gradients are not wanted.
@@ -361,8 +363,11 @@ pub fn rotate(input: Tensor<3>, angles: &RotaryAngles, columns: RotaryColumns) -
 ///
 /// - input: `[..., any, 2 · width]`
 /// - output: `[..., any, width]`
-pub fn gate<const D: usize>(input: Tensor<D>, gate: Gate) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::gate(input.into_dispatch(), gate))
+pub fn gate<const D: usize>(input: Tensor<D>, activation: GateActivation) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::gate(
+        input.into_dispatch(),
+        activation,
+    ))
 }
 
 /// `[batch, seq]` to `[batch, 1, 1, seq]`.

@@ -2,7 +2,7 @@
 
 use bert_core::batch::pack_sequences;
 use bert_core::device::{Device, test_devices};
-use bert_core::ops::{self, Gate, GateActivation, PackedLayout, RotaryAngles, RotaryColumns};
+use bert_core::ops::{self, GateActivation, PackedLayout, RotaryAngles, RotaryColumns};
 use burn::module::Param;
 use burn::nn::{DropoutConfig, LayerNormConfig, Linear};
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
@@ -566,30 +566,27 @@ fn a_gate_and_its_gradient_equal_the_composed_ones() {
     for (label, device) in test_devices() {
         let device = device.autodiff();
         for activation in [GateActivation::Gelu, GateActivation::Silu] {
-            for second in [false, true] {
-                let results = |fused: bool| {
-                    let input = numbers([BATCH, SEQ, 2 * WIDTH], 1, &device) * 5.0;
-                    let input = input.detach().require_grad();
-                    let output = match fused {
-                        true => ops::gate(input.clone(), Gate { activation, second }),
-                        false => {
-                            let [a, b] = [0, WIDTH].map(|at| input.clone().narrow(2, at, WIDTH));
-                            let (a, b) = if second { (b, a) } else { (a, b) };
-                            b * match activation {
-                                GateActivation::Gelu => ops::gelu_erf(a),
-                                GateActivation::Silu => {
-                                    a.clone() * burn::tensor::activation::sigmoid(a)
-                                }
+            let results = |fused: bool| {
+                let input = numbers([BATCH, SEQ, 2 * WIDTH], 1, &device) * 5.0;
+                let input = input.detach().require_grad();
+                let output = match fused {
+                    true => ops::gate(input.clone(), activation),
+                    false => {
+                        let [a, b] = [0, WIDTH].map(|at| input.clone().narrow(2, at, WIDTH));
+                        b * match activation {
+                            GateActivation::Gelu => ops::gelu_erf(a),
+                            GateActivation::Silu => {
+                                a.clone() * burn::tensor::activation::sigmoid(a)
                             }
                         }
-                    };
-                    let weights = numbers([BATCH, SEQ, WIDTH], 4, &device);
-                    let gradients = (output.clone() * weights).sum().backward();
-                    [values(output), values(input.grad(&gradients).unwrap())]
+                    }
                 };
-                for (found, expected) in results(true).iter().zip(&results(false)) {
-                    assert_close(&label, found, expected, 2e-5);
-                }
+                let weights = numbers([BATCH, SEQ, WIDTH], 4, &device);
+                let gradients = (output.clone() * weights).sum().backward();
+                [values(output), values(input.grad(&gradients).unwrap())]
+            };
+            for (found, expected) in results(true).iter().zip(&results(false)) {
+                assert_close(&label, found, expected, 2e-5);
             }
         }
     }

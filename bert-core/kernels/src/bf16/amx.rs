@@ -81,7 +81,7 @@ macro_rules! quarter {
 
 /// The sums of the first `count` rows of a tile of 64 with a panel, all over the whole depth; others may be written too.
 ///
-/// Of a K-block each half of the rows and of the columns is read twice, the second time from the L1 cache.
+/// Each half of the rows and of the columns of a K-block is read twice, the second time from the L1 cache.
 ///
 /// # Shapes
 ///

@@ -19,8 +19,8 @@ use burn::tensor::Shape;
 use super::PackedWeight;
 use super::packed::Layout;
 use super::{
-    BertOps, Gate, PackedForm, RotaryColumns, attention, cross_entropy, gate, gelu, linear, lookup,
-    norm, rotary, softmax,
+    BertOps, GateActivation, PackedForm, RotaryColumns, attention, cross_entropy, gate, gelu,
+    linear, lookup, norm, rotary, softmax,
 };
 
 #[cfg(feature = "flex")]
@@ -84,8 +84,8 @@ macro_rules! host_operations {
             gelu_erf_backward(input, grad) -> $tensor;
             rotate(input, cos, sin; columns: super::RotaryColumns) -> $tensor;
             rotate_backward(grad, cos, sin; columns: super::RotaryColumns) -> $tensor;
-            gate(input; form: super::Gate) -> $tensor;
-            gate_backward(input, grad; form: super::Gate) -> $tensor;
+            gate(input; form: super::GateActivation) -> $tensor;
+            gate_backward(input, grad; form: super::GateActivation) -> $tensor;
         }
     };
 }
@@ -223,7 +223,7 @@ impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         rotary::autodiff::<B, C>(input, cos, sin, columns)
     }
 
-    fn gate(input: FloatTensor<Self>, gate: Gate) -> FloatTensor<Self> {
-        gate::autodiff::<B, C>(input, gate)
+    fn gate(input: FloatTensor<Self>, activation: GateActivation) -> FloatTensor<Self> {
+        gate::autodiff::<B, C>(input, activation)
     }
 }

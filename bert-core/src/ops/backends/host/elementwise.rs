@@ -10,7 +10,7 @@ use burn::tensor::Shape;
 
 use super::{Backend, HostBackend, HostTensor, Kernel, When, place, width, with_width, zeros_like};
 use crate::ops::{
-    AdamStep, Gate, GateActivation, RotaryColumns, cross_entropy as default_loss, dropout,
+    AdamStep, GateActivation, RotaryColumns, cross_entropy as default_loss, dropout,
     gate as default_gate, norm, rotary, scale, softmax,
 };
 
@@ -173,37 +173,38 @@ fn columns_of(columns: RotaryColumns, angles: rotation::Angles<'_>) -> rotation:
 }
 
 /// [`BertOps::gate`](crate::ops::BertOps::gate).
-pub(in crate::ops) fn gate<T: HostTensor>(input: T, gate: Gate) -> T {
+pub(in crate::ops) fn gate<T: HostTensor>(input: T, activation: GateActivation) -> T {
     match place(When::Always, [input]) {
         Kernel([input]) => {
             let width = width(&input) / 2;
             input.init_like(with_width(&input, width), |to| {
-                gates::forward(input.as_slice(), width, gate.into(), to)
+                gates::forward(input.as_slice(), width, activation.into(), to)
             })
         }
-        Backend([input]) => default_gate::forward::<T::Backend>(input, gate),
+        Backend([input]) => default_gate::forward::<T::Backend>(input, activation),
     }
 }
 
 /// [`BertOps::gate_backward`](crate::ops::BertOps::gate_backward).
-pub(in crate::ops) fn gate_backward<T: HostTensor>(input: T, grad: T, gate: Gate) -> T {
+pub(in crate::ops) fn gate_backward<T: HostTensor>(
+    input: T,
+    grad: T,
+    activation: GateActivation,
+) -> T {
     match place(When::Always, [input, grad]) {
         Kernel([input, grad]) => input.init_like(input.shape(), |to| {
             let (input, grad, width) = (input.as_slice(), grad.as_slice(), width(&grad));
-            gates::backward(input, grad, width, gate.into(), to)
+            gates::backward(input, grad, width, activation.into(), to)
         }),
-        Backend([input, grad]) => default_gate::backward::<T::Backend>(input, grad, gate),
+        Backend([input, grad]) => default_gate::backward::<T::Backend>(input, grad, activation),
     }
 }
 
-impl From<Gate> for gates::Gate {
-    fn from(gate: Gate) -> Self {
-        Self {
-            activation: match gate.activation {
-                GateActivation::Gelu => gates::GateActivation::Gelu,
-                GateActivation::Silu => gates::GateActivation::Silu,
-            },
-            second: gate.second,
+impl From<GateActivation> for gates::GateActivation {
+    fn from(activation: GateActivation) -> Self {
+        match activation {
+            GateActivation::Gelu => Self::Gelu,
+            GateActivation::Silu => Self::Silu,
         }
     }
 }
