@@ -111,7 +111,7 @@ impl BertConfig {
             HeadDropout::Hidden => self.hidden_dropout_prob,
             HeadDropout::Key(key, absent) => {
                 let stated = self.extra.get(key).and_then(Value::as_f64);
-                stated.unwrap_or(f64::from(absent) / 1000.0)
+                stated.unwrap_or(absent)
             }
             HeadDropout::None => 0.0,
         }
@@ -151,6 +151,21 @@ impl BertConfig {
             HeadDropout::Key(key, _) => Some((key, self.dropout_prob_of(shape))),
             _ => None,
         })
+    }
+
+    /// Refuses a head's dropout probability that is not a number.
+    fn check_dropouts_of_heads(&self) -> Result<()> {
+        for (key, _) in self.dropouts_of_heads() {
+            if let Some(value) = self.extra.get(key)
+                && !(value.is_number() || value.is_null())
+            {
+                return Err(Error::config(
+                    key,
+                    format!("is {value}, but must be a number"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Activation after the dense layer of the masked-LM head.
@@ -233,7 +248,7 @@ impl BertConfig {
     pub(crate) const fn widened_size(&self) -> usize {
         match self.block.gate {
             GateShape::None | GateShape::Apart => self.intermediate_size,
-            GateShape::FirstHalf | GateShape::SecondHalf => 2 * self.intermediate_size,
+            GateShape::FirstHalf => 2 * self.intermediate_size,
         }
     }
 
@@ -262,7 +277,7 @@ impl BertConfig {
         let attention = 4 * (h * h + block.attention_bias as usize * h) + norm;
         let gated = match block.gate {
             GateShape::None => 1,
-            GateShape::FirstHalf | GateShape::SecondHalf | GateShape::Apart => 2,
+            GateShape::FirstHalf | GateShape::Apart => 2,
         };
         let [widens, narrows] = block.feed_forward_bias;
         let widened = gated * self.intermediate_size;

@@ -28,8 +28,9 @@ impl BertConfig {
 
     /// Interprets the fields of a `config.json`.
     ///
-    /// `model_type` decides on the family; without it the classes in `architectures` do, and BERT is what is left. The
-    /// five sizes are required; everything else has the default of transformers' configuration class.
+    /// `model_type` decides on the family, which the classes in `architectures` must agree with; without it they decide, and
+    /// without either it is BERT, unless a field is another family's. The five sizes are required; everything else has the
+    /// default of transformers' configuration class.
     ///
     /// # Errors
     ///
@@ -37,6 +38,7 @@ impl BertConfig {
     pub fn from_json(mut fields: Map<String, Value>) -> Result<Self> {
         let family = family_of(&fields)?;
         refuse_unsupported(&fields)?;
+        refuse_foreign_code(&fields, family)?;
         let keys = &family.keys;
         for (ours, theirs) in keys.renamed {
             if let Some(value) = fields.shift_remove(*theirs) {
@@ -100,6 +102,7 @@ impl BertConfig {
         size(&mut fields, "pad_token_id", &mut config.pad_token_id)?;
         (keys.read)(&mut fields, &mut config)?;
         config.extra = fields;
+        config.check_dropouts_of_heads()?;
         if let Some(value) = config.extra.get("tie_word_embeddings")
             && !(value.is_boolean() || value.is_null())
         {
@@ -151,19 +154,80 @@ impl BertConfig {
 
 /// The family that `model_type` names, or else the classes in `architectures`.
 fn family_of(fields: &Map<String, Value>) -> Result<&'static Family> {
+    let classes = fields.get("architectures").and_then(Value::as_array);
+    let classes = classes.into_iter().flatten().filter_map(Value::as_str);
+    let mut known = classes
+        .clone()
+        .filter_map(|class| Some((class, family_of_class(class)?)));
     let Some(kind) = fields.get("model_type") else {
-        let classes = fields.get("architectures").and_then(Value::as_array);
-        let mut classes = classes.into_iter().flatten().filter_map(Value::as_str);
-        return Ok(classes.find_map(family_of_class).unwrap_or(&BERT));
+        return match (known.next(), classes.clone().next()) {
+            (Some((_, family)), _) => Ok(family),
+            (None, Some(class)) => Err(missing_model_type(&format!(
+                "architectures names {class}, of no family that is read"
+            ))),
+            (None, None) => match departure_from_bert(fields) {
+                Some(field) => Err(missing_model_type(&format!(
+                    "{field} is not that of a BERT"
+                ))),
+                None => Ok(&BERT),
+            },
+        };
     };
-    kind.as_str().and_then(family).ok_or_else(|| {
-        let known = FAMILIES.map(|family| format!("\"{}\"", family.model_type));
-        let reason = format!(
-            "is {kind}, but only {} checkpoints are read",
-            known.join(", ")
-        );
+    let family = kind.as_str().and_then(family).ok_or_else(|| {
+        let reason = format!("is {kind}, but only {} checkpoints are read", model_types());
         Error::config("model_type", reason)
-    })
+    })?;
+    // Families that share the names of their tensors share the network.
+    match known.find(|(_, other)| other.tensors.prefix != family.tensors.prefix) {
+        None => Ok(family),
+        Some((class, other)) => Err(Error::config(
+            "model_type",
+            format!(
+                "is {kind}, but architectures names {class}, a class of {}: correct the wrong one",
+                other.name
+            ),
+        )),
+    }
+}
+
+fn model_types() -> String {
+    FAMILIES
+        .map(|family| format!("\"{}\"", family.model_type))
+        .join(", ")
+}
+
+fn missing_model_type(why: &str) -> Error {
+    let reason = format!("is missing, and {why}: state one of {}", model_types());
+    Error::config("model_type", reason)
+}
+
+/// A field that a family built like BERT has otherwise, in a configuration that does not say of which family it is.
+fn departure_from_bert(fields: &Map<String, Value>) -> Option<&'static str> {
+    let size = |name: &str| fields.get(name).and_then(as_size);
+    if size("type_vocab_size").is_some_and(|rows| rows < 2) {
+        return Some("type_vocab_size");
+    }
+    let padding = size("pad_token_id").filter(|&id| id != BERT.pad_token_id);
+    padding.map(|_| "pad_token_id")
+}
+
+/// Refuses a network that the authors' own code computes, under the name of a family.
+fn refuse_foreign_code(fields: &Map<String, Value>, family: &Family) -> Result<()> {
+    let map = fields.get("auto_map").and_then(Value::as_object);
+    for (class, code) in map.into_iter().flatten() {
+        let is_network = class == "AutoConfig" || class.starts_with("AutoModel");
+        let name = code.as_str().unwrap_or_default();
+        let is_own = family.keys.own_code.iter().any(|own| name.contains(own));
+        if is_network && !is_own {
+            let reason = format!(
+                "names {code}, code of its own in place of {}'s in transformers, which may compute something else: take it out \
+                 if the network is that of {}",
+                family.name, family.name
+            );
+            return Err(Error::config("auto_map", reason));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses architectures that share BERT's field names but compute something else.
@@ -278,6 +342,41 @@ mod tests {
     }
 
     #[test]
+    fn a_family_that_is_not_stated_or_contradicted_is_refused() {
+        let with = |more: Value| {
+            let mut all = fields(MINIMAL);
+            all.extend(more.as_object().unwrap().clone());
+            BertConfig::from_json(all)
+        };
+        for (more, named) in [
+            (json!({"type_vocab_size": 1}), "type_vocab_size"),
+            (json!({"pad_token_id": 1}), "pad_token_id"),
+            (json!({"architectures": ["MyModel"]}), "MyModel"),
+            (
+                json!({"model_type": "bert", "architectures": ["RobertaModel"]}),
+                "RobertaModel",
+            ),
+            (
+                json!({"model_type": "roberta", "architectures": ["BertModel"]}),
+                "BertModel",
+            ),
+        ] {
+            let error = with(more.clone()).unwrap_err().to_string();
+            assert!(error.contains("model_type"), "{more}: {error}");
+            assert!(error.contains(named), "{more}: {error}");
+        }
+        for more in [
+            json!({"architectures": ["BertModel"], "pad_token_id": 1}),
+            json!({"model_type": "bert", "architectures": ["MyModel"], "type_vocab_size": 1}),
+            // One network under two names.
+            json!({"model_type": "xlm-roberta", "architectures": ["RobertaModel"]}),
+            json!({"model_type": "bert", "auto_map": {"AutoTokenizer": ["tokens.Mine", null]}}),
+        ] {
+            assert!(with(more.clone()).is_ok(), "{more}");
+        }
+    }
+
+    #[test]
     fn unknown_fields_survive_a_round_trip() {
         let mut before = fields(MINIMAL);
         before.insert("id2label".into(), json!({"0": "PER"}));
@@ -304,6 +403,10 @@ mod tests {
             ("classifier_dropout", json!("0.1")),
             ("layer_norm_eps", json!(0.0)),
             ("model_type", json!("gpt2")),
+            (
+                "auto_map",
+                json!({"AutoModel": "jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"}),
+            ),
             ("model_type", json!(3)),
             ("position_embedding_type", json!("relative_key")),
             ("is_decoder", json!(true)),

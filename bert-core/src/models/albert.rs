@@ -117,14 +117,12 @@ fn read(fields: &mut Map<String, Value>, config: &mut BertConfig) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::testing;
 
     fn config(fields: Value) -> Result<BertConfig> {
-        let mut all = json!({"model_type": "albert", "vocab_size": 30000, "hidden_size": 768,
+        let plain = json!({"model_type": "albert", "vocab_size": 30000, "hidden_size": 768,
             "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072});
-        all.as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        BertConfig::from_json(all.as_object().unwrap().clone())
+        testing::config(plain, fields)
     }
 
     #[test]

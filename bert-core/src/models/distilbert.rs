@@ -44,7 +44,7 @@ pub static DISTILBERT: Family = Family {
             ..ClassifierShape::TOKENS
         },
         question_answering: ClassifierShape {
-            dropout: HeadDropout::Key("qa_dropout", 100),
+            dropout: HeadDropout::Key("qa_dropout", 0.1),
             ..ClassifierShape::TOKENS
         },
         choice: CLASSIFIER,
@@ -95,8 +95,7 @@ pub static DISTILBERT: Family = Family {
             ("cls.predictions.decoder.", "vocab_projector."),
             ("pre_classifier.dense.", "pre_classifier."),
         ],
-        by_stated_class: &[],
-        by_class: &[],
+        ..TensorNames::PLAIN
     },
     tokenizer: TokenizerFamily {
         classes: &["DistilBertTokenizer"],
@@ -109,7 +108,7 @@ pub static DISTILBERT: Family = Family {
 const CLASSIFIER: ClassifierShape = ClassifierShape {
     reads: Reads::FirstToken,
     hidden: Some(HiddenLayerShape::without_dropout(HiddenAct::Relu)),
-    dropout: HeadDropout::Key("seq_classif_dropout", 200),
+    dropout: HeadDropout::Key("seq_classif_dropout", 0.2),
 };
 
 #[cfg(test)]
@@ -118,14 +117,12 @@ mod tests {
 
     use super::*;
     use crate::config::BertConfig;
+    use crate::models::testing;
 
     fn config(fields: Value) -> crate::Result<BertConfig> {
-        let mut all = json!({"model_type": "distilbert", "vocab_size": 30522, "dim": 768, "n_layers": 6,
+        let plain = json!({"model_type": "distilbert", "vocab_size": 30522, "dim": 768, "n_layers": 6,
             "n_heads": 12, "hidden_dim": 3072, "dropout": 0.25, "activation": "relu"});
-        all.as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        BertConfig::from_json(all.as_object().unwrap().clone())
+        testing::config(plain, fields)
     }
 
     #[test]
@@ -158,7 +155,11 @@ mod tests {
         assert_eq!(BertConfig::from_json(written).unwrap(), read);
         let error = config(json!({"dim": null})).unwrap_err().to_string();
         assert!(error.contains("`dim`"), "{error}");
-        let error = config(json!({"qa_dropout": 2})).unwrap_err().to_string();
-        assert!(error.contains("qa_dropout"), "{error}");
+        for wrong in [json!(2), json!("0.1")] {
+            let error = config(json!({"qa_dropout": wrong}))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("qa_dropout"), "{error}");
+        }
     }
 }

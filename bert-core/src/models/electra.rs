@@ -41,7 +41,7 @@ pub static ELECTRA: Family = Family {
         choice: ClassifierShape {
             reads: Reads::FirstToken,
             hidden: Some(HiddenLayerShape::without_dropout(HiddenAct::Gelu)),
-            dropout: HeadDropout::Key("summary_last_dropout", 100),
+            dropout: HeadDropout::Key("summary_last_dropout", 0.1),
         },
         masked_lm: MaskedLmShape {
             activation: Some(HiddenAct::Gelu),
@@ -60,7 +60,6 @@ pub static ELECTRA: Family = Family {
             ("cls.predictions.decoder.", "generator_lm_head."),
             ("cls.discriminator.", "discriminator_predictions."),
         ],
-        by_stated_class: &[],
         by_class: &[
             (
                 "ForSequenceClassification",
@@ -74,6 +73,7 @@ pub static ELECTRA: Family = Family {
                 &[("pre_classifier.dense.", "sequence_summary.summary.")],
             ),
         ],
+        ..TensorNames::PLAIN
     },
     tokenizer: TokenizerFamily {
         classes: &["ElectraTokenizer"],
@@ -106,14 +106,12 @@ fn read(fields: &mut Map<String, Value>, config: &mut BertConfig) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::testing;
 
     fn config(fields: Value) -> Result<BertConfig> {
-        let mut all = json!({"model_type": "electra", "vocab_size": 30522, "hidden_size": 256,
+        let plain = json!({"model_type": "electra", "vocab_size": 30522, "hidden_size": 256,
             "num_hidden_layers": 12, "num_attention_heads": 4, "intermediate_size": 1024});
-        all.as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        BertConfig::from_json(all.as_object().unwrap().clone())
+        testing::config(plain, fields)
     }
 
     #[test]

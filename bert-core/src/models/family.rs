@@ -44,6 +44,8 @@ pub struct ConfigKeys {
     pub aliases: &'static [(&'static str, &'static str)],
     /// BERT's keys that the family does not have: they are neither read nor written.
     pub without: &'static [&'static str],
+    /// Parts of what `auto_map` names in files of the family from before it was one of transformers'.
+    pub own_code: &'static [&'static str],
     /// Sets the values that an absent key stands for, where they are not BERT's.
     pub defaults: fn(&mut BertConfig),
     /// Reads the keys that BERT does not have, after the others; those it takes out are [written](Self::write) back.
@@ -132,6 +134,7 @@ impl ConfigKeys {
         renamed: &[],
         aliases: &[],
         without: &[],
+        own_code: &[],
         defaults: |_| {},
         read: |_, _| Ok(()),
         write: |_, _| {},

@@ -14,6 +14,8 @@ mod nomic_bert;
 mod roberta;
 mod rope;
 mod shape;
+#[cfg(test)]
+mod testing;
 mod xlm_roberta;
 
 pub use albert::ALBERT;

@@ -56,10 +56,10 @@ pub static MODERNBERT: Family = Family {
             ("hidden_dropout_prob", "embedding_dropout"),
         ],
         without: &["type_vocab_size"],
-        aliases: &[],
         defaults,
         read,
         write,
+        ..ConfigKeys::PLAIN
     },
     pooler: false,
     segments_optional: true,
@@ -115,7 +115,7 @@ pub static MODERNBERT: Family = Family {
             ),
             ("ForQuestionAnswering", &[("qa_outputs.", "classifier.")]),
         ],
-        by_class: &[],
+        ..TensorNames::PLAIN
     },
     tokenizer: TokenizerFamily {
         classes: &[],
@@ -363,10 +363,11 @@ fn write(config: &BertConfig, fields: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::testing;
 
     /// The file of ModernBERT-base, of transformers 4, with other fields.
     fn config(other: Value) -> Result<BertConfig> {
-        let mut fields = json!({
+        let fields = json!({
             "architectures": ["ModernBertForMaskedLM"], "attention_bias": false, "attention_dropout": 0.0,
             "bos_token_id": 50281, "classifier_activation": "gelu", "classifier_bias": false,
             "classifier_dropout": 0.0, "classifier_pooling": "mean", "cls_token_id": 50281, "decoder_bias": true,
@@ -379,9 +380,7 @@ mod tests {
             "pad_token_id": 50283, "position_embedding_type": "absolute", "sep_token_id": 50282,
             "tie_word_embeddings": true, "vocab_size": 50368
         });
-        let fields = fields.as_object_mut().unwrap();
-        fields.extend(other.as_object().unwrap().clone());
-        BertConfig::from_json(fields.clone())
+        testing::config(fields, other)
     }
 
     #[test]

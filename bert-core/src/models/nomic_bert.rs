@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::bert::BERT;
-use super::family::{ConfigKeys, Family, TensorNames, TokenizerFamily, TokenizerModel};
+use super::bert;
+use super::family::{ConfigKeys, Family, TensorNames, TokenizerFamily};
 use super::rope;
 use super::shape::{BlockShape, GateShape, HeadShapes, Positions, Rotary};
 use crate::activation::{HiddenAct, SiluName};
@@ -31,6 +31,7 @@ pub static NOMIC_BERT: Family = Family {
             ("hidden_dropout_prob", "resid_pdrop"),
             ("attention_probs_dropout_prob", "attn_pdrop"),
         ],
+        own_code: &["nomic-ai/nomic-bert-2048", "hf_nomic_bert"],
         defaults,
         read,
         write,
@@ -85,11 +86,7 @@ pub static NOMIC_BERT: Family = Family {
     },
     tokenizer: TokenizerFamily {
         classes: &["BertTokenizer"],
-        model: TokenizerModel::WordPiece,
-        special_tokens: ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
-        mask_takes_space: false,
-        segments: true,
-        frame: BERT.tokenizer.frame,
+        ..bert::TOKENIZER
     },
 };
 
@@ -205,10 +202,11 @@ fn write(config: &BertConfig, fields: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::testing;
 
     /// The file of nomic-embed-text-v1.5, with other fields.
     fn config(other: Value) -> Result<BertConfig> {
-        let mut fields = json!({
+        let fields = json!({
             "activation_function": "swiglu", "architectures": ["NomicBertModel"], "attn_pdrop": 0.0, "causal": false,
             "embd_pdrop": 0.0, "layer_norm_epsilon": 1e-12, "max_trained_positions": 2048, "mlp_fc1_bias": false,
             "mlp_fc2_bias": false, "model_type": "nomic_bert", "n_embd": 768, "n_head": 12, "n_inner": 3072,
@@ -217,9 +215,7 @@ mod tests {
             "rotary_emb_interleaved": false, "rotary_emb_scale_base": null, "rotary_scaling_factor": null,
             "type_vocab_size": 2, "use_rms_norm": false, "vocab_size": 30528
         });
-        let fields = fields.as_object_mut().unwrap();
-        fields.extend(other.as_object().unwrap().clone());
-        BertConfig::from_json(fields.clone())
+        testing::config(fields, other)
     }
 
     #[test]

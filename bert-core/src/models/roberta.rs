@@ -84,14 +84,12 @@ mod tests {
 
     use super::*;
     use crate::config::BertConfig;
+    use crate::models::testing;
 
     fn config(fields: Value) -> crate::Result<BertConfig> {
-        let mut all = json!({"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 5,
+        let plain = json!({"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 5,
             "num_attention_heads": 4, "intermediate_size": 37});
-        all.as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        BertConfig::from_json(all.as_object().unwrap().clone())
+        testing::config(plain, fields)
     }
 
     #[test]

@@ -47,8 +47,6 @@ pub enum GateShape {
     None,
     /// The first half of a projection of twice the width is activated and multiplied by the second.
     FirstHalf,
-    /// The second half of a projection of twice the width is activated and multiplied by the first.
-    SecondHalf,
     /// A second projection is activated and multiplied by the first.
     Apart,
 }
@@ -84,7 +82,7 @@ impl BlockShape {
 }
 
 /// Shapes of the task heads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeadShapes {
     /// Classes, labels or numbers for whole texts.
     pub sequence: ClassifierShape,
@@ -101,7 +99,7 @@ pub struct HeadShapes {
 }
 
 /// Shape of a classifier over the output of the encoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClassifierShape {
     /// Input of the classifier.
     pub reads: Reads,
@@ -160,14 +158,14 @@ pub enum Reads {
 }
 
 /// Source of the dropout probability of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum HeadDropout {
     /// `classifier_dropout`, or `hidden_dropout_prob` where it is absent.
     Classifier,
     /// `hidden_dropout_prob`.
     Hidden,
-    /// A key of the family's own, and its value where it is absent, in thousandths.
-    Key(&'static str, u16),
+    /// A key of the family's own, and its value where it is absent.
+    Key(&'static str, f64),
     /// No dropout.
     None,
 }
