@@ -40,12 +40,12 @@ FAMILY = Family(
         # Two groups of two layers.
         Fixture("base", sizes(97, 21, 30, 4, 2, 5, 37, 17), [17, 9, 4, 12], 17, 0.03),
         Fixture("mlm", sizes(KINDS["albert"][0]()[0].get_vocab_size(), 14, 18, 3, 1, 3, 25, 46, hidden_act="gelu"),
-                [12, 7, 10], 12),
+                [12, 7, 10], 12, gain=1.4),
         # As wide as the blocks: with a projection all the same.
         Fixture("sequence", sizes(37, 15, 15, 2, 1, 3, 22, 11, classifier_dropout_prob=0.25,
                                   **named(["contradiction", "entailment", "neutral"])), [9, 5, 7, 8], 9),
         Fixture("token", sizes(41, 11, 16, 2, 1, 4, 21, 12, **named(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])), [11, 6, 9], 11, gain=1.2),
-        Fixture("question-answering", sizes(43, 13, 18, 2, 2, 6, 23, 13), [12, 10, 7, 11], 12),
+        Fixture("question-answering", sizes(43, 13, 18, 2, 2, 6, 23, 13), [12, 10, 7, 11], 12, gain=1.4),
         Fixture("multiple-choice", sizes(35, 9, 10, 2, 1, 5, 27, 8), [8, 6, 7, 5, 8, 4], 8, 0.3),
     ],
     extras=extras,

@@ -41,7 +41,7 @@ PADDING = SPECIAL.index(PAD)
 
 
 def sizes(vocab, hidden, layers, heads, intermediate, longest, **more):
-    """The fields of config.json; the residual stream has no norm, so encoders draw smaller weights (gain 1). Windows are smaller than the longest row, and both bases far enough apart to be seen."""
+    """The fields of config.json; the residual stream has no norm, so that most draw smaller weights (gain 1). Windows are smaller than the longest row, and both bases far enough apart to be seen."""
     fields = dict(
         vocab_size=vocab, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
         intermediate_size=intermediate, max_position_embeddings=longest,
@@ -202,15 +202,16 @@ FAMILY = Family(
         Fixture("base", sizes(97, 30, 5, 3, 37, 17), [17, 9, 4, 12], 17, 0.01, gain=1.0),
         Fixture("base", sizes(61, 28, 3, 7, 23, 19, global_attn_every_n_layers=2, local_attention=4, hidden_activation="silu",
                               **BIASES), [13, 13, 7], 13, gain=1.0, variant="biases"),
-        Fixture("mlm", sizes(len(vocabulary()[0]), 18, 4, 3, 25, 46), [12, 7, 10], 12),
+        Fixture("mlm", sizes(len(vocabulary()[0]), 18, 4, 3, 25, 46), [12, 7, 10], 12, gain=1.0),
         Fixture("mlm", sizes(53, 20, 2, 5, 27, 13, decoder_bias=False, classifier_bias=True, classifier_activation="relu",
-                             tie_word_embeddings=False), [11, 8, 10], 11, variant="untied"),
+                             tie_word_embeddings=False), [11, 8, 10], 11, variant="untied", gain=1.0),
         Fixture("sequence", sizes(37, 24, 4, 3, 22, 11, classifier_dropout=0.25,
-                                  **named(["contradiction", "entailment", "neutral"])), [9, 5, 7, 8], 9),
+                                  **named(["contradiction", "entailment", "neutral"])), [9, 5, 7, 8], 9, gain=1.0),
         Fixture("sequence", sizes(39, 12, 2, 3, 22, 11, classifier_pooling="mean",
                                   **BIASES, **named(["no", "yes"])), [9, 5, 7, 8], 9, variant="mean"),
-        Fixture("token", sizes(41, 16, 4, 4, 21, 12, **named(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])), [11, 6, 9], 11),
-        Fixture("question-answering", sizes(43, 24, 4, 6, 23, 13), [12, 12, 12, 12], 12),
-        Fixture("multiple-choice", sizes(35, 20, 2, 5, 27, 8), [8, 6, 7, 5, 8, 4], 8),
+        Fixture("token", sizes(41, 16, 4, 4, 21, 12, **named(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])), [11, 6, 9], 11,
+                gain=1.0),
+        Fixture("question-answering", sizes(43, 24, 4, 6, 23, 13), [12, 12, 12, 12], 12, gain=1.0),
+        Fixture("multiple-choice", sizes(35, 20, 2, 5, 27, 8), [8, 6, 7, 5, 8, 4], 8, gain=1.0),
     ],
 )
