@@ -2,7 +2,7 @@
 //!
 //! Rows are those of a short sentence and of 8 sequences of 128 tokens. Items are multiplications, or numbers of the input.
 
-use bert_kernels::attention::{Projections, Sequence, Sizes};
+use bert_kernels::attention::{Projections, Scoring, Sequence, Sizes};
 use bert_kernels::bf16::Bf16Matrix;
 use bert_kernels::int8::QuantizedMatrix;
 use bert_kernels::linear::Activation;
@@ -89,11 +89,25 @@ mod linear {
 
 #[divan::bench(args = ROWS)]
 fn attention(bencher: Bencher, rows: usize) {
+    attend(bencher, rows, rows.min(SEQ), None);
+}
+
+/// Attention over one long sequence, to all of it and within a window.
+#[divan::bench(args = [None, Some(64)])]
+fn attention_of_a_long_text(bencher: Bencher, reach: Option<usize>) {
+    attend(bencher, 2048, 2048, reach);
+}
+
+fn attend(bencher: Bencher, rows: usize, seq: usize, reach: Option<usize>) {
     let sizes = Sizes {
-        batch: rows.div_ceil(SEQ),
-        seq: rows.min(SEQ),
+        batch: rows.div_ceil(seq),
+        seq,
         heads: HEADS,
         head_size: HIDDEN / HEADS,
+    };
+    let scoring = Scoring {
+        reach,
+        ..Scoring::scaled(0.125)
     };
     let [query, key, value] = [(); 3].map(|()| numbers(rows * HIDDEN));
     let attended = vec![1.0; rows];
@@ -105,7 +119,7 @@ fn attention(bencher: Bencher, rows: usize) {
             value: &value,
         };
         init_vec(query.len(), |to| {
-            bert_kernels::attention::attention(inputs, sizes, &sequences, &attended, to)
+            bert_kernels::attention::attention(inputs, scoring, sizes, &sequences, &attended, to)
         })
     });
 }

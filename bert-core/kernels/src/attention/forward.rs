@@ -2,12 +2,12 @@
 
 use std::mem::MaybeUninit;
 
-use super::{HeadRows, Projections, QUERY_BLOCK, Sizes};
+use super::scoring::HeadScores;
+use super::{HeadRows, Projections, QUERY_BLOCK, Scoring, Sizes};
 use crate::matmul::panels::{PackedMatrices, PanelLayout};
 use crate::parallel::par_fill_ranges;
 use crate::simd::math::LANES;
 use crate::simd::vectorized;
-use crate::softmax::softmax_row;
 
 /// Sequences for each thread from which one thread works on a sequence as a whole, and packs it for itself.
 const SEQUENCES_PER_THREAD: usize = 4;
@@ -59,12 +59,15 @@ impl Sequence {
 
 /// Attention within each of `sequences`, which follow each other without a gap from the first row on.
 ///
+/// With a window, a block of queries is multiplied with the keys in reach of it alone.
+///
 /// # Shapes
 ///
 /// - inputs, output: `[rows, heads · head_size]`, head_size not 0
 /// - attended: `[rows]`, 0 at keys that are left out and 1 elsewhere
 pub fn attention<'a>(
     inputs: Projections<'_>,
+    scoring: Scoring<'_>,
     sizes: Sizes,
     sequences: &[Sequence],
     attended: &[f32],
@@ -72,6 +75,7 @@ pub fn attention<'a>(
 ) -> &'a mut [f32] {
     let layer = Layer {
         inputs,
+        scoring,
         sizes,
         sequences,
         attended,
@@ -101,6 +105,7 @@ struct Part {
 
 struct Layer<'a> {
     inputs: Projections<'a>,
+    scoring: Scoring<'a>,
     sizes: Sizes,
     sequences: &'a [Sequence],
     attended: &'a [f32],
@@ -170,13 +175,13 @@ impl Layer<'_> {
         let Sizes {
             heads, head_size, ..
         } = self.sizes;
-        let (width, scale) = (self.sizes.width(), self.sizes.scale());
+        let width = self.sizes.width();
         let [key_layout, value_layout] = self.layouts(sequence);
         // Rows of scores are whole panels, those of softmax whole vectors, filled up with keys that are left out.
         let score_layout = key_layout.whole_panels();
         let mut mask = self.attended[sequence.first..][..sequence.keys].to_vec();
         mask.resize(mask.len().next_multiple_of(LANES), 0.0);
-        let score_stride = score_layout.columns().max(mask.len());
+        let score_stride = self.score_stride(score_layout.columns().max(mask.len()), &key_layout);
 
         let mut own = PackedMatrices::zeros(match shared {
             Some(_) => [0, 0],
@@ -193,76 +198,103 @@ impl Layer<'_> {
                 }
             };
             let (keys, values) = (packed.get(at), packed.get(at + 1));
+            let of_head = HeadScores::new(self.scoring, self.sizes, [part.sequence, head], &mask);
             for (block, output) in output.chunks_mut(QUERY_BLOCK * width).enumerate() {
                 let count = output.len() / width;
                 let scores = &mut scores[..count * score_stride];
                 let first = part.first + block * QUERY_BLOCK;
+                let query = first - sequence.first;
+                let window = self.scoring.window(query..query + count, sequence.keys);
+                if window.is_empty() {
+                    continue;
+                }
+                let columns = score_layout.whole_panels_of(&window);
                 let queries = HeadRows::new(self.inputs.query, self.sizes, first, head);
                 let to = (&mut *scores, score_stride);
-                score_layout.multiply(count, queries.with_stride(), keys, to);
+                let keys = &keys[score_layout.panel_start(columns.start)..];
+                score_layout.with_columns(columns.len()).multiply(
+                    count,
+                    queries.with_stride(),
+                    keys,
+                    to,
+                );
                 vectorized(
                     #[inline(always)]
-                    || {
-                        for scores in scores.chunks_exact_mut(score_stride) {
-                            softmax_row(&mut scores[..mask.len()], &mask, scale);
-                        }
-                    },
+                    || of_head.normalize((&mut *scores, score_stride), query, columns.start),
                 );
+                let scores = (&scores[window.start - columns.start..], score_stride);
+                let values = &values[value_layout.row_start(window.start)..];
                 let to = (&mut output[head * head_size..], width);
-                value_layout.multiply(count, (scores, score_stride), values, to);
+                let value_layout = value_layout.with_depth(window.len());
+                value_layout.multiply(count, scores, values, to);
+            }
+        }
+    }
+
+    /// Length of a row of scores: `most`, or the panels that the window of a block touches, and part of a vector.
+    fn score_stride(&self, most: usize, layout: &PanelLayout) -> usize {
+        match self.scoring.reach {
+            None => most,
+            Some(reach) => {
+                let touched = QUERY_BLOCK + 2 * layout.width() + LANES;
+                reach.saturating_mul(2).saturating_add(touched).min(most)
             }
         }
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::testing::{Case, reference};
     use super::*;
     use crate::output::init_vec;
-    use crate::softmax;
-    use crate::testing::{assert_close, numbers, size};
+    use crate::testing::{assert_close, size};
 
-    /// Probabilities and context of a padded batch in f64.
-    pub(in crate::attention) fn reference(
-        inputs: Projections<'_>,
-        sizes: Sizes,
-        attended: &[f32],
-    ) -> (Vec<f64>, Vec<f64>) {
-        let Sizes {
-            batch,
-            seq,
-            heads,
-            head_size,
-        } = sizes;
-        let width = sizes.width();
-        let at = |values: &[f32], row: usize, head: usize, column: usize| {
-            f64::from(values[row * width + head * head_size + column])
+    /// Sequences of which several threads share what is packed, or with which every thread works on whole ones.
+    fn padded_and_packed_equal_the_definition(case: &Case) {
+        let sizes = case.sizes;
+        let Sizes { batch, seq, .. } = sizes;
+        // The second row ends in padding and the last is nothing else.
+        let padding: Vec<bool> = (0..batch * seq)
+            .map(|at| (2 * seq - 2..2 * seq).contains(&at) || at >= (batch - 1) * seq)
+            .collect();
+        let attended = crate::softmax::attended(&padding);
+        let sequences = Sequence::padded(&attended, seq);
+        assert_eq!((sequences[1].keys, sequences[batch - 1].keys), (seq - 2, 0));
+        let attend = |scoring, sequences: &[Sequence], attended: &[f32]| {
+            init_vec(case.query.len(), |to| {
+                attention(case.inputs(), scoring, sizes, sequences, attended, to)
+            })
         };
-        let mut probabilities = Vec::new();
-        let mut context = vec![0.0; batch * seq * width];
-        for (sequence, head) in (0..batch).flat_map(|at| (0..heads).map(move |head| (at, head))) {
-            for query in 0..seq {
-                let row = sequence * seq + query;
-                let powers: Vec<f64> = (0..seq)
-                    .map(|key| {
-                        let key = sequence * seq + key;
-                        let score: f64 = (0..head_size)
-                            .map(|c| at(inputs.query, row, head, c) * at(inputs.key, key, head, c))
-                            .sum();
-                        f64::from(attended[key]) * (score / (head_size as f64).sqrt()).exp()
-                    })
-                    .collect();
-                let total = powers.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-                for (key, power) in powers.iter().enumerate() {
-                    probabilities.push(power / total);
-                    for c in 0..head_size {
-                        context[row * width + head * head_size + c] +=
-                            power / total * at(inputs.value, sequence * seq + key, head, c);
-                    }
-                }
-            }
+        let found = attend(case.scoring(), &sequences, &attended);
+        let (_, expected) = reference(case.inputs(), case.scoring(), sizes, &attended);
+        assert_close(&found, &expected, 2e-6);
+
+        // Packed: one sequence of a token, and the rest in two. They share their bias, which has place for the longest.
+        if case.bias_batch > 1 {
+            return;
         }
-        (probabilities, context)
+        let lengths = [1, seq - 1, (batch - 1) * seq];
+        let sequences = Sequence::packed(&lengths);
+        let longest = case.with_bias_of_size(lengths[2].max(seq));
+        let found = attend(longest.scoring(), &sequences, &vec![1.0; batch * seq]);
+        for sequence in sequences.iter().take(2) {
+            let width = sizes.width();
+            let range = sequence.first * width..(sequence.first + sequence.keys) * width;
+            let alone = Sizes {
+                batch: 1,
+                seq: sequence.keys,
+                ..sizes
+            };
+            let inputs = Projections {
+                query: &case.query[range.clone()],
+                key: &case.key[range.clone()],
+                value: &case.value[range.clone()],
+            };
+            let attended = vec![1.0; sequence.keys];
+            let (_, expected) = reference(inputs, longest.scoring(), alone, &attended);
+            assert_close(&found[range], &expected, 2e-6);
+        }
     }
 
     #[test]
@@ -279,47 +311,32 @@ pub(super) mod tests {
                 heads,
                 head_size,
             };
-            let count = batch * seq * sizes.width();
-            let [query, key, value] = [7, 11, 13].map(|step| numbers(count, step));
-            let inputs = Projections {
-                query: &query,
-                key: &key,
-                value: &value,
-            };
-            // The second row ends in padding and the last is nothing else.
-            let padding: Vec<bool> = (0..batch * seq)
-                .map(|at| (2 * seq - 2..2 * seq).contains(&at) || at >= (batch - 1) * seq)
-                .collect();
-            let attended = softmax::attended(&padding);
-            let sequences = Sequence::padded(&attended, seq);
-            assert_eq!((sequences[1].keys, sequences[batch - 1].keys), (seq - 2, 0));
-            let found = init_vec(count, |to| {
-                attention(inputs, sizes, &sequences, &attended, to)
-            });
-            let (_, expected) = reference(inputs, sizes, &attended);
-            assert_close(&found, &expected, 2e-6);
+            padded_and_packed_equal_the_definition(&Case::new(sizes));
+        }
+    }
 
-            // Packed: one sequence of a token, and the rest in two.
-            let lengths = [1, seq - 1, (batch - 1) * seq];
-            let sequences = Sequence::packed(&lengths);
-            let found = init_vec(count, |to| {
-                attention(inputs, sizes, &sequences, &vec![1.0; batch * seq], to)
-            });
-            for sequence in sequences.iter().take(2) {
-                let width = sizes.width();
-                let range = sequence.first * width..(sequence.first + sequence.keys) * width;
-                let alone = Sizes {
-                    batch: 1,
-                    seq: sequence.keys,
-                    ..sizes
-                };
-                let inputs = Projections {
-                    query: &query[range.clone()],
-                    key: &key[range.clone()],
-                    value: &value[range.clone()],
-                };
-                let (_, expected) = reference(inputs, alone, &vec![1.0; sequence.keys]);
-                assert_close(&found[range], &expected, 2e-6);
+    #[test]
+    fn attention_with_a_window_or_a_bias_equals_its_definition() {
+        let threads = rayon::current_num_threads();
+        // Windows of one key, of a few, of more than a panel and of more than there are.
+        let reaches = size(
+            [None, Some(0), Some(1), Some(19), Some(90), Some(usize::MAX)],
+            [None, Some(0), Some(1), Some(2), Some(4), Some(usize::MAX)],
+        );
+        for reach in reaches {
+            for bias in [0, 1, 2] {
+                let many = SEQUENCES_PER_THREAD * threads + 3;
+                for (batch, seq) in [(3, size(203, 7)), (many, size(67, 3))] {
+                    let sizes = Sizes {
+                        batch,
+                        seq,
+                        heads: 2,
+                        head_size: 5,
+                    };
+                    let bias_batch = [0, 1, batch][bias];
+                    let case = Case::new(sizes).with_reach(reach).with_bias(bias_batch);
+                    padded_and_packed_equal_the_definition(&case);
+                }
             }
         }
     }

@@ -3,10 +3,14 @@
 mod backward;
 mod dropout;
 mod forward;
+mod scoring;
+#[cfg(test)]
+mod testing;
 
-pub use backward::{HeadGradients, backward, context, probabilities};
+pub use backward::{ForwardPass, HeadGradients, backward, context, kept_keys, probabilities};
 pub use dropout::Dropout;
 pub use forward::{Sequence, attention};
+pub use scoring::{Bias, Scoring};
 
 use crate::matmul::panels::{PackedMatrices, PanelLayout};
 
@@ -30,11 +34,6 @@ impl Sizes {
     /// Width of all heads together.
     pub fn width(self) -> usize {
         self.heads * self.head_size
-    }
-
-    /// Factor of the scores.
-    fn scale(self) -> f32 {
-        1.0 / (self.head_size as f32).sqrt()
     }
 }
 
@@ -71,6 +70,14 @@ impl<'a> HeadRows<'a> {
     fn of_matrix(projection: &'a [f32], sizes: Sizes, matrix: usize) -> Self {
         let (sequence, head) = (matrix / sizes.heads, matrix % sizes.heads);
         Self::new(projection, sizes, sequence * sizes.seq, head)
+    }
+
+    /// The rows from another on.
+    fn skip(self, rows: usize) -> Self {
+        Self {
+            values: &self.values[rows * self.stride..],
+            ..self
+        }
     }
 
     /// Packs the rows as the rows of a right matrix.

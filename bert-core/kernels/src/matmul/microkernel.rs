@@ -33,6 +33,8 @@ pub(super) struct BlockedProduct<'a> {
     pub(super) output_stride: usize,
     /// Rows of the right matrix after which sums are stored and the next panel has its turn.
     pub(super) k_block: usize,
+    /// True if the product is added to `output`.
+    pub(super) accumulate: bool,
 }
 
 impl WithSimd for BlockedProduct<'_> {
@@ -74,7 +76,7 @@ impl BlockedProduct<'_> {
                     let sums = Sums {
                         values: output,
                         stride: self.output_stride,
-                        accumulate: start > 0,
+                        accumulate: self.accumulate || start > 0,
                     };
                     if columns == self.panel_width {
                         dispatch_rows::<S, V>(rows, left, rows_of_panel, sums);

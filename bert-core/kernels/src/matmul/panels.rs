@@ -1,6 +1,8 @@
 //! Packing of right matrices into panels, each as wide as a few vectors and holding its rows one after another, zeros where the
 //! matrix ends; and products by them on one thread, which attention is made of.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
@@ -75,6 +77,8 @@ pub(crate) struct PanelLayout {
     depth: usize,
     columns: usize,
     width: usize,
+    /// Rows of a panel, which are more than `depth` if a product takes part of them.
+    panel_depth: usize,
 }
 
 impl PanelLayout {
@@ -87,6 +91,7 @@ impl PanelLayout {
             depth,
             columns,
             width: lanes * vectors,
+            panel_depth: depth,
         }
     }
 
@@ -98,6 +103,11 @@ impl PanelLayout {
     /// Layout that counts the zeros at the end of the last panel as columns of their own.
     pub(crate) fn whole_panels(&self) -> Self {
         self.with_columns(self.columns.next_multiple_of(self.width))
+    }
+
+    /// `columns`, extended to whole panels.
+    pub(crate) fn whole_panels_of(&self, columns: &Range<usize>) -> Range<usize> {
+        columns.start / self.width * self.width..columns.end.next_multiple_of(self.width)
     }
 
     /// Columns of the matrix.
@@ -112,7 +122,7 @@ impl PanelLayout {
 
     /// Floats that a panel takes.
     pub(crate) fn panel_size(&self) -> usize {
-        self.depth * self.width
+        self.panel_depth * self.width
     }
 
     /// `[depth, columns]`
@@ -128,6 +138,16 @@ impl PanelLayout {
     /// Layout of the next `columns`, from the beginning of a panel on.
     pub(crate) fn with_columns(&self, columns: usize) -> Self {
         Self { columns, ..*self }
+    }
+
+    /// Offset, in the packed matrix, of row `first`.
+    pub(crate) fn row_start(&self, first: usize) -> usize {
+        first * self.width
+    }
+
+    /// Layout of the next `depth` rows, from [any of them](Self::row_start) on.
+    pub(crate) fn with_depth(&self, depth: usize) -> Self {
+        Self { depth, ..*self }
     }
 
     /// Packs a matrix whose rows begin `stride` apart in `from`; `to` holds zeros.
@@ -173,7 +193,7 @@ impl PanelLayout {
 
     fn panels_mut<'a>(&self, to: &'a mut [f32]) -> impl Iterator<Item = (usize, &'a mut [f32])> {
         to[..self.size()]
-            .chunks_exact_mut((self.depth * self.width).max(1))
+            .chunks_exact_mut(self.panel_size().max(1))
             .enumerate()
     }
 
@@ -194,15 +214,42 @@ impl PanelLayout {
         self.multiply_in_blocks(K_BLOCK, rows, left, right, output);
     }
 
+    /// Adds `left · right` to `output`; shapes are those of [`multiply`](Self::multiply).
+    pub(crate) fn multiply_add(
+        &self,
+        rows: usize,
+        left: (&[f32], usize),
+        right: &[f32],
+        output: (&mut [f32], usize),
+    ) {
+        let product = self.product(K_BLOCK, rows, left, right, output);
+        BlockedProduct {
+            accumulate: true,
+            ..product
+        }
+        .compute();
+    }
+
     /// Like [`multiply`](Self::multiply), with K-blocks of another depth.
     pub(crate) fn multiply_in_blocks(
         &self,
         k_block: usize,
         rows: usize,
-        (left, left_stride): (&[f32], usize),
+        left: (&[f32], usize),
         right: &[f32],
-        (output, output_stride): (&mut [f32], usize),
+        output: (&mut [f32], usize),
     ) {
+        self.product(k_block, rows, left, right, output).compute();
+    }
+
+    fn product<'a>(
+        &self,
+        k_block: usize,
+        rows: usize,
+        (left, left_stride): (&'a [f32], usize),
+        right: &'a [f32],
+        (output, output_stride): (&'a mut [f32], usize),
+    ) -> BlockedProduct<'a> {
         BlockedProduct {
             rows,
             depth: self.depth,
@@ -216,8 +263,8 @@ impl PanelLayout {
             output,
             output_stride,
             k_block,
+            accumulate: false,
         }
-        .compute();
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn multiply_skinny<'a>(
             output,
             output_stride: width,
             k_block: K_BLOCK,
+            accumulate: false,
         }
         .compute();
     };
