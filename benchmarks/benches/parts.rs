@@ -6,7 +6,7 @@ use bert_core::batch::{BertBatcher, plan_batches};
 use bert_core::config::{BertConfig, BertSize, BertVocabulary};
 use bert_core::device::{Device, DeviceSpec};
 use bert_core::nn::BertInit;
-use bert_core::ops;
+use bert_core::ops::{self, AttentionForm};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TokenizerOptions};
 use bert_heads::losses::cross_entropy;
 use bert_heads::tasks::masked_lm::BertLmPrediction;
@@ -128,16 +128,11 @@ fn attention(bencher: Bencher) {
     let shape = [BATCH, SEQ, config.hidden_size];
     let [query, key, value] = [(); 3].map(|()| random(shape, &device));
     let mask_pad = Tensor::<2, Bool>::full([BATCH, SEQ], false, &device);
+    let heads = config.num_attention_heads;
+    let form = AttentionForm::new(heads, config.hidden_size / heads);
     time(bencher, &device, || {
-        let (query, key, value) = (query.clone(), key.clone(), value.clone());
-        ops::self_attention(
-            query,
-            key,
-            value,
-            mask_pad.clone(),
-            config.num_attention_heads,
-            0.0,
-        )
+        let inputs = [query.clone(), key.clone(), value.clone()];
+        ops::self_attention(inputs, mask_pad.clone(), form)
     });
 }
 

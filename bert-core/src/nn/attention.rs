@@ -9,7 +9,7 @@ use super::{BertInit, BertResidual};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::models::NormPlace;
-use crate::ops::{self, LocalForm, RotaryAngles, RotaryColumns};
+use crate::ops::{self, AttentionForm, RotaryAngles, RotaryColumns};
 
 /// Self-attention followed by projection, dropout and residual, with LayerNorm after or before them.
 #[derive(Module, Debug)]
@@ -117,55 +117,24 @@ impl BertSelfAttention {
         angles: &[RotaryAngles],
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
-        let [batch, seq, width] = hidden.dims();
-        let [query, key, value] = self.projections(hidden, angles);
-        let (heads, dropout) = (
-            self.num_heads,
-            ops::dropout_probability(&query, &self.dropout),
-        );
-        let longest = match layout {
-            TokenLayout::Packed(sequences) => sequences.lengths.iter().copied().max().unwrap_or(0),
-            TokenLayout::Padded(_) => seq,
+        let inputs = self.projections(hidden, angles);
+        let [_, _, width] = inputs[0].dims();
+        let form = AttentionForm {
+            reach: self.reach,
+            dropout: ops::dropout_probability(&inputs[0], &self.dropout),
+            ..AttentionForm::new(self.num_heads, width / self.num_heads)
         };
-        // A window that no sequence reaches beyond is none.
-        if let Some(reach) = self.reach.filter(|reach| reach + 1 < longest) {
-            let form = LocalForm {
-                heads,
-                reach,
-                dropout,
-            };
-            let inputs = [query, key, value];
-            return match layout {
-                TokenLayout::Packed(sequences) => {
-                    (ops::packed_local_attention(inputs, sequences, form), None)
-                }
-                TokenLayout::Padded(mask_pad) => {
-                    let (context, probabilities) =
-                        ops::local_attention(inputs, mask_pad.clone(), form);
-                    (context, with_probabilities.then_some(probabilities))
-                }
-            };
-        }
         match layout {
             TokenLayout::Packed(sequences) => {
-                let context = ops::packed_attention(query, key, value, sequences, heads, dropout);
-                (context, None)
+                (ops::packed_attention(inputs, sequences, form), None)
             }
-            TokenLayout::Padded(mask_pad) if !with_probabilities => {
-                let mask_pad = mask_pad.clone();
-                let context = ops::self_attention(query, key, value, mask_pad, heads, dropout);
-                (context, None)
+            TokenLayout::Padded(mask_pad) if with_probabilities => {
+                let (context, probabilities) =
+                    ops::attention_with_probabilities(inputs, None, mask_pad.clone(), form);
+                (context, Some(probabilities))
             }
             TokenLayout::Padded(mask_pad) => {
-                let shape = [batch, heads, seq, seq];
-                let keep = (dropout > 0.0).then(|| ops::dropout_mask(&query, shape, dropout));
-                let [query, key, value] =
-                    [query, key, value].map(|tensor| self.split_heads(tensor));
-                let mask_pad = mask_pad.clone();
-                let (context, probabilities) =
-                    ops::attention_with_probabilities(query, key, value, mask_pad, keep);
-                let context = context.swap_dims(1, 2).reshape([batch, seq, width]); // [batch, seq, hidden]
-                (context, Some(probabilities))
+                (ops::self_attention(inputs, mask_pad.clone(), form), None)
             }
         }
     }
@@ -207,13 +176,5 @@ impl BertSelfAttention {
             heads: self.num_heads,
             row,
         }
-    }
-
-    /// `[batch, seq, hidden]` to `[batch, heads, seq, head_size]`.
-    fn split_heads(&self, projected: Tensor<3>) -> Tensor<4> {
-        let [batch, seq, width] = projected.dims();
-        projected
-            .reshape([batch, seq, self.num_heads, width / self.num_heads])
-            .swap_dims(1, 2)
     }
 }

@@ -34,8 +34,8 @@ mod cross_entropy;
 mod dropout;
 mod gate;
 mod gelu;
+mod gradients;
 mod linear;
-mod local;
 mod lookup;
 mod norm;
 mod packed;
@@ -47,21 +47,25 @@ mod softmax;
 mod tensors;
 
 pub use adam::AdamStep;
+pub use attention::{
+    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionOutput,
+    AttentionWeights, attention, attention_with_probabilities, biased_attention, packed_attention,
+    packed_biased_attention, self_attention,
+};
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
 };
 pub use gate::GateActivation;
-pub use local::{LocalForm, local_attention, packed_local_attention};
-pub use packed::{PackedForm, PackedLayout, packed_attention};
+pub use gradients::GradientOps;
+pub use packed::{PackedLayout, PackedTokens};
 pub(crate) use packed_param::PackedParam;
 pub use packed_weight::PackedWeight;
 pub(crate) use packed_weight::release_replaced_weights;
 pub use rotary::{RotaryAngles, RotaryColumns};
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
-    add_layer_norm, attention, attention_with_probabilities, cross_entropy, dropout, dropout_mask,
-    dropout_probability, gate, gelu_erf, gelu_tanh, layer_norm, linear, linear_gelu_erf,
-    linear_table, lookup, rotate, self_attention, swish,
+    add_layer_norm, cross_entropy, dropout, dropout_mask, dropout_probability, gate, gelu_erf,
+    gelu_tanh, layer_norm, linear, linear_gelu_erf, linear_table, lookup, rotate, swish,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -74,117 +78,65 @@ pub use tensors::{
     Remote: cfg(feature = "remote")
 )]
 pub trait BertOps: Backend {
-    /// Probabilities `softmax(q·kᵀ / √head_size)` over the keys that are not padding.
-    ///
-    /// # Shapes
-    ///
-    /// - query, key: `[batch, heads, seq, head_size]`
-    /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
-    /// - output: `[batch, heads, seq, seq]`; a row whose keys are all padding is all zero
-    fn attention_probabilities(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        mask_pad: BoolTensor<Self>,
-    ) -> FloatTensor<Self> {
-        attention::probabilities::<Self>(query, key, mask_pad)
-    }
-
-    /// Attention without dropout and without a need for its probabilities.
+    /// Scaled dot-product attention of heads, without dropout and without a need for its probabilities.
     ///
     /// # Shapes
     ///
     /// - query, key, value, output: `[batch, heads, seq, head_size]`
     /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
-    fn attention(
+    fn attend_by_head(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         mask_pad: BoolTensor<Self>,
     ) -> FloatTensor<Self> {
-        attention::composed::<Self>(query, key, value, mask_pad)
+        attention::composed::by_head::<Self>(query, key, value, mask_pad)
     }
 
-    /// [`attention`](BertOps::attention) of all heads, from projections to context, with dropout on the probabilities.
+    /// Attention of all heads, from projections to context, with dropout on the probabilities.
     ///
     /// # Shapes
     ///
-    /// - query, key, value, output: `[batch, seq, heads · head_size]`
     /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
+    /// - output: `[batch, seq, heads · head_size]`
     fn self_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        #[extension_type] inputs: AttentionInputs<Self>,
         mask_pad: BoolTensor<Self>,
-        heads: usize,
-        dropout: f64,
+        form: AttentionForm,
     ) -> FloatTensor<Self> {
-        attention::padded::<Self>(query, key, value, mask_pad, heads, dropout)
+        attention::composed::padded::<Self>(inputs, mask_pad, form)
     }
 
-    /// [`self_attention`](BertOps::self_attention), with what [`attention_backward`](BertOps::attention_backward) wants of it.
+    /// [`self_attention`](BertOps::self_attention), with its probabilities before dropout.
     ///
     /// # Shapes
     ///
-    /// - query, key, value and the first output: `[batch, seq, heads · head_size]`
     /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
-    /// - second output: the probabilities before dropout, `[batch, heads, seq, seq]`
-    /// - third output: what the same backend wants to know of dropout; anything without
-    fn attention_with_weights(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+    /// - first output: `[batch, seq, heads · head_size]`
+    /// - second output: `[batch, heads, seq, seq]`; a row whose keys are all left out is all zero
+    fn attention_with_probabilities(
+        #[extension_type] inputs: AttentionInputs<Self>,
         mask_pad: BoolTensor<Self>,
-        heads: usize,
-        dropout: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        attention::with_weights::<Self>(query, key, value, mask_pad, heads, dropout)
-    }
-
-    /// Gradients of [`attention_with_weights`](BertOps::attention_with_weights) with respect to query, key and value.
-    ///
-    /// # Shapes
-    ///
-    /// - query, key, value, grad and the outputs: `[batch, seq, heads · head_size]`
-    /// - probabilities, keep: the second and third output
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "what the forward pass took and gave; not all that is generated from it is linted"
-    )]
-    fn attention_backward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-        probabilities: FloatTensor<Self>,
-        keep: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        heads: usize,
-        dropout: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let inputs = [query, key, value];
-        attention::backward::<Self>(inputs, [probabilities, keep], grad, heads, dropout)
+        form: AttentionForm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let output = attention::composed::with_weights::<Self>(inputs, mask_pad, form);
+        (output.context, output.weights.probabilities)
     }
 
     /// [`self_attention`](BertOps::self_attention) within each of several sequences that lie side by side.
     ///
-    /// The default body pads the groups of `form` and takes the padding out again.
+    /// The default body pads the groups of `tokens` and takes the padding out again.
     ///
     /// # Shapes
     ///
-    /// - query, key, value, output: `[1, tokens, heads · head_size]`
-    /// - places: `[places of all groups]`, the token in each; any token at padding
-    /// - slots: `[tokens]`, the place of each
-    /// - padding: `[places of all groups]`, true at padding
+    /// - inputs, output: `[1, tokens, heads · head_size]`, the bias that of [`AttentionBias`] for one sequence
     fn packed_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-        places: IntTensor<Self>,
-        slots: IntTensor<Self>,
-        padding: BoolTensor<Self>,
-        form: PackedForm,
+        #[extension_type] inputs: AttentionInputs<Self>,
+        #[extension_type] tokens: PackedTokens<Self>,
+        form: AttentionForm,
     ) -> FloatTensor<Self> {
-        let layout = packed::Layout::<Self>::packed([places, slots], padding, &form);
-        attention::packed([query, key, value], &layout, form.heads, form.dropout)
+        let layout = attention::layout::Layout::<Self>::Packed(tokens);
+        attention::composed::packed(inputs, &layout, form)
     }
 
     /// The rows of a table, by number.
@@ -212,7 +164,7 @@ pub trait BertOps: Backend {
     /// # Shapes
     ///
     /// - scores, output: `[batch, heads, seq, seq]`; a row whose keys are all padding is all zero
-    /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
+    /// - mask_pad: `[batch, 1, 1 or seq, seq]`, true at padding and at other keys that are left out
     fn masked_softmax(
         scores: FloatTensor<Self>,
         mask_pad: BoolTensor<Self>,

@@ -4,78 +4,11 @@ use std::sync::Arc;
 
 use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
-use burn::tensor::{Bool, DType, Int, Shape, Tensor};
+use burn::tensor::{DType, Int, Shape, Tensor};
 
 use super::{
     AdamStep, BertOps, GateActivation, PackedParam, PackedWeight, RotaryAngles, RotaryColumns,
 };
-
-/// Scaled dot-product attention over the keys that are not padding (BERT §3, Vaswani et al. §3.2.1), through a fused kernel
-/// where the backend has a right one and gradients are not wanted.
-///
-/// # Shapes
-///
-/// - query, key, value, output: `[batch, heads, seq, head_size]`
-/// - mask_pad: `[batch, seq]`, true at padding
-pub fn attention(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    mask_pad: Tensor<2, Bool>,
-) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::attention(
-        query.into_dispatch(),
-        key.into_dispatch(),
-        value.into_dispatch(),
-        broadcastable(mask_pad).into_dispatch(),
-    ))
-}
-
-/// [`attention`] of all heads, from projections to context, with dropout on the probabilities.
-///
-/// # Shapes
-///
-/// - query, key, value, output: `[batch, seq, heads · head_size]`
-/// - mask_pad: `[batch, seq]`, true at padding
-/// - dropout: the probability to drop a probability
-pub fn self_attention(
-    query: Tensor<3>,
-    key: Tensor<3>,
-    value: Tensor<3>,
-    mask_pad: Tensor<2, Bool>,
-    heads: usize,
-    dropout: f64,
-) -> Tensor<3> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::self_attention(
-        query.into_dispatch(),
-        key.into_dispatch(),
-        value.into_dispatch(),
-        broadcastable(mask_pad).into_dispatch(),
-        heads,
-        dropout,
-    ))
-}
-
-/// [`attention`] that also returns the probabilities before dropout, `[batch, heads, seq, seq]`.
-pub fn attention_with_probabilities(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    mask_pad: Tensor<2, Bool>,
-    keep: Option<Tensor<4>>,
-) -> (Tensor<4>, Tensor<4>) {
-    let probabilities: Tensor<4> =
-        Tensor::from_dispatch(<Dispatch as BertOps>::attention_probabilities(
-            query.into_dispatch(),
-            key.into_dispatch(),
-            broadcastable(mask_pad).into_dispatch(),
-        ));
-    let kept = match keep {
-        Some(keep) => probabilities.clone() * keep,
-        None => probabilities.clone(),
-    };
-    (kept.matmul(value), probabilities)
-}
 
 /// A linear layer, `input · weight + bias`, the last only if the layer has one.
 ///
@@ -368,10 +301,4 @@ pub fn gate<const D: usize>(input: Tensor<D>, activation: GateActivation) -> Ten
         input.into_dispatch(),
         activation,
     ))
-}
-
-/// `[batch, seq]` to `[batch, 1, 1, seq]`.
-fn broadcastable(mask_pad: Tensor<2, Bool>) -> Tensor<4, Bool> {
-    let [batch, seq] = mask_pad.dims();
-    mask_pad.reshape([batch, 1, 1, seq])
 }

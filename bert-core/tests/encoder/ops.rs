@@ -2,10 +2,12 @@
 
 use bert_core::batch::pack_sequences;
 use bert_core::device::{Device, test_devices};
-use bert_core::ops::{self, GateActivation, PackedLayout, RotaryAngles, RotaryColumns};
+use bert_core::ops::{
+    self, AttentionForm, GateActivation, PackedLayout, RotaryAngles, RotaryColumns,
+};
 use burn::module::Param;
 use burn::nn::{DropoutConfig, LayerNormConfig, Linear};
-use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
+use burn::tensor::{Bool, DType, FloatDType, Int, Tensor, TensorData, activation};
 
 use crate::alone_at_random;
 
@@ -52,8 +54,10 @@ fn inputs(device: &Device) -> Inputs {
 
 /// Attention from Burn's own differentiable operations.
 fn reference(inputs: Inputs) -> Tensor<4> {
+    let form = AttentionForm::new(HEADS, HEAD_SIZE);
+    let projections = [inputs.query, inputs.key, inputs.value];
     let mask_pad = Some(inputs.mask_pad);
-    composed(inputs.query, inputs.key, inputs.value, mask_pad, None)
+    composed(projections, None, mask_pad, form, None)
 }
 
 fn assert_close(label: &str, found: &[f32], expected: &[f32], bar: f32) {
@@ -76,9 +80,13 @@ fn fused_attention_equals_the_default_body() {
             mask_pad,
         } = inputs(&device);
         let fused = ops::attention(query.clone(), key.clone(), value.clone(), mask_pad.clone());
-        let (composed, probabilities) =
-            ops::attention_with_probabilities(query, key, value, mask_pad, None);
-        assert_close(&label, &values(fused), &values(composed), 2e-6);
+        let (composed, probabilities) = ops::attention_with_probabilities(
+            [query, key, value].map(merge),
+            None,
+            mask_pad,
+            AttentionForm::new(HEADS, HEAD_SIZE),
+        );
+        assert_close(&label, &values(merge(fused)), &values(composed), 2e-6);
 
         let probabilities = values(probabilities);
         for (at, row) in probabilities.chunks(SEQ).enumerate() {
@@ -89,39 +97,34 @@ fn fused_attention_equals_the_default_body() {
     }
 }
 
+/// Padding of three rows: none, nothing else, and at the end with a hole before it.
+fn gaps(seq: usize, device: &Device) -> Tensor<2, Bool> {
+    let mask: Vec<bool> = (0..BATCH * seq)
+        .map(|at| match at / seq {
+            0 => false,
+            1 => true,
+            _ => at % seq == 5 || at % seq >= seq - seq / 4,
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(mask, [BATCH, seq]), device)
+}
+
 #[test]
 fn attention_from_projections_equals_that_of_the_heads() {
     // More queries than a thread takes at a time, sizes that fill vectors and sizes that don't.
     for (seq, head_size) in [(1, 7), (53, 7), (100, 32), (67, 64)] {
         for (label, device) in test_devices() {
             let width = HEADS * head_size;
-            let [query, key, value] =
-                [1, 2, 3].map(|seed| numbers([BATCH, seq, width], seed, &device));
-            // The second row is all padding, the third ends in it and has a hole.
-            let mask: Vec<bool> = (0..BATCH * seq)
-                .map(|at| match at / seq {
-                    0 => false,
-                    1 => true,
-                    _ => at % seq == 5 || at % seq >= seq - seq / 4,
-                })
-                .collect();
-            let mask_pad =
-                Tensor::<2, Bool>::from_data(TensorData::new(mask, [BATCH, seq]), &device);
-            let split = |tensor: &Tensor<3>| {
-                tensor
-                    .clone()
-                    .reshape([BATCH, seq, HEADS, head_size])
-                    .swap_dims(1, 2)
-            };
+            let projections = [1, 2, 3].map(|seed| numbers([BATCH, seq, width], seed, &device));
+            let mask_pad = gaps(seq, &device);
+            let form = AttentionForm::new(HEADS, head_size);
             let (expected, _) = ops::attention_with_probabilities(
-                split(&query),
-                split(&key),
-                split(&value),
-                mask_pad.clone(),
+                projections.clone(),
                 None,
+                mask_pad.clone(),
+                form,
             );
-            let expected = expected.swap_dims(1, 2).reshape([BATCH, seq, width]);
-            let found = ops::self_attention(query, key, value, mask_pad, HEADS, 0.0);
+            let found = ops::self_attention(projections, mask_pad, form);
             assert_close(&label, &values(found), &values(expected), 2e-6);
         }
     }
@@ -149,21 +152,42 @@ fn split(tensor: Tensor<3>) -> Tensor<4> {
         .swap_dims(1, 2)
 }
 
+/// `[batch, HEADS, seq, head_size]` to `[batch, seq, width]`.
+fn merge(tensor: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, seq, head_size] = tensor.dims();
+    tensor
+        .swap_dims(1, 2)
+        .reshape([batch, seq, heads * head_size])
+}
+
 /// Attention from Burn's own differentiable operations, with what dropout multiplies the probabilities by.
 fn composed(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
+    [query, key, value]: [Tensor<4>; 3],
+    bias: Option<Tensor<4>>,
     mask_pad: Option<Tensor<2, Bool>>,
+    form: AttentionForm,
     keep: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    let [batch, heads, seq, head_size] = query.dims();
-    let mut scores = query.matmul(key.transpose()) / (head_size as f64).sqrt();
-    if let Some(mask_pad) = mask_pad {
-        let mask = mask_pad.reshape([batch, 1, 1, seq]);
-        scores = scores.mask_fill(mask.expand([batch, heads, seq, seq]), -1e9);
+    let [batch, heads, seq, _] = query.dims();
+    let shape = [batch, heads, seq, seq];
+    let mut scores = query.matmul(key.transpose()) * form.scale;
+    if let Some(bias) = bias {
+        scores = scores + bias;
     }
-    let mut probabilities = activation::softmax(scores, 3);
+    let device = scores.device();
+    let outside: Vec<bool> = (0..seq * seq)
+        .map(|at| {
+            form.reach
+                .is_some_and(|reach| (at / seq).abs_diff(at % seq) > reach)
+        })
+        .collect();
+    let outside = Tensor::<2, Bool>::from_data(TensorData::new(outside, [seq, seq]), &device);
+    let mut left_out = outside.reshape([1, 1, seq, seq]).expand(shape);
+    if let Some(mask_pad) = mask_pad {
+        left_out = left_out.bool_or(mask_pad.reshape([batch, 1, 1, seq]).expand(shape));
+    }
+    let scores = scores.mask_fill(left_out.clone(), -1e9);
+    let mut probabilities = activation::softmax(scores, 3).mask_fill(left_out, 0.0);
     if let Some(keep) = keep {
         probabilities = probabilities * keep;
     }
@@ -173,13 +197,12 @@ fn composed(
 /// [`composed`] of projections.
 fn of_projections(
     inputs: [Tensor<3>; 3],
+    bias: Option<Tensor<4>>,
     mask_pad: Option<Tensor<2, Bool>>,
+    form: AttentionForm,
     keep: Option<Tensor<4>>,
 ) -> Tensor<3> {
-    let shape = inputs[0].dims();
-    let [query, key, value] = inputs.map(split);
-    let context = composed(query, key, value, mask_pad, keep);
-    context.swap_dims(1, 2).reshape(shape)
+    merge(composed(inputs.map(split), bias, mask_pad, form, keep))
 }
 
 #[test]
@@ -207,6 +230,147 @@ fn gradients_of_attention_equal_those_of_the_default_body() {
     }
 }
 
+/// The plain form, and forms of which one property each is another: windows of one key, of a few, of more than a block of
+/// queries, and as long as a sequence; a scale.
+fn forms(head_size: usize, seq: usize) -> Vec<AttentionForm> {
+    let plain = AttentionForm::new(HEADS, head_size);
+    let with_reach = |reach| AttentionForm { reach, ..plain };
+    let mut forms: Vec<_> = [
+        None,
+        Some(0),
+        Some(1),
+        Some(19),
+        Some(seq - 1),
+        Some(usize::MAX),
+    ]
+    .map(with_reach)
+    .into();
+    forms.push(AttentionForm {
+        scale: 0.2,
+        ..plain
+    });
+    forms
+}
+
+/// A bias of each form: none, one that all rows share, one for each row.
+fn biases(heads: usize, seq: usize, device: &Device) -> [Option<Tensor<4>>; 3] {
+    [0, 1, BATCH].map(|batch| {
+        (batch > 0).then(|| (numbers([batch, heads, seq, seq], 9, device) * 3.0).detach())
+    })
+}
+
+#[test]
+fn attention_with_a_window_a_bias_and_a_scale_equals_the_composed_one() {
+    // The second has more queries and more keys in reach than a block of either.
+    for (seq, head_size) in [(37, 7), (203, 8)] {
+        for (label, device) in test_devices() {
+            let mask_pad = gaps(seq, &device);
+            let shape = [BATCH, seq, HEADS * head_size];
+            let inputs = || [1, 2, 3].map(|seed| numbers(shape, seed, &device));
+            for form in forms(head_size, seq) {
+                for bias in biases(HEADS, seq, &device) {
+                    let mask = || mask_pad.clone();
+                    let expected = of_projections(inputs(), bias.clone(), Some(mask()), form, None);
+                    let expected = values(expected);
+                    let found = match bias.clone() {
+                        Some(bias) => ops::biased_attention(inputs(), bias, mask(), form),
+                        None => ops::self_attention(inputs(), mask(), form),
+                    };
+                    assert_close(&label, &values(found), &expected, 3e-6);
+                    let (found, probabilities) =
+                        ops::attention_with_probabilities(inputs(), bias, mask(), form);
+                    assert_close(&label, &values(found), &expected, 3e-6);
+                    let padded = probabilities.narrow(0, 1, 1);
+                    assert!(values(padded).iter().all(|&p| p == 0.0), "{label}");
+                }
+            }
+        }
+    }
+}
+
+/// The context of attention with a bias, and the gradients of its weighted sum with respect to query, key, value and bias.
+fn with_gradients_and_bias(
+    shape: [usize; 3],
+    bias: Tensor<4>,
+    device: &Device,
+    attention: impl Fn([Tensor<3>; 3], Tensor<4>) -> Tensor<3>,
+) -> [Vec<f32>; 5] {
+    let bias = bias.require_grad();
+    let leaves = [1, 2, 3].map(|seed| numbers(shape, seed, device).require_grad());
+    let context = attention(leaves.clone(), bias.clone());
+    let weights = numbers(shape, 5, device);
+    let gradients = (context.clone() * weights).sum().backward();
+    let [query, key, value] = leaves.map(|leaf| values(leaf.grad(&gradients).unwrap()));
+    let bias = values(bias.grad(&gradients).unwrap());
+    [values(context), query, key, value, bias]
+}
+
+#[test]
+fn gradients_with_a_window_a_bias_and_a_scale_equal_the_composed_ones() {
+    for (seq, head_size) in [(37, 7), (131, 8)] {
+        let shape = [BATCH, seq, HEADS * head_size];
+        for (label, device) in test_devices() {
+            let device = device.autodiff();
+            let mask_pad = gaps(seq, &device);
+            let mask = || mask_pad.clone();
+            for form in forms(head_size, seq) {
+                for bias in biases(HEADS, seq, &device) {
+                    let [found, expected] = match bias {
+                        None => [true, false].map(|fused| {
+                            let results = with_gradients(shape, &device, |inputs| match fused {
+                                true => ops::self_attention(inputs, mask(), form),
+                                false => of_projections(inputs, None, Some(mask()), form, None),
+                            });
+                            results.to_vec()
+                        }),
+                        Some(bias) => [true, false].map(|fused| {
+                            let bias = bias.clone();
+                            let results =
+                                with_gradients_and_bias(shape, bias, &device, |inputs, bias| {
+                                    match fused {
+                                        true => ops::biased_attention(inputs, bias, mask(), form),
+                                        false => of_projections(
+                                            inputs,
+                                            Some(bias),
+                                            Some(mask()),
+                                            form,
+                                            None,
+                                        ),
+                                    }
+                                });
+                            results.to_vec()
+                        }),
+                    };
+                    for (found, expected) in found.iter().zip(&expected) {
+                        assert_close(&label, found, expected, 1e-5);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bias_without_gradients_gets_none() {
+    for (label, device) in test_devices() {
+        let device = device.autodiff();
+        let shape = [BATCH, SEQ, HEADS * HEAD_SIZE];
+        let form = AttentionForm::new(HEADS, HEAD_SIZE);
+        let [_, shared, _] = biases(HEADS, SEQ, &device);
+        let mask_pad = inputs(&device).mask_pad;
+        let bias = || shared.clone().unwrap();
+        let found = with_gradients(shape, &device, |inputs| {
+            ops::biased_attention(inputs, bias(), mask_pad.clone(), form)
+        });
+        let expected = with_gradients(shape, &device, |inputs| {
+            of_projections(inputs, Some(bias()), Some(mask_pad.clone()), form, None)
+        });
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_close(&label, found, expected, 5e-6);
+        }
+    }
+}
+
 #[test]
 fn dropout_multiplies_the_probabilities_after_the_softmax() {
     const SHAPE: [usize; 3] = [BATCH, SEQ, HEADS * HEAD_SIZE];
@@ -214,18 +378,37 @@ fn dropout_multiplies_the_probabilities_after_the_softmax() {
     for (label, device) in test_devices() {
         let mask_pad = inputs(&device).mask_pad;
         let projections = [1, 2, 3].map(|seed| numbers(SHAPE, seed, &device));
-        device.seed(7);
-        let keep = ops::dropout_mask(&projections[0], [BATCH, HEADS, SEQ, SEQ], 0.25);
-        let heads = projections.clone().map(split);
-        let [query, key, value] = heads;
-        let (_, probabilities) =
-            ops::attention_with_probabilities(query, key, value.clone(), mask_pad.clone(), None);
-        let expected = (probabilities * keep).matmul(value);
-        let expected = values(expected.swap_dims(1, 2).reshape(SHAPE));
-        let [query, key, value] = projections;
-        device.seed(7);
-        let found = ops::self_attention(query, key, value, mask_pad, HEADS, 0.25);
-        assert_close(&label, &values(found), &expected, 2e-6);
+        for reach in [None, Some(4)] {
+            let form = AttentionForm {
+                reach,
+                ..AttentionForm::new(HEADS, HEAD_SIZE)
+            };
+            device.seed(7);
+            let keep = ops::dropout_mask(&projections[0], [BATCH, HEADS, SEQ, SEQ], 0.25);
+            let (_, probabilities) = ops::attention_with_probabilities(
+                projections.clone(),
+                None,
+                mask_pad.clone(),
+                form,
+            );
+            let value = split(projections[2].clone());
+            let expected = values(merge((probabilities * keep).matmul(value)));
+            let form = AttentionForm {
+                dropout: 0.25,
+                ..form
+            };
+            device.seed(7);
+            let found = ops::self_attention(projections.clone(), mask_pad.clone(), form);
+            assert_close(&label, &values(found), &expected, 2e-6);
+            device.seed(7);
+            let (found, _) = ops::attention_with_probabilities(
+                projections.clone(),
+                None,
+                mask_pad.clone(),
+                form,
+            );
+            assert_close(&label, &values(found), &expected, 2e-6);
+        }
     }
 }
 
@@ -237,16 +420,19 @@ fn gradients_of_attention_with_dropout_equal_the_composed_ones() {
         let mask_pad = inputs(&device).mask_pad;
         let device = device.autodiff();
         for dropout in [0.0, 0.25] {
-            let found = with_gradients(SHAPE, &device, |[query, key, value]| {
+            let form = AttentionForm {
+                dropout,
+                ..AttentionForm::new(HEADS, HEAD_SIZE)
+            };
+            let found = with_gradients(SHAPE, &device, |inputs| {
                 device.seed(7);
-                let mask_pad = mask_pad.clone();
-                ops::self_attention(query, key, value, mask_pad, HEADS, dropout)
+                ops::self_attention(inputs, mask_pad.clone(), form)
             });
             let expected = with_gradients(SHAPE, &device, |inputs| {
                 device.seed(7);
                 let shape = [BATCH, HEADS, SEQ, SEQ];
                 let keep = (dropout > 0.0).then(|| ops::dropout_mask(&inputs[0], shape, dropout));
-                of_projections(inputs, Some(mask_pad.clone()), keep)
+                of_projections(inputs, None, Some(mask_pad.clone()), form, keep)
             });
             for (found, expected) in found.iter().zip(&expected) {
                 assert_close(&label, found, expected, 5e-6);
@@ -257,38 +443,137 @@ fn gradients_of_attention_with_dropout_equal_the_composed_ones() {
 }
 
 #[test]
-fn packed_sequences_attend_to_themselves_alone() {
-    // Of several groups, an empty one among them, and more queries than a thread takes at a time.
-    const LENGTHS: [usize; 7] = [3, 130, 0, 4, 61, 3, 1];
-    let tokens = LENGTHS.iter().sum();
-    let shape = [1, tokens, HEADS * HEAD_SIZE];
+fn dropout_with_a_window_and_a_bias_drops_its_share_and_the_gradient_knows_which() {
+    // Values that tell the keys apart: one column of a head for each, so that the context is the probabilities after dropout.
+    const LENGTH: usize = 101;
+    const REACH: usize = 9;
+    let shape = [1, LENGTH, LENGTH];
+    let form = AttentionForm {
+        heads: 1,
+        scale: 0.1,
+        reach: Some(REACH),
+        dropout: 0.25,
+    };
+    let _alone = alone_at_random();
     for (label, device) in test_devices() {
-        let one_by_one = |inputs: [Tensor<3>; 3]| {
-            let mut first = 0;
-            let mut contexts = Vec::new();
-            for length in LENGTHS.into_iter().filter(|&length| length > 0) {
-                let rows = inputs
-                    .each_ref()
-                    .map(|tensor| tensor.clone().narrow(1, first, length));
-                contexts.push(of_projections(rows, None, None));
-                first += length;
-            }
-            Tensor::cat(contexts, 1)
-        };
-        let packed = |sequences: &PackedLayout, [query, key, value]: [Tensor<3>; 3]| {
-            ops::packed_attention(query, key, value, sequences, HEADS, 0.0)
-        };
-        let plain = [1, 2, 3].map(|seed| numbers(shape, seed, &device));
-        let found = packed(&pack_sequences(&LENGTHS, &device), plain.clone());
-        assert_close(&label, &values(found), &values(one_by_one(plain)), 2e-6);
-
         let device = device.autodiff();
-        let sequences = pack_sequences(&LENGTHS, &device);
-        let found = with_gradients(shape, &device, |inputs| packed(&sequences, inputs));
-        let expected = with_gradients(shape, &device, one_by_one);
-        for (found, expected) in found.iter().zip(&expected) {
-            assert_close(&label, found, expected, 5e-6);
-            assert!(expected.iter().any(|value| value.abs() > 1e-3));
+        let identity = Tensor::<2>::eye(LENGTH, &device)
+            .reshape(shape)
+            .require_grad();
+        let [query, key] = [1, 2].map(|seed| numbers(shape, seed, &device));
+        let bias = numbers([1, 1, LENGTH, LENGTH], 9, &device);
+        let mask_pad = Tensor::<2, Bool>::full([1, LENGTH], false, &device);
+        let inputs = [query, key, identity.clone()];
+        let (_, probabilities) = ops::attention_with_probabilities(
+            inputs.clone(),
+            Some(bias.clone()),
+            mask_pad.clone(),
+            AttentionForm {
+                dropout: 0.0,
+                ..form
+            },
+        );
+        let context = ops::biased_attention(inputs, bias, mask_pad, form);
+        let weights = numbers(shape, 5, &device);
+        let gradients = (context.clone() * weights.clone()).sum().backward();
+        let (kept, probabilities) = (values(context.clone()), values(probabilities));
+        let (mut inside, mut dropped) = (0, 0);
+        for (at, (&kept, &p)) in kept.iter().zip(&probabilities).enumerate() {
+            if (at / LENGTH).abs_diff(at % LENGTH) > REACH {
+                assert_eq!((kept, p), (0.0, 0.0), "{label}");
+                continue;
+            }
+            inside += 1;
+            dropped += usize::from(kept == 0.0);
+            assert!(kept == 0.0 || (kept - p / 0.75).abs() < 1e-6, "{label}");
+        }
+        let share = dropped as f64 / f64::from(inside);
+        assert!((share - 0.25).abs() < 0.05, "{label}: {share}");
+        // The gradient of the values is the product of the same probabilities, transposed, and the weights.
+        let expected = context.detach().swap_dims(1, 2).matmul(weights);
+        let found = values(identity.grad(&gradients).unwrap());
+        assert_close(&label, &found, &values(expected), 5e-6);
+    }
+}
+
+/// Lengths of packed sequences: of several groups, an empty one among them, and more queries than a thread takes at a time.
+const LENGTHS: [usize; 7] = [3, 130, 0, 4, 61, 3, 1];
+
+/// The composed attention of every packed sequence by itself.
+fn one_by_one(inputs: [Tensor<3>; 3], bias: Option<&Tensor<4>>, form: AttentionForm) -> Tensor<3> {
+    let mut first = 0;
+    let mut contexts = Vec::new();
+    for length in LENGTHS.into_iter().filter(|&length| length > 0) {
+        let rows = inputs
+            .each_ref()
+            .map(|tensor| tensor.clone().narrow(1, first, length));
+        let bias = bias.map(|bias| bias.clone().narrow(2, 0, length).narrow(3, 0, length));
+        contexts.push(of_projections(rows, bias, None, form, None));
+        first += length;
+    }
+    Tensor::cat(contexts, 1)
+}
+
+#[test]
+fn packed_sequences_attend_to_themselves_alone() {
+    let shape = [1, LENGTHS.iter().sum(), HEADS * HEAD_SIZE];
+    for (label, device) in test_devices() {
+        for reach in [None, Some(0), Some(5), Some(60)] {
+            let form = AttentionForm {
+                reach,
+                ..AttentionForm::new(HEADS, HEAD_SIZE)
+            };
+            let plain = [1, 2, 3].map(|seed| numbers(shape, seed, &device));
+            let sequences = pack_sequences(&LENGTHS, &device);
+            let found = ops::packed_attention(plain.clone(), &sequences, form);
+            let expected = one_by_one(plain, None, form);
+            assert_close(&label, &values(found), &values(expected), 2e-6);
+
+            let device = device.clone().autodiff();
+            let sequences = pack_sequences(&LENGTHS, &device);
+            let found = with_gradients(shape, &device, |inputs| {
+                ops::packed_attention(inputs, &sequences, form)
+            });
+            let expected = with_gradients(shape, &device, |inputs| one_by_one(inputs, None, form));
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_close(&label, found, expected, 5e-6);
+                assert!(expected.iter().any(|value| value.abs() > 1e-3) || reach == Some(0));
+            }
+        }
+    }
+}
+
+#[test]
+fn packed_sequences_share_a_bias_and_its_gradient() {
+    let shape = [1, LENGTHS.iter().sum(), HEADS * HEAD_SIZE];
+    for (label, device) in test_devices() {
+        for reach in [None, Some(5)] {
+            let form = AttentionForm {
+                reach,
+                scale: 0.3,
+                ..AttentionForm::new(HEADS, HEAD_SIZE)
+            };
+            let bias = |device: &Device| (numbers([1, HEADS, 130, 130], 9, device) * 3.0).detach();
+            let plain = [1, 2, 3].map(|seed| numbers(shape, seed, &device));
+            let sequences = pack_sequences(&LENGTHS, &device);
+            let found =
+                ops::packed_biased_attention(plain.clone(), bias(&device), &sequences, form);
+            let expected = one_by_one(plain, Some(&bias(&device)), form);
+            assert_close(&label, &values(found), &values(expected), 3e-6);
+
+            let device = device.clone().autodiff();
+            let sequences: PackedLayout = pack_sequences(&LENGTHS, &device);
+            let found = with_gradients_and_bias(shape, bias(&device), &device, |inputs, bias| {
+                ops::packed_biased_attention(inputs, bias, &sequences, form)
+            });
+            let expected =
+                with_gradients_and_bias(shape, bias(&device), &device, |inputs, bias| {
+                    one_by_one(inputs, Some(&bias), form)
+                });
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_close(&label, found, expected, 1e-5);
+                assert!(expected.iter().any(|value| value.abs() > 1e-3));
+            }
         }
     }
 }
@@ -298,19 +583,22 @@ fn dropout_of_packed_sequences_is_that_of_padded_rows() {
     // Sequences of one length are a group in their order, and draw what the rows of a batch would.
     const LENGTH: usize = 11;
     let width = HEADS * HEAD_SIZE;
+    let form = AttentionForm {
+        dropout: 0.25,
+        ..AttentionForm::new(HEADS, HEAD_SIZE)
+    };
     let _alone = alone_at_random();
     for (label, device) in test_devices() {
         let device = device.autodiff();
         let found = with_gradients([1, BATCH * LENGTH, width], &device, |inputs| {
             device.seed(7);
             let sequences = pack_sequences(&[LENGTH; BATCH], &device);
-            let [query, key, value] = inputs;
-            ops::packed_attention(query, key, value, &sequences, HEADS, 0.25)
+            ops::packed_attention(inputs, &sequences, form)
         });
         let expected = with_gradients([BATCH, LENGTH, width], &device, |inputs| {
             device.seed(7);
             let keep = ops::dropout_mask(&inputs[0], [BATCH, HEADS, LENGTH, LENGTH], 0.25);
-            of_projections(inputs, None, Some(keep))
+            of_projections(inputs, None, None, form, Some(keep))
         });
         for (found, expected) in found.iter().zip(&expected) {
             assert_close(&label, found, expected, 5e-6);
@@ -328,17 +616,48 @@ fn a_row_without_keys_is_zero_and_not_nan() {
             TensorData::new(vec![true; BATCH * SEQ], [BATCH, SEQ]),
             &device,
         );
-        let (context, _) = ops::attention_with_probabilities(
-            query.clone(),
-            key.clone(),
-            value.clone(),
-            nothing.clone(),
-            None,
-        );
         let zeros = vec![0.0; BATCH * HEADS * SEQ * HEAD_SIZE];
-        assert_close(&label, &values(context), &zeros, 0.0);
-        let fused = values(ops::attention(query, key, value, nothing));
+        let projections = [&query, &key, &value].map(|tensor| merge(tensor.clone()));
+        let fused = values(ops::attention(query, key, value, nothing.clone()));
         assert_close(&label, &fused, &zeros, 0.0);
+        for form in forms(HEAD_SIZE, SEQ) {
+            for bias in biases(HEADS, SEQ, &device) {
+                let (context, _) = ops::attention_with_probabilities(
+                    projections.clone(),
+                    bias,
+                    nothing.clone(),
+                    form,
+                );
+                assert_close(&label, &values(context), &zeros, 0.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_in_half_precision_is_near_that_in_f32_and_never_nan() {
+    for (label, device) in test_devices() {
+        if !device.supports_dtype(FloatDType::F16) {
+            continue;
+        }
+        let shape = [BATCH, SEQ, HEADS * HEAD_SIZE];
+        let inputs = [1, 2, 3].map(|seed| numbers(shape, seed, &device));
+        for form in forms(HEAD_SIZE, SEQ) {
+            for bias in biases(HEADS, SEQ, &device) {
+                let attend = |dtype| {
+                    let inputs = inputs.clone().map(|tensor| tensor.cast(dtype));
+                    let mask_pad = gaps(SEQ, &device);
+                    values(match bias.clone() {
+                        Some(bias) => {
+                            ops::biased_attention(inputs, bias.cast(dtype), mask_pad, form)
+                        }
+                        None => ops::self_attention(inputs, mask_pad, form),
+                    })
+                };
+                let (found, expected) = (attend(DType::F16), attend(DType::F32));
+                assert_close(&label, &found, &expected, 5e-3);
+            }
+        }
     }
 }
 

@@ -1,32 +1,33 @@
-//! Default bodies of the attention operations, and attention as one node of the autodiff graph.
+//! Default bodies of the attention operations.
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
 use burn::backend::ops::{AttentionModuleOptions, ModuleOps};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
-use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::Shape;
+use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
+use burn::tensor::{Shape, Slice};
 
-use super::BertOps;
-use super::packed::Layout;
+use super::layout::Layout;
+use super::{
+    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionOutput,
+    AttentionWeights,
+};
+use crate::ops::BertOps;
 
-/// Attention without dropout as separate operations.
-pub(super) fn composed<B: BertOps>(
+/// The default body of [`BertOps::attend_by_head`].
+pub(in crate::ops) fn by_head<B: BertOps>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,
     mask_pad: BoolTensor<B>,
 ) -> FloatTensor<B> {
-    B::float_matmul(probabilities::<B>(query, key, mask_pad), value) // [batch, heads, seq_q, head_size]
+    let [_, heads, _, head_size] = query.shape().dims::<4>();
+    let form = AttentionForm::new(heads, head_size);
+    let probabilities = probabilities::<B>(query, key, AttentionBias::Absent, mask_pad, form);
+    B::float_matmul(probabilities, value) // [batch, heads, seq, head_size]
 }
 
 /// Attention through the backend's fused kernel; the mask is true at what is left out, as Burn documents it.
 #[allow(dead_code, reason = "used by the backends that have one")]
-pub(super) fn fused<B: Backend>(
+pub(in crate::ops) fn fused<B: Backend>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,
@@ -45,79 +46,175 @@ pub(super) fn fused<B: Backend>(
     )
 }
 
-/// `softmax(q·kᵀ / √head_size)`, zero at padding.
-pub(super) fn probabilities<B: BertOps>(
-    query: FloatTensor<B>,
-    key: FloatTensor<B>,
+/// The default body of [`BertOps::self_attention`]: heads split and joined by views and one copy.
+pub(in crate::ops) fn padded<B: BertOps>(
+    inputs: AttentionInputs<B>,
     mask_pad: BoolTensor<B>,
+    form: AttentionForm,
 ) -> FloatTensor<B> {
-    let [_, _, _, head_size] = query.shape().dims::<4>();
-    let scores = B::float_matmul(query, B::float_transpose(key)); // [batch, heads, seq_q, seq_k]
-    B::masked_softmax(scores, mask_pad, scale(head_size))
+    if !is_plain(&inputs, form) {
+        return with_weights::<B>(inputs, mask_pad, form).context;
+    }
+    let AttentionInputs {
+        query, key, value, ..
+    } = inputs;
+    let [query, key, value] = [query, key, value].map(|tensor| split::<B>(tensor, form.heads));
+    merge::<B>(B::attend_by_head(query, key, value, mask_pad))
 }
 
-/// `1 / √head_size`
-fn scale(head_size: usize) -> f64 {
-    1.0 / (head_size as f64).sqrt()
+/// True for what [`BertOps::attend_by_head`] computes.
+fn is_plain<B: Backend>(inputs: &AttentionInputs<B>, form: AttentionForm) -> bool {
+    let [_, _, width] = inputs.query.shape().dims::<3>();
+    let plain = AttentionForm::new(form.heads, width / form.heads);
+    let usual_scale = (form.scale / plain.scale - 1.0).abs() < 1e-9;
+    usual_scale
+        && form.reach.is_none()
+        && form.dropout == 0.0
+        && matches!(inputs.bias, AttentionBias::Absent)
 }
 
-/// The default body of [`BertOps::attention_with_weights`]; what is known of dropout is what it multiplied by.
-pub(super) fn with_weights<B: BertOps>(
+/// Attention of any form as separate operations, with the probabilities of all keys and the factors of dropout.
+pub(in crate::ops) fn with_weights<B: BertOps>(
+    inputs: AttentionInputs<B>,
+    mask_pad: BoolTensor<B>,
+    form: AttentionForm,
+) -> AttentionOutput<B> {
+    let AttentionInputs {
+        query,
+        key,
+        value,
+        bias,
+    } = inputs;
+    let [query, key, value] = [query, key, value].map(|tensor| split::<B>(tensor, form.heads));
+    let probabilities = probabilities::<B>(query, key, bias, mask_pad, form);
+    let keep = (form.dropout > 0.0)
+        .then(|| B::dropout_mask(probabilities.clone(), probabilities.shape(), form.dropout));
+    let kept = dropped::<B>(probabilities.clone(), keep.as_ref());
+    AttentionOutput {
+        context: merge::<B>(B::float_matmul(kept, value)),
+        weights: AttentionWeights {
+            probabilities,
+            keep,
+        },
+    }
+}
+
+/// `softmax(scale · q·kᵀ + bias)`, zero at keys that are left out: `[batch, heads, seq, seq]`.
+fn probabilities<B: BertOps>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
-    value: FloatTensor<B>,
+    bias: AttentionBias<B>,
     mask_pad: BoolTensor<B>,
-    heads: usize,
-    dropout: f64,
-) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let [query, key, value] = [query, key, value].map(|tensor| split::<B>(tensor, heads));
-    let probabilities = probabilities::<B>(query, key, mask_pad);
-    let keep = if dropout > 0.0 {
-        B::dropout_mask(probabilities.clone(), probabilities.shape(), dropout)
-    } else {
-        probabilities.clone()
-    };
-    let kept = dropped::<B>(probabilities.clone(), &keep, dropout);
-    let context = merge::<B>(B::float_matmul(kept, value));
-    (context, probabilities, keep)
+    form: AttentionForm,
+) -> FloatTensor<B> {
+    let [_, _, seq, _] = query.shape().dims::<4>();
+    let scores = B::float_matmul(query, B::float_transpose(key)); // [batch, heads, seq, seq]
+    let mask = left_out::<B>(mask_pad, form.reach);
+    match bias {
+        AttentionBias::Absent => B::masked_softmax(scores, mask, form.scale),
+        AttentionBias::Present(bias) => {
+            let scores = B::float_mul_scalar(scores, form.scale.into());
+            let bias = first_rows_and_columns::<B>(bias, seq);
+            B::masked_softmax(B::float_add(scores, bias), mask, 1.0)
+        }
+    }
 }
 
-/// The default body of [`BertOps::attention_backward`].
-pub(super) fn backward<B: BertOps>(
+/// Keys that are left out: true at padding and outside of a window.
+///
+/// # Shapes
+///
+/// - mask_pad: `[batch, 1, 1, seq]`
+/// - output: `[batch, 1, 1 or seq, seq]`
+fn left_out<B: Backend>(mask_pad: BoolTensor<B>, reach: Option<usize>) -> BoolTensor<B> {
+    let Some(reach) = reach else {
+        return mask_pad;
+    };
+    let [batch, _, _, seq] = mask_pad.shape().dims::<4>();
+    let device = mask_pad.device();
+    let settings = get_or_init_device_settings::<B>(&device);
+    let places = B::int_arange(0..seq as i64, &device, settings.int_dtype);
+    let [queries, keys] = [[1, 1, seq, 1], [1, 1, 1, seq]]
+        .map(|shape| B::int_reshape(places.clone(), Shape::new(shape)));
+    let distances = B::int_abs(B::int_sub(queries, keys));
+    let reach = reach.min(seq) as i64;
+    let outside = B::int_greater_elem(distances, reach.into(), settings.bool_dtype);
+    let shape = Shape::new([batch, 1, seq, seq]);
+    let [mask_pad, outside] = [mask_pad, outside].map(|mask| B::bool_expand(mask, shape.clone()));
+    B::bool_or(mask_pad, outside)
+}
+
+/// `[any, heads, size, size]` to `[any, heads, seq, seq]`.
+fn first_rows_and_columns<B: Backend>(bias: FloatTensor<B>, seq: usize) -> FloatTensor<B> {
+    let shape = bias.shape().dims::<4>();
+    match shape[2] == seq {
+        true => bias,
+        false => B::float_slice(bias, &corner(shape, seq)),
+    }
+}
+
+/// The first `seq` rows and columns of matrices.
+fn corner([batch, heads, ..]: [usize; 4], seq: usize) -> [Slice; 4] {
+    [batch, heads, seq, seq].map(|size| Slice::from(0..size))
+}
+
+/// The default body of [`GradientOps::attention_backward`](crate::ops::GradientOps::attention_backward).
+pub(in crate::ops) fn backward<B: BertOps>(
     inputs: [FloatTensor<B>; 3],
-    [probabilities, keep]: [FloatTensor<B>; 2],
+    weights: AttentionWeights<B>,
     grad: FloatTensor<B>,
-    heads: usize,
-    dropout: f64,
-) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let [query, key, value] = inputs.map(|tensor| split::<B>(tensor, heads));
-    let grad = split::<B>(grad, heads);
-    let [_, _, _, head_size] = query.shape().dims::<4>();
-    let kept = dropped::<B>(probabilities.clone(), &keep, dropout);
+    form: AttentionForm,
+    bias: Option<Shape>,
+) -> AttentionGradients<B> {
+    let AttentionWeights {
+        probabilities,
+        keep,
+    } = weights;
+    let [query, key, value] = inputs.map(|tensor| split::<B>(tensor, form.heads));
+    let grad = split::<B>(grad, form.heads);
+    let kept = dropped::<B>(probabilities.clone(), keep.as_ref());
     let of_value = B::float_matmul(B::float_transpose(kept), grad.clone());
     let of_kept = B::float_matmul(grad, B::float_transpose(value));
-    let of_probabilities = dropped::<B>(of_kept, &keep, dropout);
-    let of_scores = B::softmax_backward(probabilities, of_probabilities, scale(head_size));
-    let turned = B::float_transpose(of_scores.clone());
-    let of_query = B::float_matmul(of_scores, key);
-    let of_key = B::float_matmul(turned, query);
-    (
-        merge::<B>(of_query),
-        merge::<B>(of_key),
-        merge::<B>(of_value),
-    )
+    let of_probabilities = dropped::<B>(of_kept, keep.as_ref());
+    let (of_scores, of_bias) = match bias {
+        None => {
+            let of_products = B::softmax_backward(probabilities, of_probabilities, form.scale);
+            (of_products, None)
+        }
+        Some(shape) => {
+            let of_scores = B::softmax_backward(probabilities, of_probabilities, 1.0);
+            let of_products = B::float_mul_scalar(of_scores.clone(), form.scale.into());
+            (of_products, Some(of_bias::<B>(of_scores, shape)))
+        }
+    };
+    let of_query = B::float_matmul(of_scores.clone(), key);
+    let of_key = B::float_matmul(B::float_transpose(of_scores), query);
+    AttentionGradients {
+        inputs: [of_query, of_key, of_value].map(merge::<B>),
+        bias: of_bias,
+    }
 }
 
-/// `tensor` multiplied by what dropout multiplies it by, if there is any.
-fn dropped<B: Backend>(
-    tensor: FloatTensor<B>,
-    keep: &FloatTensor<B>,
-    dropout: f64,
-) -> FloatTensor<B> {
-    if dropout > 0.0 {
-        B::float_mul(tensor, keep.clone())
-    } else {
-        tensor
+/// Gradient of a bias of `shape` from that of the scores, `[batch, heads, seq, seq]`.
+fn of_bias<B: Backend>(of_scores: FloatTensor<B>, shape: Shape) -> FloatTensor<B> {
+    let [batch, _, seq, _] = of_scores.shape().dims::<4>();
+    let [of_batch, _, size, _] = shape.dims::<4>();
+    let summed = match of_batch < batch {
+        true => B::float_sum_dim(of_scores, 0),
+        false => of_scores,
+    };
+    if size == seq {
+        return summed;
+    }
+    let zeros = B::float_zeros(shape.clone(), &summed.device(), summed.dtype().into());
+    B::float_slice_assign(zeros, &corner(shape.dims(), seq), summed)
+}
+
+/// `tensor` multiplied by the factors of dropout, if there are any.
+fn dropped<B: Backend>(tensor: FloatTensor<B>, keep: Option<&FloatTensor<B>>) -> FloatTensor<B> {
+    match keep {
+        Some(keep) => B::float_mul(tensor, keep.clone()),
+        None => tensor,
     }
 }
 
@@ -135,127 +232,13 @@ fn merge<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
     B::float_reshape(B::float_swap_dims(tensor, 1, 2), rows)
 }
 
-/// Attention of all heads over padded rows, split and joined by views and one copy.
-pub(super) fn padded<B: BertOps>(
-    query: FloatTensor<B>,
-    key: FloatTensor<B>,
-    value: FloatTensor<B>,
-    mask_pad: BoolTensor<B>,
-    heads: usize,
-    dropout: f64,
-) -> FloatTensor<B> {
-    if dropout > 0.0 {
-        return B::attention_with_weights(query, key, value, mask_pad, heads, dropout).0;
-    }
-    let [query, key, value] = [query, key, value].map(|tensor| split::<B>(tensor, heads));
-    merge::<B>(<B as BertOps>::attention(query, key, value, mask_pad))
-}
-
-/// [`padded`] attention of the groups of packed tokens.
-pub(super) fn packed<B: BertOps>(
-    inputs: [FloatTensor<B>; 3],
+/// The default body of [`BertOps::packed_attention`]: [`padded`] attention of the groups of packed tokens.
+pub(in crate::ops) fn packed<B: BertOps>(
+    inputs: AttentionInputs<B>,
     layout: &Layout<B>,
-    heads: usize,
-    dropout: f64,
+    form: AttentionForm,
 ) -> FloatTensor<B> {
-    let [query, key, value] = inputs.map(|tensor| layout.part(tensor).into_iter());
-    let groups = query.zip(key).zip(value).zip(layout.masks());
-    let contexts = groups.map(|(((query, key), value), mask_pad)| {
-        B::self_attention(query, key, value, mask_pad, heads, dropout)
-    });
+    let groups = layout.groups(inputs);
+    let contexts = groups.map(|(inputs, mask_pad)| B::self_attention(inputs, mask_pad, form));
     layout.join(contexts.collect())
-}
-
-/// Attention from projections to context as one node, which keeps the projections, the probabilities and what dropout made
-/// of them.
-pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
-    inputs: [FloatTensor<Autodiff<B, C>>; 3],
-    layout: Layout<B>,
-    heads: usize,
-    dropout: f64,
-) -> FloatTensor<Autodiff<B, C>> {
-    #[derive(Debug)]
-    struct Attention;
-
-    #[derive(Clone, Debug)]
-    struct Kept<B: Backend> {
-        inputs: [FloatTensor<B>; 3],
-        /// Probabilities and what is known of dropout, of each group.
-        weights: Vec<[FloatTensor<B>; 2]>,
-        layout: Layout<B>,
-        heads: usize,
-        dropout: f64,
-    }
-
-    impl<B: BertOps> Backward<B, 3> for Attention {
-        type State = Kept<B>;
-
-        fn backward(
-            self,
-            ops: Ops<Self::State, 3>,
-            grads: &mut Gradients,
-            _checkpointer: &mut Checkpointer,
-        ) {
-            let Kept {
-                inputs,
-                weights,
-                layout,
-                heads,
-                dropout,
-            } = ops.state;
-            let [query, key, value] = inputs.map(|tensor| layout.part(tensor).into_iter());
-            let grad = layout.part_with_zeros(grads.consume::<B>(&ops.node));
-            let groups = query.zip(key).zip(value).zip(grad).zip(weights);
-            let [mut of_query, mut of_key, mut of_value] = [(); 3].map(|()| Vec::new());
-            for ((((query, key), value), grad), [probabilities, keep]) in groups {
-                let (query, key, value) = B::attention_backward(
-                    query,
-                    key,
-                    value,
-                    probabilities,
-                    keep,
-                    grad,
-                    heads,
-                    dropout,
-                );
-                of_query.push(query);
-                of_key.push(key);
-                of_value.push(value);
-            }
-            for (parent, parts) in ops.parents.into_iter().zip([of_query, of_key, of_value]) {
-                if let Some(node) = parent {
-                    grads.register::<B>(node.id, layout.join(parts));
-                }
-            }
-        }
-    }
-
-    let nodes = inputs.each_ref().map(|tensor| tensor.node());
-    match Attention.prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            let inputs = inputs.map(|tensor| tensor.into_primitive());
-            let [query, key, value] = inputs.clone().map(|tensor| layout.part(tensor).into_iter());
-            let groups = query.zip(key).zip(value).zip(layout.masks());
-            let (contexts, weights) = groups
-                .map(|(((query, key), value), mask_pad)| {
-                    let (context, probabilities, keep) =
-                        B::attention_with_weights(query, key, value, mask_pad, heads, dropout);
-                    (context, [probabilities, keep])
-                })
-                .unzip();
-            let output = layout.join(contexts);
-            let kept = Kept {
-                inputs,
-                weights,
-                layout,
-                heads,
-                dropout,
-            };
-            prep.finish(kept, output)
-        }
-        OpsKind::UnTracked(prep) => {
-            let inputs = inputs.map(|tensor| tensor.into_primitive());
-            prep.finish(packed::<B>(inputs, &layout, heads, dropout))
-        }
-    }
 }

@@ -17,11 +17,13 @@ use burn::tensor::Shape;
 
 #[cfg(feature = "kernels")]
 use super::PackedWeight;
-use super::packed::Layout;
+use super::attention::layout::Layout;
 use super::{
-    BertOps, GateActivation, PackedForm, RotaryColumns, attention, cross_entropy, gate, gelu,
-    linear, lookup, norm, rotary, softmax,
+    AttentionForm, AttentionInputs, BertOps, GateActivation, GradientOps, PackedTokens,
+    RotaryColumns, attention, cross_entropy, gate, gelu, linear, lookup, norm, rotary, softmax,
 };
+#[cfg(feature = "kernels")]
+use super::{AttentionGradients, AttentionOutput, AttentionWeights};
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -48,14 +50,23 @@ macro_rules! operations {
 #[cfg(feature = "kernels")]
 macro_rules! host_operations {
     ($tensor:ty) => {
+        fn self_attention(
+            inputs: AttentionInputs<Self>,
+            mask_pad: $tensor,
+            form: AttentionForm,
+        ) -> $tensor {
+            host::self_attention(inputs, mask_pad, form)
+        }
+
+        fn packed_attention(
+            inputs: AttentionInputs<Self>,
+            tokens: PackedTokens<Self>,
+            form: AttentionForm,
+        ) -> $tensor {
+            host::packed_attention(inputs, tokens, form)
+        }
+
         operations! { $tensor, host:
-            self_attention(query, key, value, mask_pad; heads: usize, dropout: f64) -> $tensor;
-            packed_attention(query, key, value, places, slots, padding; form: super::PackedForm)
-                -> $tensor;
-            attention_with_weights(query, key, value, mask_pad; heads: usize, dropout: f64)
-                -> ($tensor, $tensor, $tensor);
-            attention_backward(query, key, value, probabilities, keep, grad; heads: usize, dropout: f64)
-                -> ($tensor, $tensor, $tensor);
             masked_softmax(scores, mask_pad; scale: f64) -> $tensor;
             softmax_backward(probabilities, grad; scale: f64) -> $tensor;
             normalize(input, gamma, beta; epsilon: f64) -> $tensor;
@@ -90,17 +101,41 @@ macro_rules! host_operations {
     };
 }
 
+/// The gradients of [`host`], over tensors that may be in the memory of this process.
+#[cfg(feature = "kernels")]
+macro_rules! host_gradients {
+    ($tensor:ty) => {
+        fn attention_with_weights(
+            inputs: AttentionInputs<Self>,
+            mask_pad: $tensor,
+            form: AttentionForm,
+        ) -> AttentionOutput<Self> {
+            host::attention_with_weights(inputs, mask_pad, form)
+        }
+
+        fn attention_backward(
+            inputs: [$tensor; 3],
+            weights: AttentionWeights<Self>,
+            grad: $tensor,
+            form: AttentionForm,
+            bias: Option<Shape>,
+        ) -> AttentionGradients<Self> {
+            host::attention_backward(inputs, weights, grad, form, bias)
+        }
+    };
+}
+
 /// Attention through the backend's fused kernel.
 #[allow(unused_macros, reason = "which backends are compiled in varies")]
 macro_rules! fused_attention {
     () => {
-        fn attention(
+        fn attend_by_head(
             query: FloatTensor<Self>,
             key: FloatTensor<Self>,
             value: FloatTensor<Self>,
             mask_pad: BoolTensor<Self>,
         ) -> FloatTensor<Self> {
-            attention::fused::<Self>(query, key, value, mask_pad)
+            attention::composed::fused::<Self>(query, key, value, mask_pad)
         }
     };
 }
@@ -112,17 +147,32 @@ impl BertOps for burn::backend::Flex {
     host_operations!(FlexTensor);
 }
 
+#[cfg(feature = "flex")]
+impl GradientOps for burn::backend::Flex {
+    host_gradients!(FlexTensor);
+}
+
 #[cfg(feature = "ndarray")]
 impl BertOps for burn::backend::NdArray {
     host_operations!(NdArrayTensor);
 }
 
+#[cfg(feature = "ndarray")]
+impl GradientOps for burn::backend::NdArray {
+    host_gradients!(NdArrayTensor);
+}
+
 #[cfg(feature = "tch")]
 impl BertOps for burn::backend::LibTorch {
     operations! { TchTensor, libtorch:
-        attention(query, key, value, mask_pad) -> TchTensor;
+        attend_by_head(query, key, value, mask_pad) -> TchTensor;
     }
     host_operations!(TchTensor);
+}
+
+#[cfg(feature = "tch")]
+impl GradientOps for burn::backend::LibTorch {
+    host_gradients!(TchTensor);
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
@@ -130,34 +180,39 @@ impl BertOps for burn::backend::Cube {
     fused_attention!();
 }
 
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
+impl GradientOps for burn::backend::Cube {}
+
 // Every default body is made of operations that the server knows.
 #[cfg(feature = "remote")]
 impl BertOps for burn::backend::Remote {}
 
-impl<B: BertOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
+#[cfg(feature = "remote")]
+impl GradientOps for burn::backend::Remote {}
+
+impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
     fn self_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        inputs: AttentionInputs<Self>,
         mask_pad: BoolTensor<Self>,
-        heads: usize,
-        dropout: f64,
+        form: AttentionForm,
     ) -> FloatTensor<Self> {
         let layout = Layout::<B>::Padded { mask_pad };
-        attention::autodiff::<B, C>([query, key, value], layout, heads, dropout)
+        attention::node::attention::<B, C>(inputs, layout, form)
     }
 
     fn packed_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-        places: IntTensor<Self>,
-        slots: IntTensor<Self>,
-        padding: BoolTensor<Self>,
-        form: PackedForm,
+        inputs: AttentionInputs<Self>,
+        tokens: PackedTokens<Self>,
+        form: AttentionForm,
     ) -> FloatTensor<Self> {
-        let layout = Layout::<B>::packed([places, slots], padding, &form);
-        attention::autodiff::<B, C>([query, key, value], layout, form.heads, form.dropout)
+        let layout = Layout::<B>::Packed(PackedTokens {
+            lengths: tokens.lengths,
+            groups: tokens.groups,
+            places: tokens.places,
+            slots: tokens.slots,
+            padding: tokens.padding,
+        });
+        attention::node::attention::<B, C>(inputs, layout, form)
     }
 
     fn masked_softmax(

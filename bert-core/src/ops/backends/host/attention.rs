@@ -1,145 +1,200 @@
 //! Self-attention over tensors.
 
-use bert_kernels::attention::{self as kernels, Dropout, Projections, Sequence, Sizes};
+use bert_kernels::attention::{
+    self as kernels, Bias, Dropout, ForwardPass, Projections, Scoring, Sequence, Sizes,
+};
 use bert_kernels::softmax::attended;
 use burn::backend::TensorMetadata;
 use burn::tensor::Shape;
 
 use super::{Backend, HostTensor, Kernel, When, place, zeros_like};
-use crate::ops::packed::Layout;
-use crate::ops::{PackedForm, attention};
+use crate::ops::attention::composed;
+use crate::ops::attention::layout::Layout;
+use crate::ops::{
+    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionOutput,
+    AttentionWeights, PackedTokens,
+};
 
 /// [`BertOps::self_attention`](crate::ops::BertOps::self_attention), without dropout.
 pub(in crate::ops) fn self_attention<T: HostTensor>(
-    query: T,
-    key: T,
-    value: T,
+    inputs: AttentionInputs<T::Backend>,
     mask_pad: T,
-    heads: usize,
-    dropout: f64,
+    form: AttentionForm,
 ) -> T {
-    let sizes = sizes(&query, heads);
-    let when = When::Preferred.and(dropout == 0.0 && !is_empty(sizes));
-    match place(when, [query, key, value]) {
-        Kernel(inputs) => {
+    let sizes = sizes(&inputs.query, form.heads);
+    match HostInputs::<T>::place(form.dropout == 0.0, inputs, sizes) {
+        Ok(inputs) => {
             let attended = attended(&mask_pad.to_bools()); // [batch, seq]
             let sequences = Sequence::padded(&attended, sizes.seq);
-            attend(&inputs, sizes, &sequences, &attended)
+            inputs.attend(form, &sequences, &attended)
         }
-        Backend([query, key, value]) => {
-            attention::padded::<T::Backend>(query, key, value, mask_pad, heads, dropout)
-        }
+        Err(inputs) => composed::padded(inputs, mask_pad, form),
     }
 }
 
 /// [`BertOps::packed_attention`](crate::ops::BertOps::packed_attention), of the sequences as they are; without dropout.
 pub(in crate::ops) fn packed_attention<T: HostTensor>(
-    query: T,
-    key: T,
-    value: T,
-    places: T,
-    slots: T,
-    padding: T,
-    form: PackedForm,
+    inputs: AttentionInputs<T::Backend>,
+    tokens: PackedTokens<T::Backend>,
+    form: AttentionForm,
 ) -> T {
-    let sizes = sizes(&query, form.heads);
-    let when = When::Preferred.and(form.dropout == 0.0 && !is_empty(sizes));
-    match place(when, [query, key, value]) {
-        Kernel(inputs) => {
-            let sequences = Sequence::packed(&form.lengths);
-            attend(&inputs, sizes, &sequences, &vec![1.0; sizes.seq])
+    let sizes = sizes(&inputs.query, form.heads);
+    match HostInputs::<T>::place(form.dropout == 0.0, inputs, sizes) {
+        Ok(inputs) => {
+            let sequences = Sequence::packed(&tokens.lengths);
+            inputs.attend(form, &sequences, &vec![1.0; sizes.seq])
         }
-        Backend(inputs) => {
-            let layout = Layout::<T::Backend>::packed([places, slots], padding, &form);
-            attention::packed(inputs, &layout, form.heads, form.dropout)
-        }
+        Err(inputs) => composed::packed(inputs, &Layout::Packed(tokens), form),
     }
 }
 
-fn attend<T: HostTensor>(
-    inputs: &[T; 3],
-    sizes: Sizes,
-    sequences: &[Sequence],
-    attended: &[f32],
-) -> T {
-    let [query, ..] = inputs;
-    query.init_like(query.shape(), |to| {
-        kernels::attention(projections(inputs), sizes, sequences, attended, to)
-    })
-}
-
-/// [`BertOps::attention_with_weights`](crate::ops::BertOps::attention_with_weights); the state of dropout is a seed.
+/// [`GradientOps::attention_with_weights`](crate::ops::GradientOps::attention_with_weights); the state of dropout is a seed.
 pub(in crate::ops) fn attention_with_weights<T: HostTensor>(
-    query: T,
-    key: T,
-    value: T,
+    inputs: AttentionInputs<T::Backend>,
     mask_pad: T,
-    heads: usize,
-    dropout: f64,
-) -> (T, T, T) {
-    let sizes = sizes(&query, heads);
+    form: AttentionForm,
+) -> AttentionOutput<T::Backend> {
+    let sizes = sizes(&inputs.query, form.heads);
+    let inputs = match HostInputs::<T>::place(true, inputs, sizes) {
+        Ok(inputs) => inputs,
+        Err(inputs) => return composed::with_weights(inputs, mask_pad, form),
+    };
+    let Sizes {
+        batch, seq, heads, ..
+    } = sizes;
+    let [query, key, value] = &inputs.projections;
+    let attended = attended(&mask_pad.to_bools()); // [batch, seq]
+    let keep = (form.dropout > 0.0).then(|| {
+        let mut keep = zeros_like(query, [4]);
+        let seed = Dropout::seed_to_floats(query.next_random_u64());
+        keep.make_mut().copy_from_slice(&seed);
+        keep
+    });
+    let kept_keys = kernels::kept_keys(seq, form.reach);
+    let shape = Shape::new([batch, heads, seq, kept_keys]);
+    let probabilities = query.init_like(shape, |to| {
+        let (query, key) = (query.as_slice(), key.as_slice());
+        kernels::probabilities(query, key, inputs.scoring(form), sizes, &attended, to)
+    });
+    let dropout = recalled(keep.as_ref(), form);
+    let context = query.init_like(query.shape(), |to| {
+        let (value, probabilities) = (value.as_slice(), probabilities.as_slice());
+        kernels::context(value, probabilities, sizes, form.reach, dropout, to)
+    });
+    let weights = AttentionWeights {
+        probabilities,
+        keep,
+    };
+    AttentionOutput { context, weights }
+}
+
+/// [`GradientOps::attention_backward`](crate::ops::GradientOps::attention_backward).
+pub(in crate::ops) fn attention_backward<T: HostTensor>(
+    [query, key, value]: [T; 3],
+    weights: AttentionWeights<T::Backend>,
+    grad: T,
+    form: AttentionForm,
+    bias: Option<Shape>,
+) -> AttentionGradients<T::Backend> {
+    let sizes = sizes(&query, form.heads);
     let when = When::Preferred.and(!is_empty(sizes));
-    match place(when, [query, key, value]) {
-        Kernel([query, key, value]) => {
-            let Sizes { batch, seq, .. } = sizes;
-            let attended = attended(&mask_pad.to_bools()); // [batch, seq]
-            let mut keep = zeros_like(&query, [4]);
-            if dropout > 0.0 {
-                let seed = Dropout::seed_to_floats(query.next_random_u64());
-                keep.make_mut().copy_from_slice(&seed);
+    let AttentionWeights {
+        probabilities,
+        keep,
+    } = weights;
+    match place(when, [query, key, value, probabilities, grad]) {
+        Kernel([query, key, value, probabilities, grad]) => {
+            let pass = ForwardPass {
+                inputs: projections([&query, &key, &value]),
+                probabilities: probabilities.as_slice(),
+                sizes,
+                scale: form.scale as f32,
+                reach: form.reach,
+                dropout: recalled(keep.as_ref(), form),
+            };
+            let grads = kernels::backward(pass, grad.as_slice(), bias.is_some());
+            AttentionGradients {
+                inputs: [
+                    query.init_like(query.shape(), |to| grads.query(to)),
+                    key.init_like(key.shape(), |to| grads.key(to)),
+                    value.init_like(value.shape(), |to| grads.value(to)),
+                ],
+                bias: bias.map(|shape| {
+                    let [_, _, size, _] = shape.dims::<4>();
+                    query.init_like(shape, |to| grads.bias(size, to))
+                }),
             }
-            let shape = Shape::new([batch, heads, seq, seq]);
-            let probabilities = query.init_like(shape, |to| {
-                kernels::probabilities(query.as_slice(), key.as_slice(), sizes, &attended, to)
-            });
-            let dropout = recalled(&keep, dropout);
-            let context = query.init_like(query.shape(), |to| {
-                let probabilities = probabilities.as_slice();
-                kernels::context(value.as_slice(), probabilities, sizes, dropout, to)
-            });
-            (context, probabilities, keep)
         }
-        Backend([query, key, value]) => {
-            attention::with_weights::<T::Backend>(query, key, value, mask_pad, heads, dropout)
+        Backend([query, key, value, probabilities, grad]) => {
+            let weights = AttentionWeights {
+                probabilities,
+                keep,
+            };
+            composed::backward([query, key, value], weights, grad, form, bias)
         }
     }
 }
 
-/// [`BertOps::attention_backward`](crate::ops::BertOps::attention_backward).
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what the forward pass took and gave"
-)]
-pub(in crate::ops) fn attention_backward<T: HostTensor>(
-    query: T,
-    key: T,
-    value: T,
-    probabilities: T,
-    keep: T,
-    grad: T,
-    heads: usize,
-    dropout: f64,
-) -> (T, T, T) {
-    let sizes = sizes(&query, heads);
-    let when = When::Preferred.and(!is_empty(sizes));
-    match place(when, [query, key, value, probabilities, keep, grad]) {
-        Kernel([query, key, value, probabilities, keep, grad]) => {
-            let (inputs, dropout) = ([query, key, value], recalled(&keep, dropout));
-            let [query, key, value] = &inputs;
-            let (projections, probabilities) = (projections(&inputs), probabilities.as_slice());
-            let grads =
-                kernels::backward(projections, probabilities, sizes, dropout, grad.as_slice());
-            (
-                query.init_like(query.shape(), |to| grads.query(to)),
-                key.init_like(key.shape(), |to| grads.key(to)),
-                value.init_like(value.shape(), |to| grads.value(to)),
-            )
+/// Operands that a kernel can read.
+struct HostInputs<T> {
+    projections: [T; 3],
+    bias: Option<T>,
+    sizes: Sizes,
+}
+
+impl<T: HostTensor> HostInputs<T> {
+    /// The operands for a kernel that has the form of attention that is asked for, or as they came for the backend.
+    fn place(
+        has_form: bool,
+        inputs: AttentionInputs<T::Backend>,
+        sizes: Sizes,
+    ) -> Result<Self, AttentionInputs<T::Backend>> {
+        let when = When::Preferred.and(has_form && !is_empty(sizes));
+        let AttentionInputs {
+            query,
+            key,
+            value,
+            bias,
+        } = inputs;
+        let (placed, bias) = match bias {
+            AttentionBias::Absent => (place(when, [query, key, value]), None),
+            AttentionBias::Present(bias) => match place(when, [query, key, value, bias]) {
+                Kernel([query, key, value, bias]) => (Kernel([query, key, value]), Some(bias)),
+                Backend([query, key, value, bias]) => (Backend([query, key, value]), Some(bias)),
+            },
+        };
+        match placed {
+            Kernel(projections) => Ok(Self {
+                projections,
+                bias,
+                sizes,
+            }),
+            Backend([query, key, value]) => Err(AttentionInputs {
+                query,
+                key,
+                value,
+                bias: bias.map_or(AttentionBias::Absent, AttentionBias::Present),
+            }),
         }
-        Backend([query, key, value, probabilities, keep, grad]) => {
-            let inputs = [query, key, value];
-            let weights = [probabilities, keep];
-            attention::backward::<T::Backend>(inputs, weights, grad, heads, dropout)
+    }
+
+    fn scoring(&self, form: AttentionForm) -> Scoring<'_> {
+        Scoring {
+            scale: form.scale as f32,
+            reach: form.reach,
+            bias: self.bias.as_ref().map(|bias| {
+                let [batch, heads, size, _] = bias.shape().dims();
+                Bias::new(bias.as_slice(), [batch, heads, size])
+            }),
         }
+    }
+
+    fn attend(&self, form: AttentionForm, sequences: &[Sequence], attended: &[f32]) -> T {
+        let (query, scoring) = (&self.projections[0], self.scoring(form));
+        let inputs = projections(self.projections.each_ref());
+        query.init_like(query.shape(), |to| {
+            kernels::attention(inputs, scoring, self.sizes, sequences, attended, to)
+        })
     }
 }
 
@@ -157,7 +212,7 @@ fn is_empty(sizes: Sizes) -> bool {
     sizes.batch * sizes.seq * sizes.width() == 0
 }
 
-fn projections<T: HostTensor>([query, key, value]: &[T; 3]) -> Projections<'_> {
+fn projections<T: HostTensor>([query, key, value]: [&T; 3]) -> Projections<'_> {
     Projections {
         query: query.as_slice(),
         key: key.as_slice(),
@@ -166,9 +221,9 @@ fn projections<T: HostTensor>([query, key, value]: &[T; 3]) -> Projections<'_> {
 }
 
 /// Dropout by the seed in `keep`.
-fn recalled(keep: &impl HostTensor, probability: f64) -> Option<Dropout> {
-    (probability > 0.0).then(|| {
+fn recalled(keep: Option<&impl HostTensor>, form: AttentionForm) -> Option<Dropout> {
+    keep.map(|keep| {
         let seed = Dropout::seed_from_floats(keep.as_slice());
-        Dropout::new(seed, probability)
+        Dropout::new(seed, form.dropout)
     })
 }

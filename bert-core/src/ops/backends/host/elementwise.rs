@@ -14,9 +14,10 @@ use crate::ops::{
     gate as default_gate, norm, rotary, scale, softmax,
 };
 
-/// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), in place.
+/// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), in place, for a mask that all queries share.
 pub(in crate::ops) fn masked_softmax<T: HostTensor>(scores: T, mask_pad: T, scale: f64) -> T {
-    match place(When::Preferred, [scores]) {
+    let [_, _, queries, _] = mask_pad.shape().dims::<4>();
+    match place(When::Preferred.and(queries == 1), [scores]) {
         Kernel([mut scores]) => {
             let attended = kernels::attended(&mask_pad.to_bools()); // [batch, keys]
             let keys = width(&scores);

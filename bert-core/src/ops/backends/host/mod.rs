@@ -8,7 +8,7 @@ use bert_kernels::output::zeroed;
 use burn::backend::TensorMetadata;
 use burn::tensor::Shape;
 
-use crate::ops::{AdamStep, BertOps, adam, linear, softmax};
+use crate::ops::{AdamStep, GradientOps, adam, linear, softmax};
 
 mod attention;
 mod dense;
@@ -34,7 +34,7 @@ pub(super) use tensor::HostTensor;
 /// A backend whose tensors may be in the memory of this process.
 ///
 /// The provided methods are what it runs where the kernels do not: the default bodies, unless it has something faster.
-pub(in crate::ops) trait HostBackend: BertOps {
+pub(in crate::ops) trait HostBackend: GradientOps {
     /// True if the kernels also compute those operations that the backend has kernels of its own for.
     fn prefers_host_kernels() -> bool {
         true

@@ -8,9 +8,11 @@ use burn::tensor::{DType, Shape, TensorData};
 
 use super::tensor::HostTensor;
 use super::tensor::tests::{filled, for_each_backend};
-use crate::ops::packed::Layout;
+use crate::ops::attention::composed;
+use crate::ops::attention::layout::Layout;
 use crate::ops::{
-    PackedForm, PackedWeight, attention, cross_entropy, gelu, linear, norm, scale, softmax,
+    AttentionBias, AttentionForm, AttentionInputs, AttentionOutput, AttentionWeights, PackedTokens,
+    PackedWeight, cross_entropy, gelu, linear, norm, scale, softmax,
 };
 
 /// Numbers between -1 and 1 in no order.
@@ -164,47 +166,61 @@ fn linear_layers<T: HostTensor>(like: &T) {
     }
 }
 
+/// The usual form, and one with a window and a scale of its own.
+fn forms(heads: usize, head_size: usize) -> [AttentionForm; 2] {
+    let plain = AttentionForm::new(heads, head_size);
+    let local = AttentionForm {
+        scale: 0.4,
+        reach: Some(7),
+        ..plain
+    };
+    [plain, local]
+}
+
+/// No bias, one that all sequences share, and one for each of `batch`.
+fn biases<T: HostTensor>(
+    like: &T,
+    [batch, heads, size]: [usize; 3],
+) -> [AttentionBias<T::Backend>; 3] {
+    let present = |batch| AttentionBias::Present(numbers(like, [batch, heads, size, size], 19));
+    [AttentionBias::Absent, present(1), present(batch)]
+}
+
 fn attention_of_rows_and_packed<T: HostTensor>(like: &T) {
     let (seq, width, heads) = (70, 32, 4);
-    let parts = |batch: usize| [7, 11, 13].map(|step| numbers(like, [batch, seq, width], step));
+    let inputs = |batch: usize, bias: &AttentionBias<T::Backend>| {
+        let [query, key, value] = [7, 11, 13].map(|step| numbers(like, [batch, seq, width], step));
+        AttentionInputs {
+            query,
+            key,
+            value,
+            bias: bias.clone(),
+        }
+    };
     let padding: Vec<bool> = (0..2 * seq).map(|at| at >= seq + 50).collect();
     let mask = || truths(like, [2, 1, 1, seq], &padding);
-    let [query, key, value] = parts(2);
-    let found = super::self_attention(
-        query.clone(),
-        key.clone(),
-        value.clone(),
-        mask(),
-        heads,
-        0.0,
-    );
-    let expected = attention::padded::<T::Backend>(query, key, value, mask(), heads, 0.0);
-    assert_close(found, expected, "self_attention");
-
-    let form = PackedForm {
+    let places = (0..80).map(|at| if at < seq as i32 { at } else { 0 });
+    let padding_of_groups: Vec<bool> = (0..80).map(|at| at >= seq).collect();
+    let tokens = || PackedTokens::<T::Backend> {
         lengths: [40, 30].into(),
         groups: [[2, 40]].into(),
-        heads,
-        dropout: 0.0,
+        places: integers(like, places.clone().collect()),
+        slots: integers(like, (0..seq as i32).collect()),
+        padding: truths(like, [80], &padding_of_groups),
     };
-    let places = (0..80).map(|at| if at < seq as i32 { at } else { 0 });
-    let places = || integers(like, places.clone().collect());
-    let slots = || integers(like, (0..seq as i32).collect());
-    let padding: Vec<bool> = (0..80).map(|at| at >= seq).collect();
-    let padding = || truths(like, [80], &padding);
-    let [query, key, value] = parts(1);
-    let found = super::packed_attention(
-        query.clone(),
-        key.clone(),
-        value.clone(),
-        places(),
-        slots(),
-        padding(),
-        form.clone(),
-    );
-    let layout = Layout::<T::Backend>::packed([places(), slots()], padding(), &form);
-    let expected = attention::packed([query, key, value], &layout, heads, 0.0);
-    assert_close(found, expected, "packed_attention");
+    for form in forms(heads, width / heads) {
+        for bias in biases(like, [2, heads, seq]) {
+            let found = super::self_attention(inputs(2, &bias), mask(), form);
+            let expected = composed::padded(inputs(2, &bias), mask(), form);
+            assert_close(found, expected, "self_attention");
+        }
+        let [absent, shared, _] = biases(like, [2, heads, 40]);
+        for bias in [absent, shared] {
+            let found = super::packed_attention(inputs(1, &bias), tokens(), form);
+            let expected = composed::packed(inputs(1, &bias), &Layout::Packed(tokens()), form);
+            assert_close::<T>(found, expected, "packed_attention");
+        }
+    }
 }
 
 fn attention_and_its_gradients<T: HostTensor>(like: &T) {
@@ -215,18 +231,32 @@ fn attention_and_its_gradients<T: HostTensor>(like: &T) {
     let padding: Vec<bool> = (0..batch * seq).map(|at| at >= seq + 30).collect();
     let mask = || truths(like, [batch, 1, 1, seq], &padding);
     let [query, key, value, grad] = [7, 11, 13, 17].map(|step| move || part(step));
+    let inputs = || AttentionInputs::<T::Backend> {
+        query: query(),
+        key: key(),
+        value: value(),
+        bias: AttentionBias::Absent,
+    };
     for dropout in [0.0, 0.25] {
-        let (context, probabilities, keep) =
-            super::attention_with_weights(query(), key(), value(), mask(), heads, dropout);
-        let backward = |grad| {
-            let (weights, keep) = (probabilities.clone(), keep.clone());
-            super::attention_backward(query(), key(), value(), weights, keep, grad, heads, dropout)
+        let form = AttentionForm {
+            dropout,
+            ..AttentionForm::new(heads, seq)
         };
-        let (expected, expected_probabilities, _) =
-            attention::with_weights::<T::Backend>(query(), key(), value(), mask(), heads, 0.0);
+        let AttentionOutput { context, weights } =
+            super::attention_with_weights(inputs(), mask(), form);
+        let probabilities = weights.probabilities.clone();
+        let backward = |grad| {
+            let inputs = [query(), key(), value()];
+            super::attention_backward(inputs, weights.clone(), grad, form, None).inputs
+        };
+        let plain = AttentionForm {
+            dropout: 0.0,
+            ..form
+        };
+        let expected = composed::with_weights(inputs(), mask(), plain);
         assert_close(
             probabilities.clone(),
-            expected_probabilities,
+            expected.weights.probabilities,
             "probabilities",
         );
 
@@ -234,7 +264,7 @@ fn attention_and_its_gradients<T: HostTensor>(like: &T) {
         let identity: Vec<f32> = (0..batch * seq * width)
             .map(|at| f32::from(u8::from(at / width % seq == at % seq)))
             .collect();
-        let (_, _, turned) = backward(filled(like, [batch, seq, width], &identity));
+        let [_, _, turned] = backward(filled(like, [batch, seq, width], &identity));
         let turned = turned.as_slice();
         let mut factors = Vec::new();
         for (at, &p) in probabilities
@@ -259,27 +289,69 @@ fn attention_and_its_gradients<T: HostTensor>(like: &T) {
             let right = |&factor: &f32| factor == 0.0 || (factor - 4.0 / 3.0).abs() < 1e-5;
             assert!(factors.iter().all(right));
         } else {
-            assert_close(context.clone(), expected, "attention_with_weights");
+            assert_close(context.clone(), expected.context, "attention_with_weights");
         }
 
-        let weights = T::Backend::float_mul(probabilities.clone(), mask_of_dropout.clone());
+        let after_dropout = T::Backend::float_mul(probabilities.clone(), mask_of_dropout.clone());
         let by_head = |tensor| {
             let tensor = T::Backend::float_reshape(tensor, Shape::new([batch, seq, heads, seq]));
             T::Backend::float_swap_dims(tensor, 1, 2)
         };
-        let expected = T::Backend::float_matmul(weights, by_head(value()));
+        let expected = T::Backend::float_matmul(after_dropout, by_head(value()));
         assert_close(by_head(context), expected, "context");
-        let expected = attention::backward::<T::Backend>(
-            [query(), key(), value()],
-            [probabilities.clone(), mask_of_dropout],
-            grad(),
-            heads,
-            dropout,
-        );
-        let found = backward(grad());
-        assert_close(found.0, expected.0, "gradient of queries");
-        assert_close(found.1, expected.1, "gradient of keys");
-        assert_close(found.2, expected.2, "gradient of values");
+        let weights = AttentionWeights {
+            probabilities,
+            keep: Some(mask_of_dropout),
+        };
+        let inputs = [query(), key(), value()];
+        let expected = composed::backward::<T::Backend>(inputs, weights, grad(), form, None);
+        for (found, expected) in backward(grad()).into_iter().zip(expected.inputs) {
+            assert_close(found, expected, "gradients of attention");
+        }
+    }
+}
+
+fn gradients_of_attention_with_a_window_and_a_bias<T: HostTensor>(like: &T) {
+    let (batch, seq, heads, head_size) = (2, 150, 2, 6);
+    let part = |step: usize| numbers(like, [batch, seq, heads * head_size], step);
+    let padding: Vec<bool> = (0..batch * seq).map(|at| at >= seq + 30).collect();
+    let mask = || truths(like, [batch, 1, 1, seq], &padding);
+    for form in forms(heads, head_size) {
+        for bias in biases(like, [batch, heads, seq + 1]) {
+            let projections = || [7, 11, 13].map(part);
+            let inputs = || {
+                let [query, key, value] = projections();
+                AttentionInputs {
+                    query,
+                    key,
+                    value,
+                    bias: bias.clone(),
+                }
+            };
+            let shape = match &bias {
+                AttentionBias::Absent => None,
+                AttentionBias::Present(bias) => Some(bias.shape()),
+            };
+            let found = super::attention_with_weights(inputs(), mask(), form);
+            let expected = composed::with_weights(inputs(), mask(), form);
+            assert_close(found.context, expected.context, "context");
+            let found = super::attention_backward(
+                projections(),
+                found.weights,
+                part(17),
+                form,
+                shape.clone(),
+            );
+            let expected =
+                composed::backward(projections(), expected.weights, part(17), form, shape);
+            for (found, expected) in found.inputs.into_iter().zip(expected.inputs) {
+                assert_close(found, expected, "gradients of attention");
+            }
+            assert_eq!(found.bias.is_some(), expected.bias.is_some());
+            if let (Some(found), Some(expected)) = (found.bias, expected.bias) {
+                assert_close(found, expected, "gradient of the bias");
+            }
+        }
     }
 }
 
@@ -289,6 +361,13 @@ fn softmax_and_its_gradient<T: HostTensor>(like: &T) {
     let grad = || numbers(like, shape, 11);
     let padding: Vec<bool> = (0..18).map(|at| at >= 13).collect();
     let mask = || truths(like, [2, 1, 1, 9], &padding);
+    // A mask of its own for every query is the backend's.
+    let every_query = || T::Backend::bool_expand(mask(), Shape::new([2, 1, 5, 9]));
+    assert_close(
+        super::masked_softmax(scores(), every_query(), 0.5),
+        softmax::masked::<T::Backend>(scores(), mask(), 0.5),
+        "masked_softmax by query",
+    );
     let found = super::masked_softmax(scores(), mask(), 0.5);
     let expected = softmax::masked::<T::Backend>(scores(), mask(), 0.5);
     assert_close(found.clone(), expected, "masked_softmax");
@@ -413,6 +492,7 @@ for_each_backend!(
     linear_layers_by_packed_weights,
     attention_of_rows_and_packed,
     attention_and_its_gradients,
+    gradients_of_attention_with_a_window_and_a_bias,
     softmax_and_its_gradient,
     layer_norm_and_its_gradients,
     gelu_and_its_gradient,

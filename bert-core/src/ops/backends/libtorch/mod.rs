@@ -14,13 +14,13 @@ mod tensor;
 
 pub(crate) use kernels::own_are_chosen;
 
-/// [`BertOps::attention`](crate::ops::BertOps::attention).
+/// [`BertOps::attend_by_head`](crate::ops::BertOps::attend_by_head).
 ///
 /// LibTorch's mask is true at what takes part; burn-tch 0.22.1 hands Burn's over unchanged, which means the opposite
 /// (`tests/upstream/` tells when that is mended).
 /// It is spread over the queries alone: LibTorch turns it into floats of the shape that it is given, which with the heads
 /// is as large as the scores.
-pub(super) fn attention(
+pub(super) fn attend_by_head(
     query: TchTensor,
     key: TchTensor,
     value: TchTensor,

@@ -1,0 +1,251 @@
+//! Attention (Vaswani et al. §3.2): its form, its operands and the functions on tensors that the model calls.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, ExtensionType};
+use burn::tensor::{Bool, Tensor};
+
+use super::{BertOps, PackedLayout};
+
+pub(super) mod composed;
+pub(super) mod layout;
+pub(super) mod node;
+
+/// Form of an attention layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionForm {
+    /// Attention heads.
+    pub heads: usize,
+    /// Factor of the products of queries and keys.
+    pub scale: f64,
+    /// Window: tokens on either side that are attended to, if not all.
+    pub reach: Option<usize>,
+    /// Probability to drop a probability.
+    pub dropout: f64,
+}
+
+impl AttentionForm {
+    /// Scaled dot-product attention, `softmax(q·kᵀ / √head_size)·v`, to all tokens and without dropout.
+    pub fn new(heads: usize, head_size: usize) -> Self {
+        Self {
+            heads,
+            scale: 1.0 / (head_size as f64).sqrt(),
+            reach: None,
+            dropout: 0.0,
+        }
+    }
+
+    /// The form for sequences of at most `longest` tokens, without a window that covers them.
+    fn for_sequences_of(self, longest: usize) -> Self {
+        Self {
+            reach: self.reach.filter(|reach| reach.saturating_add(1) < longest),
+            ..self
+        }
+    }
+}
+
+/// Operands of attention.
+///
+/// # Shapes
+///
+/// - query, key, value: `[batch, seq, heads · head_size]`
+#[derive(Clone, Debug, ExtensionType)]
+pub struct AttentionInputs<B: Backend> {
+    /// Queries.
+    pub query: FloatTensor<B>,
+    /// Keys.
+    pub key: FloatTensor<B>,
+    /// Values.
+    pub value: FloatTensor<B>,
+    /// Bias of the scores.
+    #[extension_type]
+    pub bias: AttentionBias<B>,
+}
+
+/// Bias of attention scores; an `Option`, which operations through [`Dispatch`] cannot take.
+///
+/// # Shapes
+///
+/// - present: `[1 or batch, heads, size, size]`; a sequence of n tokens takes the first n rows and columns
+#[derive(Clone, Debug, ExtensionType)]
+pub enum AttentionBias<B: Backend> {
+    /// No bias.
+    Absent,
+    /// Numbers that are added to the scaled products of queries and keys.
+    Present(FloatTensor<B>),
+}
+
+/// Context of attention and what its gradients take of the forward pass.
+#[derive(Clone, Debug)]
+pub struct AttentionOutput<B: Backend> {
+    /// `[batch, seq, heads · head_size]`
+    pub context: FloatTensor<B>,
+    /// State for the way back.
+    pub weights: AttentionWeights<B>,
+}
+
+/// Probabilities of attention and the state of dropout, for the backend that made them.
+#[derive(Clone, Debug)]
+pub struct AttentionWeights<B: Backend> {
+    /// Before dropout, `[batch, heads, seq, kept]`: those of all keys, or of those in reach of a block of queries.
+    pub probabilities: FloatTensor<B>,
+    /// Factors or seed of dropout, if there is any.
+    pub keep: Option<FloatTensor<B>>,
+}
+
+/// Gradients of attention.
+#[derive(Clone, Debug)]
+pub struct AttentionGradients<B: Backend> {
+    /// Those of queries, keys and values, `[batch, seq, heads · head_size]` each.
+    pub inputs: [FloatTensor<B>; 3],
+    /// That of the bias, of its shape, if it was asked for.
+    pub bias: Option<FloatTensor<B>>,
+}
+
+/// Attention over the keys that are neither padding nor out of reach, from projections to context.
+///
+/// # Shapes
+///
+/// - query, key, value, output: `[batch, seq, heads · head_size]`
+/// - mask_pad: `[batch, seq]`, true at padding; a row without keys becomes zero
+pub fn self_attention(
+    inputs: [Tensor<3>; 3],
+    mask_pad: Tensor<2, Bool>,
+    form: AttentionForm,
+) -> Tensor<3> {
+    attend_padded(inputs, None, mask_pad, form)
+}
+
+/// [`self_attention`] with a bias.
+///
+/// # Shapes
+///
+/// - bias: `[1 or batch, heads, seq, seq]`, added to the scaled products of queries and keys
+pub fn biased_attention(
+    inputs: [Tensor<3>; 3],
+    bias: Tensor<4>,
+    mask_pad: Tensor<2, Bool>,
+    form: AttentionForm,
+) -> Tensor<3> {
+    attend_padded(inputs, Some(bias), mask_pad, form)
+}
+
+/// [`self_attention`] within each sequence of `layout`.
+///
+/// # Shapes
+///
+/// - query, key, value, output: `[1, tokens, heads · head_size]`
+pub fn packed_attention(
+    inputs: [Tensor<3>; 3],
+    layout: &PackedLayout,
+    form: AttentionForm,
+) -> Tensor<3> {
+    attend_packed(inputs, None, layout, form)
+}
+
+/// [`packed_attention`] with a bias that the sequences share.
+///
+/// # Shapes
+///
+/// - bias: `[1, heads, longest, longest]`; a sequence of n tokens takes the first n rows and columns
+pub fn packed_biased_attention(
+    inputs: [Tensor<3>; 3],
+    bias: Tensor<4>,
+    layout: &PackedLayout,
+    form: AttentionForm,
+) -> Tensor<3> {
+    attend_packed(inputs, Some(bias), layout, form)
+}
+
+/// [`self_attention`], with a bias if there is one, and its probabilities before dropout.
+///
+/// # Shapes
+///
+/// - query, key, value and the first output: `[batch, seq, heads · head_size]`
+/// - bias: `[1 or batch, heads, seq, seq]`
+/// - mask_pad: `[batch, seq]`, true at padding
+/// - second output: `[batch, heads, seq, seq]`, zero at keys that are left out
+pub fn attention_with_probabilities(
+    inputs: [Tensor<3>; 3],
+    bias: Option<Tensor<4>>,
+    mask_pad: Tensor<2, Bool>,
+    form: AttentionForm,
+) -> (Tensor<3>, Tensor<4>) {
+    let form = form.for_sequences_of(mask_pad.dims()[1]);
+    let mask_pad = broadcastable(mask_pad).into_dispatch();
+    let (context, probabilities) = <Dispatch as BertOps>::attention_with_probabilities(
+        dispatched(inputs, bias),
+        mask_pad,
+        form,
+    );
+    (
+        Tensor::from_dispatch(context),
+        Tensor::from_dispatch(probabilities),
+    )
+}
+
+/// Scaled dot-product attention of heads over the keys that are not padding, through a fused kernel where the backend has a
+/// right one and gradients are not wanted.
+///
+/// # Shapes
+///
+/// - query, key, value, output: `[batch, heads, seq, head_size]`
+/// - mask_pad: `[batch, seq]`, true at padding
+pub fn attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    mask_pad: Tensor<2, Bool>,
+) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::attend_by_head(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        broadcastable(mask_pad).into_dispatch(),
+    ))
+}
+
+fn attend_padded(
+    inputs: [Tensor<3>; 3],
+    bias: Option<Tensor<4>>,
+    mask_pad: Tensor<2, Bool>,
+    form: AttentionForm,
+) -> Tensor<3> {
+    let form = form.for_sequences_of(mask_pad.dims()[1]);
+    let mask_pad = broadcastable(mask_pad).into_dispatch();
+    Tensor::from_dispatch(<Dispatch as BertOps>::self_attention(
+        dispatched(inputs, bias),
+        mask_pad,
+        form,
+    ))
+}
+
+fn attend_packed(
+    inputs: [Tensor<3>; 3],
+    bias: Option<Tensor<4>>,
+    layout: &PackedLayout,
+    form: AttentionForm,
+) -> Tensor<3> {
+    let longest = layout.lengths.iter().copied().max().unwrap_or(0);
+    Tensor::from_dispatch(<Dispatch as BertOps>::packed_attention(
+        dispatched(inputs, bias),
+        layout.dispatched(),
+        form.for_sequences_of(longest),
+    ))
+}
+
+fn dispatched(inputs: [Tensor<3>; 3], bias: Option<Tensor<4>>) -> AttentionInputs<Dispatch> {
+    let [query, key, value] = inputs.map(Tensor::into_dispatch);
+    let bias = bias.map(Tensor::into_dispatch);
+    AttentionInputs {
+        query,
+        key,
+        value,
+        bias: bias.map_or(AttentionBias::Absent, AttentionBias::Present),
+    }
+}
+
+/// `[batch, seq]` to `[batch, 1, 1, seq]`.
+fn broadcastable(mask_pad: Tensor<2, Bool>) -> Tensor<4, Bool> {
+    let [batch, seq] = mask_pad.dims();
+    mask_pad.reshape([batch, 1, 1, seq])
+}
