@@ -12,7 +12,7 @@ use crate::activation::HiddenAct;
 use crate::error::{Error, Result};
 use crate::models::{
     BERT, BlockDropout, BlockShape, ClassifierShape, Family, GateShape, HeadDropout, HeadShapes,
-    LocalLayers, Positions, Rotary,
+    LocalLayers, Positions, RelativePositions, Rotary,
 };
 
 /// Description of a network: hyper-parameters of a BERT encoder (BERT §3), and the points in which families of models
@@ -83,6 +83,9 @@ pub struct BertConfig {
     /// Rotary position embedding, if there is one.
     #[new(default)]
     pub rotary: Option<Rotary>,
+    /// Relative positions in the scores of attention.
+    #[new(default)]
+    pub relative: RelativePositions,
     /// Layers with local attention, if there are any.
     #[new(default)]
     pub local: Option<LocalLayers>,
@@ -194,6 +197,7 @@ impl BertConfig {
         match self.positions {
             Positions::FromZero | Positions::None => 0,
             Positions::AfterPadding => self.pad_token_id.saturating_add(1),
+            Positions::AfterToken(id) => id + 1,
         }
     }
 
@@ -285,7 +289,11 @@ impl BertConfig {
         // Norms before are as many as those after: the first block has one less, and one is behind the last.
         let feed_forward = h * (widened + self.intermediate_size) + biases + norm;
         let pooler = if with_pooler { h * h + h } else { 0 };
-        tables + self.num_blocks() * (attention + feed_forward) + pooler
+        let relative = match self.relative {
+            RelativePositions::None => 0,
+            RelativePositions::Bias { buckets } => buckets * self.num_attention_heads,
+        };
+        tables + relative + self.num_blocks() * (attention + feed_forward) + pooler
     }
 
     /// Checks that the numbers describe a network that can be built.
@@ -349,7 +357,7 @@ impl BertConfig {
             return Err(Error::config(
                 "max_position_embeddings",
                 format!(
-                    "is {}, but positions begin at {}, one beyond pad_token_id",
+                    "is {}, but positions begin at {}, one beyond that of padding",
                     self.max_position_embeddings,
                     self.first_position()
                 ),

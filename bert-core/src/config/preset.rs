@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use super::BertConfig;
 use crate::error::{Error, Result};
-use crate::models::{Family, Positions};
+use crate::models::Family;
 
 /// Encoder sizes published with BERT (Devlin et al. 2019) and its compact models (Turc et al. 2019).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +176,7 @@ impl BertConfig {
         let mut config = Self::from_json(fields)?;
         config.extra.shift_remove("model_type");
         config.pad_token_id = pad_token_id;
-        if family.positions == Positions::AfterPadding {
+        if config.first_position() > 0 {
             config.max_position_embeddings = self.max_input_length() + config.first_position();
         }
         if !family.tokenizer.segments {

@@ -9,6 +9,7 @@ mod distilbert;
 mod electra;
 mod family;
 mod modernbert;
+mod mpnet;
 pub(crate) mod names;
 mod nomic_bert;
 mod roberta;
@@ -27,16 +28,18 @@ pub use family::{
     ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
 };
 pub use modernbert::MODERNBERT;
+pub use mpnet::MPNET;
 pub use nomic_bert::NOMIC_BERT;
 pub use roberta::ROBERTA;
 pub use shape::{
     BlockDropout, BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes,
-    HiddenLayerShape, LocalLayers, MaskedLmShape, NormPlace, Positions, Reads, Rotary,
+    HiddenLayerShape, LocalLayers, MaskedLmShape, NormPlace, Positions, Reads, RelativePositions,
+    Rotary,
 };
 pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.
-pub static FAMILIES: [&Family; 9] = [
+pub static FAMILIES: [&Family; 10] = [
     &BERT,
     &ROBERTA,
     &XLM_ROBERTA,
@@ -46,6 +49,7 @@ pub static FAMILIES: [&Family; 9] = [
     &ALBERT,
     &MODERNBERT,
     &NOMIC_BERT,
+    &MPNET,
 ];
 
 /// The family with this `model_type`.

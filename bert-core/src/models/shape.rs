@@ -12,6 +12,26 @@ pub enum Positions {
     None,
     /// Row `pad_token_id + n` for the `n`-th token that is not padding, counted from 1; row `pad_token_id` for padding.
     AfterPadding,
+    /// [`AfterPadding`](Self::AfterPadding) for a padding token that the family has in its code, whatever `pad_token_id` says.
+    AfterToken(usize),
+}
+
+/// Distances between tokens in the scores of attention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RelativePositions {
+    /// None.
+    #[default]
+    None,
+    /// A number for each head and distance, or bucket of distances, added to the scores of all layers (Raffel et al. 2020).
+    Bias {
+        /// Rows of its table.
+        buckets: usize,
+    },
+}
+
+impl RelativePositions {
+    /// Buckets that the distances of a bias fall into, half of them for keys after the query.
+    pub const BUCKETS: usize = 32;
 }
 
 /// Shape of the blocks of an encoder.

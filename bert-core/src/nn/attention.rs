@@ -5,11 +5,11 @@ use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
 use burn::tensor::Tensor;
 
 use super::pre_norm::norm_before;
-use super::{BertInit, BertResidual};
+use super::{BertInit, BertResidual, TokenDistances};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::models::NormPlace;
-use crate::ops::{self, LocalForm, RotaryAngles, RotaryColumns};
+use crate::ops::{self, AttentionForm, LocalForm, RotaryAngles, RotaryColumns};
 
 /// Self-attention followed by projection, dropout and residual, with LayerNorm after or before them.
 #[derive(Module, Debug)]
@@ -43,17 +43,17 @@ impl BertAttention {
     /// # Shapes
     ///
     /// - hidden: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
-    /// - angles: those of the encoder's tables
+    /// - distances: those of the batch, from the encoder
     /// - output: that of `hidden` and `[batch, heads, seq, seq]`
     pub fn forward(
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
-        angles: &[RotaryAngles],
+        distances: &TokenDistances,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let (context, probabilities) =
-            self.context(hidden.clone(), layout, angles, with_probabilities);
+            self.context(hidden.clone(), layout, distances, with_probabilities);
         (self.output.forward(context, hidden), probabilities)
     }
 
@@ -62,12 +62,12 @@ impl BertAttention {
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
-        angles: &[RotaryAngles],
+        distances: &TokenDistances,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let normal = norm_before(hidden, self.layer_norm.as_ref(), self.layer_norm_eps);
         self.self_attention
-            .forward(normal, layout, angles, with_probabilities)
+            .forward(normal, layout, distances, with_probabilities)
     }
 }
 
@@ -114,21 +114,28 @@ impl BertSelfAttention {
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
-        angles: &[RotaryAngles],
+        distances: &TokenDistances,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let [batch, seq, width] = hidden.dims();
-        let [query, key, value] = self.projections(hidden, angles);
+        let [query, key, value] = self.projections(hidden, &distances.angles);
         let (heads, dropout) = (
             self.num_heads,
             ops::dropout_probability(&query, &self.dropout),
         );
-        let longest = match layout {
-            TokenLayout::Packed(sequences) => sequences.lengths.iter().copied().max().unwrap_or(0),
-            TokenLayout::Padded(_) => seq,
-        };
         // A window that no sequence reaches beyond is none.
-        if let Some(reach) = self.reach.filter(|reach| reach + 1 < longest) {
+        let reach = self.reach.filter(|reach| reach + 1 < layout.longest(seq));
+        if let Some(bias) = &distances.bias {
+            let form = AttentionForm {
+                heads,
+                scale: 1.0 / ((width / heads) as f64).sqrt(),
+                reach,
+                dropout,
+            };
+            let inputs = [query, key, value];
+            return biased(inputs, bias.clone(), layout, form, with_probabilities);
+        }
+        if let Some(reach) = reach {
             let form = LocalForm {
                 heads,
                 reach,
@@ -215,5 +222,34 @@ impl BertSelfAttention {
         projected
             .reshape([batch, seq, self.num_heads, width / self.num_heads])
             .swap_dims(1, 2)
+    }
+}
+
+/// Attention with a bias that all sequences share; see [`BertAttention::forward`] for the shapes.
+fn biased(
+    inputs: [Tensor<3>; 3],
+    bias: Tensor<4>,
+    layout: &TokenLayout,
+    form: AttentionForm,
+    with_probabilities: bool,
+) -> (Tensor<3>, Option<Tensor<4>>) {
+    match layout {
+        TokenLayout::Packed(sequences) => {
+            let context = ops::packed_biased_attention(inputs, bias, sequences, form);
+            (context, None)
+        }
+        TokenLayout::Padded(mask_pad) if !with_probabilities => {
+            let context = ops::biased_attention(inputs, bias, mask_pad.clone(), form);
+            (context, None)
+        }
+        TokenLayout::Padded(mask_pad) => {
+            let (context, probabilities) = ops::biased_attention_with_probabilities(
+                inputs,
+                Some(bias),
+                mask_pad.clone(),
+                form,
+            );
+            (context, Some(probabilities))
+        }
     }
 }

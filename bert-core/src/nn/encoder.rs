@@ -6,11 +6,10 @@ use burn::tensor::{Int, Tensor};
 
 use super::block::rows_at;
 use super::pre_norm::norm_before;
-use super::{BertInit, BertLayer, RotaryTable};
+use super::{BertInit, BertLayer, RelativeBias, RotaryTable, TokenDistances};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
-use crate::models::NormPlace;
-use crate::ops::RotaryAngles;
+use crate::models::{NormPlace, RelativePositions};
 
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]
@@ -20,6 +19,8 @@ pub struct BertEncoder {
     pub layer: Vec<BertLayer>,
     /// Normalisation of the last block's output, where blocks normalise before.
     pub layer_norm: Option<LayerNorm>,
+    /// Relative position bias of all layers, if there is one.
+    pub relative_attention_bias: Option<RelativeBias>,
     /// Angles of rotary position embeddings, one table for each base.
     tables: Vec<RotaryTable>,
     num_layers: usize,
@@ -58,6 +59,12 @@ impl BertEncoder {
                 .map(|number| BertLayer::new(number, config, init))
                 .collect(),
             layer_norm: norm_before.then(|| init.layer_norm(config.hidden_size)),
+            relative_attention_bias: match config.relative {
+                RelativePositions::None => None,
+                RelativePositions::Bias { buckets } => {
+                    Some(RelativeBias::new(buckets, config, init))
+                }
+            },
             tables: bases
                 .map(|theta| RotaryTable::new(theta, config, init.device()))
                 .collect(),
@@ -77,7 +84,7 @@ impl BertEncoder {
         layout: &TokenLayout,
         options: OutputOptions,
     ) -> BertEncoderOutput {
-        let angles = self.angles(&embeddings, layout);
+        let distances = self.distances(&embeddings, layout);
         let mut hidden = embeddings;
         let mut hidden_states = Vec::new();
         let mut attentions = Vec::new();
@@ -86,7 +93,7 @@ impl BertEncoder {
                 hidden_states.push(hidden.clone());
             }
             let (output, probabilities) =
-                layer.forward(hidden, layout, &angles, options.attentions);
+                layer.forward(hidden, layout, &distances, options.attentions);
             attentions.extend(probabilities);
             hidden = output;
         }
@@ -119,20 +126,24 @@ impl BertEncoder {
         let Some(last) = self.layer.last() else {
             return rows_at(embeddings, positions);
         };
-        let angles = self.angles(&embeddings, layout);
+        let distances = self.distances(&embeddings, layout);
         let before = self.layers().take(self.num_layers - 1);
         let hidden = before.fold(embeddings, |hidden, layer| {
-            layer.forward(hidden, layout, &angles, false).0
+            layer.forward(hidden, layout, &distances, false).0
         });
-        let hidden = last.forward_at(hidden, layout, &angles, positions);
+        let hidden = last.forward_at(hidden, layout, &distances, positions);
         norm_before(hidden, self.layer_norm.as_ref(), self.layer_norm_eps)
     }
 
-    /// Angles of the tokens of a batch, by table.
-    fn angles(&self, embeddings: &Tensor<3>, layout: &TokenLayout) -> Vec<RotaryAngles> {
+    /// Distances between the tokens of a batch, as all layers take them.
+    fn distances(&self, embeddings: &Tensor<3>, layout: &TokenLayout) -> TokenDistances {
         let [_, seq, _] = embeddings.dims();
         let tables = self.tables.iter();
-        tables.map(|table| table.angles(layout, seq)).collect()
+        let bias = self.relative_attention_bias.as_ref();
+        TokenDistances {
+            angles: tables.map(|table| table.angles(layout, seq)).collect(),
+            bias: bias.map(|table| table.forward(layout.longest(seq))),
+        }
     }
 
     /// The block of every layer, from the embeddings upwards.

@@ -2,6 +2,7 @@
 
 mod attention;
 mod block;
+mod distances;
 mod embeddings;
 mod encoder;
 mod feed_forward;
@@ -10,16 +11,20 @@ mod model;
 mod pooler;
 mod positions;
 mod pre_norm;
+mod relative_bias;
+mod relative_shift;
 mod residual;
 mod rotary;
 
 pub use attention::{BertAttention, BertSelfAttention};
 pub use block::BertLayer;
+pub use distances::TokenDistances;
 pub use embeddings::BertEmbeddings;
 pub use encoder::{BertEncoder, BertEncoderOutput, OutputOptions};
 pub use feed_forward::BertIntermediate;
 pub use init::BertInit;
 pub use model::{BertModel, BertOutput};
 pub use pooler::BertPooler;
+pub use relative_bias::RelativeBias;
 pub use residual::BertResidual;
 pub use rotary::RotaryTable;

@@ -30,10 +30,12 @@ mod adam;
 mod attention;
 mod available;
 mod backends;
+mod biased;
 mod cross_entropy;
 mod dropout;
 mod gate;
 mod gelu;
+mod groups;
 mod linear;
 mod local;
 mod lookup;
@@ -50,7 +52,11 @@ pub use adam::AdamStep;
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
 };
+pub use biased::{
+    AttentionForm, biased_attention, biased_attention_with_probabilities, packed_biased_attention,
+};
 pub use gate::GateActivation;
+pub use groups::packed_by_group;
 pub use local::{LocalForm, local_attention, packed_local_attention};
 pub use packed::{PackedForm, PackedLayout, packed_attention};
 pub(crate) use packed_param::PackedParam;
