@@ -27,11 +27,11 @@ FIXTURES = Path(__file__).resolve().parents[2] / "bert-core/fixtures"
 FAMILIES = {
     "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "distilbert": "DistilBert",
     "electra": "Electra", "albert": "Albert", "modernbert": "ModernBert", "nomic_bert": "NomicBert",
-    "mpnet": "MPNet",
+    "mpnet": "MPNet", "deberta-v2": "DebertaV2",
 }
 HEADS = ["Model", "ForSequenceClassification", "ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice"]
 # Families whose tokens have segments, and those whose words carry the space before them.
-SEGMENTS = {"electra", "albert", "nomic_bert"}
+SEGMENTS = {"electra", "albert", "nomic_bert", "deberta-v2"}
 BYTE_LEVEL = {"roberta", "modernbert"}
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json"]
 TEXTS = [
@@ -66,8 +66,23 @@ def fields_of(family, head, seed, tokenizer):
         fields |= {"local_attention": pick([4, 8, 128]), "global_attn_every_n_layers": pick([2, 3]),
                    "classifier_pooling": pick(["cls", "mean"])}
         fields |= {key: pick([True, False]) for key in ("attention_bias", "mlp_bias", "norm_bias", "classifier_bias")}
+    if family == "deberta-v2":
+        fields |= disentangled(pick, heads * width)
     if head in ("ForSequenceClassification", "ForTokenClassification"):
         fields |= {"id2label": dict(enumerate(LABELS)), "label2id": {label: at for at, label in enumerate(LABELS)}}
+    return fields
+
+
+def disentangled(pick, hidden):
+    """Fields of DeBERTa: relative positions or none, a convolution or none, either generation of the masked-LM head."""
+    legacy = pick([True, False])
+    fields = {"legacy": legacy, "position_biased_input": pick([True, False]), "type_vocab_size": pick([0, 2]),
+              "embedding_size": pick([hidden, 14] if legacy else [hidden]), "conv_kernel_size": pick([0, 3, 5]), "conv_act": pick(["gelu", "tanh"]),
+              "pooler_hidden_act": pick(["gelu", "tanh"])}
+    if pick([True, True, True, False]):
+        fields |= {"relative_attention": True, "position_buckets": pick([-1, 6, 16]), "max_relative_positions": pick([-1, 20]),
+                   "share_att_key": pick([True, False]), "norm_rel_ebd": pick(["layer_norm", "none"]),
+                   "pos_att_type": pick([["p2c", "c2p"], "p2c|c2p", ["c2p"], ["p2c"], []])}
     return fields
 
 

@@ -150,8 +150,8 @@ impl BertConfig {
         }
     }
 
-    /// A network of a family with the five sizes of this configuration, and everything else as the family's
-    /// `config.json` has it where it states nothing, but for the tables of positions and segments: as many positions as
+    /// A network of a family with the five sizes of this configuration, and everything else as a [new
+    /// model](crate::models::ConfigKeys::new_model) of the family has it, but for the tables of positions and segments: as many positions as
     /// this configuration has inputs, and one segment where the family's tokens are all of one.
     ///
     /// # Errors
@@ -173,6 +173,7 @@ impl BertConfig {
             fields.insert(name.to_owned(), value.into());
         }
         fields.insert("model_type".to_owned(), family.model_type.into());
+        (family.keys.new_model)(&mut fields);
         let mut config = Self::from_json(fields)?;
         config.extra.shift_remove("model_type");
         config.pad_token_id = pad_token_id;

@@ -44,7 +44,10 @@ pub static MPNET: Family = Family {
     heads: HeadShapes {
         sequence: ClassifierShape {
             reads: Reads::FirstToken,
-            hidden: Some(HiddenLayerShape::after_dropout(HiddenAct::Tanh)),
+            hidden: Some(HiddenLayerShape::after_dropout(
+                HiddenAct::Tanh,
+                HeadDropout::Hidden,
+            )),
             dropout: HeadDropout::Hidden,
         },
         token: ClassifierShape {

@@ -5,10 +5,11 @@ use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
 use burn::tensor::Tensor;
 
 use super::pre_norm::norm_before;
-use super::{BertInit, BertResidual, TokenDistances};
+use super::relative_bias::attend_with_bias;
+use super::{BertInit, BertResidual, PositionAttention, TokenDistances};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
-use crate::models::NormPlace;
+use crate::models::{NormPlace, RelativePositions};
 use crate::ops::{self, AttentionForm, LocalForm, RotaryAngles, RotaryColumns};
 
 /// Self-attention followed by projection, dropout and residual, with LayerNorm after or before them.
@@ -80,6 +81,8 @@ pub struct BertSelfAttention {
     pub key: Option<Linear>,
     /// Projection to values.
     pub value: Option<Linear>,
+    /// Comparison with relative positions, in disentangled attention.
+    pub positions: Option<PositionAttention>,
     dropout: Dropout,
     num_heads: usize,
     /// Number of the encoder's table of rotary angles.
@@ -99,6 +102,12 @@ impl BertSelfAttention {
             query: linear(if fused { 3 * hidden } else { hidden }),
             key: (!fused).then(|| linear(hidden)),
             value: (!fused).then(|| linear(hidden)),
+            positions: match config.relative {
+                RelativePositions::Disentangled(shape) if shape.comparisons() > 0 => {
+                    Some(PositionAttention::new(shape, config, init))
+                }
+                _ => None,
+            },
             dropout: DropoutConfig::new(config.attention_probs_dropout_prob).init(),
             num_heads: config.num_attention_heads,
             table: match config.reach_of(number) {
@@ -118,22 +127,27 @@ impl BertSelfAttention {
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let [batch, seq, width] = hidden.dims();
-        let [query, key, value] = self.projections(hidden, &distances.angles);
+        let inputs = self.projections(hidden, &distances.angles);
         let (heads, dropout) = (
             self.num_heads,
-            ops::dropout_probability(&query, &self.dropout),
+            ops::dropout_probability(&inputs[0], &self.dropout),
         );
         // A window that no sequence reaches beyond is none.
         let reach = self.reach.filter(|reach| reach + 1 < layout.longest(seq));
+        let form = AttentionForm {
+            heads,
+            scale: 1.0 / ((width / heads) as f64).sqrt(),
+            reach,
+            dropout,
+        };
         if let Some(bias) = &distances.bias {
-            let form = AttentionForm {
-                heads,
-                scale: 1.0 / ((width / heads) as f64).sqrt(),
-                reach,
-                dropout,
-            };
-            let inputs = [query, key, value];
-            return biased(inputs, bias.clone(), layout, form, with_probabilities);
+            return attend_with_bias(inputs, bias.clone(), layout, form, with_probabilities);
+        }
+        if let (Some(positions), Some(rows), Some(key)) =
+            (&self.positions, &distances.embeddings, &self.key)
+        {
+            let projected = positions.project(rows, [&self.query, key]);
+            return projected.attend(inputs, layout, form, with_probabilities);
         }
         if let Some(reach) = reach {
             let form = LocalForm {
@@ -141,7 +155,6 @@ impl BertSelfAttention {
                 reach,
                 dropout,
             };
-            let inputs = [query, key, value];
             return match layout {
                 TokenLayout::Packed(sequences) => {
                     (ops::packed_local_attention(inputs, sequences, form), None)
@@ -153,6 +166,7 @@ impl BertSelfAttention {
                 }
             };
         }
+        let [query, key, value] = inputs;
         match layout {
             TokenLayout::Packed(sequences) => {
                 let context = ops::packed_attention(query, key, value, sequences, heads, dropout);
@@ -222,34 +236,5 @@ impl BertSelfAttention {
         projected
             .reshape([batch, seq, self.num_heads, width / self.num_heads])
             .swap_dims(1, 2)
-    }
-}
-
-/// Attention with a bias that all sequences share; see [`BertAttention::forward`] for the shapes.
-fn biased(
-    inputs: [Tensor<3>; 3],
-    bias: Tensor<4>,
-    layout: &TokenLayout,
-    form: AttentionForm,
-    with_probabilities: bool,
-) -> (Tensor<3>, Option<Tensor<4>>) {
-    match layout {
-        TokenLayout::Packed(sequences) => {
-            let context = ops::packed_biased_attention(inputs, bias, sequences, form);
-            (context, None)
-        }
-        TokenLayout::Padded(mask_pad) if !with_probabilities => {
-            let context = ops::biased_attention(inputs, bias, mask_pad.clone(), form);
-            (context, None)
-        }
-        TokenLayout::Padded(mask_pad) => {
-            let (context, probabilities) = ops::biased_attention_with_probabilities(
-                inputs,
-                Some(bias),
-                mask_pad.clone(),
-                form,
-            );
-            (context, Some(probabilities))
-        }
     }
 }

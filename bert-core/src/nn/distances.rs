@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::RelativeRows;
 use crate::ops::RotaryAngles;
 
 /// Distances between the tokens of a batch, as the attention of every layer takes them.
@@ -11,4 +12,6 @@ pub struct TokenDistances {
     pub angles: Vec<RotaryAngles>,
     /// Relative position bias, `[1, heads, longest, longest]`.
     pub bias: Option<Tensor<4>>,
+    /// Embeddings of relative positions, for disentangled attention.
+    pub embeddings: Option<RelativeRows>,
 }

@@ -2,6 +2,8 @@
 
 mod attention;
 mod block;
+mod convolution;
+mod disentangled;
 mod distances;
 mod embeddings;
 mod encoder;
@@ -18,6 +20,8 @@ mod rotary;
 
 pub use attention::{BertAttention, BertSelfAttention};
 pub use block::BertLayer;
+pub use convolution::{ConvolutionKernel, TokenConvolution};
+pub use disentangled::{PositionAttention, RelativeEmbeddings, RelativeRows};
 pub use distances::TokenDistances;
 pub use embeddings::BertEmbeddings;
 pub use encoder::{BertEncoder, BertEncoderOutput, OutputOptions};

@@ -5,9 +5,10 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::BertInit;
 use super::relative_shift::by_key;
+use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::models::RelativePositions;
-use crate::ops;
+use crate::ops::{self, AttentionForm};
 
 /// Buckets of one direction.
 const ONE_SIDE: usize = RelativePositions::BUCKETS / 2;
@@ -50,6 +51,35 @@ impl RelativeBias {
         let by_distance = by_distance.swap_dims(1, 2).unsqueeze_dim::<4>(2); // [1, heads, 1, 2 · seq - 1]
         by_key(by_distance.expand([1, heads, seq, width]))
     }
+}
+
+/// Attention with a bias, of all sequences or of each row of a padded batch.
+///
+/// # Shapes
+///
+/// - query, key, value, context: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
+/// - bias: `[1, heads, longest, longest]`, or `[batch, heads, seq, seq]`
+/// - probabilities, if asked for and `layout` is padded: `[batch, heads, seq, seq]`
+pub(super) fn attend_with_bias(
+    inputs: [Tensor<3>; 3],
+    bias: Tensor<4>,
+    layout: &TokenLayout,
+    form: AttentionForm,
+    with_probabilities: bool,
+) -> (Tensor<3>, Option<Tensor<4>>) {
+    let mask_pad = match layout {
+        TokenLayout::Packed(sequences) => {
+            let context = ops::packed_biased_attention(inputs, bias, sequences, form);
+            return (context, None);
+        }
+        TokenLayout::Padded(mask_pad) => mask_pad.clone(),
+    };
+    if !with_probabilities {
+        return (ops::biased_attention(inputs, bias, mask_pad, form), None);
+    }
+    let (context, probabilities) =
+        ops::biased_attention_with_probabilities(inputs, Some(bias), mask_pad, form);
+    (context, Some(probabilities))
 }
 
 /// Bucket of a distance between query and key, in the arithmetic of f32 that models are trained with.

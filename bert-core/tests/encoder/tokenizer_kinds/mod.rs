@@ -136,6 +136,16 @@ fn a_piece_with_a_space_begins_a_word() {
     let continues = |token: &str| tokenizer.continues_word(tokenizer.id(token).unwrap());
     let found = ["\u{2581}the", "he", "<mask>", "</s>"].map(continues);
     assert_eq!(found, [false, true, false, false]);
+
+    for (kind, tokens) in [
+        ("deberta-v2", ["\u{2581}the", "he", "[MASK]", "[SEP]"]),
+        ("mpnet", ["the", "##g", "<mask>", "</s>"]),
+    ] {
+        let [tokenizer, _] = read_twice(kind);
+        let continues = |token: &str| tokenizer.continues_word(tokenizer.id(token).unwrap());
+        let found = tokens.map(continues);
+        assert_eq!(found, [false, true, false, false], "{kind}");
+    }
 }
 
 #[test]
