@@ -11,8 +11,8 @@ pub use preset::{BertSize, BertVocabulary};
 use crate::activation::HiddenAct;
 use crate::error::{Error, Result};
 use crate::models::{
-    BERT, BlockDropout, BlockShape, ClassifierShape, Family, GateShape, HeadDropout, HeadShapes,
-    LocalLayers, Positions, Rotary,
+    BERT, BlockDropout, BlockShape, ClassifierShape, Convolution, EmbeddingProjection, Family,
+    GateShape, HeadDropout, HeadShapes, LocalLayers, Positions, RelativePositions, Rotary,
 };
 
 /// Description of a network: hyper-parameters of a BERT encoder (BERT §3), and the points in which families of models
@@ -65,6 +65,9 @@ pub struct BertConfig {
     /// projection.
     #[new(default)]
     pub embedding_size: Option<usize>,
+    /// Place of that projection.
+    #[new(default)]
+    pub embedding_projection: EmbeddingProjection,
     /// Blocks with parameters of their own, if fewer than `num_hidden_layers`: each runs in several layers in turn.
     #[new(default)]
     pub num_hidden_groups: Option<usize>,
@@ -83,6 +86,12 @@ pub struct BertConfig {
     /// Rotary position embedding, if there is one.
     #[new(default)]
     pub rotary: Option<Rotary>,
+    /// Relative positions in the scores of attention.
+    #[new(default)]
+    pub relative: RelativePositions,
+    /// Convolution beside the first layer, if there is one.
+    #[new(default)]
+    pub convolution: Option<Convolution>,
     /// Layers with local attention, if there are any.
     #[new(default)]
     pub local: Option<LocalLayers>,
@@ -104,9 +113,14 @@ impl BertConfig {
         self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)
     }
 
-    /// Dropout probability before the layers of a classifier.
+    /// Dropout probability before the outputs of a classifier.
     pub fn dropout_prob_of(&self, shape: ClassifierShape) -> f64 {
-        match shape.dropout {
+        self.dropout_prob(shape.dropout)
+    }
+
+    /// Dropout probability of a place in a head.
+    pub fn dropout_prob(&self, dropout: HeadDropout) -> f64 {
+        match dropout {
             HeadDropout::Classifier => self.head_dropout_prob(),
             HeadDropout::Hidden => self.hidden_dropout_prob,
             HeadDropout::Key(key, absent) => {
@@ -147,10 +161,17 @@ impl BertConfig {
             heads.question_answering,
             heads.choice,
         ];
-        shapes.into_iter().filter_map(|shape| match shape.dropout {
-            HeadDropout::Key(key, _) => Some((key, self.dropout_prob_of(shape))),
-            _ => None,
-        })
+        let of_shape = |shape: ClassifierShape| {
+            let hidden = shape.hidden.map(|layer| layer.dropout);
+            [Some(shape.dropout), hidden].into_iter().flatten()
+        };
+        shapes
+            .into_iter()
+            .flat_map(of_shape)
+            .filter_map(|dropout| match dropout {
+                HeadDropout::Key(key, _) => Some((key, self.dropout_prob(dropout))),
+                _ => None,
+            })
     }
 
     /// Refuses a head's dropout probability that is not a number.
@@ -194,6 +215,7 @@ impl BertConfig {
         match self.positions {
             Positions::FromZero | Positions::None => 0,
             Positions::AfterPadding => self.pad_token_id.saturating_add(1),
+            Positions::AfterToken(id) => id + 1,
         }
     }
 
@@ -267,12 +289,13 @@ impl BertConfig {
             Positions::None => 0,
             _ => self.max_position_embeddings,
         };
-        let projection = match self.embedding_size {
-            Some(_) => e * h + h,
-            None => 0,
+        let (normalised, projection) = match (self.embedding_size, self.embedding_projection) {
+            (Some(_), EmbeddingProjection::AfterNorm) => (e, e * h + h),
+            (Some(_), EmbeddingProjection::BeforeNorm) => (h, e * h),
+            (None, _) => (h, 0),
         };
         let tables = (self.vocab_size + positions + self.type_vocab_size) * e
-            + norm_vectors * e
+            + norm_vectors * normalised
             + projection;
         let attention = 4 * (h * h + block.attention_bias as usize * h) + norm;
         let gated = match block.gate {
@@ -285,7 +308,19 @@ impl BertConfig {
         // Norms before are as many as those after: the first block has one less, and one is behind the last.
         let feed_forward = h * (widened + self.intermediate_size) + biases + norm;
         let pooler = if with_pooler { h * h + h } else { 0 };
-        tables + self.num_blocks() * (attention + feed_forward) + pooler
+        let relative = match self.relative {
+            RelativePositions::None => 0,
+            RelativePositions::Bias { buckets } => buckets * self.num_attention_heads,
+            RelativePositions::Disentangled(shape) => {
+                let table = 2 * shape.span() * h + shape.norm as usize * norm;
+                table + self.num_blocks() * shape.own_projections() * (h * h + h)
+            }
+        };
+        let convolution = match self.convolution {
+            Some(shape) => shape.kernel * h * h + h + norm,
+            None => 0,
+        };
+        tables + relative + convolution + self.num_blocks() * (attention + feed_forward) + pooler
     }
 
     /// Checks that the numbers describe a network that can be built.
@@ -349,7 +384,7 @@ impl BertConfig {
             return Err(Error::config(
                 "max_position_embeddings",
                 format!(
-                    "is {}, but positions begin at {}, one beyond pad_token_id",
+                    "is {}, but positions begin at {}, one beyond that of padding",
                     self.max_position_embeddings,
                     self.first_position()
                 ),

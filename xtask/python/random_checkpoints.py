@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the command with transformers on random checkpoints of every family, of sizes and seeds that no fixture has.
 
-Vectors, probabilities of classes and fillings of masks are compared; models that tag words and answer questions are run.
+Vectors, fillings of masks, scores of answers, and probabilities of classes, tags and choices are compared.
 """
 
 import argparse
@@ -27,16 +27,21 @@ FIXTURES = Path(__file__).resolve().parents[2] / "bert-core/fixtures"
 FAMILIES = {
     "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "distilbert": "DistilBert",
     "electra": "Electra", "albert": "Albert", "modernbert": "ModernBert", "nomic_bert": "NomicBert",
+    "mpnet": "MPNet", "deberta-v2": "DebertaV2",
 }
-HEADS = ["Model", "ForSequenceClassification", "ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering"]
-# Families whose tokens have segments.
-SEGMENTS = {"electra", "albert", "nomic_bert"}
+HEADS = ["Model", "ForSequenceClassification", "ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice"]
+# Families whose tokens have segments, and those whose words carry the space before them.
+SEGMENTS = {"electra", "albert", "nomic_bert", "deberta-v2"}
+BYTE_LEVEL = {"roberta", "modernbert"}
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json"]
 TEXTS = [
     "The cat sat on the mat.", "A quick brown fox jumps over the lazy dog, twice", "Paris",
     "the old river bank the old river bank the old river bank the cat",
 ]
 QUESTION = {"question": "Who sat?", "context": "The cat sat on the mat."}
+CONTEXT, CHOICES = "the old river bank", ["The cat sat on the mat.", "Paris", "a lazy dog"]
+WORDS = ["The", "quick", "brown", "dog", "sat", "on", "Paris", "."]
+LONGEST_ANSWER = 30
 LABELS = ["O", "B-X", "I-X"]
 BAR = 1e-4
 
@@ -61,8 +66,23 @@ def fields_of(family, head, seed, tokenizer):
         fields |= {"local_attention": pick([4, 8, 128]), "global_attn_every_n_layers": pick([2, 3]),
                    "classifier_pooling": pick(["cls", "mean"])}
         fields |= {key: pick([True, False]) for key in ("attention_bias", "mlp_bias", "norm_bias", "classifier_bias")}
+    if family == "deberta-v2":
+        fields |= disentangled(pick, heads * width)
     if head in ("ForSequenceClassification", "ForTokenClassification"):
         fields |= {"id2label": dict(enumerate(LABELS)), "label2id": {label: at for at, label in enumerate(LABELS)}}
+    return fields
+
+
+def disentangled(pick, hidden):
+    """Fields of DeBERTa: relative positions or none, a convolution or none, either generation of the masked-LM head."""
+    legacy = pick([True, False])
+    fields = {"legacy": legacy, "position_biased_input": pick([True, False]), "type_vocab_size": pick([0, 2]),
+              "embedding_size": pick([hidden, 14] if legacy else [hidden]), "conv_kernel_size": pick([0, 3, 5]), "conv_act": pick(["gelu", "tanh"]),
+              "pooler_hidden_act": pick(["gelu", "tanh"])}
+    if pick([True, True, True, False]):
+        fields |= {"relative_attention": True, "position_buckets": pick([-1, 6, 16]), "max_relative_positions": pick([-1, 20]),
+                   "share_att_key": pick([True, False]), "norm_rel_ebd": pick(["layer_norm", "none"]),
+                   "pos_att_type": pick([["p2c", "c2p"], "p2c|c2p", ["c2p"], ["p2c"], []])}
     return fields
 
 
@@ -88,16 +108,34 @@ def write(directory, family, head, seed):
     return model, tokenizer
 
 
+def words_with_special_tokens(tokenizer, family):
+    """Ids of the words, each by itself, and where each begins."""
+    frame = tokenizer("", add_special_tokens=True)["input_ids"]
+    ids, first = frame[:1], []
+    for word in WORDS:
+        first.append(len(ids))
+        ids = ids + tokenizer(" " * (family in BYTE_LEVEL) + word, add_special_tokens=False)["input_ids"]
+    return torch.tensor([ids + frame[1:]]), first
+
+
+def best_answer(start, end, context):
+    """The highest sum of two scores of tokens of the context that an answer may have."""
+    spans = [(i, j) for i in context for j in context if i <= j < i + LONGEST_ANSWER]
+    return max(float(start[i] + end[j]) for i, j in spans)
+
+
 def difference(program, directory, family, head, model, tokenizer):
-    """How far the command is from transformers; None where it is only run."""
+    """How far the command is from transformers."""
 
     def output(*arguments, given=""):
         command = [program, *arguments, "--model", str(directory), "--device", "flex"]
         return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
 
-    def encoded(text):
-        both = tokenizer(text, return_tensors="pt")
+    def taken(both):
         return {name: value for name, value in both.items() if name != "token_type_ids" or family in SEGMENTS}
+
+    def encoded(*texts):
+        return taken(tokenizer(*texts, return_tensors="pt"))
 
     def rows(*arguments):
         return [json.loads(line) for line in output(*arguments, given="\n".join(TEXTS) + "\n").splitlines()]
@@ -116,9 +154,24 @@ def difference(program, directory, family, head, model, tokenizer):
             fillings = json.loads(output("fill-mask", "--json", text))
             found = [[filling["probability"] for filling in fillings["masks"][0]]]
             wanted = [model(**given).logits[0, place].softmax(-1).topk(len(found[0])).values]
+        elif head == "ForTokenClassification":
+            tags = json.loads(output("predict", "--words", given=json.dumps({"tokens": WORDS}) + "\n"))["tags"]
+            found = [[tag["score"] for tag in tags]]
+            ids, first = words_with_special_tokens(tokenizer, family)
+            wanted = [model(input_ids=ids).logits[0, first].softmax(-1).max(-1).values]
+        elif head == "ForQuestionAnswering":
+            answer = json.loads(output("predict", given=json.dumps(QUESTION)))
+            found = [[answer["no_answer"]]]
+            both = tokenizer(QUESTION["question"], QUESTION["context"], return_tensors="pt")
+            context = [at for at, text in enumerate(both.sequence_ids(0)) if text == 1]
+            scores = model(**taken(both))
+            start, end = scores.start_logits[0], scores.end_logits[0]
+            wanted = [torch.tensor([float(start[0] + end[0]) - best_answer(start, end, context)])]
         else:
-            output("predict", given=json.dumps(QUESTION) if head == "ForQuestionAnswering" else TEXTS[0])
-            return None
+            choice = json.loads(output("predict", given=json.dumps({"context": CONTEXT, "choices": CHOICES})))
+            found = [choice["scores"]]
+            both = taken(tokenizer([CONTEXT] * len(CHOICES), CHOICES, padding=True, return_tensors="pt"))
+            wanted = [model(**{name: value[None] for name, value in both.items()}).logits[0].softmax(-1)]
     assert len(found) == len(wanted), "a text is left out"
     return max(float(np.abs(np.array(ours) - theirs.numpy()).max()) for ours, theirs in zip(found, wanted))
 
@@ -127,9 +180,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bert", default="target/release/bert", help="the command")
     parser.add_argument("--seeds", type=int, default=3, help="checkpoints of each family and head")
+    parser.add_argument("--family", action="append", choices=FAMILIES, help="only this family")
     arguments = parser.parse_args()
     worst, failed = 0.0, 0
-    for family, prefix in FAMILIES.items():
+    for family in arguments.family or FAMILIES:
+        prefix = FAMILIES[family]
         for head in HEADS:
             if not hasattr(transformers, prefix + head):
                 continue
@@ -142,8 +197,6 @@ def main():
                         print(f"{prefix}{head}, seed {seed}: {error.stderr.strip()}")
                         failed += 1
                         continue
-                if found is None:
-                    continue
                 worst = max(worst, found)
                 if not found < BAR:
                     print(f"{prefix}{head}, seed {seed}: off by {found:.1e}")

@@ -23,6 +23,14 @@ pub enum TokenLayout {
 }
 
 impl TokenLayout {
+    /// Tokens of the longest sequence, in rows of `seq` if they are padded.
+    pub(crate) fn longest(&self, seq: usize) -> usize {
+        match self {
+            Self::Padded(_) => seq,
+            Self::Packed(layout) => layout.lengths.iter().copied().max().unwrap_or(0),
+        }
+    }
+
     /// The index within its sequence of every packed token, `[tokens]`; none if the tokens lie in rows, whose columns tell.
     pub(crate) fn positions(&self) -> Option<Tensor<1, Int>> {
         let Self::Packed(layout) = self else {

@@ -25,7 +25,7 @@ pub use weights::{load_weights, save_weights};
 
 use crate::config::BertConfig;
 use crate::error::{Error, Result, abridged};
-use crate::models::names::{self, BIAS, DECODER, DECODER_BIAS, POOLER, TABLE};
+use crate::models::names::{self, BIAS, DECODER, DECODER_BIAS, POOLER, REPLACED_TOKENS, TABLE};
 use crate::nn::{BertInit, BertModel};
 use crate::notice::notice;
 use tensors::StoredTensor;
@@ -165,6 +165,20 @@ impl Checkpoint {
             ));
         }
         Ok((module, report))
+    }
+
+    /// Notes on standard error that the checkpoint was trained to tell replaced tokens from others, so that what a masked-LM head
+    /// of it predicts means nothing.
+    pub fn note_replaced_tokens(&self) {
+        let mut names = self.tensors.iter();
+        if let Some((_, tensor)) = names.find(|(name, _)| name.starts_with(REPLACED_TOKENS)) {
+            notice(format!(
+                "{}: {} is of a head of replaced tokens, with which the model was trained in place of its masked-LM head: what \
+                 that predicts means nothing, use the model for vectors or fine-tune it",
+                self.dir.display(),
+                tensor.info.name
+            ));
+        }
     }
 
     /// Notes on standard error that the masked-LM decoder in the files is not the table it is tied to, and so plays no part.

@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use super::BertConfig;
 use crate::error::{Error, Result};
-use crate::models::{Family, Positions};
+use crate::models::Family;
 
 /// Encoder sizes published with BERT (Devlin et al. 2019) and its compact models (Turc et al. 2019).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,8 +150,8 @@ impl BertConfig {
         }
     }
 
-    /// A network of a family with the five sizes of this configuration, and everything else as the family's
-    /// `config.json` has it where it states nothing, but for the tables of positions and segments: as many positions as
+    /// A network of a family with the five sizes of this configuration, and everything else as a [new
+    /// model](crate::models::ConfigKeys::new_model) of the family has it, but for the tables of positions and segments: as many positions as
     /// this configuration has inputs, and one segment where the family's tokens are all of one.
     ///
     /// # Errors
@@ -173,10 +173,11 @@ impl BertConfig {
             fields.insert(name.to_owned(), value.into());
         }
         fields.insert("model_type".to_owned(), family.model_type.into());
+        (family.keys.new_model)(&mut fields);
         let mut config = Self::from_json(fields)?;
         config.extra.shift_remove("model_type");
         config.pad_token_id = pad_token_id;
-        if family.positions == Positions::AfterPadding {
+        if config.first_position() > 0 {
             config.max_position_embeddings = self.max_input_length() + config.first_position();
         }
         if !family.tokenizer.segments {

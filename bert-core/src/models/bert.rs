@@ -27,7 +27,6 @@ pub(super) const TOKENIZER: TokenizerFamily = TokenizerFamily {
         "BertTokenizer",
         "LayoutLMTokenizer",
         "LxmertTokenizer",
-        "MPNetTokenizer",
         "MobileBertTokenizer",
         "SqueezeBertTokenizer",
     ],

@@ -35,7 +35,10 @@ pub static ELECTRA: Family = Family {
     heads: HeadShapes {
         sequence: ClassifierShape {
             reads: Reads::FirstToken,
-            hidden: Some(HiddenLayerShape::after_dropout(HiddenAct::Gelu)),
+            hidden: Some(HiddenLayerShape::after_dropout(
+                HiddenAct::Gelu,
+                HeadDropout::Classifier,
+            )),
             dropout: HeadDropout::Classifier,
         },
         choice: ClassifierShape {

@@ -46,6 +46,8 @@ pub struct ConfigKeys {
     pub without: &'static [&'static str],
     /// Parts of what `auto_map` names in files of the family from before it was one of transformers'.
     pub own_code: &'static [&'static str],
+    /// Adds what a new model of the family states, where absent keys stand for something else than the published models have.
+    pub new_model: fn(&mut Map<String, Value>),
     /// Sets the values that an absent key stands for, where they are not BERT's.
     pub defaults: fn(&mut BertConfig),
     /// Reads the keys that BERT does not have, after the others; those it takes out are [written](Self::write) back.
@@ -135,6 +137,7 @@ impl ConfigKeys {
         aliases: &[],
         without: &[],
         own_code: &[],
+        new_model: |_| {},
         defaults: |_| {},
         read: |_, _| Ok(()),
         write: |_, _| {},

@@ -5,10 +5,13 @@
 mod albert;
 mod bert;
 mod camembert;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 mod family;
+mod fields;
 mod modernbert;
+mod mpnet;
 pub(crate) mod names;
 mod nomic_bert;
 mod roberta;
@@ -21,22 +24,25 @@ mod xlm_roberta;
 pub use albert::ALBERT;
 pub use bert::BERT;
 pub use camembert::CAMEMBERT;
+pub use deberta_v2::DEBERTA_V2;
 pub use distilbert::DISTILBERT;
 pub use electra::ELECTRA;
 pub use family::{
     ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
 };
 pub use modernbert::MODERNBERT;
+pub use mpnet::MPNET;
 pub use nomic_bert::NOMIC_BERT;
 pub use roberta::ROBERTA;
 pub use shape::{
-    BlockDropout, BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes,
-    HiddenLayerShape, LocalLayers, MaskedLmShape, NormPlace, Positions, Reads, Rotary,
+    BlockDropout, BlockShape, ClassifierShape, Convolution, Disentangled, EmbeddingProjection,
+    GateShape, HeadDropout, HeadShapes, HiddenLayerShape, LocalLayers, MaskedLmShape, NormPlace,
+    Positions, Reads, RelativePositions, Rotary,
 };
 pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.
-pub static FAMILIES: [&Family; 9] = [
+pub static FAMILIES: [&Family; 11] = [
     &BERT,
     &ROBERTA,
     &XLM_ROBERTA,
@@ -46,6 +52,8 @@ pub static FAMILIES: [&Family; 9] = [
     &ALBERT,
     &MODERNBERT,
     &NOMIC_BERT,
+    &MPNET,
+    &DEBERTA_V2,
 ];
 
 /// The family with this `model_type`.

@@ -6,6 +6,7 @@ use tokenizers::PostProcessorWrapper;
 use tokenizers::processors::bert::BertProcessing;
 
 use super::family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+use super::fields::{activation, flag, stated, wrong};
 use super::rope;
 use super::shape::{
     BlockDropout, BlockShape, ClassifierShape, GateShape, HeadDropout, HeadShapes,
@@ -13,7 +14,7 @@ use super::shape::{
 };
 use crate::activation::HiddenAct;
 use crate::config::BertConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Bases of rotary positions and distance between global layers where `config.json` states none.
 const GLOBAL_THETA: f64 = 160_000.0;
@@ -186,14 +187,7 @@ fn read(fields: &mut Map<String, Value>, config: &mut BertConfig) -> Result<()> 
 
 fn read_heads(fields: &Map<String, Value>, heads: &mut HeadShapes) -> Result<()> {
     let bias = flag(fields, "classifier_bias", false)?;
-    let activation: HiddenAct = match stated(fields, "classifier_activation") {
-        None => HiddenAct::Gelu,
-        Some(value) => {
-            let unknown = || wrong("classifier_activation", value, "a known activation");
-            let name = value.as_str().and_then(|name| name.parse().ok());
-            name.ok_or_else(unknown)?
-        }
-    };
+    let activation = activation(fields, "classifier_activation", HiddenAct::Gelu)?;
     let reads = match stated(fields, "classifier_pooling") {
         None => Reads::FirstToken,
         Some(value) if value == "cls" => Reads::FirstToken,
@@ -284,24 +278,6 @@ fn local(fields: &Map<String, Value>, num_layers: usize) -> Result<LocalLayers> 
         reach: size("local_attention", LOCAL_ATTENTION)? / 2,
         layers,
     })
-}
-
-fn flag(fields: &Map<String, Value>, key: &str, absent: bool) -> Result<bool> {
-    match stated(fields, key) {
-        None => Ok(absent),
-        Some(value) => value
-            .as_bool()
-            .ok_or_else(|| wrong(key, value, "true or false")),
-    }
-}
-
-/// The value of a key that is not null.
-fn stated<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    fields.get(key).filter(|value| !value.is_null())
-}
-
-fn wrong(key: &str, value: &Value, expected: &str) -> Error {
-    Error::config(key, format!("is {value}, but must be {expected}"))
 }
 
 /// Writes what a configuration that was not read from a file has of the keys that BERT does not have, in the spelling of

@@ -33,6 +33,8 @@ pub(crate) const TABLE: &str = "bert.embeddings.word_embeddings.weight";
 pub(crate) const BIAS: &str = "cls.predictions.bias";
 /// Bias of an untied decoder.
 pub(crate) const DECODER_BIAS: &str = "cls.predictions.decoder.bias";
+/// Head that tells replaced tokens from others.
+pub(crate) const REPLACED_TOKENS: &str = "cls.discriminator.";
 /// Weight of the pooler.
 pub(crate) const POOLER: &str = "bert.pooler.dense.weight";
 

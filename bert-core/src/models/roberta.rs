@@ -26,7 +26,10 @@ pub(super) const FAMILY: Family = Family {
     heads: HeadShapes {
         sequence: ClassifierShape {
             reads: Reads::FirstToken,
-            hidden: Some(HiddenLayerShape::after_dropout(HiddenAct::Tanh)),
+            hidden: Some(HiddenLayerShape::after_dropout(
+                HiddenAct::Tanh,
+                HeadDropout::Classifier,
+            )),
             dropout: HeadDropout::Classifier,
         },
         choice: ClassifierShape {

@@ -12,6 +12,87 @@ pub enum Positions {
     None,
     /// Row `pad_token_id + n` for the `n`-th token that is not padding, counted from 1; row `pad_token_id` for padding.
     AfterPadding,
+    /// [`AfterPadding`](Self::AfterPadding) for a padding token that the family has in its code, whatever `pad_token_id` says.
+    AfterToken(usize),
+}
+
+/// Distances between tokens in the scores of attention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RelativePositions {
+    /// None.
+    #[default]
+    None,
+    /// A number for each head and distance, or bucket of distances, added to the scores of all layers (Raffel et al. 2020).
+    Bias {
+        /// Rows of its table.
+        buckets: usize,
+    },
+    /// Embeddings, which the queries and keys of every layer are compared with.
+    Disentangled(Disentangled),
+}
+
+/// Disentangled attention (He et al. 2021): scores between contents and relative positions, of one table for all layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disentangled {
+    /// Buckets that the distances of one direction fall into; `None` if each is its own.
+    pub buckets: Option<usize>,
+    /// Distances of one direction that are told apart.
+    pub farthest: usize,
+    /// True if the rows of the table are normalised.
+    pub norm: bool,
+    /// True if relative positions have the projections of contents.
+    pub shared_projections: bool,
+    /// True if the contents of queries are compared with the positions of keys.
+    pub content_to_position: bool,
+    /// True if the positions of queries are compared with the contents of keys.
+    pub position_to_content: bool,
+}
+
+impl Disentangled {
+    /// Rows of the table in one direction.
+    pub const fn span(self) -> usize {
+        match self.buckets {
+            Some(buckets) => buckets,
+            None => self.farthest,
+        }
+    }
+
+    /// Projections of relative positions in a layer.
+    pub const fn own_projections(self) -> usize {
+        match self.shared_projections {
+            true => 0,
+            false => self.comparisons(),
+        }
+    }
+
+    /// Scores that are added to those between contents.
+    pub const fn comparisons(self) -> usize {
+        self.content_to_position as usize + self.position_to_content as usize
+    }
+}
+
+/// Convolution of the embeddings over neighbouring tokens, which is added to the output of the first layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Tokens that it spans, an odd number.
+    pub kernel: usize,
+    /// Activation.
+    pub activation: HiddenAct,
+}
+
+/// Place of the projection from the width of the embeddings to that of the blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmbeddingProjection {
+    /// After their LayerNorm, with a bias.
+    #[default]
+    AfterNorm,
+    /// Before their LayerNorm, without a bias.
+    BeforeNorm,
+}
+
+impl RelativePositions {
+    /// Buckets that the distances of a bias fall into, half of them for keys after the query.
+    pub const BUCKETS: usize = 32;
 }
 
 /// Shape of the blocks of an encoder.
@@ -110,12 +191,12 @@ pub struct ClassifierShape {
 }
 
 /// Shape of a classifier's hidden layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HiddenLayerShape {
     /// Activation.
     pub activation: HiddenAct,
-    /// True if the classifier's dropout applies to its input too.
-    pub drops_input: bool,
+    /// Dropout of its input.
+    pub dropout: HeadDropout,
     /// True if it has a bias.
     pub bias: bool,
     /// True if LayerNorm follows its activation.
@@ -123,11 +204,11 @@ pub struct HiddenLayerShape {
 }
 
 impl HiddenLayerShape {
-    /// A layer whose input the classifier's dropout applies to.
-    pub const fn after_dropout(activation: HiddenAct) -> Self {
+    /// A layer with dropout of its input.
+    pub const fn after_dropout(activation: HiddenAct, dropout: HeadDropout) -> Self {
         Self {
             activation,
-            drops_input: true,
+            dropout,
             bias: true,
             norm: false,
         }
@@ -135,12 +216,7 @@ impl HiddenLayerShape {
 
     /// A layer whose input is not dropped.
     pub const fn without_dropout(activation: HiddenAct) -> Self {
-        Self {
-            activation,
-            drops_input: false,
-            bias: true,
-            norm: false,
-        }
+        Self::after_dropout(activation, HeadDropout::None)
     }
 }
 

@@ -4,11 +4,12 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
 use burn::tensor::Tensor;
 
+use super::attend::attend;
 use super::pre_norm::norm_before;
-use super::{BertInit, BertResidual};
+use super::{BertInit, BertResidual, PositionAttention, TokenDistances};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
-use crate::models::NormPlace;
+use crate::models::{NormPlace, RelativePositions};
 use crate::ops::{self, AttentionForm, RotaryAngles, RotaryColumns};
 
 /// Self-attention followed by projection, dropout and residual, with LayerNorm after or before them.
@@ -43,17 +44,17 @@ impl BertAttention {
     /// # Shapes
     ///
     /// - hidden: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
-    /// - angles: those of the encoder's tables
+    /// - distances: those of the batch, from the encoder
     /// - output: that of `hidden` and `[batch, heads, seq, seq]`
     pub fn forward(
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
-        angles: &[RotaryAngles],
+        distances: &TokenDistances,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let (context, probabilities) =
-            self.context(hidden.clone(), layout, angles, with_probabilities);
+            self.context(hidden.clone(), layout, distances, with_probabilities);
         (self.output.forward(context, hidden), probabilities)
     }
 
@@ -62,12 +63,12 @@ impl BertAttention {
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
-        angles: &[RotaryAngles],
+        distances: &TokenDistances,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let normal = norm_before(hidden, self.layer_norm.as_ref(), self.layer_norm_eps);
         self.self_attention
-            .forward(normal, layout, angles, with_probabilities)
+            .forward(normal, layout, distances, with_probabilities)
     }
 }
 
@@ -80,6 +81,8 @@ pub struct BertSelfAttention {
     pub key: Option<Linear>,
     /// Projection to values.
     pub value: Option<Linear>,
+    /// Comparison with relative positions, in disentangled attention.
+    pub positions: Option<PositionAttention>,
     dropout: Dropout,
     num_heads: usize,
     /// Number of the encoder's table of rotary angles.
@@ -99,6 +102,12 @@ impl BertSelfAttention {
             query: linear(if fused { 3 * hidden } else { hidden }),
             key: (!fused).then(|| linear(hidden)),
             value: (!fused).then(|| linear(hidden)),
+            positions: match config.relative {
+                RelativePositions::Disentangled(shape) if shape.comparisons() > 0 => {
+                    Some(PositionAttention::new(shape, config, init))
+                }
+                _ => None,
+            },
             dropout: DropoutConfig::new(config.attention_probs_dropout_prob).init(),
             num_heads: config.num_attention_heads,
             table: match config.reach_of(number) {
@@ -114,29 +123,29 @@ impl BertSelfAttention {
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
-        angles: &[RotaryAngles],
+        distances: &TokenDistances,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
-        let inputs = self.projections(hidden, angles);
+        let inputs = self.projections(hidden, &distances.angles);
         let [_, _, width] = inputs[0].dims();
         let form = AttentionForm {
             reach: self.reach,
             dropout: ops::dropout_probability(&inputs[0], &self.dropout),
             ..AttentionForm::new(self.num_heads, width / self.num_heads)
         };
-        match layout {
-            TokenLayout::Packed(sequences) => {
-                (ops::packed_attention(inputs, sequences, form), None)
-            }
-            TokenLayout::Padded(mask_pad) if with_probabilities => {
-                let (context, probabilities) =
-                    ops::attention_with_probabilities(inputs, None, mask_pad.clone(), form);
-                (context, Some(probabilities))
-            }
-            TokenLayout::Padded(mask_pad) => {
-                (ops::self_attention(inputs, mask_pad.clone(), form), None)
-            }
+        if let (Some(positions), Some(rows), Some(key)) =
+            (&self.positions, &distances.embeddings, &self.key)
+        {
+            let projected = positions.project(rows, [&self.query, key]);
+            return projected.attend(inputs, layout, form, with_probabilities);
         }
+        attend(
+            inputs,
+            distances.bias.clone(),
+            layout,
+            form,
+            with_probabilities,
+        )
     }
 
     /// Queries, keys and values, the first two turned by their place if positions are rotary.

@@ -5,11 +5,11 @@ use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor};
 
 use super::pre_norm::norm_before;
-use super::{BertAttention, BertInit, BertIntermediate, BertResidual};
+use super::{BertAttention, BertInit, BertIntermediate, BertResidual, TokenDistances};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::models::NormPlace;
-use crate::ops::{self, RotaryAngles};
+use crate::ops;
 
 /// One block: self-attention, then the feed-forward layer, each with a residual, and with LayerNorm after it (post-LN) or before
 /// it (pre-LN).
@@ -51,18 +51,18 @@ impl BertLayer {
     /// # Shapes
     ///
     /// - hidden, output: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
-    /// - angles: those of the encoder's tables
+    /// - distances: those of the batch, from the encoder
     /// - probabilities, if asked for and `layout` is padded: `[batch, heads, seq, seq]`
     pub fn forward(
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
-        angles: &[RotaryAngles],
+        distances: &TokenDistances,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let attention = &self.attention;
         let (attended, probabilities) =
-            attention.forward(hidden, layout, angles, with_probabilities);
+            attention.forward(hidden, layout, distances, with_probabilities);
         (self.feed_forward(attended), probabilities)
     }
 
@@ -77,11 +77,11 @@ impl BertLayer {
         &self,
         hidden: Tensor<3>,
         layout: &TokenLayout,
-        angles: &[RotaryAngles],
+        distances: &TokenDistances,
         positions: Tensor<1, Int>,
     ) -> Tensor<3> {
         let attention = &self.attention;
-        let (context, _) = attention.context(hidden.clone(), layout, angles, false);
+        let (context, _) = attention.context(hidden.clone(), layout, distances, false);
         let [context, hidden] = [context, hidden].map(|all| rows_at(all, positions.clone()));
         self.feed_forward(attention.output.forward(context, hidden)) // [1, n, hidden]
     }

@@ -7,10 +7,11 @@ use burn::tensor::{Int, Tensor};
 use super::BertInit;
 use super::positions::PositionIds;
 use crate::config::BertConfig;
-use crate::models::Positions;
+use crate::models::{EmbeddingProjection, Positions};
 use crate::ops;
 
-/// Sum of token, segment and position embeddings, normalised, and projected to the width of the blocks where that is another.
+/// Sum of token, segment and position embeddings, normalised, and projected to the width of the blocks where that is another,
+/// before or after the norm.
 #[derive(Module, Debug)]
 pub struct BertEmbeddings {
     /// Table over the vocabulary, `[vocab_size, embedding]`; the masked-LM head shares it.
@@ -26,6 +27,8 @@ pub struct BertEmbeddings {
     dropout: Dropout,
     layer_norm_eps: f64,
     #[module(skip)]
+    place: EmbeddingProjection,
+    #[module(skip)]
     positions: PositionIds,
 }
 
@@ -34,16 +37,23 @@ impl BertEmbeddings {
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         let (width, hidden) = (config.embedding_width(), config.hidden_size);
         let table = |rows: usize| init.embedding(rows, width);
+        let place = config.embedding_projection;
+        let has_bias = place == EmbeddingProjection::AfterNorm;
+        let normalised = match place {
+            EmbeddingProjection::AfterNorm => width,
+            EmbeddingProjection::BeforeNorm => hidden,
+        };
         let has_positions = config.positions != Positions::None;
         Self {
             word_embeddings: table(config.vocab_size),
             position_embeddings: has_positions.then(|| table(config.max_position_embeddings)),
             token_type_embeddings: (config.type_vocab_size > 0)
                 .then(|| table(config.type_vocab_size)),
-            layer_norm: init.layer_norm(width),
-            projection: config.embedding_size.map(|_| init.linear(width, hidden)),
+            layer_norm: init.layer_norm(normalised),
+            projection: (config.embedding_size).map(|_| init.linear_with(width, hidden, has_bias)),
             dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
             layer_norm_eps: config.layer_norm_eps,
+            place,
             positions: PositionIds::new(config),
         }
     }
@@ -84,7 +94,7 @@ impl BertEmbeddings {
         Some(rows.unsqueeze_dim(0))
     }
 
-    /// Adds, normalises and projects.
+    /// Adds, normalises and projects to the width of the blocks.
     ///
     /// # Shapes
     ///
@@ -105,11 +115,17 @@ impl BertEmbeddings {
         if let Some(positions) = positions {
             sum = sum + positions;
         }
-        let normal = ops::layer_norm(sum, &self.layer_norm, self.layer_norm_eps); // [batch, seq, embedding]
+        let sum = self.projected(sum, EmbeddingProjection::BeforeNorm);
+        let normal = ops::layer_norm(sum, &self.layer_norm, self.layer_norm_eps);
         let dropped = ops::dropout(normal, &self.dropout);
-        match &self.projection {
-            Some(projection) => ops::linear(dropped, projection),
-            None => dropped,
+        self.projected(dropped, EmbeddingProjection::AfterNorm)
+    }
+
+    /// Projects to the width of the blocks, if that is to be done at `place`.
+    fn projected(&self, vectors: Tensor<3>, place: EmbeddingProjection) -> Tensor<3> {
+        match self.projection.as_ref().filter(|_| self.place == place) {
+            Some(projection) => ops::linear(vectors, projection),
+            None => vectors,
         }
     }
 }

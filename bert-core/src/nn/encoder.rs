@@ -6,11 +6,13 @@ use burn::tensor::{Int, Tensor};
 
 use super::block::rows_at;
 use super::pre_norm::norm_before;
-use super::{BertInit, BertLayer, RotaryTable};
+use super::{
+    BertInit, BertLayer, RelativeBias, RelativeEmbeddings, RotaryTable, TokenConvolution,
+    TokenDistances,
+};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
-use crate::models::NormPlace;
-use crate::ops::RotaryAngles;
+use crate::models::{NormPlace, RelativePositions};
 
 /// The stack of [`BertLayer`]s.
 #[derive(Module, Debug)]
@@ -20,6 +22,12 @@ pub struct BertEncoder {
     pub layer: Vec<BertLayer>,
     /// Normalisation of the last block's output, where blocks normalise before.
     pub layer_norm: Option<LayerNorm>,
+    /// Relative position bias of all layers, if there is one.
+    pub relative_attention_bias: Option<RelativeBias>,
+    /// Embeddings of relative positions of all layers, if there are any.
+    pub relative_embeddings: Option<RelativeEmbeddings>,
+    /// Convolution of the embeddings beside the first layer, if there is one.
+    pub convolution: Option<TokenConvolution>,
     /// Angles of rotary position embeddings, one table for each base.
     tables: Vec<RotaryTable>,
     num_layers: usize,
@@ -53,11 +61,24 @@ impl BertEncoder {
     pub fn new(config: &BertConfig, init: &BertInit) -> Self {
         let norm_before = config.block.norm == NormPlace::Before;
         let bases = config.rotary_bases().into_iter();
+        let (bias, embeddings) = match config.relative {
+            RelativePositions::None => (None, None),
+            RelativePositions::Bias { buckets } => {
+                (Some(RelativeBias::new(buckets, config, init)), None)
+            }
+            RelativePositions::Disentangled(shape) => {
+                (None, Some(RelativeEmbeddings::new(shape, config, init)))
+            }
+        };
+        let convolution = config.convolution;
         Self {
             layer: (0..config.num_blocks())
                 .map(|number| BertLayer::new(number, config, init))
                 .collect(),
             layer_norm: norm_before.then(|| init.layer_norm(config.hidden_size)),
+            relative_attention_bias: bias,
+            relative_embeddings: embeddings,
+            convolution: convolution.map(|shape| TokenConvolution::new(shape, config, init)),
             tables: bases
                 .map(|theta| RotaryTable::new(theta, config, init.device()))
                 .collect(),
@@ -77,18 +98,19 @@ impl BertEncoder {
         layout: &TokenLayout,
         options: OutputOptions,
     ) -> BertEncoderOutput {
-        let angles = self.angles(&embeddings, layout);
+        let distances = self.distances(&embeddings, layout);
+        let convolved = self.convolution.as_ref().map(|_| embeddings.clone());
         let mut hidden = embeddings;
         let mut hidden_states = Vec::new();
         let mut attentions = Vec::new();
-        for layer in self.layers() {
+        for (number, layer) in self.layers().enumerate() {
             if options.hidden_states {
                 hidden_states.push(hidden.clone());
             }
             let (output, probabilities) =
-                layer.forward(hidden, layout, &angles, options.attentions);
+                layer.forward(hidden, layout, &distances, options.attentions);
             attentions.extend(probabilities);
-            hidden = output;
+            hidden = self.with_convolution(number, output, convolved.as_ref(), layout);
         }
         hidden = norm_before(hidden, self.layer_norm.as_ref(), self.layer_norm_eps);
         if options.hidden_states {
@@ -119,20 +141,49 @@ impl BertEncoder {
         let Some(last) = self.layer.last() else {
             return rows_at(embeddings, positions);
         };
-        let angles = self.angles(&embeddings, layout);
-        let before = self.layers().take(self.num_layers - 1);
-        let hidden = before.fold(embeddings, |hidden, layer| {
-            layer.forward(hidden, layout, &angles, false).0
+        let convolved = self.convolution.as_ref().map(|_| embeddings.clone());
+        if convolved.is_some() && self.num_layers == 1 {
+            let all = self.forward(embeddings, layout, OutputOptions::default());
+            return rows_at(all.sequence_output, positions);
+        }
+        let distances = self.distances(&embeddings, layout);
+        let before = self.layers().take(self.num_layers - 1).enumerate();
+        let hidden = before.fold(embeddings, |hidden, (number, layer)| {
+            let (output, _) = layer.forward(hidden, layout, &distances, false);
+            self.with_convolution(number, output, convolved.as_ref(), layout)
         });
-        let hidden = last.forward_at(hidden, layout, &angles, positions);
+        let hidden = last.forward_at(hidden, layout, &distances, positions);
         norm_before(hidden, self.layer_norm.as_ref(), self.layer_norm_eps)
     }
 
-    /// Angles of the tokens of a batch, by table.
-    fn angles(&self, embeddings: &Tensor<3>, layout: &TokenLayout) -> Vec<RotaryAngles> {
+    /// The output of the layer with this number, counted from 0, with the convolution of the embeddings added to the first.
+    fn with_convolution(
+        &self,
+        number: usize,
+        output: Tensor<3>,
+        embeddings: Option<&Tensor<3>>,
+        layout: &TokenLayout,
+    ) -> Tensor<3> {
+        match (&self.convolution, embeddings) {
+            (Some(convolution), Some(embeddings)) if number == 0 => {
+                convolution.forward(embeddings.clone(), output, layout)
+            }
+            _ => output,
+        }
+    }
+
+    /// Distances between the tokens of a batch, as all layers take them.
+    fn distances(&self, embeddings: &Tensor<3>, layout: &TokenLayout) -> TokenDistances {
         let [_, seq, _] = embeddings.dims();
+        let longest = layout.longest(seq);
         let tables = self.tables.iter();
-        tables.map(|table| table.angles(layout, seq)).collect()
+        let bias = self.relative_attention_bias.as_ref();
+        let embeddings = self.relative_embeddings.as_ref();
+        TokenDistances {
+            angles: tables.map(|table| table.angles(layout, seq)).collect(),
+            bias: bias.map(|table| table.forward(longest)),
+            embeddings: embeddings.map(|table| table.rows(longest)),
+        }
     }
 
     /// The block of every layer, from the embeddings upwards.

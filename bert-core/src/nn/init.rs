@@ -89,6 +89,11 @@ impl BertInit {
         }
     }
 
+    /// `[width, width, kernel]` weights of a convolution over `kernel` tokens.
+    pub fn kernel(&self, width: usize, kernel: usize) -> Param<Tensor<3>> {
+        self.normal(Cut::TwoDeviations, [width, width, kernel])
+    }
+
     /// LayerNorm over `width` with the configuration's epsilon, and with a bias if its norms have one.
     pub fn layer_norm(&self, width: usize) -> LayerNorm {
         LayerNormConfig::new(width)
@@ -109,7 +114,7 @@ impl BertInit {
         }
     }
 
-    fn normal(&self, cut: Cut, shape: [usize; 2]) -> Param<Tensor<2>> {
+    fn normal<const D: usize>(&self, cut: Cut, shape: [usize; D]) -> Param<Tensor<D>> {
         let stream = self.stream.replace(self.stream.get() + 1);
         let (seed, std) = (self.seed, self.std);
         self.parameter(shape, move |count| {

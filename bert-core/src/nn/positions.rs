@@ -21,6 +21,7 @@ impl PositionIds {
             uncounted: match config.positions {
                 Positions::FromZero | Positions::None => None,
                 Positions::AfterPadding => Some(config.pad_token_id),
+                Positions::AfterToken(id) => Some(id),
             },
         }
     }

@@ -35,6 +35,7 @@ mod dropout;
 mod gate;
 mod gelu;
 mod gradients;
+mod groups;
 mod linear;
 mod lookup;
 mod norm;
@@ -57,6 +58,7 @@ pub(crate) use available::{
 };
 pub use gate::GateActivation;
 pub use gradients::GradientOps;
+pub use groups::packed_by_group;
 pub use packed::{PackedLayout, PackedTokens};
 pub(crate) use packed_param::PackedParam;
 pub use packed_weight::PackedWeight;

@@ -61,8 +61,8 @@ impl LayerRules {
     /// blocks.
     pub fn rule(&self, name: &str, layers: usize) -> ParameterRule {
         let rule = default_rule(name);
-        // 0 for the embeddings, then the blocks from 1.
-        let depth = if name.starts_with("bert.embeddings.") {
+        // 0 for the embeddings and what all blocks share, then the blocks from 1.
+        let depth = if is_below_blocks(name) {
             0
         } else if let Some(layer) = layer_of(name) {
             layer + 1
@@ -86,13 +86,29 @@ impl LayerRules {
             return;
         };
         bert.embeddings = bert.embeddings.clone().no_grad();
+        let encoder = &mut bert.encoder;
+        encoder.relative_attention_bias = encoder.relative_attention_bias.clone().no_grad();
+        encoder.relative_embeddings = encoder.relative_embeddings.clone().no_grad();
+        if frozen > 0 {
+            encoder.convolution = encoder.convolution.clone().no_grad();
+        }
         for layer in bert.encoder.layer.iter_mut().take(frozen) {
             *layer = layer.clone().no_grad();
         }
     }
 }
 
+/// True for the embeddings, and for tables of relative positions.
+fn is_below_blocks(name: &str) -> bool {
+    let modules = ["bert.embeddings.", "bert.encoder.relative_"];
+    modules.iter().any(|module| name.starts_with(module))
+}
+
+/// The block that a parameter belongs to, counted from 0.
 fn layer_of(name: &str) -> Option<usize> {
+    if name.starts_with("bert.encoder.convolution.") {
+        return Some(0);
+    }
     let rest = name.strip_prefix("bert.encoder.layer.")?;
     rest.split('.').next()?.parse().ok()
 }
@@ -114,7 +130,14 @@ mod tests {
         assert_eq!(scale("bert.pooler.dense.bias"), 1.0);
         assert_eq!(scale("bert.encoder.layer.2.output.LayerNorm.weight"), 0.5);
         assert_eq!(scale(QUERY), 0.25);
-        assert_eq!(scale("bert.embeddings.LayerNorm.bias"), 0.0625);
+        for below in [
+            "bert.embeddings.LayerNorm.bias",
+            "bert.encoder.relative_attention_bias.weight",
+            "bert.encoder.relative_embeddings.LayerNorm.bias",
+        ] {
+            assert_eq!(scale(below), 0.0625, "{below}");
+        }
+        assert_eq!(scale("bert.encoder.convolution.conv.weight"), 0.125);
         assert!(rules.rule(QUERY, 3).decays);
         assert!(
             !rules

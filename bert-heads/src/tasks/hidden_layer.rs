@@ -7,10 +7,10 @@ use bert_core::models::{ClassifierShape, Reads};
 use bert_core::nn::{BertInit, BertModel};
 use bert_core::ops;
 use burn::module::Module;
-use burn::nn::{Dropout, LayerNorm, Linear};
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
 use burn::tensor::Tensor;
 
-/// Dense layer, activation and, in some families, LayerNorm.
+/// Dropout, dense layer, activation and, in some families, LayerNorm.
 #[derive(Module, Debug)]
 pub struct HiddenLayer {
     /// Projection from and to the width of the encoder.
@@ -20,8 +20,7 @@ pub struct HiddenLayer {
     layer_norm_eps: f64,
     #[module(skip)]
     activation: HiddenAct,
-    #[module(skip)]
-    drops_input: bool,
+    dropout: Dropout,
 }
 
 impl HiddenLayer {
@@ -33,16 +32,17 @@ impl HiddenLayer {
             layer_norm: layer.norm.then(|| init.layer_norm(width)),
             layer_norm_eps: config.layer_norm_eps,
             activation: layer.activation,
-            drops_input: layer.drops_input,
+            dropout: DropoutConfig::new(config.dropout_prob(layer.dropout)).init(),
         })
     }
 
-    /// `activation(dense(vectors))`, and LayerNorm where there is one.
+    /// `activation(dense(dropout(vectors)))`, and LayerNorm where there is one.
     ///
     /// # Shapes
     ///
     /// - vectors, output: `[..., hidden]`
     fn forward<const D: usize>(&self, vectors: Tensor<D>) -> Tensor<D> {
+        let vectors = self.dropout.forward(vectors);
         let activated = self.activation.after_linear(vectors, &self.dense);
         match &self.layer_norm {
             Some(norm) => ops::layer_norm(activated, norm, self.layer_norm_eps),
@@ -82,9 +82,6 @@ pub(crate) fn outputs<const D: usize>(
     classifier: &Linear,
 ) -> Tensor<D> {
     if let Some(layer) = hidden {
-        if layer.drops_input {
-            vectors = dropout.forward(vectors);
-        }
         vectors = layer.forward(vectors);
     }
     classifier.forward(dropout.forward(vectors))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bert_core::agreement::{FORWARD_BAR, GRADIENT_BAR, Trace, push_gradients, without_dropout};
 use bert_core::batch::BertInput;
-use bert_core::checkpoint::{Checkpoint, save};
+use bert_core::checkpoint::{Checkpoint, Loading, save};
 use bert_core::device::test_devices;
 use bert_core::inference::{Weights, prepare};
 use bert_core::models::BERT;
@@ -322,6 +322,43 @@ fn a_checkpoint_without_the_head_is_refused() {
         "cls.predictions.transform.dense.weight",
     ] {
         assert!(message.contains(needle), "{message}");
+    }
+}
+
+#[test]
+fn a_head_of_the_other_generation_is_not_taken() {
+    let (_, device) = test_devices().swap_remove(0);
+    for (name, legacy, wanted, there) in [
+        (
+            "deberta-v2/mlm-new",
+            true,
+            "cls.predictions.bias",
+            "lm_predictions.lm_head.bias",
+        ),
+        (
+            "deberta-v2/mlm",
+            false,
+            "lm_predictions.lm_head.bias",
+            "cls.predictions.bias",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, weights) = (fixture(name), "model.safetensors");
+        std::fs::copy(from.join(weights), dir.path().join(weights)).unwrap();
+        let mut config = zoo::read_json(&from.join("config.json"));
+        config["legacy"] = legacy.into();
+        std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+        let checkpoint = Checkpoint::open(dir.path()).unwrap();
+        let error = BertForMaskedLm::from_checkpoint(&checkpoint, &device).unwrap_err();
+        let Error::NoMaskedLmHead { missing, .. } = error else {
+            panic!("{error}");
+        };
+        assert!(missing.iter().any(|name| name == wanted), "{missing:?}");
+        // The encoder is read all the same.
+        let (_, report) = checkpoint.load_model(Loading::Strict, &device).unwrap();
+        assert!(report.is_exact(), "{report}");
+        let mut ignored = report.ignored.iter();
+        assert!(ignored.any(|tensor| tensor.name == there), "{report}");
     }
 }
 

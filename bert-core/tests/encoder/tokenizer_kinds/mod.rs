@@ -50,6 +50,31 @@ fn every_kind_agrees_as_given_and_as_saved() {
 }
 
 #[test]
+fn a_vocabulary_alone_gives_the_tokenizer_of_its_family() {
+    let reference = reference();
+    let [tokenizer, _] = read_twice("mpnet");
+    let dir = tempfile::tempdir().unwrap();
+    tokenizer.save(dir.path()).unwrap();
+    let given = fixtures().join("mpnet/config.json");
+    std::fs::copy(given, dir.path().join("config.json")).unwrap();
+    let settings = dir.path().join("tokenizer_config.json");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let text: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(text["tokenizer_class"], "MPNetTokenizer");
+    std::fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    for with_settings in [true, false] {
+        if !with_settings {
+            std::fs::remove_file(&settings).unwrap();
+        }
+        let alone = BertTokenizer::from_dir(dir.path()).unwrap();
+        for (list, check) in CHECKS {
+            let count = check(&reference, "mpnet", &alone);
+            assert!(count.unwrap() > 0, "{list}");
+        }
+    }
+}
+
+#[test]
 fn words_that_stand_alone_agree() {
     let reference = reference();
     for case in reference["words"].as_array().unwrap() {
@@ -111,6 +136,16 @@ fn a_piece_with_a_space_begins_a_word() {
     let continues = |token: &str| tokenizer.continues_word(tokenizer.id(token).unwrap());
     let found = ["\u{2581}the", "he", "<mask>", "</s>"].map(continues);
     assert_eq!(found, [false, true, false, false]);
+
+    for (kind, tokens) in [
+        ("deberta-v2", ["\u{2581}the", "he", "[MASK]", "[SEP]"]),
+        ("mpnet", ["the", "##g", "<mask>", "</s>"]),
+    ] {
+        let [tokenizer, _] = read_twice(kind);
+        let continues = |token: &str| tokenizer.continues_word(tokenizer.id(token).unwrap());
+        let found = tokens.map(continues);
+        assert_eq!(found, [false, true, false, false], "{kind}");
+    }
 }
 
 #[test]

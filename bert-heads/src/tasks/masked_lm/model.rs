@@ -98,6 +98,7 @@ impl BertForMaskedLm {
     /// head, and those of [`Checkpoint::load_into`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let config = checkpoint.config();
+        checkpoint.note_replaced_tokens();
         let untied = !config.ties_word_embeddings();
         let decoder = untied.then_some("cls.predictions.decoder.weight");
         let missing: Vec<_> = parameters(config)

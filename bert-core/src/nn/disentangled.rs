@@ -1,0 +1,337 @@
+//! Disentangled attention (He et al. 2021 §3.1): queries and keys compared with embeddings of relative positions.
+
+use burn::module::{Module, Param};
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::BertInit;
+use super::attend::attend;
+use super::relative_shift::by_key;
+use crate::batch::TokenLayout;
+use crate::config::BertConfig;
+use crate::models::Disentangled;
+use crate::ops::{self, AttentionForm};
+
+/// Embeddings of relative positions, which all layers share.
+#[derive(Module, Debug)]
+pub struct RelativeEmbeddings {
+    /// `[2 · span, hidden]`, the middle row being that of a token to itself.
+    pub weight: Param<Tensor<2>>,
+    /// Normalisation of the rows.
+    pub layer_norm: Option<LayerNorm>,
+    layer_norm_eps: f64,
+    #[module(skip)]
+    shape: Disentangled,
+}
+
+/// Embeddings of the relative positions that occur in a batch.
+#[derive(Clone, Debug)]
+pub struct RelativeRows {
+    /// `[1, rows, hidden]`
+    rows: Tensor<3>,
+    /// Number of the first of them in the table.
+    first: usize,
+    shape: Disentangled,
+}
+
+/// Projections of relative positions, compared with contents in the attention of a layer.
+#[derive(Module, Debug)]
+pub struct PositionAttention {
+    /// Projection to keys, if it is not that of contents.
+    pub key: Option<Linear>,
+    /// Projection to queries, if it is not that of contents.
+    pub query: Option<Linear>,
+    dropout: Dropout,
+    num_heads: usize,
+    #[module(skip)]
+    shape: Disentangled,
+}
+
+/// Relative positions projected for a layer.
+pub(super) struct ProjectedPositions {
+    /// What the contents of queries are compared with, `[rows, hidden]`.
+    keys: Option<Tensor<2>>,
+    /// What the contents of keys are compared with, `[rows, hidden]`.
+    queries: Option<Tensor<2>>,
+    first: usize,
+    num_heads: usize,
+    shape: Disentangled,
+}
+
+impl RelativeEmbeddings {
+    /// A table for `config`.
+    pub fn new(shape: Disentangled, config: &BertConfig, init: &BertInit) -> Self {
+        let hidden = config.hidden_size;
+        Self {
+            weight: init.embedding(2 * shape.span(), hidden).weight,
+            layer_norm: shape.norm.then(|| init.layer_norm(hidden)),
+            layer_norm_eps: config.layer_norm_eps,
+            shape,
+        }
+    }
+
+    /// Rows of all distances between `seq` tokens.
+    pub fn rows(&self, seq: usize) -> RelativeRows {
+        let farthest = seq.saturating_sub(1) as i64;
+        let [first, last] = [-farthest, farthest].map(|distance| row(distance, self.shape));
+        let rows = self.weight.val().narrow(0, first, last + 1 - first); // [rows, hidden]
+        let rows = match &self.layer_norm {
+            Some(norm) => ops::layer_norm(rows, norm, self.layer_norm_eps),
+            None => rows,
+        };
+        RelativeRows {
+            rows: rows.unsqueeze(),
+            first,
+            shape: self.shape,
+        }
+    }
+}
+
+impl PositionAttention {
+    /// The projections of a layer of `config`.
+    pub fn new(shape: Disentangled, config: &BertConfig, init: &BertInit) -> Self {
+        let hidden = config.hidden_size;
+        let own = |is_used: bool| {
+            (is_used && !shape.shared_projections).then(|| init.linear(hidden, hidden))
+        };
+        Self {
+            key: own(shape.content_to_position),
+            query: own(shape.position_to_content),
+            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            num_heads: config.num_attention_heads,
+            shape,
+        }
+    }
+
+    /// Projects the relative positions of a batch; those of contents are taken where this has none of its own.
+    pub(super) fn project(
+        &self,
+        positions: &RelativeRows,
+        [query, key]: [&Linear; 2],
+    ) -> ProjectedPositions {
+        let rows = ops::dropout(positions.rows.clone(), &self.dropout);
+        let by = |own: &Option<Linear>, shared, is_used: bool| {
+            let layer = own.as_ref().unwrap_or(shared);
+            is_used.then(|| ops::linear(rows.clone(), layer).squeeze_dim::<2>(0))
+        };
+        ProjectedPositions {
+            keys: by(&self.key, key, self.shape.content_to_position),
+            queries: by(&self.query, query, self.shape.position_to_content),
+            first: positions.first,
+            num_heads: self.num_heads,
+            shape: positions.shape,
+        }
+    }
+}
+
+impl ProjectedPositions {
+    /// Attention with scores between contents and relative positions, all scaled as a sum of so many terms is.
+    ///
+    /// # Shapes
+    ///
+    /// - query, key, value, context: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
+    /// - probabilities, if asked for and `layout` is padded: `[batch, heads, seq, seq]`
+    pub(super) fn attend(
+        &self,
+        inputs: [Tensor<3>; 3],
+        layout: &TokenLayout,
+        form: AttentionForm,
+        with_probabilities: bool,
+    ) -> (Tensor<3>, Option<Tensor<4>>) {
+        let terms = 1 + self.shape.comparisons();
+        let form = AttentionForm {
+            scale: form.scale / (terms as f64).sqrt(),
+            ..form
+        };
+        let bias = |[query, key, _]: &[Tensor<3>; 3]| self.scores(query, key) * form.scale;
+        let TokenLayout::Packed(sequences) = layout else {
+            let bias = bias(&inputs);
+            return attend(inputs, Some(bias), layout, form, with_probabilities);
+        };
+        let context = ops::packed_by_group(inputs, sequences, |inputs, mask_pad| {
+            let bias = bias(&inputs);
+            ops::biased_attention(inputs, bias, mask_pad, form)
+        });
+        (context, None)
+    }
+
+    /// Scores between contents and relative positions, before scaling.
+    ///
+    /// A score depends on a token and a distance: each is computed once for all `2 · seq - 1` distances, and shifted to the
+    /// token at that distance.
+    ///
+    /// # Shapes
+    ///
+    /// - query, key: `[batch, seq, hidden]`
+    /// - output: `[batch, heads, seq, seq]`
+    fn scores(&self, query: &Tensor<3>, key: &Tensor<3>) -> Tensor<4> {
+        let [_, seq, _] = query.dims();
+        let farthest = seq.saturating_sub(1) as i64;
+        // Column c of a query is the key at c - (seq - 1) after it, of which the query is as far before.
+        let of_query = self.keys.as_ref().map(|keys| {
+            let distances = (-farthest..=farthest).rev();
+            by_key(self.compare(query, keys, distances))
+        });
+        let of_key = self.queries.as_ref().map(|queries| {
+            let distances = -farthest..=farthest;
+            by_key(self.compare(key, queries, distances)).transpose()
+        });
+        let scores = of_query.into_iter().chain(of_key);
+        scores
+            .reduce(|sum, scores| sum + scores)
+            .expect("an encoder that compares nothing has no such attention")
+    }
+
+    /// Products of contents and the rows of some distances, head by head.
+    ///
+    /// # Shapes
+    ///
+    /// - contents: `[batch, seq, hidden]`
+    /// - positions: `[rows, hidden]`
+    /// - output: `[batch, heads, seq, distances]`
+    fn compare(
+        &self,
+        contents: &Tensor<3>,
+        positions: &Tensor<2>,
+        distances: impl Iterator<Item = i64>,
+    ) -> Tensor<4> {
+        let rows = distances.map(|distance| (row(distance, self.shape) - self.first) as i32);
+        let rows: Vec<i32> = rows.collect();
+        let count = rows.len();
+        let rows = TensorData::new(rows, [1, count]);
+        let rows = Tensor::<2, Int>::from_data(rows, &positions.device());
+        let positions = ops::lookup(positions.clone(), rows); // [1, distances, hidden]
+        let [contents, positions] = [contents.clone(), positions].map(|tensor| {
+            let [batch, count, width] = tensor.dims();
+            let heads = [batch, count, self.num_heads, width / self.num_heads];
+            tensor.reshape(heads).swap_dims(1, 2) // [batch, heads, count, head_size]
+        });
+        contents.matmul(positions.transpose())
+    }
+}
+
+/// Row of the table for a key that is `distance` before the query, in the arithmetic of f32 that models are trained with.
+fn row(distance: i64, shape: Disentangled) -> usize {
+    let span = shape.span() as i64;
+    let bucket = match shape.buckets {
+        Some(buckets) if distance.unsigned_abs() as usize > buckets / 2 => {
+            distance.signum() * grown(distance.unsigned_abs(), buckets / 2, shape.farthest)
+        }
+        _ => distance,
+    };
+    (bucket + span).clamp(0, 2 * span - 1) as usize
+}
+
+/// Bucket of a distance beyond the `exact` ones that have their own: logarithms of distances up to `farthest` fill as many again.
+fn grown(distance: u64, exact: usize, farthest: usize) -> i64 {
+    let ratio =
+        logarithm(distance as f32 / exact as f32) / logarithm((farthest - 1) as f32 / exact as f32);
+    exact as i64 + (ratio * (exact as f32 - 1.0)).ceil() as i64
+}
+
+/// Logarithm rounded to f32, which is that of no platform in particular.
+fn logarithm(value: f32) -> f32 {
+    f64::from(value).ln() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::test_devices;
+
+    fn shape(buckets: Option<usize>, farthest: usize) -> Disentangled {
+        Disentangled {
+            buckets,
+            farthest,
+            norm: false,
+            shared_projections: true,
+            content_to_position: true,
+            position_to_content: true,
+        }
+    }
+
+    /// Buckets, the farthest distance, then as transformers computes them with torch: the bucket of 512, the sum of those of 0
+    /// to 512, and that of each multiplied by its distance.
+    const OF_TRANSFORMERS: [(usize, usize, i64, i64, i64); 6] = [
+        (256, 512, 256, 87_553, 27_588_285),
+        (8, 29, 12, 5360, 1_479_262),
+        (5, 17, 5, 2413, 648_244),
+        (32, 512, 32, 13_856, 3_849_123),
+        (10, 300, 10, 4648, 1_261_785),
+        (2, 40, 1, 512, 131_328),
+    ];
+
+    #[test]
+    fn buckets_are_those_of_transformers_at_every_distance() {
+        for (buckets, farthest, last, sum, weighted) in OF_TRANSFORMERS {
+            let exact = buckets / 2;
+            let bucket = |distance: i64| match distance as usize <= exact {
+                true => distance,
+                false => grown(distance as u64, exact, farthest),
+            };
+            assert_eq!(bucket(512), last, "{buckets} {farthest}");
+            let all = (0..=512).map(|distance| (bucket(distance), distance));
+            let found = all.fold((0, 0), |(sum, weighted), (bucket, distance)| {
+                (sum + bucket, weighted + bucket * distance)
+            });
+            assert_eq!(found, (sum, weighted), "{buckets} {farthest}");
+        }
+    }
+
+    #[test]
+    fn rows_of_a_table_go_from_keys_after_to_keys_before() {
+        let every = shape(None, 4);
+        let found: Vec<usize> = (-6..=6).map(|distance| row(distance, every)).collect();
+        assert_eq!(found, [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 7, 7, 7]);
+        let base = shape(Some(256), 512);
+        let ends = [-511, -129, -128, 0, 128, 129, 511].map(|distance| row(distance, base));
+        assert_eq!(ends, [1, 127, 128, 256, 384, 385, 511]);
+    }
+
+    #[test]
+    fn scores_are_products_with_the_row_of_each_distance() {
+        let (heads, head_size, seq) = (2, 3, 9);
+        let width = heads * head_size;
+        for (label, device) in test_devices() {
+            for shape in [shape(Some(4), 9), shape(None, 5), shape(None, 9)] {
+                let values = |seed: usize, rows: usize| -> Vec<f32> {
+                    let value = |at: usize| ((at * 37 + seed * 11) % 23) as f32 / 10.0 - 1.0;
+                    (0..rows * width).map(value).collect()
+                };
+                let all = 2 * shape.span();
+                let [query, key] = [1, 2].map(|seed| values(seed, seq));
+                let [keys, queries] = [3, 4].map(|seed| values(seed, all));
+                let contents = |values: &[f32]| {
+                    let data = TensorData::new(values.to_vec(), [1, seq, width]);
+                    Tensor::<3>::from_data(data, &device)
+                };
+                let table = |values: &[f32]| {
+                    let data = TensorData::new(values.to_vec(), [all, width]);
+                    Some(Tensor::<2>::from_data(data, &device))
+                };
+                let positions = ProjectedPositions {
+                    keys: table(&keys),
+                    queries: table(&queries),
+                    first: 0,
+                    num_heads: heads,
+                    shape,
+                };
+                let scores = positions.scores(&contents(&query), &contents(&key));
+                let scores: Vec<f32> = scores.into_data().iter().collect();
+                for (at, found) in scores.into_iter().enumerate() {
+                    let (head, i, j) = (at / (seq * seq), at / seq % seq, at % seq);
+                    let row = row(i as i64 - j as i64, shape);
+                    let part = |values: &[f32], row: usize| {
+                        values[row * width + head * head_size..][..head_size].to_vec()
+                    };
+                    let dot = |a: Vec<f32>, b: Vec<f32>| -> f32 {
+                        a.iter().zip(&b).map(|(a, b)| a * b).sum()
+                    };
+                    let expected = dot(part(&query, i), part(&keys, row))
+                        + dot(part(&key, j), part(&queries, row));
+                    assert!((found - expected).abs() < 1e-5, "{label}: {i} {j}");
+                }
+            }
+        }
+    }
+}
