@@ -24,7 +24,7 @@ pub use camembert::CAMEMBERT;
 pub use distilbert::DISTILBERT;
 pub use electra::ELECTRA;
 pub use family::{
-    ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
+    ConfigKeys, Family, Frame, Published, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
 };
 pub use modernbert::MODERNBERT;
 pub use nomic_bert::NOMIC_BERT;
