@@ -1,5 +1,6 @@
 """What the Python peers of `bert bench` share: reading a job, timing as src/sampling.rs does, answering."""
 
+import inspect
 import json
 import os
 import resource
@@ -123,6 +124,12 @@ def torch_reply(job, timing, values, software):
     software = {"python": sys.version.split()[0], "torch": torch.__version__, **software}
     reply = {"timing": timing, "values": values, "peak_flops": peak, "software": software, "adapter": adapter}
     return {**reply, **memory}
+
+
+def arguments(model, batch):
+    """The part of a batch that a model takes: not every family has segments."""
+    takes = inspect.signature(model.forward).parameters
+    return {name: value for name, value in batch.items() if name != "token_type_ids" or name in takes}
 
 
 def embedder(job, tokens_of, by_length):

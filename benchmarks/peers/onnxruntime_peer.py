@@ -18,7 +18,7 @@ import numpy
 import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from transformers import BertModel
+from transformers import AutoModel
 
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -26,11 +26,13 @@ NAMES = ("input_ids", "attention_mask", "token_type_ids")
 class Encoder(torch.nn.Module):
     def __init__(self, directory):
         super().__init__()
-        self.model = BertModel.from_pretrained(directory, attn_implementation="eager").eval()
+        self.model = AutoModel.from_pretrained(directory, attn_implementation="eager").eval()
 
-    def forward(self, input_ids, attention_mask, token_type_ids):
-        output = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
-        return output.last_hidden_state, output.pooler_output
+    def forward(self, input_ids, attention_mask, token_type_ids=None):
+        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask, **segments)
+        pooled = getattr(output, "pooler_output", None)
+        return output.last_hidden_state if pooled is None else (output.last_hidden_state, pooled)
 
 
 def quantized(path):
@@ -48,15 +50,17 @@ def session(job, arrays, int8):
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     with tempfile.TemporaryDirectory() as directory, torch.no_grad():
         path = os.path.join(directory, "model.onnx")
-        inputs = tuple(torch.from_numpy(arrays[name]) for name in NAMES)
+        encoder = Encoder(job["model"])
+        inputs = common.arguments(encoder.model, {name: torch.from_numpy(arrays[name]) for name in NAMES})
+        names = list(inputs)
         shapes = None
         if job["mode"] == "embed":
             any_size = {axis: torch.export.Dim.DYNAMIC for axis in (0, 1)}
-            shapes = {name: any_size for name in NAMES}
+            shapes = {name: any_size for name in names}
         # The exporter talks on standard output, which is for the reply.
         with contextlib.redirect_stdout(sys.stderr):
             torch.onnx.export(
-                Encoder(job["model"]), inputs, path, input_names=list(NAMES), dynamic_shapes=shapes, dynamo=True
+                encoder, (), path, kwargs=inputs, input_names=names, dynamic_shapes=shapes, dynamo=True
             )
             if int8:
                 path = quantized(path)

@@ -1,8 +1,8 @@
-"""BERT in PyTorch by transformers, for `bert bench --peers transformers`: reads a job, prints a reply.
+"""Encoders in PyTorch by transformers, for `bert bench --peers transformers`: reads a job, prints a reply.
 
 Training steps have what ours have: dropout as configured, gradients clipped to norm 1, AdamW with decay for all but
 biases and LayerNorm. Pretraining gathers the masked positions before the vocabulary projection, as ours does and
-unlike transformers' own BertForPreTraining, which projects every token and is the peer `transformers-stock`
+unlike transformers' own loss of a masked LM, which projects every token and is the peer `transformers-stock`
 (transformers_stock_peer.py). Attention is PyTorch's fused one (SDPA); `transformers-eager` has it written out, and
 `transformers-tf32` lets products of 32-bit floats round to TF32 on a CUDA device. Sentence vectors are made of texts in the order
 they come in, 32 at a time, padded to the longest.
@@ -16,17 +16,33 @@ import logging
 import common
 import torch
 import transformers
-from transformers import BertForPreTraining, BertForSequenceClassification, BertModel
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, BertForPreTraining
+from transformers.modeling_outputs import BaseModelOutput
 
 MODES = ("forward", "backward", "train", "pretrain", "embed")
 
 
 def optimizer_of(model):
-    spared = [p for n, p in model.named_parameters() if n.endswith("bias") or "LayerNorm" in n]
-    decays = [p for n, p in model.named_parameters() if not (n.endswith("bias") or "LayerNorm" in n)]
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.LayerNorm)]
+    of_norms = {id(p) for norm in norms for p in norm.parameters()}
+    is_spared = lambda name, p: name.endswith("bias") or id(p) in of_norms
+    spared = [p for n, p in model.named_parameters() if is_spared(n, p)]
+    decays = [p for n, p in model.named_parameters() if not is_spared(n, p)]
     groups = [{"params": decays, "weight_decay": 0.01}, {"params": spared, "weight_decay": 0.0}]
     on_cuda = decays[0].device.type == "cuda"
     return torch.optim.AdamW(groups, lr=1e-4, fused=on_cuda)  # as transformers' own Trainer has it
+
+
+def masked_logits(model, batch, positions):
+    """Scores of the vocabulary at some positions alone, whatever the head of the family is called."""
+    encoder = model.base_model
+    hidden = encoder(**batch).last_hidden_state.flatten(0, 1)[positions]
+    # The head gets these in the place of what the encoder gives.
+    encoder.forward = lambda *arguments, **named: BaseModelOutput(last_hidden_state=hidden[None])
+    try:
+        return model(**batch).logits[0]
+    finally:
+        del encoder.forward
 
 
 def training_step(job, model, loss):
@@ -64,10 +80,13 @@ def main(stock=False, attention="sdpa", tf32=False):
     batch = {name: tensor(name, rows, seq) for name in ("input_ids", "token_type_ids", "attention_mask")}
     cross_entropy = torch.nn.functional.cross_entropy
 
-    kind = {"train": BertForSequenceClassification, "pretrain": BertForPreTraining}.get(mode, BertModel)
+    has_pairs = len(inputs["next_sentence"]) > 0
+    pretraining = BertForPreTraining if has_pairs else AutoModelForMaskedLM
+    kind = {"train": AutoModelForSequenceClassification, "pretrain": pretraining}.get(mode, AutoModel)
     more = {"num_labels": 2} if mode == "train" else {}
     model = kind.from_pretrained(job["model"], attn_implementation=attention, **more).to(device).eval()
-    encoder = model.bert if mode in ("train", "pretrain") else model
+    encoder = model.base_model if mode in ("train", "pretrain") else model
+    batch = common.arguments(encoder, batch)
     if encoder is model:
         model = model.to(common.torch_dtype(job))
     if mode == "embed":
@@ -75,7 +94,7 @@ def main(stock=False, attention="sdpa", tf32=False):
         def tokens_of(batch):
             with torch.inference_mode():
                 batch = {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
-                return model(**batch).last_hidden_state.float().cpu().numpy()
+                return model(**common.arguments(model, batch)).last_hidden_state.float().cpu().numpy()
 
         embed = common.embedder(job, tokens_of, by_length=False)
         values = {"output": embed(inputs["texts"][: common.COMPARED_ROWS]).flatten().tolist()}
@@ -103,13 +122,14 @@ def main(stock=False, attention="sdpa", tf32=False):
             sequence[:, :, : sequence.shape[2] // 2].mean().backward()
 
         run()
-        values["grad.embeddings.LayerNorm.weight"] = model.embeddings.LayerNorm.weight.grad.float().tolist()
+        compared = model.get_parameter(job["compared_gradient"])
+        values["grad.embeddings.LayerNorm.weight"] = compared.grad.float().tolist()
     elif mode == "train":
         classes = tensor("classes", rows)
         run = training_step(job, model, lambda: cross_entropy(model(**batch).logits, classes))
     else:
         positions, labels = tensor("positions", -1), tensor("labels", -1)
-        next_sentence = tensor("next_sentence", rows)
+        pairs = {"next_sentence_label": tensor("next_sentence", rows)} if has_pairs else {}
 
         every = torch.full((rows * seq,), -100, device=device)
         every[positions] = labels
@@ -117,11 +137,14 @@ def main(stock=False, attention="sdpa", tf32=False):
 
         def loss():
             if stock:
-                return model(**batch, labels=every, next_sentence_label=next_sentence).loss
+                return model(**batch, labels=every, **pairs).loss
+            if not has_pairs:
+                return cross_entropy(masked_logits(model, batch, positions), labels)
             output = model.bert(**batch)
             gathered = output.last_hidden_state.flatten(0, 1)[positions]
             masked = cross_entropy(model.cls.predictions(gathered), labels)
-            return masked + cross_entropy(model.cls.seq_relationship(output.pooler_output), next_sentence)
+            follows = model.cls.seq_relationship(output.pooler_output)
+            return masked + cross_entropy(follows, pairs["next_sentence_label"])
 
         run = training_step(job, model, loss)
 

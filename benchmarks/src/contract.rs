@@ -19,7 +19,7 @@ pub enum Mode {
     Backward,
     /// An optimizer step of a classifier over two classes: dropout, both passes, clipping, AdamW.
     Train,
-    /// An optimizer step of both pretraining heads.
+    /// An optimizer step of the pretraining heads: both of BERT, the masked LM of a family without next sentences.
     Pretrain,
     /// Texts to sentence vectors on the host, tokenisation and batching included.
     Embed,
@@ -78,6 +78,8 @@ pub struct Job {
     pub device: String,
     /// Threads to compute with; the process also finds them in its environment.
     pub threads: usize,
+    /// Name in the files of the parameter whose gradient is compared, of an encoder alone.
+    pub compared_gradient: String,
     /// Seed of fresh heads and of dropout.
     pub seed: u64,
     /// Batch to compute on.
@@ -103,7 +105,7 @@ pub struct Inputs {
     pub positions: Vec<i64>,
     /// `[n]` tokens at these positions.
     pub labels: Vec<i64>,
-    /// `[batch]`, 0 where the second segment follows the first.
+    /// `[batch]`, 0 where the second segment follows the first; empty for a family without next sentences.
     pub next_sentence: Vec<i64>,
     /// `[batch]` texts that tokenise to the rows above, for [`Mode::Embed`].
     pub texts: Vec<String>,
@@ -180,7 +182,7 @@ pub const MEMORY_EVERY: usize = 10;
 /// Rows of a batch whose results are compared.
 pub const COMPARED_ROWS: usize = 8;
 
-/// The gradient that is compared in [`Mode::Backward`].
+/// The gradient that is compared in [`Mode::Backward`], by the name of the parameter in BERT.
 pub const COMPARED_GRADIENT: &str = "grad.embeddings.LayerNorm.weight";
 
 /// The hardware behind a device.

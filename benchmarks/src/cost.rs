@@ -1,6 +1,7 @@
 //! Operations counted on paper.
 
 use bert_core::config::BertConfig;
+use bert_core::models::{GateShape, Reads};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Mode;
@@ -26,13 +27,38 @@ fn linear(rows: usize, inputs: usize, outputs: usize) -> f64 {
 /// Operations of the encoder's blocks over `[batch, seq]` tokens, the last block's for tokens that nobody reads included: they
 /// are the same for all contestants, though one may spare itself some.
 ///
-/// Matrix products only: the four projections of attention, its scores and contexts, and the feed-forward layer. Lookups,
-/// LayerNorm, GELU and softmax are a percent or two of it, and a cost of memory rather than of arithmetic.
+/// Matrix products only: the four projections of attention, its scores and contexts (in local layers those within reach), the
+/// feed-forward layer with its gate, and the projection of embeddings. Lookups, LayerNorm, GELU and softmax are a percent or
+/// two of it, and a cost of memory rather than of arithmetic.
 pub fn encoder_flops(config: &BertConfig, batch: usize, seq: usize) -> f64 {
     let (tokens, hidden) = (batch * seq, config.hidden_size);
-    let attention = 4.0 * linear(tokens, hidden, hidden) + 2.0 * linear(tokens, hidden, seq);
-    let feed_forward = 2.0 * linear(tokens, hidden, config.intermediate_size);
-    config.num_hidden_layers as f64 * (attention + feed_forward)
+    let gates = match config.block.gate {
+        GateShape::None => 0.0,
+        GateShape::FirstHalf | GateShape::Apart => 1.0,
+    };
+    let feed_forward = (2.0 + gates) * linear(tokens, hidden, config.intermediate_size);
+    let block = 4.0 * linear(tokens, hidden, hidden) + feed_forward;
+    let attention = |layer| {
+        let pairs = batch * pairs_of_tokens(config, layer, seq);
+        2.0 * linear(pairs, hidden, 1)
+    };
+    let attention: f64 = (0..config.num_hidden_layers).map(attention).sum();
+    let projection = config.embedding_size;
+    let projection = projection.map_or(0.0, |width| linear(tokens, width, hidden));
+    projection + config.num_hidden_layers as f64 * block + attention
+}
+
+/// Pairs of a token and one that it attends to in a layer, in a row of `seq` tokens.
+fn pairs_of_tokens(config: &BertConfig, layer: usize, seq: usize) -> usize {
+    let local = config.local.as_ref();
+    match local.filter(|local| local.layers.get(layer) == Some(&true)) {
+        None => seq * seq,
+        Some(local) => {
+            let last = |token: usize| (token + local.reach).min(seq - 1);
+            let seen = |token: usize| last(token) - token.saturating_sub(local.reach) + 1;
+            (0..seq).map(seen).sum()
+        }
+    }
 }
 
 /// Operations of an iteration in `mode` over a rectangle of `[batch, seq]` tokens with `predictions` masked ones.
@@ -41,18 +67,31 @@ pub fn encoder_flops(config: &BertConfig, batch: usize, seq: usize) -> f64 {
 pub fn flops(config: &BertConfig, mode: Mode, batch: usize, seq: usize, predictions: usize) -> f64 {
     let hidden = config.hidden_size;
     let encoder = encoder_flops(config, batch, seq);
-    let pooler = linear(batch, hidden, hidden);
+    let square = linear(batch, hidden, hidden);
+    let pooler = if config.family.published.pooler {
+        square
+    } else {
+        0.0
+    };
     // Two classes, or "is next" and "is not".
-    let classifier = linear(batch, hidden, 2);
+    let outputs = linear(batch, hidden, 2);
+    let texts = config.heads.sequence;
+    let layers = usize::from(texts.reads == Reads::Pooled) + usize::from(texts.hidden.is_some());
+    let next_sentence = if config.heads.next_sentence {
+        square + outputs
+    } else {
+        0.0
+    };
+    let embedding = config.embedding_width();
     let masked =
-        linear(predictions, hidden, hidden) + linear(predictions, hidden, config.vocab_size);
+        linear(predictions, hidden, embedding) + linear(predictions, embedding, config.vocab_size);
     match mode {
         Mode::Embed => encoder,
         Mode::Forward => encoder + pooler,
         // The loss is taken from the token vectors: nothing flows back through the pooler.
         Mode::Backward => 3.0 * encoder + pooler,
-        Mode::Train => 3.0 * (encoder + pooler + classifier),
-        Mode::Pretrain => 3.0 * (encoder + pooler + classifier + masked),
+        Mode::Train => 3.0 * (encoder + layers as f64 * square + outputs),
+        Mode::Pretrain => 3.0 * (encoder + next_sentence + masked),
     }
 }
 
@@ -87,6 +126,30 @@ mod tests {
         let masked = 2.0 * 3.0 * 8.0 * (8.0 + 37.0);
         assert_eq!(count(Mode::Pretrain), count(Mode::Train) + 3.0 * masked);
         assert_eq!(count(Mode::Embed), encoder);
+    }
+
+    #[test]
+    fn gates_windows_and_projections_count() {
+        use bert_core::models::LocalLayers;
+        let (batch, seq) = (2, 5);
+        let plain = encoder_flops(&config(), batch, seq);
+        let mut modern = config();
+        modern.block.gate = GateShape::FirstHalf;
+        let gate = 3.0 * 2.0 * 10.0 * 8.0 * 20.0;
+        assert_eq!(encoder_flops(&modern, batch, seq), plain + gate);
+        modern.local = Some(LocalLayers {
+            reach: 1,
+            layers: vec![false, true, true],
+        });
+        // 13 pairs of 25 are within reach.
+        let beyond = 2.0 * 2.0 * (2.0 * 2.0 * 12.0 * 8.0);
+        assert_eq!(encoder_flops(&modern, batch, seq), plain + gate - beyond);
+        let mut projected = config();
+        projected.embedding_size = Some(3);
+        assert_eq!(
+            encoder_flops(&projected, batch, seq),
+            plain + 2.0 * 10.0 * 3.0 * 8.0
+        );
     }
 
     #[test]

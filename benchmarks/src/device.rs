@@ -220,7 +220,9 @@ fn pretraining_step(
     device: &Device,
 ) -> Result<(Values, Iterations)> {
     let checkpoint = Checkpoint::open(&job.model)?;
-    let (model, _) = BertForPreTraining::from_checkpoint(&checkpoint, true, job.seed, device)?;
+    let next_sentence = checkpoint.config().heads.next_sentence;
+    let (model, _) =
+        BertForPreTraining::from_checkpoint(&checkpoint, next_sentence, job.seed, device)?;
     let inner = device.clone().inner();
     let values = encoder_output(&model.bert.valid(), &job.inputs, &inner);
     let inputs = job.inputs.clone();
@@ -327,7 +329,12 @@ mod tests {
             .map(|(label, _)| label.parse().unwrap())
             .collect();
         model::write(&config, 3, &specs[0], dir.path()).unwrap();
-        let words = Words::new(&BertTokenizer::from_dir(dir.path()).unwrap(), dir.path()).unwrap();
+        let words = Words::new(
+            &BertTokenizer::from_dir(dir.path()).unwrap(),
+            &config,
+            dir.path(),
+        )
+        .unwrap();
         for mode in Mode::ALL {
             let job = Job {
                 mode,
@@ -335,6 +342,7 @@ mod tests {
                 dtype: "f32".to_owned(),
                 device: "cpu".to_owned(),
                 threads: 1,
+                compared_gradient: String::new(),
                 seed: 3,
                 inputs: words.inputs(mode, [3, 7], Some(&[4, 7]), 5),
                 limits: Limits {
@@ -372,13 +380,19 @@ mod tests {
         let config = BertConfig::new(37, 32, 2, 4, 37);
         let spec: DeviceSpec = test_devices()[0].0.parse().unwrap();
         model::write(&config, 3, &spec, dir.path()).unwrap();
-        let words = Words::new(&BertTokenizer::from_dir(dir.path()).unwrap(), dir.path()).unwrap();
+        let words = Words::new(
+            &BertTokenizer::from_dir(dir.path()).unwrap(),
+            &config,
+            dir.path(),
+        )
+        .unwrap();
         let job = Job {
             mode: Mode::Train,
             model: dir.path().to_owned(),
             dtype: "f32".to_owned(),
             device: "cpu".to_owned(),
             threads: 1,
+            compared_gradient: String::new(),
             seed: 3,
             inputs: words.inputs(Mode::Train, [3, 7], None, 5),
             limits: Limits {
@@ -407,6 +421,7 @@ mod tests {
             dtype: "f8".to_owned(),
             device: "cpu".to_owned(),
             threads: 1,
+            compared_gradient: String::new(),
             seed: 0,
             inputs: Inputs::default(),
             limits: Limits {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bert_core::config::BertConfig;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 use bert_pretrain::instances::stream;
 use rand::RngExt;
@@ -19,20 +20,31 @@ const MASKED: f64 = 0.15;
 /// Words that are one token each, and the ids around them.
 #[derive(Clone, Debug)]
 pub(crate) struct Words {
-    /// Word and id.
-    words: Vec<(String, i64)>,
+    words: Vec<Word>,
+    /// True if rows of [`Mode::Pretrain`] are pairs of sentences.
+    next_sentence: bool,
     cls: i64,
     sep: i64,
     mask: i64,
     pad: i64,
 }
 
+/// A word with its ids: tokens may carry the space before a word.
+#[derive(Clone, Debug)]
+struct Word {
+    text: String,
+    /// At the beginning of a text.
+    first: i64,
+    /// After another word.
+    next: i64,
+}
+
 impl Words {
-    /// Whole lower-case words of the vocabulary, which lies in `dir`.
+    /// Whole lower-case words of the vocabulary, which lies in `dir`, for a model of `config`.
     ///
     /// # Errors
     /// [`Error::NoWords`] if there is none.
-    pub(crate) fn new(tokenizer: &BertTokenizer, dir: &Path) -> Result<Self> {
+    pub(crate) fn new(tokenizer: &BertTokenizer, config: &BertConfig, dir: &Path) -> Result<Self> {
         let is_word = |token: &String| {
             token.starts_with(|first: char| first.is_ascii_lowercase())
                 && token
@@ -40,18 +52,23 @@ impl Words {
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
         };
         let ids = 0..u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
-        let candidates: Vec<(u32, String)> = ids
-            .filter_map(|id| Some((id, tokenizer.token(id).filter(is_word)?)))
-            .take(WORDS)
-            .collect();
-        let texts = candidates.iter().map(|(_, word)| word.as_str());
+        let candidates = ids.filter_map(|id| tokenizer.word_beginning(id).filter(is_word));
+        let twice = candidates.take(WORDS).map(|word| format!("{word} {word}"));
+        let twice: Vec<String> = twice.collect();
+        let texts = twice.iter().map(String::as_str);
         let encodings = tokenizer.encode_batch(texts, &EncodeOptions::default())?;
-        let words: Vec<_> = candidates
-            .iter()
-            .zip(encodings)
-            .filter(|((id, _), encoding)| encoding.ids().get(1..encoding.len() - 1) == Some(&[*id]))
-            .map(|((id, word), _)| (word.clone(), i64::from(*id)))
-            .collect();
+        let words = twice.iter().zip(encodings).filter_map(|(text, encoding)| {
+            let &[_, first, next, _] = encoding.ids() else {
+                return None;
+            };
+            let (word, _) = text.split_once(' ')?;
+            Some(Word {
+                text: word.to_owned(),
+                first: first.into(),
+                next: next.into(),
+            })
+        });
+        let words: Vec<_> = words.collect();
         if words.is_empty() {
             return Err(Error::NoWords {
                 dir: dir.to_owned(),
@@ -59,6 +76,7 @@ impl Words {
         }
         Ok(Self {
             words,
+            next_sentence: config.heads.next_sentence,
             cls: i64::from(tokenizer.cls_id()),
             sep: i64::from(tokenizer.sep_id()),
             mask: i64::from(tokenizer.mask_id()),
@@ -88,17 +106,20 @@ impl Words {
             };
             // [CLS], a word at least, [SEP].
             let length = length.min(seq).max(3.min(seq));
-            let drawn: Vec<&(String, i64)> = (2..length)
+            let drawn: Vec<&Word> = (2..length)
                 .map(|_| &self.words[random.random_range(0..self.words.len())])
                 .collect();
             let start = inputs.input_ids.len();
             inputs.input_ids.push(self.cls);
-            inputs.input_ids.extend(drawn.iter().map(|(_, id)| id));
+            let (first, rest) = drawn.split_at(drawn.len().min(1));
+            let ids = first.iter().map(|word| word.first);
+            let ids = ids.chain(rest.iter().map(|word| word.next));
+            inputs.input_ids.extend(ids);
             inputs.input_ids.push(self.sep);
             inputs.input_ids.resize(start + seq, self.pad);
             inputs.attention_mask.resize(start + length, 1);
             inputs.attention_mask.resize(start + seq, 0);
-            let first_segment = if mode == Mode::Pretrain {
+            let first_segment = if mode == Mode::Pretrain && self.next_sentence {
                 length / 2
             } else {
                 length
@@ -109,7 +130,9 @@ impl Words {
             match mode {
                 Mode::Train => inputs.classes.push((row % 2) as i64),
                 Mode::Pretrain => {
-                    inputs.next_sentence.push((row % 2) as i64);
+                    if self.next_sentence {
+                        inputs.next_sentence.push((row % 2) as i64);
+                    }
                     let count = ((length as f64 * MASKED).round() as usize).max(1);
                     let places = index::sample(&mut random, length - 2, count.min(length - 2));
                     let mut places = places.into_vec();
@@ -121,7 +144,7 @@ impl Words {
                     }
                 }
                 Mode::Embed => {
-                    let words: Vec<&str> = drawn.iter().map(|(word, _)| word.as_str()).collect();
+                    let words: Vec<&str> = drawn.iter().map(|word| word.text.as_str()).collect();
                     inputs.texts.push(words.join(" "));
                 }
                 Mode::Forward | Mode::Backward => (),
@@ -143,27 +166,59 @@ impl Inputs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bert_core::config::BertConfig;
+    use bert_core::models::FAMILIES;
 
-    fn tokenizer() -> BertTokenizer {
+    fn config() -> BertConfig {
+        BertConfig::new(37, 8, 1, 2, 20)
+    }
+
+    fn tokenizer(config: &BertConfig) -> BertTokenizer {
         let dir = tempfile::tempdir().unwrap();
-        crate::model::save_tokenizer(&BertConfig::new(37, 8, 1, 2, 20), dir.path()).unwrap();
+        let fields = serde_json::Value::Object(config.to_json());
+        std::fs::write(dir.path().join("config.json"), fields.to_string()).unwrap();
+        crate::vocabulary::save_tokenizer(config, dir.path()).unwrap();
         BertTokenizer::from_dir(dir.path()).unwrap()
     }
 
     fn words() -> Words {
-        Words::new(&tokenizer(), Path::new("vocabulary")).unwrap()
+        let config = config();
+        Words::new(&tokenizer(&config), &config, Path::new("vocabulary")).unwrap()
     }
 
     #[test]
-    fn texts_tokenise_to_the_rows() {
-        let inputs = words().inputs(Mode::Embed, [5, 13], Some(&[4, 99]), 7);
-        let (tokenizer, lengths) = (tokenizer(), inputs.lengths());
-        assert!(lengths.contains(&4) && lengths.contains(&13), "{lengths:?}");
-        for (row, text) in inputs.texts.iter().enumerate() {
-            let encoding = tokenizer.encode(text, &EncodeOptions::default()).unwrap();
-            let ids: Vec<i64> = encoding.ids().iter().map(|&id| i64::from(id)).collect();
-            assert_eq!(ids, inputs.input_ids[row * 13..][..lengths[row]]);
+    fn texts_tokenise_to_the_rows_in_every_family() {
+        for family in FAMILIES {
+            let mut config = BertConfig::preset_in_family("base", family).unwrap();
+            if config.pad_token_id < 3000 {
+                config.vocab_size = 3000;
+            }
+            let tokenizer = tokenizer(&config);
+            let name = family.name;
+            assert_eq!(tokenizer.vocab_size(), config.vocab_size, "{name}");
+            assert_eq!(tokenizer.pad_id() as usize, config.pad_token_id, "{name}");
+            let words = Words::new(&tokenizer, &config, Path::new("vocabulary")).unwrap();
+            assert!(words.words.len() > 500, "{name}: {}", words.words.len());
+            let inputs = words.inputs(Mode::Embed, [5, 13], Some(&[4, 99]), 7);
+            let lengths = inputs.lengths();
+            assert!(lengths.contains(&4) && lengths.contains(&13), "{lengths:?}");
+            for (row, text) in inputs.texts.iter().enumerate() {
+                let encoding = tokenizer.encode(text, &EncodeOptions::default()).unwrap();
+                let ids: Vec<i64> = encoding.ids().iter().map(|&id| i64::from(id)).collect();
+                assert_eq!(ids, inputs.input_ids[row * 13..][..lengths[row]], "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn families_without_next_sentences_have_rows_of_one_segment() {
+        for family in FAMILIES {
+            let mut config = config();
+            config.heads = family.heads;
+            let words = Words::new(&tokenizer(&config), &config, Path::new("vocabulary"));
+            let inputs = words.unwrap().inputs(Mode::Pretrain, [3, 20], None, 7);
+            let pairs = family.heads.next_sentence;
+            assert_eq!(inputs.next_sentence.len(), if pairs { 3 } else { 0 });
+            assert_eq!(inputs.token_type_ids.contains(&1), pairs, "{}", family.name);
         }
     }
 

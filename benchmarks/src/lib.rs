@@ -31,5 +31,6 @@ pub mod scaling;
 pub mod stats;
 pub mod summary;
 mod tables;
+mod vocabulary;
 
 pub use error::{Error, Result};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bert_core::models::{BERT, Family};
 use strum::{VariantArray, VariantNames};
 
 use crate::contract::Mode;
@@ -74,6 +75,12 @@ const SCRIPTS: [(&str, &str); 8] = [
 impl Peer {
     /// Every peer.
     pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
+
+    /// True if the peer has the models of `family`.
+    pub fn knows(self, family: &Family) -> bool {
+        // Its other encoders are in programs of their own.
+        self != Self::Candle || *family == BERT
+    }
 
     /// True if the peer has something to measure in `mode`.
     pub fn measures(self, mode: Mode) -> bool {

@@ -72,6 +72,16 @@ pub enum ModelSource {
     Fresh(Box<BertConfig>),
 }
 
+impl Model {
+    /// Shape of the model.
+    pub(crate) fn config(&self) -> Result<BertConfig> {
+        match &self.source {
+            ModelSource::Directory(dir) => Ok(BertConfig::from_file(dir.join("config.json"))?),
+            ModelSource::Fresh(config) => Ok(config.as_ref().clone()),
+        }
+    }
+}
+
 impl Plan {
     /// Refuses numbers that cannot be measured.
     ///
@@ -125,19 +135,6 @@ impl Plan {
             min_samples: self.limits.min_samples.div_ceil(rounds),
             max_samples: self.limits.max_samples.div_ceil(rounds),
             ..self.limits
-        }
-    }
-
-    /// Refuses rows that are longer than `config` has positions.
-    pub(crate) fn check_lengths(&self, config: &BertConfig) -> Result<()> {
-        let positions = config.max_input_length();
-        match self.seq_lengths.iter().find(|&&seq| seq > positions) {
-            Some(long) => Err(Error::Option {
-                option: "--seq-lengths",
-                value: long.to_string(),
-                expected: format!("at most {positions}, the positions of the model"),
-            }),
-            None => Ok(()),
         }
     }
 

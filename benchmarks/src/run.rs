@@ -6,6 +6,7 @@ use std::process::Command;
 
 use bert_core::config::BertConfig;
 use bert_core::device::DeviceSpec;
+use bert_core::models::Family;
 use bert_core::tokenizer::BertTokenizer;
 
 use crate::agreement::Agreement;
@@ -45,6 +46,9 @@ struct Prepared<'a> {
     peers: &'a Peers,
 }
 
+/// Parameter of an encoder whose gradient is compared, by our name.
+const NORM_OF_EMBEDDINGS: &str = "embeddings.LayerNorm.weight";
+
 /// Results that the others of a case are compared with, and whose they are.
 type Reference = Option<(String, BTreeMap<String, Vec<f64>>)>;
 
@@ -70,19 +74,32 @@ pub fn run(plan: &Plan, runner: Runner<'_>) -> Result<Record> {
     let scratch =
         tempfile::tempdir().map_err(|source| Error::io("make a temporary directory", source))?;
     let peers = Peers::new(&plan.peers_dir)?;
-    let contestants = contestants(plan, progress);
+    let mut beyond = None;
     for chosen in &plan.models {
-        let (dir, config) = open(plan, chosen, scratch.path(), progress)?;
-        plan.check_lengths(&config)?;
+        let config = chosen.config()?;
+        let (fitting, long): (Vec<usize>, Vec<usize>) = plan
+            .seq_lengths
+            .iter()
+            .partition(|&&seq| seq <= config.max_input_length());
+        for seq in long {
+            let error = too_long(seq, &config);
+            record.left_out.push(format!("{}: {error}", chosen.name));
+            beyond = Some(error);
+        }
+        if fitting.is_empty() {
+            continue;
+        }
+        let dir = open(plan, chosen, scratch.path(), progress)?;
+        let contestants = contestants(plan, config.family, progress);
         let tokenizer = BertTokenizer::from_dir(&dir)?;
         // Words are drawn from the whole vocabulary.
         tokenizer.check_every_token(config.vocab_size)?;
-        let words = Words::new(&tokenizer, &dir)?;
+        let words = Words::new(&tokenizer, &config, &dir)?;
         let lengths = plan.lengths.as_ref();
         let lengths = lengths
             .map(|lengths| lengths.resolve(&tokenizer))
             .transpose()?;
-        for &seq in &plan.seq_lengths {
+        for seq in fitting {
             for &batch in &plan.batch_sizes {
                 let inputs = words.inputs(plan.mode, [batch, seq], lengths.as_deref(), plan.seed);
                 let work = plan.work(&config, &inputs);
@@ -102,7 +119,7 @@ pub fn run(plan: &Plan, runner: Runner<'_>) -> Result<Record> {
                         .push(format!("{name}: counts {gflop:.0} GFLOP"));
                     continue;
                 }
-                let prepared = Prepared::new(plan, &dir, inputs, scratch.path(), &peers)?;
+                let prepared = Prepared::new(plan, &dir, &config, inputs, scratch.path(), &peers)?;
                 let mut reference: Reference = None;
                 let mut rows: Vec<Row> = Vec::new();
                 for round in 0..plan.rounds {
@@ -134,13 +151,14 @@ pub fn run(plan: &Plan, runner: Runner<'_>) -> Result<Record> {
                 .map_err(|source| Error::io(format!("remove {}", dir.display()), source))?;
         }
     }
-    match (record.rows.is_empty(), plan.max_gflop) {
-        (true, Some(limit)) => Err(Error::NoCases { limit }),
+    match (record.rows.is_empty(), plan.max_gflop, beyond) {
+        (true, _, Some(error)) => Err(error),
+        (true, Some(limit), None) => Err(Error::NoCases { limit }),
         _ => Ok(record),
     }
 }
 
-fn contestants(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Vec<Contestant> {
+fn contestants(plan: &Plan, family: &Family, progress: &mut dyn FnMut(&str)) -> Vec<Contestant> {
     let mut contestants = Vec::new();
     for spec in &plan.devices {
         contestants.push(Contestant::Device(spec.clone()));
@@ -156,7 +174,9 @@ fn contestants(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Vec<Contestant> {
         }
     }
     for &peer in &plan.peers {
-        if peer.measures(plan.mode) {
+        if !peer.knows(family) {
+            progress(&format!("{peer} has no model of {}", family.name));
+        } else if peer.measures(plan.mode) {
             contestants.push(Contestant::Peer(peer));
         } else {
             progress(&format!(
@@ -168,24 +188,33 @@ fn contestants(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Vec<Contestant> {
     contestants
 }
 
-/// The directory of a model, written if it is a fresh one, and its shape.
+/// An error about rows that are longer than `config` has positions.
+fn too_long(seq: usize, config: &BertConfig) -> Error {
+    Error::Option {
+        option: "--seq-lengths",
+        value: seq.to_string(),
+        expected: format!(
+            "at most {}, the positions of the model",
+            config.max_input_length()
+        ),
+    }
+}
+
+/// The directory of a model, written if it is a fresh one.
 fn open(
     plan: &Plan,
     chosen: &Model,
     scratch: &Path,
     progress: &mut dyn FnMut(&str),
-) -> Result<(PathBuf, BertConfig)> {
+) -> Result<PathBuf> {
     match &chosen.source {
-        ModelSource::Directory(dir) => {
-            let config = BertConfig::from_file(dir.join("config.json"))?;
-            Ok((dir.clone(), config))
-        }
+        ModelSource::Directory(dir) => Ok(dir.clone()),
         ModelSource::Fresh(config) => {
             progress(&format!("making a model {}", chosen.name));
             let dir = scratch.join("model");
             let device = plan.devices.first().unwrap_or(&DeviceSpec::Flex);
             model::write(config, plan.seed, device, &dir)?;
-            Ok((dir, config.as_ref().clone()))
+            Ok(dir)
         }
     }
 }
@@ -212,6 +241,7 @@ impl<'a> Prepared<'a> {
     fn new(
         plan: &'a Plan,
         model: &Path,
+        config: &BertConfig,
         inputs: Inputs,
         scratch: &Path,
         peers: &'a Peers,
@@ -223,6 +253,7 @@ impl<'a> Prepared<'a> {
             dtype: plan.dtype.to_string(),
             device: plan.peer_device.clone(),
             threads: plan.threads,
+            compared_gradient: config.family.file_name(NORM_OF_EMBEDDINGS, ""),
             seed: plan.seed,
             inputs,
             limits: plan.limits_of_a_round(),

@@ -26,7 +26,7 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{AddedToken, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer, decoders};
 
-use crate::models::{BERT, Family, Frame as FrameTokens};
+use crate::models::{BERT, Family, Frame as FrameTokens, TokenizerModel};
 use crate::{Error, Result};
 use frame::Frame;
 use load::Parts;
@@ -73,6 +73,39 @@ impl BertTokenizer {
         options: &TokenizerOptions,
     ) -> Result<Self> {
         Self::from_tokens(vocab, options, "the vocabulary")
+    }
+
+    /// Builds the tokenizer of a family with a Unigram vocabulary from pieces with their log probabilities, in the order of
+    /// their ids, without a map of characters.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] for a family with another kind of vocabulary, and if one of the five special tokens is not among
+    /// the pieces.
+    pub fn from_pieces(
+        pieces: Vec<(String, f64)>,
+        family: &'static Family,
+        model_max_length: Option<usize>,
+    ) -> Result<Self> {
+        let TokenizerModel::Unigram(text) = family.tokenizer.model else {
+            let reason = format!(
+                "vocabularies of {} are not made of Unigram pieces",
+                family.name
+            );
+            return Err(Error::Tokenizer {
+                reason,
+                source: None,
+            });
+        };
+        let special_tokens = SpecialTokens::of(family);
+        let parts = Parts {
+            family,
+            special_tokens: &special_tokens,
+            described: &[],
+            added: &[],
+            model_max_length,
+        };
+        let inner = unigram::of_pieces(pieces, text, &special_tokens.unk)?;
+        Self::assemble(inner, &parts, "the vocabulary")
     }
 
     fn from_tokens(

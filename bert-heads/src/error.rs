@@ -43,6 +43,18 @@ pub enum Error {
         /// The tensors of the head that are absent, in Hugging Face spelling.
         missing: Vec<String>,
     },
+    /// Transformers has no class for a task in the family of a model.
+    #[error(
+        "transformers has no {class}, so that no program could load such a model of {family}: use one of another family ({others})"
+    )]
+    NoClass {
+        /// The class that there is not.
+        class: String,
+        /// The family's name.
+        family: &'static str,
+        /// Names of the families that have one.
+        others: String,
+    },
     /// A checkpoint's head has tensors of the right names, but belongs to another task.
     #[error("{}: config.json states the class {stated}, whose head reads other vectors than that of {class}: load it as {stated}, correct `architectures`, or overrule it with --task", dir.display())]
     WrongHead {

@@ -17,6 +17,7 @@ use bert_core::config::BertConfig;
 use bert_core::device::{DeviceSpec, Precision, remote_token_environment, threads};
 use bert_core::files::write_atomically;
 use bert_core::hub::resolve_model;
+use bert_core::models::{BERT, FAMILIES, Family, family};
 
 use crate::cli::adapters::find_adapters;
 use crate::cli::note::note;
@@ -65,6 +66,15 @@ struct Options {
         default_value = "base"
     )]
     preset: Vec<String>,
+    /// Families of the fresh models, by model_type, or `all`; base is the size of their published models
+    #[arg(
+        long,
+        value_name = "FAMILIES",
+        value_delimiter = ',',
+        default_value = BERT.model_type,
+        conflicts_with = "model"
+    )]
+    family: Vec<String>,
     /// Devices to measure, or `all` that this build finds, software rasterisers left out
     #[arg(
         long,
@@ -260,11 +270,13 @@ fn plan(options: &Options) -> Result<Plan> {
             name: model_name(model),
             source: ModelSource::Directory(resolve_model(model)?),
         }],
-        None => options
-            .preset
-            .iter()
-            .map(|name| fresh(name))
-            .collect::<Result<_>>()?,
+        None => {
+            let families = families(&options.family)?;
+            let sizes = options.preset.iter();
+            sizes
+                .flat_map(|size| families.iter().map(move |family| fresh(size, family)))
+                .collect::<Result<_>>()?
+        }
     };
     let lengths = match (&options.lengths, &options.lengths_of) {
         (Some(path), _) => Some(Lengths::Known(lengths::read(path)?)),
@@ -298,10 +310,30 @@ fn plan(options: &Options) -> Result<Plan> {
     })
 }
 
-fn fresh(name: &str) -> Result<Model> {
+/// The families of these names, or all.
+fn families(names: &[String]) -> Result<Vec<&'static Family>> {
+    if names == ["all"] {
+        return Ok(FAMILIES.to_vec());
+    }
+    let named = names.iter().map(|name| {
+        family(name).with_context(|| {
+            let known = FAMILIES.map(|family| family.model_type).join(", ");
+            format!("--family {name} is unknown; there are all, {known}")
+        })
+    });
+    named.collect()
+}
+
+/// A fresh model of a family; one of BERT has the name of its size alone.
+fn fresh(size: &str, family: &'static Family) -> Result<Model> {
+    let name = match *family == BERT {
+        true => size.to_owned(),
+        false => format!("{} {size}", family.model_type),
+    };
+    let config = BertConfig::preset_in_family(size, family)?;
     Ok(Model {
-        name: name.to_owned(),
-        source: ModelSource::Fresh(Box::new(BertConfig::preset_by_name(name)?)),
+        name,
+        source: ModelSource::Fresh(Box::new(config)),
     })
 }
 

@@ -2,6 +2,8 @@
 //! exit codes that mean something.
 
 mod bench;
+#[path = "../common/zoo.rs"]
+mod checkpoints;
 #[path = "../common/closed_pipe.rs"]
 mod closed_pipe;
 mod compare_texts;
@@ -15,6 +17,7 @@ mod proof;
 mod rerank;
 mod shell;
 mod tokenize;
+mod zoo;
 
 use std::fs;
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! `bert finetune`, `bert predict` and `bert evaluate` as people run them.
 
+#[path = "../common/zoo.rs"]
+mod checkpoints;
 mod choices;
 #[path = "../common/closed_pipe.rs"]
 mod closed_pipe;
@@ -10,6 +12,7 @@ mod questions;
 mod similarity;
 mod tables;
 mod words;
+mod zoo;
 
 use std::fs;
 use std::io::Write;

@@ -25,13 +25,15 @@ from transformers import AutoTokenizer
 
 FIXTURES = Path(__file__).resolve().parents[2] / "bert-core/fixtures"
 FAMILIES = {
-    "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "distilbert": "DistilBert",
+    "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "distilbert": "DistilBert",
     "electra": "Electra", "albert": "Albert", "modernbert": "ModernBert", "nomic_bert": "NomicBert",
     "mpnet": "MPNet", "deberta-v2": "DebertaV2",
 }
+# Fixtures whose tokenizer a family has, where its own has none.
+TOKENIZERS = {"bert": "tiny-pretraining", "nomic_bert": "tiny-pretraining"}
 HEADS = ["Model", "ForSequenceClassification", "ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice"]
 # Families whose tokens have segments, and those whose words carry the space before them.
-SEGMENTS = {"electra", "albert", "nomic_bert", "deberta-v2"}
+SEGMENTS = {"bert", "electra", "albert", "nomic_bert", "deberta-v2"}
 BYTE_LEVEL = {"roberta", "modernbert"}
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json"]
 TEXTS = [
@@ -88,13 +90,10 @@ def disentangled(pick, hidden):
 
 def write(directory, family, head, seed):
     """A model with its tokenizer in a directory."""
-    source = FIXTURES / ("distilbert" if family == "nomic_bert" else family) / "mlm"
+    source = FIXTURES / TOKENIZERS.get(family, f"{family}/mlm")
     for name in TOKENIZER_FILES:
         if (source / name).exists():
             shutil.copyfile(source / name, directory / name)
-    if family == "nomic_bert":
-        path = directory / "tokenizer_config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": "BertTokenizer"}))
     tokenizer = AutoTokenizer.from_pretrained(directory)
     prefix = FAMILIES[family]
     config = getattr(transformers, f"{prefix}Config")(**fields_of(family, head, seed, tokenizer), attn_implementation="eager")

@@ -11,26 +11,32 @@ use crate::{parity, peers, python, shell};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Device labels to measure; their Cargo features are compiled in.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "flex,ndarray,libtorch,wgpu:cpu"
-    )]
+    /// Device labels to measure; their Cargo features are compiled in [default: flex,ndarray,libtorch,wgpu:cpu; with --zoo
+    /// flex,libtorch]
+    #[arg(long, value_delimiter = ',')]
     devices: Vec<String>,
-    /// Other implementations to measure; an empty list leaves them out.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "transformers,transformers-stock,onnxruntime,onnxruntime-int8,sentence-transformers,candle"
-    )]
-    peers: Vec<String>,
+    /// Other implementations to measure; an empty list leaves them out [default: all that run on processors; with --zoo
+    /// transformers,onnxruntime]
+    #[arg(long, value_delimiter = ',')]
+    peers: Option<Vec<String>>,
     /// all-MiniLM-L6-v2 as a directory, for sentence vectors; without it that part is left out.
     #[arg(long, env = "BERT_REAL_CHECKPOINT")]
     checkpoint: Option<PathBuf>,
     /// Measure how time grows with sizes, batches and lengths instead.
     #[arg(long)]
     scaling: bool,
+    /// Measure every family at base size instead.
+    #[arg(long, conflicts_with = "scaling")]
+    zoo: bool,
+    /// Families to measure with --zoo, by model_type, or all of them.
+    #[arg(long, value_delimiter = ',', default_value = "all", requires = "zoo")]
+    families: Vec<String>,
+    /// Size of the models of --zoo; a small one shows that everything runs.
+    #[arg(long, default_value = "base", requires = "zoo")]
+    preset: String,
+    /// Texts of --zoo that become vectors.
+    #[arg(long, default_value_t = 4096, requires = "zoo")]
+    texts: usize,
     /// A `bert` that is built already and has the devices, instead of one built now.
     #[arg(long)]
     program: Option<PathBuf>,
@@ -55,14 +61,15 @@ struct Part {
 /// # Errors
 /// If the command can't be built, or a part measures nothing.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let parts = match options.scaling {
-        true => scaling(options),
-        false => standard(options),
+    let parts = match options.section() {
+        "scaling" => scaling(options),
+        "zoo" => zoo(options),
+        _ => standard(options),
     };
     if parts.is_empty() {
         bail!(
             "there is nothing to measure on {}",
-            options.devices.join(", ")
+            options.devices().join(", ")
         );
     }
     let program = match &options.program {
@@ -104,31 +111,55 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let page = shell::root().join("docs").join("benchmarks.md");
-    let section = if options.scaling {
-        "scaling"
-    } else {
-        "standard"
-    };
     let old = fs::read_to_string(&page)
         .with_context(|| format!("could not read `{}`", page.display()))?;
-    let new = replaced(&old, section, &text)?;
+    let new = replaced(&old, options.section(), &text)?;
     let beside = page.with_extension("md.new");
     fs::write(&beside, new).with_context(|| format!("could not write `{}`", beside.display()))?;
     fs::rename(&beside, &page).with_context(|| format!("could not write `{}`", page.display()))?;
     Ok(())
 }
 
+impl Options {
+    /// The part of docs/benchmarks.md that the tables belong to.
+    fn section(&self) -> &'static str {
+        match (self.scaling, self.zoo) {
+            (true, _) => "scaling",
+            (_, true) => "zoo",
+            _ => "standard",
+        }
+    }
+
+    fn devices(&self) -> Vec<&str> {
+        match (self.devices.is_empty(), self.zoo) {
+            (false, _) => self.devices.iter().map(String::as_str).collect(),
+            (true, true) => vec!["flex", "libtorch"],
+            (true, false) => vec!["flex", "ndarray", "libtorch", "wgpu:cpu"],
+        }
+    }
+
+    fn peers(&self) -> String {
+        match (&self.peers, self.zoo) {
+            (Some(peers), _) => peers.join(","),
+            (None, true) => "transformers,onnxruntime".to_owned(),
+            (None, false) => {
+                "transformers,transformers-stock,onnxruntime,onnxruntime-int8,sentence-transformers,candle".to_owned()
+            }
+        }
+    }
+}
+
 /// The command with every backend that is asked for, and where it is.
 fn build(options: &Options) -> Result<PathBuf> {
     let mut features = Vec::new();
-    for label in &options.devices {
+    for label in options.devices() {
         let feature = parity::feature(label)?;
         if !features.contains(&feature) {
             features.push(feature);
         }
     }
     // Tuning a software rasteriser takes longer than all of this; a GPU is nothing without it.
-    if options.devices.iter().any(|label| is_gpu(label)) {
+    if options.devices().into_iter().any(is_gpu) {
         features.push("autotune");
     }
     let mut cargo = shell::cargo();
@@ -177,7 +208,7 @@ fn part(name: &'static str, title: &'static str, devices: &[&str], arguments: &s
 
 /// About twenty minutes on two cores.
 fn standard(options: &Options) -> Vec<Part> {
-    let labels = || options.devices.iter().map(String::as_str);
+    let labels = || options.devices().into_iter();
     let (slow, fast): (Vec<&str>, Vec<&str>) = labels().partition(|label| is_rasteriser(label));
     let mut parts = Vec::new();
     if !fast.is_empty() {
@@ -199,12 +230,7 @@ fn standard(options: &Options) -> Vec<Part> {
         embed.arguments.extend(["--model".to_owned(), model]);
         parts.push(embed);
     }
-    for part in &mut parts {
-        if !options.peers.is_empty() {
-            part.arguments
-                .extend(["--peers".to_owned(), options.peers.join(",")]);
-        }
-    }
+    add_peers(&mut parts, options);
     if !slow.is_empty() {
         let reference = labels().find(|label| *label == "flex");
         let devices: Vec<&str> = slow.into_iter().chain(reference).collect();
@@ -219,9 +245,62 @@ fn standard(options: &Options) -> Vec<Part> {
     parts
 }
 
+/// Has the other implementations measured in every part.
+fn add_peers(parts: &mut [Part], options: &Options) {
+    let peers = options.peers();
+    for part in parts.iter_mut().filter(|_| !peers.is_empty()) {
+        part.arguments.extend(["--peers".to_owned(), peers.clone()]);
+    }
+}
+
+/// Every family: the forward pass, at 1,024 tokens where there are as many positions, short texts to vectors, a step of
+/// fine-tuning.
+fn zoo(options: &Options) -> Vec<Part> {
+    let mut devices = options.devices();
+    devices.retain(|label| !is_rasteriser(label));
+    if devices.is_empty() {
+        return Vec::new();
+    }
+    let models = format!(
+        "--family {} --preset {}",
+        options.families.join(","),
+        options.preset
+    );
+    let batch = |length: usize| format!("{models} --batch-sizes 8 --seq-lengths {length}");
+    let forward = format!("{} --mode forward --min-samples 3", batch(128));
+    let long = format!("{} --mode forward --seconds 5 --min-samples 3", batch(1024));
+    let texts = options.texts;
+    let embed = format!(
+        "{models} --mode embed --batch-sizes {texts} --seq-lengths 128 --lengths {SHORT_TEXTS} \
+         --rounds 1 --seconds 1 --warmup-seconds 1 --min-samples 1"
+    );
+    let train = format!("{} --mode train --seconds 10 --min-samples 3", batch(128));
+    let mut parts = vec![
+        part("zoo-forward", "Forward, 8 x 128", &devices, &forward),
+        part("zoo-long", "Forward, 8 x 1,024", &devices, &long),
+        part(
+            "zoo-embed",
+            "Short texts to sentence vectors",
+            &devices,
+            &embed,
+        ),
+        part(
+            "zoo-train",
+            "A step of fine-tuning, 8 x 128",
+            &devices,
+            &train,
+        ),
+    ];
+    add_peers(&mut parts, options);
+    parts
+}
+
+/// Numbers of tokens of texts: 200 quantiles of the lengths of rows of SST-2's training file.
+const SHORT_TEXTS: &str = "benchmarks/short-texts.lengths";
+
 /// Sizes, batches and lengths from small to large, those left out that would take minutes an iteration.
 fn scaling(options: &Options) -> Vec<Part> {
-    let labels = options.devices.iter().map(String::as_str);
+    let labels = options.devices().into_iter();
     let devices: Vec<&str> = labels.filter(|label| !is_rasteriser(label)).collect();
     if devices.is_empty() {
         return Vec::new();
@@ -278,9 +357,13 @@ mod tests {
     fn options(devices: &[&str], checkpoint: Option<&str>) -> Options {
         Options {
             devices: devices.iter().map(|&label| label.to_owned()).collect(),
-            peers: vec!["candle".to_owned()],
+            peers: Some(vec!["candle".to_owned()]),
             checkpoint: checkpoint.map(PathBuf::from),
             scaling: false,
+            zoo: false,
+            families: vec!["all".to_owned()],
+            preset: "base".to_owned(),
+            texts: 4096,
             program: None,
             dry_run: true,
             libtorch: parity::LibTorch::default(),
@@ -304,6 +387,25 @@ mod tests {
     }
 
     #[test]
+    fn the_zoo_is_measured_family_by_family_beside_its_peers() {
+        let mut options = options(&[], None);
+        (options.zoo, options.peers) = (true, None);
+        let parts = zoo(&options);
+        let names: Vec<_> = parts.iter().map(|part| part.name).collect();
+        assert_eq!(names, ["zoo-forward", "zoo-long", "zoo-embed", "zoo-train"]);
+        for part in &parts {
+            let line = part.arguments.join(" ");
+            assert!(line.starts_with("bench --devices flex,libtorch --family all --preset base "));
+            assert!(line.ends_with("--peers transformers,onnxruntime"), "{line}");
+        }
+        assert!(shell::root().join(SHORT_TEXTS).is_file());
+        options.peers = Some(Vec::new());
+        assert!(!zoo(&options)[0].arguments.contains(&"--peers".to_owned()));
+        options.devices = vec!["wgpu:cpu".to_owned()];
+        assert!(zoo(&options).is_empty());
+    }
+
+    #[test]
     fn a_section_is_replaced_and_the_rest_stays() {
         let page = "before\n<!-- standard -->\nold\n<!-- end of standard -->\nafter\n";
         let new = replaced(page, "standard", "new").unwrap();
@@ -324,9 +426,9 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_both_sections() {
+    fn the_page_has_every_section() {
         let page = fs::read_to_string(shell::root().join("docs/benchmarks.md")).unwrap();
-        for section in ["standard", "scaling"] {
+        for section in ["standard", "zoo", "scaling"] {
             assert!(replaced(&page, section, "new").is_ok(), "{section}");
         }
     }

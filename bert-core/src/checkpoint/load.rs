@@ -10,17 +10,20 @@ use super::tensors::StoredTensor;
 use crate::error::{Error, Result};
 use crate::models::{Family, names};
 
-/// Maps the parameters of `module` to the tensors of the same name of ours.
-pub(super) fn load<M: Module>(
-    tensors: &BTreeMap<String, StoredTensor>,
+/// Maps the parameters of `module`, a model of `class` of transformers or of one that its parameters tell if that is empty,
+/// to the tensors of the same name of ours.
+pub(super) fn load<'a, M: Module>(
+    tensors: impl IntoIterator<Item = (&'a String, &'a StoredTensor)>,
     family: &'static Family,
+    class: &str,
     module: M,
     loading: Loading,
 ) -> Result<(M, LoadReport)> {
+    let tensors: BTreeMap<&String, &StoredTensor> = tensors.into_iter().collect();
     let mut loader = Loader {
-        tensors,
+        tensors: &tensors,
         family,
-        class: "",
+        class,
         position: Position::default(),
         taken: Vec::new(),
         loading,
@@ -38,7 +41,7 @@ pub(super) fn load<M: Module>(
         return Err(error);
     }
 
-    for (name, tensor) in tensors {
+    for (name, tensor) in &tensors {
         if taken.contains(name) {
             continue;
         }
@@ -96,10 +99,11 @@ impl Position {
 }
 
 struct Loader<'a> {
-    tensors: &'a BTreeMap<String, StoredTensor>,
+    tensors: &'a BTreeMap<&'a String, &'a StoredTensor>,
     family: &'static Family,
-    /// The end of the name of the model's class, once a hidden layer of a classifier tells it, which comes before its outputs.
-    class: &'static str,
+    /// The end of the name of the model's class; if not given, once a hidden layer of a classifier tells it, which comes
+    /// before its outputs.
+    class: &'a str,
     position: Position,
     taken: Vec<String>,
     loading: Loading,
@@ -111,7 +115,7 @@ impl Loader<'_> {
     /// The values for the parameter at the current position, or why it keeps its own.
     fn values(&mut self, shape: &[usize]) -> Result<Option<Vec<f32>>> {
         let name = self.position.name();
-        if names::is_hidden_layer(&name) {
+        if self.class.is_empty() && names::is_hidden_layer(&name) {
             self.class = self.family.class_with_hidden_layer();
         }
         let key = names::in_task_model(&name);

@@ -155,7 +155,7 @@ impl Checkpoint {
     ///
     /// Those of [`load_model`](Self::load_model).
     pub fn load_into<M: Module>(&self, module: M, loading: Loading) -> Result<(M, LoadReport)> {
-        let (module, report) = load::load(&self.tensors, self.config.family, module, loading)?;
+        let (module, report) = load::load(&self.tensors, self.config.family, "", module, loading)?;
         if loading == Loading::Strict && !report.unexpected.is_empty() {
             notice(format!(
                 "{}: {} tensor(s) of the checkpoint are left out, because no parameter takes them ({})",
@@ -179,6 +179,30 @@ impl Checkpoint {
                 tensor.info.name
             ));
         }
+    }
+
+    /// Loads into `module` the hidden layer of its classifier, where a tensor of the files has the name that it has in a model
+    /// of this class of transformers; all else is left as it is. Gives the names of what was loaded.
+    ///
+    /// A head of another task may bring it: that of ModernBERT's masked LM is the one before its classifiers.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor cannot be read.
+    pub fn load_hidden_layer<M: Module>(&self, module: M, class: &str) -> Result<(M, Vec<String>)> {
+        let family = self.config.family;
+        let of_class = |tensor: &StoredTensor| {
+            let ours = family.our_name_in(&tensor.info.name, &[class]);
+            let is_named = family.file_name(&ours, class) == names::of_today(&tensor.info.name);
+            (is_named && names::is_hidden_layer(&ours)).then_some(ours)
+        };
+        let found = self.tensors.values();
+        let found: BTreeMap<String, &StoredTensor> = found
+            .filter_map(|tensor| Some((of_class(tensor)?, tensor)))
+            .collect();
+        let found = found.iter().map(|(name, tensor)| (name, *tensor));
+        let (module, report) = load::load(found, family, class, module, Loading::Partial)?;
+        Ok((module, report.loaded))
     }
 
     /// Notes on standard error that the masked-LM decoder in the files is not the table it is tied to, and so plays no part.

@@ -1,5 +1,6 @@
 //! Weights of a module that stands beside an encoder, in a directory without a model's configuration.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::Module;
@@ -21,7 +22,8 @@ pub fn load_weights<M: Module>(dir: impl AsRef<Path>, module: M) -> Result<M> {
     let stored = stored
         .into_iter()
         .map(|tensor| (BERT.our_name(&tensor.info.name), tensor));
-    let (module, report) = load::load(&stored.collect(), &BERT, module, Loading::Strict)?;
+    let stored: BTreeMap<_, _> = stored.collect();
+    let (module, report) = load::load(&stored, &BERT, "", module, Loading::Strict)?;
     match report.unexpected.is_empty() {
         true => Ok(module),
         false => {

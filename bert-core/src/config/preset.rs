@@ -1,6 +1,6 @@
 //! The published sizes and vocabularies by name.
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::BertConfig;
 use crate::error::{Error, Result};
@@ -150,14 +150,27 @@ impl BertConfig {
         }
     }
 
-    /// A network of a family with the five sizes of this configuration, and everything else as a [new
-    /// model](crate::models::ConfigKeys::new_model) of the family has it, but for the tables of positions and segments: as many positions as
-    /// this configuration has inputs, and one segment where the family's tokens are all of one.
+    /// The configuration of a size in a family: that of the [published](crate::models::Published) model for `base`, and the
+    /// sizes of the preset called `name` [in the family](Self::in_family) otherwise.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming the field in which the sizes do not suit the family.
-    pub fn in_family(&self, family: &'static Family, pad_token_id: usize) -> Result<Self> {
+    /// [`Error::Config`] naming `preset` for an unknown one, or the field in which its sizes do not suit the family.
+    pub fn preset_in_family(name: &str, family: &'static Family) -> Result<Self> {
+        let sizes = Self::preset_by_name(name)?;
+        if name == BertSize::Base.name() {
+            let mut fields = sizes.sizes_in(family);
+            if let Value::Object(published) = (family.published.config)() {
+                fields.extend(published);
+            }
+            return Self::of_fields(fields);
+        }
+        let is_there = family.pad_token_id < sizes.vocab_size;
+        sizes.in_family(family, if is_there { family.pad_token_id } else { 0 })
+    }
+
+    /// The five sizes, as fields of a family's `config.json`.
+    fn sizes_in(&self, family: &Family) -> Map<String, Value> {
         let mut fields = Map::new();
         for (name, value) in [
             ("vocab_size", self.vocab_size),
@@ -173,9 +186,27 @@ impl BertConfig {
             fields.insert(name.to_owned(), value.into());
         }
         fields.insert("model_type".to_owned(), family.model_type.into());
-        (family.keys.new_model)(&mut fields);
+        fields
+    }
+
+    /// The configuration of fields that no file has.
+    fn of_fields(fields: Map<String, Value>) -> Result<Self> {
         let mut config = Self::from_json(fields)?;
         config.extra.shift_remove("model_type");
+        Ok(config)
+    }
+
+    /// A network of a family with the five sizes of this configuration, and everything else as a [new
+    /// model](crate::models::ConfigKeys::new_model) of the family has it, but for the tables of positions and segments: as
+    /// many positions as this configuration has inputs, and one segment where the family's tokens are all of one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming the field in which the sizes do not suit the family.
+    pub fn in_family(&self, family: &'static Family, pad_token_id: usize) -> Result<Self> {
+        let mut fields = self.sizes_in(family);
+        (family.keys.new_model)(&mut fields);
+        let mut config = Self::of_fields(fields)?;
         config.pad_token_id = pad_token_id;
         if config.first_position() > 0 {
             config.max_position_embeddings = self.max_input_length() + config.first_position();
@@ -226,6 +257,24 @@ mod tests {
             (514, 1)
         );
         assert_eq!(roberta.max_input_length(), 512);
+    }
+
+    #[test]
+    fn the_base_size_of_every_family_is_the_published_one() {
+        for family in FAMILIES {
+            let base = BertConfig::preset_in_family("base", family).unwrap();
+            let published = &family.published;
+            assert_eq!(*base.family, *family);
+            let parameters = base.num_params(published.pooler);
+            assert_eq!(parameters, published.parameters, "{}", published.id);
+            let read = BertConfig::from_json(base.to_json()).unwrap();
+            assert_eq!(read.to_json(), base.to_json(), "{}", family.name);
+            let tiny = BertConfig::preset_in_family("tiny", family).unwrap();
+            assert_eq!((tiny.hidden_size, tiny.num_hidden_layers), (128, 2));
+        }
+        let bert = BertConfig::preset_by_name("base").unwrap();
+        assert_eq!(BertConfig::preset_in_family("base", &BERT).unwrap(), bert);
+        assert!(BertConfig::preset_in_family("huge", &BERT).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::bert;
 use super::family::{
-    ConfigKeys, Family, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
+    ConfigKeys, Family, Published, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
 };
 use super::shape::{BlockDropout, HeadShapes, Positions};
 use crate::activation::{GeluTanhName, HiddenAct};
@@ -96,6 +96,13 @@ pub static ALBERT: Family = Family {
         special_tokens: ["<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"],
         mask_takes_space: true,
         ..bert::TOKENIZER
+    },
+    published: Published {
+        id: "albert/albert-base-v2",
+        config: || json!({"vocab_size": 30000}),
+        pooler: true,
+        parameters: 11_683_584,
+        others: &["ALBERT v1 and v2, large to xxlarge"],
     },
 };
 

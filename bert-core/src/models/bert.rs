@@ -1,9 +1,12 @@
 //! BERT (Devlin et al. 2019), whose conventions are those of the network itself.
 
+use serde_json::json;
 use tokenizers::PostProcessorWrapper;
 use tokenizers::processors::bert::BertProcessing;
 
-use super::family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+use super::family::{
+    ConfigKeys, Family, Frame, Published, TensorNames, TokenizerFamily, TokenizerModel,
+};
 use super::shape::{HeadShapes, Positions};
 
 /// BERT, and models of its architecture under other names.
@@ -19,6 +22,21 @@ pub static BERT: Family = Family {
     heads: HeadShapes::PLAIN,
     tensors: TensorNames::PLAIN,
     tokenizer: TOKENIZER,
+    published: Published {
+        id: "google-bert/bert-base-uncased",
+        config: || json!({}),
+        pooler: true,
+        parameters: 109_482_240,
+        others: &[
+            "MiniLM",
+            "BGE",
+            "E5",
+            "GTE",
+            "LaBSE",
+            "MacBERT",
+            "chinese-roberta-wwm-ext",
+        ],
+    },
 };
 
 /// BERT's tokenizer.

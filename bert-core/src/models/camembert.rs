@@ -1,7 +1,7 @@
 //! CamemBERT (Martin et al. 2020): RoBERTa's network and heads with a French Unigram vocabulary (transformers
 //! `models/camembert/`).
 
-use super::family::{Family, TokenizerFamily};
+use super::family::{Family, Published, TokenizerFamily};
 use super::{roberta, xlm_roberta};
 
 /// CamemBERT.
@@ -13,6 +13,13 @@ pub static CAMEMBERT: Family = Family {
         classes: &["CamembertTokenizer"],
         mask_takes_space: true,
         ..xlm_roberta::TOKENIZER
+    },
+    published: Published {
+        id: "almanach/camembert-base",
+        config: || roberta::published(32005),
+        pooler: true,
+        parameters: 110_621_952,
+        others: &["camembert-large"],
     },
     ..roberta::FAMILY
 };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::bert;
 use super::family::{
-    ConfigKeys, Family, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
+    ConfigKeys, Family, Published, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
 };
 use super::fields::{activation, flag, integer, stated, value_of, wrong};
 use super::shape::{
@@ -68,15 +68,8 @@ const FAMILY: Family = Family {
     keys: ConfigKeys {
         renamed: &[("classifier_dropout", "cls_dropout")],
         new_model: |fields| {
-            for (key, value) in [
-                ("relative_attention", json!(true)),
-                ("position_buckets", json!(256)),
-                ("norm_rel_ebd", json!("layer_norm")),
-                ("share_att_key", json!(true)),
-                ("pos_att_type", json!(["p2c", "c2p"])),
-                ("position_biased_input", json!(false)),
-            ] {
-                fields.insert(key.to_owned(), value);
+            if let Value::Object(version_3) = version_3() {
+                fields.extend(version_3);
             }
         },
         defaults: |config| {
@@ -145,7 +138,30 @@ const FAMILY: Family = Family {
         model: TokenizerModel::Unigram(UnigramText::Running),
         ..bert::TOKENIZER
     },
+    published: Published {
+        id: "microsoft/deberta-v3-base",
+        config: || {
+            let mut fields = version_3();
+            fields["vocab_size"] = json!(128_100);
+            fields
+        },
+        pooler: false,
+        parameters: 183_831_552,
+        others: &[
+            "DeBERTa v3 xsmall, small and large",
+            "mDeBERTa v3",
+            "DeBERTa v2 xlarge",
+        ],
+    },
 };
+
+/// Fields of the attention that the published v3 models have and the family's defaults do not.
+fn version_3() -> Value {
+    json!({
+        "relative_attention": true, "position_buckets": 256, "norm_rel_ebd": "layer_norm", "share_att_key": true,
+        "pos_att_type": ["p2c", "c2p"], "position_biased_input": false,
+    })
+}
 
 /// Reads the keys that BERT does not have and leaves them among the rest, which is written back as it came.
 fn read(fields: &mut Map<String, Value>, config: &mut BertConfig) -> Result<()> {

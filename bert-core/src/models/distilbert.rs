@@ -1,8 +1,10 @@
 //! DistilBERT (Sanh et al. 2019): BERT's blocks without segments and pooler, half as many of them (transformers
 //! `models/distilbert/modeling_distilbert.py`).
 
+use serde_json::json;
+
 use super::bert;
-use super::family::{ConfigKeys, Family, TensorNames, TokenizerFamily};
+use super::family::{ConfigKeys, Family, Published, TensorNames, TokenizerFamily};
 use super::shape::{
     BlockDropout, ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, Positions, Reads,
 };
@@ -102,6 +104,16 @@ pub static DISTILBERT: Family = Family {
         segments: false,
         ..bert::TOKENIZER
     },
+    published: Published {
+        id: "distilbert/distilbert-base-uncased",
+        config: || json!({"n_layers": 6}),
+        pooler: false,
+        parameters: 66_362_880,
+        others: &[
+            "distilbert-base-cased",
+            "distilbert-base-multilingual-cased",
+        ],
+    },
 };
 
 /// The classifier of texts and of choices.
@@ -113,7 +125,7 @@ const CLASSIFIER: ClassifierShape = ClassifierShape {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::config::BertConfig;

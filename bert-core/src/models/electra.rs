@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::bert;
-use super::family::{ConfigKeys, Family, TensorNames, TokenizerFamily};
+use super::family::{ConfigKeys, Family, Published, TensorNames, TokenizerFamily};
 use super::shape::{
     ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, MaskedLmShape, Positions, Reads,
 };
@@ -81,6 +81,13 @@ pub static ELECTRA: Family = Family {
     tokenizer: TokenizerFamily {
         classes: &["ElectraTokenizer"],
         ..bert::TOKENIZER
+    },
+    published: Published {
+        id: "google/electra-base-discriminator",
+        config: || json!({"embedding_size": 768}),
+        pooler: false,
+        parameters: 108_891_648,
+        others: &["electra-small", "electra-large", "their generators"],
     },
 };
 

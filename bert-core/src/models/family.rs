@@ -33,6 +33,23 @@ pub struct Family {
     pub tensors: TensorNames,
     /// Tokenizer of a directory of the family.
     pub tokenizer: TokenizerFamily,
+    /// Its published model of base size.
+    pub published: Published,
+}
+
+/// Published model of base size, whose shape fresh models of that size have.
+#[derive(Debug)]
+pub struct Published {
+    /// Id on the hub.
+    pub id: &'static str,
+    /// Fields of its `config.json` in which it departs from the sizes of BERT base and from the family's defaults.
+    pub config: fn() -> Value,
+    /// True if it has a pooler.
+    pub pooler: bool,
+    /// Weights of its encoder, with the pooler if it has one.
+    pub parameters: usize,
+    /// Other models of the family, by their names in prose.
+    pub others: &'static [&'static str],
 }
 
 /// Keys of a family's `config.json`, where they differ from those of BERT.
@@ -66,6 +83,8 @@ pub struct TensorNames {
     pub prefix: &'static str,
     /// Modules of the encoder in the files.
     pub modules: &'static [&'static str],
+    /// Classifiers that transformers has no class for in this family, by the ends of BERT's classes: nothing could load them.
+    pub without: &'static [&'static str],
     /// Names within the encoder, without the prefix.
     pub encoder: &'static [(&'static str, &'static str)],
     /// Names of heads.
@@ -149,6 +168,7 @@ impl TensorNames {
     pub const PLAIN: Self = Self {
         prefix: "bert.",
         modules: &["embeddings", "encoder", "pooler"],
+        without: &[],
         encoder: &[],
         heads: &[],
         by_stated_class: &[],
@@ -160,6 +180,11 @@ impl Family {
     /// The class of transformers with this ending: `ForMaskedLM`, `Model`, …
     pub fn class(&self, ending: &str) -> String {
         format!("{}{ending}", self.class_prefix)
+    }
+
+    /// True if transformers has a class of the family for the classifier of BERT's class with this ending.
+    pub fn has_class(&self, ending: &str) -> bool {
+        !self.tensors.without.contains(&ending)
     }
 }
 

@@ -28,7 +28,7 @@ pub use deberta_v2::DEBERTA_V2;
 pub use distilbert::DISTILBERT;
 pub use electra::ELECTRA;
 pub use family::{
-    ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
+    ConfigKeys, Family, Frame, Published, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
 };
 pub use modernbert::MODERNBERT;
 pub use mpnet::MPNET;

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use tokenizers::PostProcessorWrapper;
 use tokenizers::processors::bert::BertProcessing;
 
-use super::family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+use super::family::{
+    ConfigKeys, Family, Frame, Published, TensorNames, TokenizerFamily, TokenizerModel,
+};
 use super::fields::{activation, flag, stated, wrong};
 use super::rope;
 use super::shape::{
@@ -125,6 +127,16 @@ pub static MODERNBERT: Family = Family {
         mask_takes_space: true,
         segments: false,
         frame,
+    },
+    published: Published {
+        id: "answerdotai/ModernBERT-base",
+        config: || {
+            json!({"vocab_size": 50368, "num_hidden_layers": 22, "intermediate_size": 1152,
+                "classifier_pooling": "mean"})
+        },
+        pooler: false,
+        parameters: 149_014_272,
+        others: &["ModernBERT-large", "gte-modernbert"],
     },
 };
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::bert;
-use super::family::{ConfigKeys, Family, TensorNames, TokenizerFamily};
+use super::family::{ConfigKeys, Family, Published, TensorNames, TokenizerFamily};
 use super::roberta;
 use super::shape::{
     ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, Positions, Reads, RelativePositions,
@@ -89,6 +89,13 @@ pub static MPNET: Family = Family {
         segments: false,
         frame: roberta::FAMILY.tokenizer.frame,
         ..bert::TOKENIZER
+    },
+    published: Published {
+        id: "microsoft/mpnet-base",
+        config: || json!({"vocab_size": 30527, "max_position_embeddings": 514, "layer_norm_eps": 1e-5}),
+        pooler: true,
+        parameters: 109_486_464,
+        others: &["all-mpnet-base-v2", "multi-qa-mpnet-base"],
     },
     ..roberta::FAMILY
 };

@@ -60,6 +60,21 @@ pub(crate) fn in_task_model(name: &str) -> String {
     }
 }
 
+/// The name that transformers gives today to a tensor in files of any generation.
+pub(crate) fn of_today(file_name: &str) -> String {
+    let name = file_name.strip_prefix("module.").unwrap_or(file_name);
+    let (parent, leaf) = name.rsplit_once('.').unwrap_or(("", name));
+    let leaf = match leaf {
+        "gamma" => "weight",
+        "beta" => "bias",
+        _ => leaf,
+    };
+    match parent {
+        "" => leaf.to_owned(),
+        _ => format!("{parent}.{leaf}"),
+    }
+}
+
 /// True if a name of ours is one of a classifier's hidden layer.
 pub(crate) fn is_hidden_layer(name: &str) -> bool {
     name.starts_with(HIDDEN_LAYER)
@@ -93,17 +108,10 @@ impl Family {
 
     /// [`our_name`](Self::our_name) in the files of a model of these classes of transformers.
     pub fn our_name_in(&self, file_name: &str, classes: &[&str]) -> String {
-        let name = file_name.strip_prefix("module.").unwrap_or(file_name);
-        let (parent, leaf) = name.rsplit_once('.').unwrap_or(("", name));
-        let leaf = match leaf {
-            "gamma" => "weight",
-            "beta" => "bias",
-            _ => leaf,
-        };
-        if parent.is_empty() {
-            return leaf.to_owned();
+        let name = of_today(file_name);
+        if !name.contains('.') {
+            return name;
         }
-        let name = format!("{parent}.{leaf}");
         let tensors = &self.tensors;
         if let Some(within) = self.within_encoder(&name) {
             let ours = renamed(

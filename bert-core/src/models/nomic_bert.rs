@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::bert;
-use super::family::{ConfigKeys, Family, TensorNames, TokenizerFamily};
+use super::family::{ConfigKeys, Family, Published, TensorNames, TokenizerFamily};
 use super::rope;
 use super::shape::{BlockShape, GateShape, HeadShapes, Positions, Rotary};
 use crate::activation::{HiddenAct, SiluName};
@@ -47,6 +47,7 @@ pub static NOMIC_BERT: Family = Family {
     tensors: TensorNames {
         prefix: "nomic_bert.",
         modules: &["embeddings", "emb_ln", "encoder", "pooler"],
+        without: &["ForQuestionAnswering", "ForMultipleChoice"],
         encoder: &[
             ("embeddings.LayerNorm.", "emb_ln."),
             (
@@ -87,6 +88,13 @@ pub static NOMIC_BERT: Family = Family {
     tokenizer: TokenizerFamily {
         classes: &["BertTokenizer"],
         ..bert::TOKENIZER
+    },
+    published: Published {
+        id: "nomic-ai/nomic-embed-text-v1.5",
+        config: || json!({"vocab_size": 30528}),
+        pooler: false,
+        parameters: 136_731_648,
+        others: &["nomic-embed-text-v1", "snowflake-arctic-embed-m-long"],
     },
 };
 

@@ -1,10 +1,13 @@
 //! RoBERTa (Liu et al. 2019): BERT's network with byte-level tokens, positions counted from after padding, no segments, no
 //! next sentences, and heads of its own (transformers `models/roberta/modeling_roberta.py`).
 
+use serde_json::{Value, json};
 use tokenizers::PostProcessorWrapper;
 use tokenizers::processors::roberta::RobertaProcessing;
 
-use super::family::{ConfigKeys, Family, Frame, TensorNames, TokenizerFamily, TokenizerModel};
+use super::family::{
+    ConfigKeys, Family, Frame, Published, TensorNames, TokenizerFamily, TokenizerModel,
+};
 use super::shape::{
     ClassifierShape, HeadDropout, HeadShapes, HiddenLayerShape, MaskedLmShape, Positions, Reads,
 };
@@ -70,7 +73,19 @@ pub(super) const FAMILY: Family = Family {
         segments: false,
         frame,
     },
+    published: Published {
+        id: "FacebookAI/roberta-base",
+        config: || published(50265),
+        pooler: true,
+        parameters: 124_645_632,
+        others: &["DistilRoBERTa"],
+    },
 };
+
+/// Fields of the published models of base size.
+pub(super) fn published(vocab_size: usize) -> Value {
+    json!({"vocab_size": vocab_size, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5})
+}
 
 /// `<s> A </s>` and `<s> A </s></s> B </s>`; offsets leave out the space that a token begins with.
 fn frame(tokens: Frame) -> PostProcessorWrapper {
@@ -83,8 +98,6 @@ fn frame(tokens: Frame) -> PostProcessorWrapper {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::config::BertConfig;
     use crate::models::testing;

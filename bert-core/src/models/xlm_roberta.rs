@@ -4,7 +4,7 @@
 use tokenizers::PostProcessorWrapper;
 use tokenizers::processors::roberta::RobertaProcessing;
 
-use super::family::{Family, Frame, TokenizerFamily, TokenizerModel, UnigramText};
+use super::family::{Family, Frame, Published, TokenizerFamily, TokenizerModel, UnigramText};
 use super::roberta;
 
 /// XLM-RoBERTa.
@@ -13,6 +13,18 @@ pub static XLM_ROBERTA: Family = Family {
     name: "XLM-RoBERTa",
     class_prefix: "XLMRoberta",
     tokenizer: TOKENIZER,
+    published: Published {
+        id: "FacebookAI/xlm-roberta-base",
+        config: || roberta::published(250_002),
+        pooler: true,
+        parameters: 278_043_648,
+        others: &[
+            "BGE-M3",
+            "multilingual E5",
+            "bge-reranker-v2-m3",
+            "paraphrase-multilingual-mpnet",
+        ],
+    },
     ..roberta::FAMILY
 };
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokenizers::models::unigram::Unigram;
 use tokenizers::normalizers::replace::ReplacePattern;
 use tokenizers::normalizers::{
     Lowercase, NFC, NFKD, NormalizerWrapper, Replace, Sequence as Normalizers, Strip, StripAccents,
@@ -39,15 +40,39 @@ pub(super) struct Settings {
     add_prefix_space: bool,
 }
 
+/// A tokenizer of pieces with their log probabilities, in the order of their ids, without a map of characters.
+pub(super) fn of_pieces(
+    pieces: Vec<(String, f64)>,
+    text: UnigramText,
+    unknown: &str,
+) -> Result<Tokenizer> {
+    let unknown = pieces.iter().position(|(piece, _)| piece == unknown);
+    let model = Unigram::from(pieces, unknown, false)
+        .map_err(|source| failed("cannot build the Unigram model", source.into()))?;
+    let mut inner = Tokenizer::new(model);
+    Settings::usual(text).put_parts(text, &mut inner)?;
+    Ok(inner)
+}
+
 impl Settings {
+    /// The defaults of transformers.
+    fn usual(text: UnigramText) -> Self {
+        Self {
+            do_lower_case: text == UnigramText::Folded,
+            keep_accents: false,
+            split_by_punct: false,
+            add_prefix_space: true,
+        }
+    }
+
     /// Settings of a directory, with the defaults of transformers.
     fn of(config: &DirConfig, text: UnigramText) -> Self {
-        let folds = text == UnigramText::Folded;
+        let usual = Self::usual(text);
         Self {
-            do_lower_case: config.do_lower_case.unwrap_or(folds),
-            keep_accents: config.keep_accents.unwrap_or(false),
-            split_by_punct: config.split_by_punct.unwrap_or(false),
-            add_prefix_space: config.add_prefix_space.unwrap_or(true),
+            do_lower_case: config.do_lower_case.unwrap_or(usual.do_lower_case),
+            keep_accents: config.keep_accents.unwrap_or(usual.keep_accents),
+            split_by_punct: config.split_by_punct.unwrap_or(usual.split_by_punct),
+            add_prefix_space: config.add_prefix_space.unwrap_or(usual.add_prefix_space),
         }
     }
 
@@ -87,6 +112,20 @@ impl Settings {
             UnigramText::Folded => set("keep_accents", self.keep_accents),
             UnigramText::Running => set("split_by_punct", self.split_by_punct),
         };
+    }
+
+    /// Puts normalizer, splitter and decoder of the class into a tokenizer, whose map of characters stays.
+    fn put_parts(self, text: UnigramText, inner: &mut Tokenizer) -> Result<()> {
+        let map = charsmap(inner.get_normalizer());
+        let normalizer = self
+            .normalizer(text, map)
+            .map_err(|source| failed("cannot make the normalizer", source))?;
+        inner
+            .with_normalizer(normalizer)
+            .map_err(|source| failed("cannot set the normalizer", source))?;
+        inner.with_pre_tokenizer(Some(self.splitter(text)));
+        inner.with_decoder(Some(Metaspace::new(SPACE, self.scheme(text), true)));
+        Ok(())
     }
 
     fn scheme(self, text: UnigramText) -> PrependScheme {
@@ -219,11 +258,7 @@ pub(super) fn rebuild(
                 .unwrap_or(&"its class"),
         ));
     }
-    inner
-        .with_normalizer(normalizer)
-        .map_err(|source| failed("cannot set the normalizer", source))?;
-    inner.with_pre_tokenizer(Some(splitter));
-    inner.with_decoder(Some(Metaspace::new(SPACE, settings.scheme(text), true)));
+    settings.put_parts(text, inner)?;
     // ALBERT's class takes the special tokens' frame of the file, the others make theirs.
     if text != UnigramText::Folded {
         inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
@@ -283,14 +318,8 @@ mod tests {
         ] {
             let inner = Tokenizer::from_file(fixtures.join(kind).join("tokenizer.json")).unwrap();
             let found = settings(&inner, text, unknown.unwrap_or(3));
-            let defaults = Settings {
-                do_lower_case: text == UnigramText::Folded,
-                keep_accents: false,
-                split_by_punct: false,
-                add_prefix_space: true,
-            };
             // XLM-R's was made by another class, which takes parts as they are.
-            assert_eq!(found, unknown.map(|_| defaults), "{kind}");
+            assert_eq!(found, unknown.map(|_| Settings::usual(text)), "{kind}");
         }
     }
 }

@@ -57,8 +57,8 @@ impl TrainingData {
     /// # Errors
     ///
     /// [`Error::InvalidOption`] for settings that make no run, [`Error::UnknownChoice`] for a metric
-    /// that the task does not have, [`Error::BadRow`] for examples that do not fit; those of the
-    /// tokenizer.
+    /// that the task does not have, [`Error::NoClass`] for a family without its head, [`Error::BadRow`]
+    /// for examples that do not fit; those of the tokenizer.
     pub fn prepare(
         &self,
         settings: Settings,
@@ -88,6 +88,7 @@ impl<T: Task> TrainableData for TaskData<T> {
     ) -> Result<PreparedData> {
         let entry = self.task.entry();
         let config = checkpoint.config();
+        entry.check_family(config.family)?;
         self.task.complete(&mut settings);
         let labels = settings.check(entry, config.num_hidden_layers)?;
         let known = entry.metric_names(&labels, glue)?;

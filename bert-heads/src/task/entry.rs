@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Debug, Display, Formatter};
 
+use bert_core::models::Family;
+
 use crate::error::Result;
 use crate::labels::{Labels, ProblemType};
 use crate::metrics::{GlueTask, Score, Scores};
@@ -50,6 +52,15 @@ pub enum Reads {
 }
 
 impl TaskEntry {
+    /// Refuses a family of which transformers has no class for the task.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoClass`](crate::Error::NoClass) naming the families that have one.
+    pub fn check_family(&self, family: &Family) -> Result<()> {
+        self.head.map_or(Ok(()), |head| head.check_family(family))
+    }
+
     /// Metric that chooses the best evaluation where none is named: the task's primary one, `loss` for
     /// none.
     ///

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bert_core::checkpoint::{Checkpoint, LoadReport, Loading, Reshaped, save};
 use bert_core::config::BertConfig;
-use bert_core::models::{ClassifierShape, Reads};
+use bert_core::models::{ClassifierShape, FAMILIES, Family, Reads};
 use bert_core::nn::{BertInit, BertModel, BertPooler};
 use burn::module::Module;
 
@@ -139,15 +139,60 @@ impl TaskHead {
         ModelKind::of_class(self.class) == Some(kind)
     }
 
-    /// The encoder of any checkpoint, loaded strictly but for a pooler that it may lack, which then
-    /// starts fresh; the report is that of the whole task model with a fresh head.
-    ///
-    /// A head in the checkpoint is left out, and listed as ignored.
+    /// Refuses a family of which transformers has no class with the head.
     ///
     /// # Errors
     ///
-    /// Those of [`Checkpoint::load_into`].
-    pub(crate) fn load_encoder(
+    /// [`Error::NoClass`] naming those that have one.
+    pub(crate) fn check_family(&self, family: &Family) -> Result<()> {
+        if self.is_of_family(family) {
+            return Ok(());
+        }
+        let others = FAMILIES
+            .into_iter()
+            .filter(|other| self.is_of_family(other));
+        let others: Vec<_> = others.map(|other| other.name).collect();
+        Err(Error::NoClass {
+            class: family.class(self.class),
+            family: family.name,
+            others: others.join(", "),
+        })
+    }
+
+    fn is_of_family(&self, family: &Family) -> bool {
+        let is_next_sentence = ModelKind::of_class(self.class) == Some(ModelKind::NextSentence);
+        family.has_class(self.class) && (family.heads.next_sentence || !is_next_sentence)
+    }
+
+    /// A model for fine-tuning from any checkpoint: its encoder, around which `build` makes the task
+    /// model, and the hidden layer of the classifier where transformers takes it from there.
+    ///
+    /// The encoder is loaded strictly but for a pooler that it may lack, which then starts fresh as
+    /// the rest of the head does; the report is that of the whole task model. Another head in the
+    /// checkpoint is left out, and listed as ignored.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check_family`](Self::check_family) and of [`Checkpoint::load_into`].
+    pub(crate) fn begin<M: Module>(
+        &self,
+        checkpoint: &Checkpoint,
+        init: &BertInit,
+        build: impl FnOnce(BertModel) -> M,
+    ) -> Result<(M, LoadReport)> {
+        self.check_family(checkpoint.config().family)?;
+        let (bert, mut report) = self.load_encoder(checkpoint, init)?;
+        let (model, loaded) = checkpoint.load_hidden_layer(build(bert), self.class)?;
+        report.missing.retain(|name| !loaded.contains(name));
+        report
+            .ignored
+            .retain(|tensor| !loaded.contains(&tensor.name));
+        report.loaded.extend(loaded);
+        Ok((model, report))
+    }
+
+    /// The encoder of any checkpoint, and the report of the whole task model with a fresh head.
+    fn load_encoder(
         &self,
         checkpoint: &Checkpoint,
         init: &BertInit,
@@ -179,12 +224,17 @@ impl TaskHead {
     }
 
     /// Writes the model with its configuration.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check_family`](Self::check_family), and of the disk.
     pub(crate) fn save<M: Module>(
         &self,
         dir: impl AsRef<Path>,
         model: &M,
         config: &BertConfig,
     ) -> Result<()> {
+        self.check_family(config.family)?;
         Ok(save(dir, model, config, &config.family.class(self.class))?)
     }
 }

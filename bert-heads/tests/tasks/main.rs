@@ -14,3 +14,4 @@ mod sentence_embedding;
 mod sentence_transformers;
 #[path = "../../../bert-core/tests/encoder/zoo.rs"]
 mod zoo;
+mod zoo_page;

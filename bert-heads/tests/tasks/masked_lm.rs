@@ -130,8 +130,8 @@ fn logits_and_loss_agree_with_the_float64_reference() {
             assert_eq!(differences.len(), 2);
             for difference in differences {
                 println!(
-                    "{label:12} {name:18} {} {:.1e}",
-                    difference.name, difference.max_abs
+                    "{label:12} {name:24} forward {:.1e}, {}",
+                    difference.max_abs, difference.name
                 );
                 assert!(
                     difference.max_abs <= FORWARD_BAR,
@@ -187,7 +187,7 @@ fn check_gradients(name: &str) {
             "{label}: a gradient was not compared"
         );
         let worst = differences.iter().map(|d| d.relative()).fold(0.0, f64::max);
-        println!("{label:12} {name}: {parameters} gradients, {worst:.1e} relative");
+        println!("{label:12} {name:24} gradients {worst:.1e} relative, {parameters} of them");
         for difference in differences {
             assert!(
                 difference.relative() <= GRADIENT_BAR,

@@ -87,9 +87,9 @@ impl BertForMultipleChoice {
     ///
     /// Those of [`Checkpoint::load_into`] for the encoder; only its pooler may be absent.
     pub fn from_encoder(checkpoint: &Checkpoint, init: &BertInit) -> Result<(Self, LoadReport)> {
-        let (bert, report) = HEAD.load_encoder(checkpoint, init)?;
-        let model = Self::with_encoder(bert, checkpoint.config(), init);
-        Ok((model, report))
+        HEAD.begin(checkpoint, init, |bert| {
+            Self::with_encoder(bert, checkpoint.config(), init)
+        })
     }
 
     /// Writes a directory that transformers' class loads without missing or unexpected keys; labels

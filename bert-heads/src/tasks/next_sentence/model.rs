@@ -80,17 +80,17 @@ impl BertForNextSentencePrediction {
     ///
     /// # Errors
     ///
-    /// Those of [`Checkpoint::load_into`]; only the head may be absent, and without it the pooler. [`Core`](crate::Error::Core)
-    /// naming `model_type` for a family without such a head.
+    /// Those of [`Checkpoint::load_into`]; only the head may be absent, and without it the pooler.
+    /// [`NoClass`](crate::Error::NoClass) for a family without such a head.
     pub fn from_encoder(checkpoint: &Checkpoint, init: &BertInit) -> Result<(Self, LoadReport)> {
-        checkpoint.config().check_next_sentence()?;
+        HEAD.check_family(checkpoint.config().family)?;
         if HEAD.is_in(checkpoint) {
             let fresh = Self::new(checkpoint.config(), init);
             return Ok(checkpoint.load_into(fresh, Loading::Strict)?);
         }
-        let (bert, report) = HEAD.load_encoder(checkpoint, init)?;
-        let model = Self::with_encoder(bert, checkpoint.config(), init);
-        Ok((model, report))
+        HEAD.begin(checkpoint, init, |bert| {
+            Self::with_encoder(bert, checkpoint.config(), init)
+        })
     }
 
     /// Writes a directory that transformers' class loads without missing or unexpected keys; labels

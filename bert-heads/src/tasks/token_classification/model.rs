@@ -125,9 +125,9 @@ impl BertForTokenClassification {
     ) -> Result<(Self, LoadReport)> {
         // Refuses numbers that no classifier can have.
         Labels::numbered(num_labels)?;
-        let (bert, report) = HEAD.load_encoder(checkpoint, init)?;
-        let model = Self::with_encoder(bert, checkpoint.config(), num_labels, init);
-        Ok((model, report))
+        HEAD.begin(checkpoint, init, |bert| {
+            Self::with_encoder(bert, checkpoint.config(), num_labels, init)
+        })
     }
 
     /// Writes a directory that transformers' class loads without missing or unexpected keys, those

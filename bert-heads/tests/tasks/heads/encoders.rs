@@ -6,16 +6,17 @@ use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
 use bert_core::nn::{BertInit, BertModel};
-use bert_heads::Error;
 use bert_heads::tasks::multiple_choice::BertForMultipleChoice;
 use bert_heads::tasks::next_sentence::BertForNextSentencePrediction;
 use bert_heads::tasks::question_answering::BertForQuestionAnswering;
 use bert_heads::tasks::sequence_classification::BertForSequenceClassification;
 use bert_heads::tasks::token_classification::BertForTokenClassification;
+use bert_heads::{Error, Result};
 use burn::tensor::Device;
+use safetensors::SafeTensors;
 use serde_json::json;
 
-use crate::zoo;
+use crate::zoo::{self, Fixture};
 
 use super::reference::{config_json, first_device, fixture, open, probe};
 
@@ -116,15 +117,128 @@ fn the_encoder_of_every_family_can_be_fine_tuned() {
             BertForTokenClassification::from_encoder(&checkpoint, 3, &init).unwrap();
         check(report);
         assert_eq!(model.forward(probe(&device)).dims(), [2, 4, 3]);
-        let (model, report) = BertForQuestionAnswering::from_encoder(&checkpoint, &init).unwrap();
-        check(report);
-        assert_eq!(model.forward(probe(&device)).end.dims(), [2, 4]);
-        let (model, report) = BertForMultipleChoice::from_encoder(&checkpoint, &init).unwrap();
-        check(report);
-        assert_eq!(model.forward(probe(&device), 2).dims(), [1, 2]);
+        let answers = BertForQuestionAnswering::from_encoder(&checkpoint, &init);
+        if let Some((model, report)) = in_transformers(answers, &base, "ForQuestionAnswering") {
+            check(report);
+            assert_eq!(model.forward(probe(&device)).end.dims(), [2, 4]);
+        }
+        let choices = BertForMultipleChoice::from_encoder(&checkpoint, &init);
+        if let Some((model, report)) = in_transformers(choices, &base, "ForMultipleChoice") {
+            check(report);
+            assert_eq!(model.forward(probe(&device), 2).dims(), [1, 2]);
+        }
         let next = BertForNextSentencePrediction::from_encoder(&checkpoint, &init);
         let has_head = checkpoint.config().heads.next_sentence;
         assert_eq!(next.is_ok(), has_head, "{}", base.name);
+    }
+}
+
+/// A model with a fresh head, if transformers has its class; else the model has been refused with the name of the class.
+fn in_transformers<M>(begun: Result<M>, base: &Fixture, class: &str) -> Option<M> {
+    if base.family.has_class(class) {
+        return Some(begun.unwrap());
+    }
+    let class = base.family.class(class);
+    let Err(error) = begun else {
+        panic!("{class} is none of transformers");
+    };
+    let error = error.to_string();
+    assert!(
+        error.contains(&class) && error.contains("RoBERTa"),
+        "{error}"
+    );
+    None
+}
+
+/// Hidden layers of classifiers begin as transformers has them: from a head of another task, if it is called alike there.
+#[test]
+fn a_hidden_layer_is_taken_from_a_head_that_has_it() {
+    let device = first_device();
+    let texts = |name: &str| {
+        let checkpoint = open(name);
+        let init = BertInit::new(checkpoint.config(), 7, &device);
+        let (model, report) =
+            BertForSequenceClassification::from_encoder(&checkpoint, 5, &init).unwrap();
+        (model.pre_classifier, report)
+    };
+    let choices = |name: &str| {
+        let checkpoint = open(name);
+        let init = BertInit::new(checkpoint.config(), 7, &device);
+        let (model, report) = BertForMultipleChoice::from_encoder(&checkpoint, &init).unwrap();
+        (model.pre_classifier, report)
+    };
+    for ((hidden, report), name, dense) in [
+        (
+            texts("modernbert/mlm"),
+            "modernbert/mlm",
+            "head.dense.weight",
+        ),
+        (
+            texts("modernbert/token"),
+            "modernbert/token",
+            "head.dense.weight",
+        ),
+        (
+            choices("modernbert/mlm"),
+            "modernbert/mlm",
+            "head.dense.weight",
+        ),
+        (
+            texts("roberta/sequence"),
+            "roberta/sequence",
+            "classifier.dense.weight",
+        ),
+        (
+            texts("distilbert/multiple-choice"),
+            "distilbert/multiple-choice",
+            "pre_classifier.weight",
+        ),
+        (
+            choices("distilbert/sequence"),
+            "distilbert/sequence",
+            "pre_classifier.weight",
+        ),
+        (
+            choices("electra/multiple-choice"),
+            "electra/multiple-choice",
+            "sequence_summary.summary.weight",
+        ),
+    ] {
+        assert!(
+            report.loaded.iter().any(|loaded| loaded == dense),
+            "{name}: {report}"
+        );
+        assert!(
+            !report.missing.iter().any(|missing| missing == dense),
+            "{name}: {report}"
+        );
+        assert!(
+            report.ignored.iter().all(|ignored| ignored.name != dense),
+            "{name}: {report}"
+        );
+        let found = hidden.unwrap().dense.weight.val().transpose().into_data();
+        let bytes = fs::read(fixture(name).join("model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(
+            found.as_bytes(),
+            file.tensor(dense).unwrap().data(),
+            "{name}"
+        );
+    }
+    // Alike in shape, but not in name.
+    for ((_, report), dense) in [
+        (
+            choices("electra/sequence"),
+            "sequence_summary.summary.weight",
+        ),
+        (texts("electra/multiple-choice"), "classifier.dense.weight"),
+        (texts("roberta/mlm"), "classifier.dense.weight"),
+        (texts("modernbert/base"), "head.dense.weight"),
+    ] {
+        assert!(
+            report.missing.iter().any(|missing| missing == dense),
+            "{report}"
+        );
     }
 }
 
