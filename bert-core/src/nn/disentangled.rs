@@ -2,10 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::BertInit;
 use super::attend::attend;
+use super::relative_bias::logarithm;
 use super::relative_shift::by_key;
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
@@ -29,9 +30,9 @@ pub struct RelativeEmbeddings {
 pub struct RelativeRows {
     /// `[1, rows, hidden]`
     rows: Tensor<3>,
-    /// Number of the first of them in the table.
-    first: usize,
-    shape: Disentangled,
+    /// Number among the rows of every distance between query and key, `[1, 2 · longest - 1]`: from the key furthest before
+    /// the query to the one furthest after it, and the other way round.
+    numbers: [Tensor<2, Int>; 2],
 }
 
 /// Projections of relative positions, compared with contents in the attention of a layer.
@@ -47,15 +48,15 @@ pub struct PositionAttention {
     shape: Disentangled,
 }
 
-/// Relative positions projected for a layer.
+/// Relative positions projected for a layer, by distance.
 pub(super) struct ProjectedPositions {
-    /// What the contents of queries are compared with, `[rows, hidden]`.
-    keys: Option<Tensor<2>>,
-    /// What the contents of keys are compared with, `[rows, hidden]`.
-    queries: Option<Tensor<2>>,
-    first: usize,
+    /// Keys that the contents of queries are compared with, `[1, 2 · longest - 1, hidden]`, the key furthest before the query
+    /// first.
+    keys: Option<Tensor<3>>,
+    /// Queries that the contents of keys are compared with, `[1, 2 · longest - 1, hidden]`, the query furthest before the key
+    /// first.
+    queries: Option<Tensor<3>>,
     num_heads: usize,
-    shape: Disentangled,
 }
 
 impl RelativeEmbeddings {
@@ -80,11 +81,22 @@ impl RelativeEmbeddings {
             None => rows,
         };
         RelativeRows {
+            numbers: numbers(seq, first, self.shape, &rows.device()),
             rows: rows.unsqueeze(),
-            first,
-            shape: self.shape,
         }
     }
+}
+
+/// [`RelativeRows::numbers`] of `seq` tokens among the rows of a table from `first` on.
+fn numbers(seq: usize, first: usize, shape: Disentangled, device: &Device) -> [Tensor<2, Int>; 2] {
+    let farthest = seq.saturating_sub(1) as i64;
+    let after = (-farthest..=farthest).map(|distance| (row(distance, shape) - first) as i32);
+    let after: Vec<i32> = after.collect();
+    let before = after.iter().rev().copied().collect();
+    [before, after].map(|numbers: Vec<i32>| {
+        let shape = [1, numbers.len()];
+        Tensor::from_data(TensorData::new(numbers, shape), device)
+    })
 }
 
 impl PositionAttention {
@@ -110,16 +122,16 @@ impl PositionAttention {
         [query, key]: [&Linear; 2],
     ) -> ProjectedPositions {
         let rows = ops::dropout(positions.rows.clone(), &self.dropout);
-        let by = |own: &Option<Linear>, shared, is_used: bool| {
-            let layer = own.as_ref().unwrap_or(shared);
-            is_used.then(|| ops::linear(rows.clone(), layer).squeeze_dim::<2>(0))
+        let [before, after] = &positions.numbers;
+        let by = |own: &Option<Linear>, shared, numbers: &Tensor<2, Int>| {
+            let projected = ops::linear(rows.clone(), own.as_ref().unwrap_or(shared));
+            ops::lookup(projected.squeeze_dim(0), numbers.clone()) // [1, distances, hidden]
         };
+        let shape = self.shape;
         ProjectedPositions {
-            keys: by(&self.key, key, self.shape.content_to_position),
-            queries: by(&self.query, query, self.shape.position_to_content),
-            first: positions.first,
+            keys: (shape.content_to_position).then(|| by(&self.key, key, before)),
+            queries: (shape.position_to_content).then(|| by(&self.query, query, after)),
             num_heads: self.num_heads,
-            shape: positions.shape,
         }
     }
 }
@@ -138,7 +150,7 @@ impl ProjectedPositions {
         form: AttentionForm,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
-        let terms = 1 + self.shape.comparisons();
+        let terms = 1 + self.keys.iter().chain(&self.queries).count();
         let form = AttentionForm {
             scale: form.scale / (terms as f64).sqrt(),
             ..form
@@ -165,42 +177,28 @@ impl ProjectedPositions {
     /// - query, key: `[batch, seq, hidden]`
     /// - output: `[batch, heads, seq, seq]`
     fn scores(&self, query: &Tensor<3>, key: &Tensor<3>) -> Tensor<4> {
-        let [_, seq, _] = query.dims();
-        let farthest = seq.saturating_sub(1) as i64;
-        // Column c of a query is the key at c - (seq - 1) after it, of which the query is as far before.
-        let of_query = self.keys.as_ref().map(|keys| {
-            let distances = (-farthest..=farthest).rev();
-            by_key(self.compare(query, keys, distances))
-        });
-        let of_key = self.queries.as_ref().map(|queries| {
-            let distances = -farthest..=farthest;
-            by_key(self.compare(key, queries, distances)).transpose()
-        });
+        let keys = self.keys.as_ref();
+        let of_query = keys.map(|keys| by_key(self.compare(query, keys)));
+        let queries = self.queries.as_ref();
+        let of_key = queries.map(|queries| by_key(self.compare(key, queries)).transpose());
         let scores = of_query.into_iter().chain(of_key);
         scores
             .reduce(|sum, scores| sum + scores)
             .expect("an encoder that compares nothing has no such attention")
     }
 
-    /// Products of contents and the rows of some distances, head by head.
+    /// Products of contents and projected positions at the distances between `seq` tokens, head by head.
     ///
     /// # Shapes
     ///
     /// - contents: `[batch, seq, hidden]`
-    /// - positions: `[rows, hidden]`
-    /// - output: `[batch, heads, seq, distances]`
-    fn compare(
-        &self,
-        contents: &Tensor<3>,
-        positions: &Tensor<2>,
-        distances: impl Iterator<Item = i64>,
-    ) -> Tensor<4> {
-        let rows = distances.map(|distance| (row(distance, self.shape) - self.first) as i32);
-        let rows: Vec<i32> = rows.collect();
-        let count = rows.len();
-        let rows = TensorData::new(rows, [1, count]);
-        let rows = Tensor::<2, Int>::from_data(rows, &positions.device());
-        let positions = ops::lookup(positions.clone(), rows); // [1, distances, hidden]
+    /// - positions: `[1, 2 · longest - 1, hidden]`
+    /// - output: `[batch, heads, seq, 2 · seq - 1]`
+    fn compare(&self, contents: &Tensor<3>, positions: &Tensor<3>) -> Tensor<4> {
+        let [_, seq, _] = contents.dims();
+        let [_, all, _] = positions.dims();
+        // A token has itself in the middle.
+        let positions = positions.clone().narrow(1, all / 2 + 1 - seq, 2 * seq - 1);
         let [contents, positions] = [contents.clone(), positions].map(|tensor| {
             let [batch, count, width] = tensor.dims();
             let heads = [batch, count, self.num_heads, width / self.num_heads];
@@ -227,11 +225,6 @@ fn grown(distance: u64, exact: usize, farthest: usize) -> i64 {
     let ratio =
         logarithm(distance as f32 / exact as f32) / logarithm((farthest - 1) as f32 / exact as f32);
     exact as i64 + (ratio * (exact as f32 - 1.0)).ceil() as i64
-}
-
-/// Logarithm rounded to f32, which is that of no platform in particular.
-fn logarithm(value: f32) -> f32 {
-    f64::from(value).ln() as f32
 }
 
 #[cfg(test)]
@@ -290,7 +283,7 @@ mod tests {
 
     #[test]
     fn scores_are_products_with_the_row_of_each_distance() {
-        let (heads, head_size, seq) = (2, 3, 9);
+        let (heads, head_size, longest) = (2, 3, 9);
         let width = heads * head_size;
         for (label, device) in test_devices() {
             for shape in [shape(Some(4), 9), shape(None, 5), shape(None, 9)] {
@@ -299,37 +292,40 @@ mod tests {
                     (0..rows * width).map(value).collect()
                 };
                 let all = 2 * shape.span();
-                let [query, key] = [1, 2].map(|seed| values(seed, seq));
+                let [query, key] = [1, 2].map(|seed| values(seed, longest));
                 let [keys, queries] = [3, 4].map(|seed| values(seed, all));
-                let contents = |values: &[f32]| {
-                    let data = TensorData::new(values.to_vec(), [1, seq, width]);
-                    Tensor::<3>::from_data(data, &device)
-                };
-                let table = |values: &[f32]| {
+                let table = |values: &[f32], numbers: Tensor<2, Int>| {
                     let data = TensorData::new(values.to_vec(), [all, width]);
-                    Some(Tensor::<2>::from_data(data, &device))
+                    Some(ops::lookup(Tensor::from_data(data, &device), numbers))
                 };
+                let [before, after] = numbers(longest, 0, shape, &device);
                 let positions = ProjectedPositions {
-                    keys: table(&keys),
-                    queries: table(&queries),
-                    first: 0,
+                    keys: table(&keys, before),
+                    queries: table(&queries, after),
                     num_heads: heads,
-                    shape,
                 };
-                let scores = positions.scores(&contents(&query), &contents(&key));
-                let scores: Vec<f32> = scores.into_data().iter().collect();
-                for (at, found) in scores.into_iter().enumerate() {
-                    let (head, i, j) = (at / (seq * seq), at / seq % seq, at % seq);
-                    let row = row(i as i64 - j as i64, shape);
-                    let part = |values: &[f32], row: usize| {
-                        values[row * width + head * head_size..][..head_size].to_vec()
+                for seq in [longest, 4, 1] {
+                    let contents = |values: &[f32]| {
+                        let values = values[..seq * width].to_vec();
+                        let data = TensorData::new(values, [1, seq, width]);
+                        Tensor::<3>::from_data(data, &device)
                     };
-                    let dot = |a: Vec<f32>, b: Vec<f32>| -> f32 {
-                        a.iter().zip(&b).map(|(a, b)| a * b).sum()
-                    };
-                    let expected = dot(part(&query, i), part(&keys, row))
-                        + dot(part(&key, j), part(&queries, row));
-                    assert!((found - expected).abs() < 1e-5, "{label}: {i} {j}");
+                    let scores = positions.scores(&contents(&query), &contents(&key));
+                    let scores: Vec<f32> = scores.into_data().iter().collect();
+                    assert_eq!(scores.len(), heads * seq * seq, "{label}");
+                    for (at, found) in scores.into_iter().enumerate() {
+                        let (head, i, j) = (at / (seq * seq), at / seq % seq, at % seq);
+                        let row = row(i as i64 - j as i64, shape);
+                        let part = |values: &[f32], row: usize| {
+                            values[row * width + head * head_size..][..head_size].to_vec()
+                        };
+                        let dot = |a: Vec<f32>, b: Vec<f32>| -> f32 {
+                            a.iter().zip(&b).map(|(a, b)| a * b).sum()
+                        };
+                        let expected = dot(part(&query, i), part(&keys, row))
+                            + dot(part(&key, j), part(&queries, row));
+                        assert!((found - expected).abs() < 1e-5, "{label}: {i} {j}");
+                    }
                 }
             }
         }

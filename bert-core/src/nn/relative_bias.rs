@@ -57,8 +57,8 @@ fn bucket(distance: usize, key_is_after: bool) -> i32 {
     let within = match distance < EXACT {
         true => distance,
         false => {
-            let ratio = natural_logarithm(distance as f32 / EXACT as f32)
-                / natural_logarithm(FARTHEST as f32 / EXACT as f32);
+            let ratio = logarithm(distance as f32 / EXACT as f32)
+                / logarithm(FARTHEST as f32 / EXACT as f32);
             let grown = EXACT + (ratio * (ONE_SIDE - EXACT) as f32) as usize;
             grown.min(ONE_SIDE - 1)
         }
@@ -67,7 +67,7 @@ fn bucket(distance: usize, key_is_after: bool) -> i32 {
 }
 
 /// Logarithm rounded to f32, which is that of no platform in particular.
-fn natural_logarithm(value: f32) -> f32 {
+pub(super) fn logarithm(value: f32) -> f32 {
     f64::from(value).ln() as f32
 }
 
