@@ -121,6 +121,8 @@ pub static MODERNBERT: Family = Family {
         classes: &[],
         model: TokenizerModel::ByteLevelBpe,
         special_tokens: ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+        special_order: [&[], &["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]],
+        composes: true,
         mask_takes_space: true,
         segments: false,
         frame,

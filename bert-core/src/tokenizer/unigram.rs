@@ -18,7 +18,7 @@ use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{ModelWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
 use super::config::{DirConfig, TOKENIZER_CONFIG};
-use super::failed;
+use super::{TokenizerOptions, failed};
 use crate::Result;
 use crate::models::UnigramText;
 use crate::notice::notice;
@@ -48,6 +48,19 @@ impl Settings {
             keep_accents: config.keep_accents.unwrap_or(false),
             split_by_punct: config.split_by_punct.unwrap_or(false),
             add_prefix_space: config.add_prefix_space.unwrap_or(true),
+        }
+    }
+
+    /// Settings of a new tokenizer: lower case and accents as `options` say where the text is folded, and as they are
+    /// elsewhere.
+    pub(super) fn new(text: UnigramText, options: &TokenizerOptions) -> Self {
+        let folds = text == UnigramText::Folded;
+        let strips_accents = options.strip_accents.unwrap_or(options.do_lower_case);
+        Self {
+            do_lower_case: folds && options.do_lower_case,
+            keep_accents: folds && !strips_accents,
+            split_by_punct: false,
+            add_prefix_space: true,
         }
     }
 
@@ -219,15 +232,29 @@ pub(super) fn rebuild(
                 .unwrap_or(&"its class"),
         ));
     }
-    inner
-        .with_normalizer(normalizer)
-        .map_err(|source| failed("cannot set the normalizer", source))?;
-    inner.with_pre_tokenizer(Some(splitter));
-    inner.with_decoder(Some(Metaspace::new(SPACE, settings.scheme(text), true)));
+    set_parts(inner, settings, text)?;
     // ALBERT's class takes the special tokens' frame of the file, the others make theirs.
     if text != UnigramText::Folded {
         inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
     }
+    Ok(())
+}
+
+/// Puts in normalizer, splitter and decoder by `settings`; the map of characters of the normalizer before is kept.
+pub(super) fn set_parts(
+    inner: &mut Tokenizer,
+    settings: Settings,
+    text: UnigramText,
+) -> Result<()> {
+    let map = charsmap(inner.get_normalizer());
+    let normalizer = settings
+        .normalizer(text, map)
+        .map_err(|source| failed("cannot make the normalizer", source))?;
+    inner
+        .with_normalizer(normalizer)
+        .map_err(|source| failed("cannot set the normalizer", source))?;
+    inner.with_pre_tokenizer(Some(settings.splitter(text)));
+    inner.with_decoder(Some(Metaspace::new(SPACE, settings.scheme(text), true)));
     Ok(())
 }
 

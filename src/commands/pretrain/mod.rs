@@ -17,7 +17,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a WordPiece vocabulary.
+    /// Train a vocabulary: WordPiece, byte-level BPE or Unigram.
     Vocab(vocab::Args),
     /// Make instances once and for all, as google-research/bert does.
     Prepare(prepare::Args),

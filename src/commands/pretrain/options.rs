@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bert_core::config::BertConfig;
+use bert_core::models::{FAMILIES, Family, family};
 use bert_core::tokenizer::BertTokenizer;
 use bert_pretrain::corpus::{CorpusOptions, Layout, TokenizedCorpus};
 use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions};
@@ -112,4 +113,12 @@ pub(crate) fn documents(
         note(format_args!("warning: {warning}"));
     }
     Ok(corpus)
+}
+
+/// The family with this `model_type`.
+pub(crate) fn family_named(name: &str) -> Result<&'static Family> {
+    family(name).with_context(|| {
+        let known = FAMILIES.map(|family| family.model_type);
+        format!("--family {name} is unknown; there are {}", known.join(", "))
+    })
 }

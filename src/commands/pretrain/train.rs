@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::hub;
-use bert_core::models::{FAMILIES, Family, family};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Decay, OptimizerConfig, Recipe, Schedule, TrainerOptions};
 use bert_pretrain::corpus::{Documents, Layout, hold_out};
@@ -15,7 +14,7 @@ use bert_pretrain::instances::PreparedInstances;
 use bert_pretrain::recipe::peak_learning_rate;
 use bert_pretrain::run::{Data, LongStage, Run, Settings};
 
-use super::options::{InstanceArgs, documents, predictions_for};
+use super::options::{InstanceArgs, documents, family_named, predictions_for};
 use crate::cli::note::note;
 use crate::cli::output::create_dir;
 use crate::cli::training::{self, FollowArgs, Interrupted, TrainingDevices};
@@ -197,14 +196,6 @@ pub(crate) fn run(args: Args) -> Result<()> {
         steps: args.steps,
     });
     training::conclude(&args.output, &summary, interrupted)
-}
-
-/// The family with this `model_type`.
-fn family_named(name: &str) -> Result<&'static Family> {
-    family(name).with_context(|| {
-        let known = FAMILIES.map(|family| family.model_type);
-        format!("--family {name} is unknown; there are {}", known.join(", "))
-    })
 }
 
 impl Args {
