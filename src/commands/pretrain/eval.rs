@@ -53,6 +53,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let checkpoint = Checkpoint::open(&dir)?;
     // Masks draw from the whole vocabulary.
     tokenizer.check_every_token(checkpoint.config().vocab_size)?;
+    args.instances.check_length(checkpoint.config())?;
     let device = args.device.open()?;
     let mut pairs = args.instances.pairs();
     let has_head = checkpoint.contains("cls.seq_relationship.weight");

@@ -221,18 +221,7 @@ impl Args {
             config.attention_probs_dropout_prob = dropout;
         }
         config.validate()?;
-        let (length, longest) = (self.instance.seq_length, config.max_input_length());
-        if length > longest {
-            bail!(
-                "--seq-length is {length}, but the model has positions for {longest} tokens: make it {longest} or less"
-            );
-        }
-        if self.instance.pairs().next_sentence && !config.heads.next_sentence {
-            note(format_args!(
-                "{} has no next sentences: training the masked LM alone",
-                config.family.name
-            ));
-        }
+        self.instance.check_length(&config)?;
         Ok(config)
     }
 
@@ -331,7 +320,7 @@ impl Args {
             schedule,
             batch_size: self.batch_size,
             accumulate: self.accumulate,
-            pairs: self.instance.pairs_for(config),
+            pairs: self.instance.pairs_for(config.family),
             masking: self.instance.masking(),
             pad_to_length: self.pad_to_length,
             long,
