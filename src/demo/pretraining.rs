@@ -153,6 +153,7 @@ impl Demo {
             },
             pad_to_length: false,
             long: None,
+            replaced_tokens: None,
             seed: self.seed,
         }
     }

@@ -75,6 +75,7 @@ pub static MODERNBERT: Family = Family {
             decoder_bias: true,
         },
         next_sentence: false,
+        replaced_tokens: false,
     },
     tensors: TensorNames {
         prefix: "model.",

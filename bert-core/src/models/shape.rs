@@ -96,6 +96,8 @@ pub struct HeadShapes {
     pub masked_lm: MaskedLmShape,
     /// True if there is a head for next sentences.
     pub next_sentence: bool,
+    /// True if there is a head for replaced tokens.
+    pub replaced_tokens: bool,
 }
 
 /// Shape of a classifier over the output of the encoder.
@@ -221,6 +223,7 @@ impl HeadShapes {
         choice: ClassifierShape::POOLED,
         masked_lm: MaskedLmShape::PLAIN,
         next_sentence: true,
+        replaced_tokens: false,
     };
 }
 

@@ -26,7 +26,7 @@ enum Command {
     /// Train a model on raw text or on prepared instances.
     #[command(alias = "run")]
     Train(Box<train::Args>),
-    /// Measure a model's masked-LM and next-sentence performance on a text.
+    /// Measure how well a model does at its objective of pretraining on a text.
     Eval(eval::Args),
 }
 

@@ -91,6 +91,19 @@ impl InstanceArgs {
             replacement: Replacement::default(),
         }
     }
+
+    /// Sequences and masks of replaced token detection: full sentences, and no random tokens.
+    pub(crate) fn of_replaced_tokens(&self) -> (PairOptions, MaskingOptions) {
+        let pairs = PairOptions {
+            next_sentence: false,
+            ..self.pairs()
+        };
+        let masking = MaskingOptions {
+            replacement: Replacement::Mask,
+            ..self.masking()
+        };
+        (pairs, masking)
+    }
 }
 
 /// 20 for 128 tokens and 80 for 512, as google-research/bert advises.
