@@ -239,6 +239,73 @@ fn prepared_instances_train_and_long_sequences_follow_short_ones() {
     );
 }
 
+#[test]
+fn vocabularies_of_every_kind_are_the_same_in_every_process_and_prepare_instances() {
+    let workshop = Workshop::new();
+    for (kind, family, special) in [
+        ("bpe", "roberta", ["<s>", "</s>", "<mask>"]),
+        ("bpe", "modernbert", ["[CLS]", "[SEP]", "[MASK]"]),
+        ("unigram", "xlm-roberta", ["<s>", "</s>", "<mask>"]),
+        ("unigram", "albert", ["[CLS]", "[SEP]", "[MASK]"]),
+        ("wordpiece", "electra", ["[CLS]", "[SEP]", "[MASK]"]),
+    ] {
+        let vocab = |output: &str| {
+            let line = format!(
+                "vocab --kind {kind} --family {family} --size 300 --input @corpus.txt --output @{output}"
+            );
+            succeed(&mut workshop.pretrain(&line));
+            fs::read(workshop.path(output).join("tokenizer.json")).unwrap()
+        };
+        let (first, second) = (format!("{family}-1"), format!("{family}-2"));
+        assert!(vocab(&first) == vocab(&second), "{family}");
+
+        succeed(&mut workshop.pretrain(&format!(
+            "prepare --family {family} --input @corpus.txt --tokenizer @{first} --seq-length 24 \
+             --dupe-factor 1 --output @{family}-instances"
+        )));
+        let shown = succeed(
+            &mut workshop.pretrain(&format!("inspect --json --verify @{family}-instances")),
+        );
+        let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+        let instance = &shown["instances"][0];
+        let tokens: Vec<&str> = instance["tokens"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|token| token.as_str().unwrap())
+            .collect();
+        let [cls, sep, mask] = special;
+        assert_eq!(
+            (tokens[0], tokens[tokens.len() - 1]),
+            (cls, sep),
+            "{family}"
+        );
+        assert!(tokens.contains(&mask), "{family}: {tokens:?}");
+        assert_eq!(instance["is_random_next"], serde_json::Value::Null);
+        let types = instance["type_ids"].as_array().unwrap();
+        assert!(types.iter().all(|segment| segment == 0), "{family}");
+    }
+    for (line, message) in [
+        ("--kind bpe --family albert", "--kind bpe"),
+        ("--kind bpe --strip-accents", "--strip-accents"),
+        (
+            "--family albert --no-chinese-characters",
+            "--no-chinese-characters",
+        ),
+        ("--kind bpe --limit-alphabet 7", "limit-alphabet"),
+        ("--family gpt2", "roberta"),
+    ] {
+        let line = format!("vocab {line} --input @corpus.txt --output @refused");
+        let output = workshop.pretrain(&line).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && stderr.contains(message),
+            "{stderr}"
+        );
+    }
+    assert!(!workshop.path("refused").exists());
+}
+
 fn report_is_self_contained(path: &Path) -> bool {
     let page = fs::read_to_string(path).unwrap();
     page.contains("<svg") && !page.contains("src=\"http") && !page.contains("href=\"http")

@@ -229,6 +229,7 @@ fn pretraining_step(
     let batch = PreTrainingBatch {
         predictions: inputs.labels.len() as f64,
         rows: inputs.shape[0] as f64,
+        real_tokens: 0.0,
         input_ids: inputs.input_ids,
         token_type_ids: inputs.token_type_ids,
         attention_mask: inputs.attention_mask,

@@ -243,6 +243,24 @@ impl BertConfig {
         }
     }
 
+    /// Refuses a head for replaced tokens where the family has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming `model_type`.
+    pub fn check_replaced_tokens(&self) -> Result<()> {
+        match self.heads.replaced_tokens {
+            true => Ok(()),
+            false => Err(Error::config(
+                "model_type",
+                format!(
+                    "is \"{}\", whose models have no head for replaced tokens: use one of ELECTRA's family, \"electra\"",
+                    self.family.model_type
+                ),
+            )),
+        }
+    }
+
     /// True if the decoder of a masked-LM head is the word-embedding table, as it is unless `tie_word_embeddings` is false.
     pub fn ties_word_embeddings(&self) -> bool {
         self.extra.get("tie_word_embeddings") != Some(&Value::Bool(false))

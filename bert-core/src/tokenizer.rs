@@ -14,12 +14,15 @@ mod options;
 mod pieces;
 mod save;
 mod unigram;
+mod vocabulary;
 mod words;
 
 pub use encode::TextInput;
 pub use encoding::Encoding;
+pub use frame::Frames;
 pub use options::{EncodeOptions, SpecialTokens, TokenizerOptions, Truncation};
-pub use pieces::{PieceCache, PieceEncoder, independent_runs};
+pub use pieces::{PieceCache, PieceEncoder, TextSplitter, independent_runs};
+pub use vocabulary::{Vocabulary, byte_alphabet};
 pub use words::WordPieces;
 
 use tokenizers::models::wordpiece::WordPiece;
@@ -28,7 +31,6 @@ use tokenizers::{AddedToken, PostProcessorWrapper, PreTokenizerWrapper, Tokenize
 
 use crate::models::{BERT, Family, Frame as FrameTokens, TokenizerModel};
 use crate::{Error, Result};
-use frame::Frame;
 use load::Parts;
 
 /// The tokenizer of a model, with five special tokens; WordPiece for BERT.
@@ -42,7 +44,7 @@ pub struct BertTokenizer {
     special_tokens: SpecialTokens,
     ids: SpecialIds,
     /// Special tokens around one text and around two.
-    frames: [Frame; 2],
+    frames: Frames,
     /// Splitter for words that stand alone, where it is another than that of running text.
     word_splitter: Option<PreTokenizerWrapper>,
     vocab_size: usize,
@@ -73,39 +75,6 @@ impl BertTokenizer {
         options: &TokenizerOptions,
     ) -> Result<Self> {
         Self::from_tokens(vocab, options, "the vocabulary")
-    }
-
-    /// Builds the tokenizer of a family with a Unigram vocabulary from pieces with their log probabilities, in the order of
-    /// their ids, without a map of characters.
-    ///
-    /// # Errors
-    /// [`Error::Tokenizer`] for a family with another kind of vocabulary, and if one of the five special tokens is not among
-    /// the pieces.
-    pub fn from_pieces(
-        pieces: Vec<(String, f64)>,
-        family: &'static Family,
-        model_max_length: Option<usize>,
-    ) -> Result<Self> {
-        let TokenizerModel::Unigram(text) = family.tokenizer.model else {
-            let reason = format!(
-                "vocabularies of {} are not made of Unigram pieces",
-                family.name
-            );
-            return Err(Error::Tokenizer {
-                reason,
-                source: None,
-            });
-        };
-        let special_tokens = SpecialTokens::of(family);
-        let parts = Parts {
-            family,
-            special_tokens: &special_tokens,
-            described: &[],
-            added: &[],
-            model_max_length,
-        };
-        let inner = unigram::of_pieces(pieces, text, &special_tokens.unk)?;
-        Self::assemble(inner, &parts, "the vocabulary")
     }
 
     fn from_tokens(
@@ -203,11 +172,7 @@ impl BertTokenizer {
             Some(stored) => stored.clone(),
             None => family_frame(family, special_tokens, ids, &inner),
         };
-        let segments = family.tokenizer.segments;
-        let frames = [
-            Frame::new(&processor, 1, segments)?,
-            Frame::new(&processor, 2, segments)?,
-        ];
+        let frames = Frames::new(&processor, family.tokenizer.segments)?;
         inner.with_post_processor(Some(processor));
         let (vocab_size, needed_rows) = rows(&inner);
         Ok(Self {
@@ -251,6 +216,11 @@ impl BertTokenizer {
     /// The id of words the vocabulary cannot spell.
     pub fn unk_id(&self) -> u32 {
         self.ids.unk
+    }
+
+    /// The family whose conventions it follows.
+    pub fn family(&self) -> &'static Family {
+        self.family
     }
 
     /// The special tokens as spelled in the vocabulary.

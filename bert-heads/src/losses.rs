@@ -88,6 +88,27 @@ pub fn binary_cross_entropy_with_logits(logits: Tensor<2>, labels: Tensor<2>) ->
     Loss::unweighted((labels.neg() + 1.0) * logits - log_sigmoid)
 }
 
+/// Binary cross-entropy of one label per token.
+///
+/// Tokens labelled [`IGNORED_LABEL`] count nothing and get no gradient, whatever their logits are.
+///
+/// # Shapes
+///
+/// - logits: `[batch, seq]`
+/// - labels: `[batch, seq]`, each 0, 1 or [`IGNORED_LABEL`]
+pub fn binary_cross_entropy_of_tokens(logits: Tensor<2>, labels: Tensor<2, Int>) -> Loss {
+    let ignored = labels.clone().equal_elem(IGNORED_LABEL);
+    let logits = logits.cast(FloatDType::F32).mask_fill(ignored.clone(), 0.0);
+    let labels = labels.equal_elem(1).float().cast(FloatDType::F32);
+    // As above; at a logit and a label of 0 it is ln 2, with a gradient that goes no further.
+    let losses = (labels.neg() + 1.0) * logits.clone() - activation::log_sigmoid(logits);
+    let weights = losses.ones_like().mask_fill(ignored, 0.0);
+    Loss {
+        sum: (losses * weights.clone()).sum(),
+        weight: weights.sum(),
+    }
+}
+
 /// Squared difference, averaged over rows and outputs: for regression.
 ///
 /// # Shapes

@@ -1,4 +1,5 @@
-//! Pretraining BERT from raw text (BERT §3.1): vocabulary, instances, masked LM and next sentence.
+//! Pretraining BERT and its family from raw text: vocabulary, instances, masked LM and next sentence (BERT §3.1), replaced
+//! token detection (ELECTRA).
 #![deny(missing_docs)]
 
 pub mod corpus;
@@ -8,7 +9,9 @@ pub mod instances;
 pub mod model;
 pub mod objective;
 pub mod recipe;
+pub mod replaced_tokens;
 pub mod run;
+mod settings;
 pub mod vocab;
 
 pub use error::{Error, Result};

@@ -56,6 +56,40 @@ pub(crate) fn check_segments(config: &BertConfig, pairs: bool) -> Result<()> {
     }
 }
 
+/// Loads `fresh` from a checkpoint that has at least the encoder; what it lacks besides stays fresh and is listed as missing.
+///
+/// # Errors
+/// Those of [`Checkpoint::load_into`], [`MissingTensors`](bert_core::Error::MissingTensors) for an incomplete encoder, and
+/// [`ShapeMismatch`](bert_core::Error::ShapeMismatch).
+pub(crate) fn load_with_encoder<M: Module>(
+    checkpoint: &Checkpoint,
+    fresh: M,
+) -> Result<(M, LoadReport)> {
+    let config = checkpoint.config();
+    let (model, report) = checkpoint.load_into(fresh, Loading::Partial)?;
+    let lost: Vec<String> = report
+        .missing
+        .iter()
+        .filter(|name| {
+            let name = config.family.our_name(name);
+            name.starts_with("bert.") && !name.starts_with("bert.pooler.")
+        })
+        .cloned()
+        .collect();
+    if let Some(reshaped) = report.mismatched.first() {
+        return Err(bert_core::Error::ShapeMismatch {
+            name: reshaped.name.clone(),
+            expected: reshaped.expected.clone(),
+            found: reshaped.found.clone(),
+        }
+        .into());
+    }
+    if !lost.is_empty() {
+        return Err(bert_core::Error::MissingTensors { names: lost }.into());
+    }
+    Ok((model, report))
+}
+
 impl BertForPreTraining {
     /// A model with fresh weights.
     pub fn new(config: &BertConfig, next_sentence: bool, init: &BertInit) -> Self {
@@ -84,28 +118,7 @@ impl BertForPreTraining {
         check_segments(config, next_sentence)?;
         checkpoint.note_stale_decoder()?;
         let fresh = Self::new(config, next_sentence, &BertInit::new(config, seed, device));
-        let (model, report) = checkpoint.load_into(fresh, Loading::Partial)?;
-        let lost: Vec<String> = report
-            .missing
-            .iter()
-            .filter(|name| {
-                let name = config.family.our_name(name);
-                name.starts_with("bert.") && !name.starts_with("bert.pooler.")
-            })
-            .cloned()
-            .collect();
-        if let Some(reshaped) = report.mismatched.first() {
-            return Err(bert_core::Error::ShapeMismatch {
-                name: reshaped.name.clone(),
-                expected: reshaped.expected.clone(),
-                found: reshaped.found.clone(),
-            }
-            .into());
-        }
-        if !lost.is_empty() {
-            return Err(bert_core::Error::MissingTensors { names: lost }.into());
-        }
-        Ok((model, report))
+        load_with_encoder(checkpoint, fresh)
     }
 
     /// The class of transformers that loads what is saved of this model, of the family of `config`.

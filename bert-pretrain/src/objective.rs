@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bert_core::batch::BertInput;
+use bert_core::checkpoint::{self, Checkpoint};
+use bert_core::config::BertConfig;
 use bert_core::files::write_atomically;
+use bert_core::nn::BertInit;
 use bert_core::ops;
+use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{MicroBatch, Sums, TrainableModel};
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
@@ -15,6 +19,64 @@ use safetensors::{Dtype, tensor::TensorView};
 use crate::Result;
 use crate::instances::Instance;
 use crate::model::BertForPreTraining;
+use crate::settings::Settings;
+
+/// A model that a run pretrains, with its objective.
+pub trait PreTrainingModel: TrainableModel<Data = PreTrainingBatch> + Sized {
+    /// A model with fresh weights, drawn from the seed of `settings`.
+    ///
+    /// # Errors
+    /// [`bert_core::Error::Config`] for a configuration without what the objective needs.
+    fn fresh(config: &BertConfig, settings: &Settings, device: &Device) -> Result<Self>;
+
+    /// A model from a checkpoint, and the names of what that lacks, which starts fresh from the seed of `settings`.
+    ///
+    /// # Errors
+    /// A checkpoint whose encoder is incomplete is refused.
+    fn load(
+        checkpoint: &Checkpoint,
+        settings: &Settings,
+        device: &Device,
+    ) -> Result<(Self, Vec<String>)>;
+
+    /// Writes the model as users load it into `dir`.
+    ///
+    /// # Errors
+    /// Those of [`checkpoint::save`](bert_core::checkpoint::save).
+    fn write(
+        &self,
+        dir: &Path,
+        config: &BertConfig,
+        settings: &Settings,
+        tokenizer: &BertTokenizer,
+    ) -> Result<()>;
+
+    /// The loss of an evaluation out of its named numbers.
+    fn evaluation_loss(value: &dyn Fn(&str) -> f64) -> f64;
+
+    /// The numbers of an evaluation out of the sums of its batches: the loss, the perplexity `exp(mlm_loss)`, parts of the
+    /// loss and accuracies.
+    fn evaluation_values(sums: &[f64]) -> Vec<(String, f64)> {
+        let mut values: Vec<(String, f64)> = Self::values(sums, 1)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let find = |name: &str| {
+            let mut values = values.iter();
+            values
+                .find(|(other, _)| other == name)
+                .map(|(_, value)| *value)
+        };
+        let mlm_loss = find("mlm_loss");
+        // That of the batches is normalised to each of them alone.
+        values[0].1 = Self::evaluation_loss(&|name| find(name).unwrap_or(0.0));
+        if let Some(mlm_loss) = mlm_loss {
+            values.insert(1, ("perplexity".to_owned(), mlm_loss.exp()));
+        }
+        values.push(("predictions".to_owned(), sums[sum::PREDICTIONS]));
+        values
+    }
+}
 
 /// Instances of one part of an update, padded to a rectangle, on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +99,8 @@ pub struct PreTrainingBatch {
     pub predictions: f64,
     /// Divisor of the summed next-sentence losses: the rows of the whole update.
     pub rows: f64,
+    /// Divisor of the summed losses of replaced tokens: the tokens of the whole update, without padding.
+    pub real_tokens: f64,
 }
 
 impl PreTrainingBatch {
@@ -59,6 +123,7 @@ impl PreTrainingBatch {
             next_sentence: Vec::new(),
             predictions: 0.0,
             rows: instances.len() as f64,
+            real_tokens: 0.0,
         };
         for (row, instance) in instances.iter().enumerate() {
             let length = instance.ids.len();
@@ -93,6 +158,7 @@ impl PreTrainingBatch {
                 .extend(instance.is_random_next.map(i64::from));
         }
         batch.predictions = batch.labels.len() as f64;
+        batch.real_tokens = batch.tokens() as f64;
         batch
     }
 
@@ -101,9 +167,11 @@ impl PreTrainingBatch {
     pub fn share(batches: &mut [Self], epsilon: f64) {
         let predictions: f64 = batches.iter().map(|batch| batch.labels.len() as f64).sum();
         let rows: f64 = batches.iter().map(|batch| batch.shape[0] as f64).sum();
+        let tokens: f64 = batches.iter().map(|batch| batch.tokens() as f64).sum();
         for batch in batches {
             batch.predictions = predictions + epsilon;
             batch.rows = rows;
+            batch.real_tokens = tokens;
         }
     }
 
@@ -115,7 +183,15 @@ impl PreTrainingBatch {
             .count()
     }
 
-    fn input(&self, device: &Device) -> BertInput {
+    /// The ids that the model reads at the masked positions.
+    pub(crate) fn ids_at_positions(&self) -> Vec<i64> {
+        let positions = self.positions.iter();
+        positions
+            .map(|&position| self.input_ids[position as usize])
+            .collect()
+    }
+
+    pub(crate) fn input(&self, device: &Device) -> BertInput {
         BertInput::from_attention_mask(
             self.input_ids.clone(),
             self.token_type_ids.clone(),
@@ -126,34 +202,42 @@ impl PreTrainingBatch {
     }
 }
 
-/// Places in the sums that a pass leaves behind.
-mod sum {
-    pub(super) const LOSS: usize = 0;
-    pub(super) const MLM_LOSS: usize = 1;
-    pub(super) const MLM_CORRECT: usize = 2;
-    pub(super) const PREDICTIONS: usize = 3;
+/// Places in the sums that a pass leaves behind; those of the masked LM come first in every objective.
+pub(crate) mod sum {
+    pub(crate) const LOSS: usize = 0;
+    pub(crate) const MLM_LOSS: usize = 1;
+    pub(crate) const MLM_CORRECT: usize = 2;
+    pub(crate) const PREDICTIONS: usize = 3;
     pub(super) const NSP_LOSS: usize = 4;
     pub(super) const NSP_CORRECT: usize = 5;
     pub(super) const ROWS: usize = 6;
+}
+
+/// Named numbers of the masked LM out of the sums of `updates` updates, the loss first.
+pub(crate) fn mlm_values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
+    let mut values = vec![("loss", sums[sum::LOSS] / updates as f64)];
+    let predictions = sums[sum::PREDICTIONS];
+    if predictions > 0.0 {
+        values.push(("mlm_loss", sums[sum::MLM_LOSS] / predictions));
+        values.push(("mlm_accuracy", sums[sum::MLM_CORRECT] / predictions));
+    }
+    values
 }
 
 impl BertForPreTraining {
     /// The share of `batch` in its update's loss, `[1]`, and the sums that [`TrainableModel::values`] reads.
     pub fn loss(&self, batch: &PreTrainingBatch) -> (Tensor<1>, Sums) {
         let device = self.bert.embeddings.word_embeddings.weight.val().device();
-        let ints = |values: &[i64]| -> Tensor<1, Int> {
-            Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &device)
-        };
         let predictions = batch.labels.len();
-        let positions = (predictions > 0).then(|| ints(&batch.positions));
+        let positions = (predictions > 0).then(|| ints(&batch.positions, &device));
         let logits = self.forward(batch.input(&device), positions);
 
-        let scalar = |value: f64| Tensor::<1>::from_data([value as f32], (&device, DType::F32));
+        let scalar = |value: f64| scalar(value, &device);
         let mut loss = scalar(0.0);
         let mut sums = [0.0; 7].map(scalar);
         sums[sum::PREDICTIONS] = scalar(predictions as f64);
         if let Some(logits) = logits.predictions {
-            let (total, correct) = cross_entropy_sum(logits, ints(&batch.labels));
+            let (total, correct) = cross_entropy_sum(logits, ints(&batch.labels, &device));
             loss = loss + total.clone() / batch.predictions;
             sums[sum::MLM_LOSS] = total;
             sums[sum::MLM_CORRECT] = correct;
@@ -161,7 +245,7 @@ impl BertForPreTraining {
         if let Some(logits) = logits.seq_relationship
             && !batch.next_sentence.is_empty()
         {
-            let (total, correct) = cross_entropy_sum(logits, ints(&batch.next_sentence));
+            let (total, correct) = cross_entropy_sum(logits, ints(&batch.next_sentence, &device));
             loss = loss + total.clone() / batch.rows;
             sums[sum::NSP_LOSS] = total;
             sums[sum::NSP_CORRECT] = correct;
@@ -172,8 +256,21 @@ impl BertForPreTraining {
     }
 }
 
+/// Integers on a device, `[n]`.
+pub(crate) fn ints(values: &[i64], device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+}
+
+/// A number on a device, `[1]`, in f32.
+pub(crate) fn scalar(value: f64, device: &Device) -> Tensor<1> {
+    Tensor::from_data([value as f32], (device, DType::F32))
+}
+
 /// The sum of cross-entropies in nats and the number of rows whose highest score is the label's, `[1]` each, in f32.
-fn cross_entropy_sum(logits: Tensor<2>, labels: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
+pub(crate) fn cross_entropy_sum(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+) -> (Tensor<1>, Tensor<1>) {
     let logits = logits.cast(FloatDType::F32);
     let correct = logits
         .clone()
@@ -213,11 +310,7 @@ impl TrainableModel for BertForPreTraining {
 
     fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
         let ratio = |numerator: usize, denominator: usize| sums[numerator] / sums[denominator];
-        let mut values = vec![("loss", sums[sum::LOSS] / updates as f64)];
-        if sums[sum::PREDICTIONS] > 0.0 {
-            values.push(("mlm_loss", ratio(sum::MLM_LOSS, sum::PREDICTIONS)));
-            values.push(("mlm_accuracy", ratio(sum::MLM_CORRECT, sum::PREDICTIONS)));
-        }
+        let mut values = mlm_values(sums, updates);
         if sums[sum::ROWS] > 0.0 {
             values.push(("nsp_loss", ratio(sum::NSP_LOSS, sum::ROWS)));
             values.push(("nsp_accuracy", ratio(sum::NSP_CORRECT, sum::ROWS)));
@@ -226,26 +319,37 @@ impl TrainableModel for BertForPreTraining {
     }
 }
 
-/// The numbers of an evaluation out of the sums of its batches: the loss, its parts, accuracies, and the perplexity
-/// `exp(mlm_loss)`.
-pub fn evaluation_values(sums: &[f64]) -> Vec<(String, f64)> {
-    let mut values: Vec<(String, f64)> = BertForPreTraining::values(sums, 1)
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    let find = |name: &str| {
-        values
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| *value)
-    };
-    let (mlm_loss, nsp_loss) = (find("mlm_loss"), find("nsp_loss"));
-    values[0].1 = mlm_loss.unwrap_or(0.0) + nsp_loss.unwrap_or(0.0);
-    if let Some(mlm_loss) = mlm_loss {
-        values.insert(1, ("perplexity".to_owned(), mlm_loss.exp()));
+impl PreTrainingModel for BertForPreTraining {
+    fn fresh(config: &BertConfig, settings: &Settings, device: &Device) -> Result<Self> {
+        let init = BertInit::new(config, settings.seed, device);
+        Ok(Self::new(config, settings.pairs.next_sentence, &init))
     }
-    values.push(("predictions".to_owned(), sums[sum::PREDICTIONS]));
-    values
+
+    fn load(
+        checkpoint: &Checkpoint,
+        settings: &Settings,
+        device: &Device,
+    ) -> Result<(Self, Vec<String>)> {
+        let next_sentence = settings.pairs.next_sentence;
+        let (model, report) =
+            Self::from_checkpoint(checkpoint, next_sentence, settings.seed, device)?;
+        Ok((model, report.missing))
+    }
+
+    fn write(
+        &self,
+        dir: &Path,
+        config: &BertConfig,
+        _settings: &Settings,
+        tokenizer: &BertTokenizer,
+    ) -> Result<()> {
+        checkpoint::save(dir, self, config, &self.architecture(config))?;
+        Ok(tokenizer.save(dir)?)
+    }
+
+    fn evaluation_loss(value: &dyn Fn(&str) -> f64) -> f64 {
+        value("mlm_loss") + value("nsp_loss")
+    }
 }
 
 /// The share of predictions in `batches` that always guessing their most frequent token would get right.

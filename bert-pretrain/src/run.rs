@@ -4,18 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::batch::Workload;
-use bert_core::checkpoint::{self, Checkpoint};
+use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::device::Device;
-use bert_core::nn::BertInit;
 use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
-    CheckpointStore, Ending, MicroBatch, Observer, Optimizer, OptimizerConfig, Recipe, Schedule,
-    Trainer, TrainerOptions, TrainerState, Update, read_optimizer, training_devices,
+    CheckpointStore, Ending, MicroBatch, Observer, Optimizer, Trainer, TrainerOptions,
+    TrainerState, Update, read_optimizer, training_devices,
 };
 use burn::train::InferenceStep;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::corpus::Documents;
@@ -25,51 +24,11 @@ use crate::data::{
 };
 use crate::instances::{MaskingOptions, PairOptions, PreparedInstances};
 use crate::model::{BertForPreTraining, check_segments};
-use crate::objective::{PreTrainingBatch, evaluation_values, unigram_accuracy};
+use crate::objective::{PreTrainingBatch, PreTrainingModel, unigram_accuracy};
 use crate::recipe::loss_epsilon;
+use crate::replaced_tokens::ReplacedTokenDetection;
+pub use crate::settings::{LongStage, ReplacedTokenOptions, Settings};
 use crate::{Error, Result};
-
-/// Settings that determine the outcome of a run; kept in its checkpoints and compared on resume.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Settings {
-    /// Which data, for people and to notice a change.
-    pub data: String,
-    /// Where the weights come from: "preset tiny", "checkpoint DIR".
-    pub initial: String,
-    /// The recipe that the optimizer and schedule come from.
-    pub recipe: Recipe,
-    /// The optimizer's numbers.
-    pub optimizer: OptimizerConfig,
-    /// Learning rates; the length of the run is theirs.
-    pub schedule: Schedule,
-    /// Rows of a micro-batch.
-    pub batch_size: usize,
-    /// Micro-batches of an update.
-    pub accumulate: usize,
-    /// Pairs and their length.
-    pub pairs: PairOptions,
-    /// Masks.
-    pub masking: MaskingOptions,
-    /// Rows are padded to the full length, so that all batches have one shape.
-    pub pad_to_length: bool,
-    /// The last part of the run with longer sequences, if any.
-    pub long: Option<LongStage>,
-    /// Decides weights, order, pairs, masks and dropout.
-    pub seed: u64,
-}
-
-/// The second phase of BERT's pretraining (BERT §A.2): the last steps with sequences of full length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LongStage {
-    /// How many of the run's steps it takes.
-    pub steps: u64,
-    /// Tokens of an instance.
-    pub seq_length: usize,
-    /// Most predictions of an instance.
-    pub max_predictions: usize,
-    /// Rows of a micro-batch.
-    pub batch_size: usize,
-}
 
 /// Training data.
 pub enum Data {
@@ -133,7 +92,17 @@ impl Run<'_> {
     ///
     /// # Errors
     /// [`bert_core::Error::Run`] if `output` holds another run; those of data, model, device and disk.
-    pub fn run(mut self) -> Result<Summary> {
+    pub fn run(self) -> Result<Summary> {
+        match &self.settings.replaced_tokens {
+            None => self.train::<BertForPreTraining>(),
+            Some(options) => {
+                options.check()?;
+                self.train::<ReplacedTokenDetection>()
+            }
+        }
+    }
+
+    fn train<M: PreTrainingModel>(mut self) -> Result<Summary> {
         self.settings.optimizer.validate()?;
         self.settings.schedule.validate()?;
         self.check_lengths()?;
@@ -143,20 +112,14 @@ impl Run<'_> {
         let store = CheckpointStore::open(&self.output, self.keep)?;
 
         let devices = training_devices(&self.devices, self.gradient_checkpointing);
-        let next_sentence = self.settings.pairs.next_sentence;
         let settings = serde_json::to_value(&self.settings).expect("settings are JSON");
         let seed = self.settings.seed;
         let (model, optimizer, state) = match found {
             Some((path, state)) => {
                 state.check_settings(&self.output, &settings)?;
                 let checkpoint = Checkpoint::open(&path)?;
-                let (model, report) = BertForPreTraining::from_checkpoint(
-                    &checkpoint,
-                    next_sentence,
-                    0,
-                    &devices[0],
-                )?;
-                if let Some(name) = report.missing.first() {
+                let (model, missing) = M::load(&checkpoint, &self.settings, &devices[0])?;
+                if let Some(name) = missing.first() {
                     return Err(bert_core::Error::Run {
                         dir: path,
                         reason: format!(
@@ -171,7 +134,7 @@ impl Run<'_> {
                 (model, optimizer, state)
             }
             None => {
-                let model = self.fresh_model(&devices[0])?;
+                let model: M = self.fresh_model(&devices[0])?;
                 let optimizer = Optimizer::new(self.settings.optimizer);
                 let (optimizer_config, schedule) =
                     (self.settings.optimizer, self.settings.schedule);
@@ -185,13 +148,10 @@ impl Run<'_> {
             None => Vec::new(),
         };
         let updates = self.updates(&state)?;
-        let (config, tokenizer) = (&self.config, &self.tokenizer);
-        let write_model = |model: &BertForPreTraining, dir: &Path| -> Result<()> {
-            checkpoint::save(dir, model, config, &model.architecture(config))?;
-            Ok(tokenizer.save(dir)?)
-        };
+        let (config, settings, tokenizer) = (&self.config, &self.settings, &self.tokenizer);
+        let write_model = |model: &M, dir: &Path| model.write(dir, config, settings, tokenizer);
         let mut last_evaluation = Map::new();
-        let mut evaluate = |model: &BertForPreTraining, asked: ShouldStop<'_>| {
+        let mut evaluate = |model: &M, asked: ShouldStop<'_>| {
             let Some(mut values) = evaluate_unless(asked, model, &held_out) else {
                 return Ok(None);
             };
@@ -233,20 +193,16 @@ impl Run<'_> {
         })
     }
 
-    fn fresh_model(&mut self, device: &Device) -> Result<BertForPreTraining> {
-        let next_sentence = self.settings.pairs.next_sentence;
-        let seed = self.settings.seed;
+    fn fresh_model<M: PreTrainingModel>(&mut self, device: &Device) -> Result<M> {
         let Some(checkpoint) = &self.initial else {
-            let init = BertInit::new(&self.config, seed, device);
-            return Ok(BertForPreTraining::new(&self.config, next_sentence, &init));
+            return M::fresh(&self.config, &self.settings, device);
         };
-        let (model, report) =
-            BertForPreTraining::from_checkpoint(checkpoint, next_sentence, seed, device)?;
-        if !report.missing.is_empty() {
+        let (model, missing) = M::load(checkpoint, &self.settings, device)?;
+        if !missing.is_empty() {
             self.observer.message(&format!(
                 "{} has no {}: these start from random values",
                 checkpoint.dir().display(),
-                report.missing.join(", ")
+                missing.join(", ")
             ));
         }
         Ok(model)
@@ -431,16 +387,19 @@ pub fn held_out_batches(
     evaluation_batches(stream, batch_size, tokenizer.pad_id(), limit)
 }
 
-/// Masked-LM loss, perplexity and accuracy, next-sentence loss and accuracy over `batches`, and the accuracy of always
+/// Losses and accuracies of the model's objective and the masked LM's perplexity over `batches`, and the accuracy of always
 /// predicting the most frequent token.
-pub fn evaluate(model: &BertForPreTraining, batches: &[PreTrainingBatch]) -> Vec<(String, f64)> {
+pub fn evaluate<M: PreTrainingModel>(
+    model: &M,
+    batches: &[PreTrainingBatch],
+) -> Vec<(String, f64)> {
     evaluate_unless(&|| false, model, batches).unwrap_or_default()
 }
 
 /// [`evaluate`], or none if asked to stop before it is done.
-fn evaluate_unless(
+fn evaluate_unless<M: PreTrainingModel>(
     asked: ShouldStop<'_>,
-    model: &BertForPreTraining,
+    model: &M,
     batches: &[PreTrainingBatch],
 ) -> Option<Vec<(String, f64)>> {
     let mut sums: Vec<f64> = Vec::new();
@@ -462,7 +421,7 @@ fn evaluate_unless(
             *sum += value;
         }
     }
-    let mut values = evaluation_values(&sums);
+    let mut values = M::evaluation_values(&sums);
     values.push(("unigram_accuracy".to_owned(), unigram_accuracy(batches)));
     Some(values)
 }

@@ -8,7 +8,7 @@ use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{CheckpointStore, MetricsLog, Observer, Recipe, Split, TrainerOptions};
 use bert_pretrain::corpus::{CorpusOptions, Documents, Layout, TokenizedCorpus};
-use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions};
+use bert_pretrain::instances::{MaskingOptions, PairOptions};
 use bert_pretrain::run::{Data, Run, Settings};
 use bert_pretrain::vocab::{VocabOptions, train_vocab};
 
@@ -149,11 +149,11 @@ impl Demo {
                 // A few more than BERT's 0.15: the steps are few.
                 probability: 0.2,
                 max_predictions: plan.seq_length.div_ceil(5),
-                whole_word: false,
-                strategy: MaskingStrategy::Fixed,
+                ..MaskingOptions::default()
             },
             pad_to_length: false,
             long: None,
+            replaced_tokens: None,
             seed: self.seed,
         }
     }

@@ -94,6 +94,7 @@ pub static ALBERT: Family = Family {
         classes: &["AlbertTokenizer"],
         model: TokenizerModel::Unigram(UnigramText::Folded),
         special_tokens: ["<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"],
+        special_order: [&["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"], &[]],
         mask_takes_space: true,
         ..bert::TOKENIZER
     },

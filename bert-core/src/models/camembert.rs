@@ -11,6 +11,18 @@ pub static CAMEMBERT: Family = Family {
     class_prefix: "Camembert",
     tokenizer: TokenizerFamily {
         classes: &["CamembertTokenizer"],
+        special_order: [
+            &[
+                "<s>NOTUSED",
+                "<pad>",
+                "</s>NOTUSED",
+                "<unk>",
+                "<unk>NOTUSED",
+                "<s>",
+                "</s>",
+            ],
+            &["<mask>"],
+        ],
         mask_takes_space: true,
         ..xlm_roberta::TOKENIZER
     },

@@ -51,6 +51,7 @@ pub static ELECTRA: Family = Family {
             ..MaskedLmShape::PLAIN
         },
         next_sentence: false,
+        replaced_tokens: true,
         ..HeadShapes::PLAIN
     },
     tensors: TensorNames {

@@ -106,6 +106,10 @@ pub struct TokenizerFamily {
     pub model: TokenizerModel,
     /// Special tokens where no file names them: unknown, separator, padding, first, mask.
     pub special_tokens: [&'static str; 5],
+    /// Special tokens of a new vocabulary in the order of their ids: those at its beginning, and those at its end.
+    pub special_order: [&'static [&'static str]; 2],
+    /// True if a new byte-level vocabulary is one of composed characters (NFC).
+    pub composes: bool,
     /// True if the mask token takes the white space before it.
     pub mask_takes_space: bool,
     /// True if the tokens of a second text have segment 1.

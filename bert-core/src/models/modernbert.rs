@@ -78,6 +78,7 @@ pub static MODERNBERT: Family = Family {
             decoder_bias: true,
         },
         next_sentence: false,
+        replaced_tokens: false,
     },
     tensors: TensorNames {
         prefix: "model.",
@@ -124,6 +125,8 @@ pub static MODERNBERT: Family = Family {
         classes: &[],
         model: TokenizerModel::ByteLevelBpe,
         special_tokens: ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+        special_order: [&[], &["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]],
+        composes: true,
         mask_takes_space: true,
         segments: false,
         frame,

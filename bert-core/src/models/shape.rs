@@ -177,6 +177,8 @@ pub struct HeadShapes {
     pub masked_lm: MaskedLmShape,
     /// True if there is a head for next sentences.
     pub next_sentence: bool,
+    /// True if there is a head for replaced tokens.
+    pub replaced_tokens: bool,
 }
 
 /// Shape of a classifier over the output of the encoder.
@@ -297,6 +299,7 @@ impl HeadShapes {
         choice: ClassifierShape::POOLED,
         masked_lm: MaskedLmShape::PLAIN,
         next_sentence: true,
+        replaced_tokens: false,
     };
 }
 

@@ -58,6 +58,14 @@ impl BertEmbeddings {
         }
     }
 
+    /// Embeddings with the tables and the normalisation of these, which are shared and not copied, and another projection.
+    pub fn sharing(&self, projection: Option<Linear>) -> Self {
+        Self {
+            projection,
+            ..self.clone()
+        }
+    }
+
     /// Embeds the tokens of a batch.
     ///
     /// # Shapes

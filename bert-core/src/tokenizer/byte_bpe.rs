@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{ModelWrapper, PreTokenizerWrapper, Tokenizer};
+use tokenizers::{Model, ModelWrapper, PreTokenizerWrapper, Tokenizer};
 
 use super::config::{DirConfig, TOKENIZER_CONFIG};
 use super::failed;
@@ -21,26 +21,42 @@ pub(super) fn from_files(dir: &Path, config: &DirConfig) -> Result<Tokenizer> {
         .build()
         .map_err(|source| Error::malformed(dir, "vocab.json and merges.txt", source))?;
     let mut inner = Tokenizer::new(model);
-    set_parts(&mut inner, config)?;
+    set_parts(&mut inner, splitter(config))?;
     Ok(inner)
+}
+
+/// Splitter with the defaults of transformers.
+pub(super) fn plain() -> ByteLevel {
+    ByteLevel::new(false, true, true)
+}
+
+/// Symbols that stand for bytes, in the order of their code points.
+pub(super) fn alphabet() -> Vec<String> {
+    let mut symbols: Vec<String> = ByteLevel::alphabet()
+        .into_iter()
+        .map(String::from)
+        .collect();
+    symbols.sort_unstable();
+    symbols
 }
 
 /// Splitter by the settings of `tokenizer_config.json`, with the defaults of transformers.
 fn splitter(config: &DirConfig) -> ByteLevel {
+    let plain = plain();
     ByteLevel::new(
-        config.add_prefix_space.unwrap_or(false),
-        config.trim_offsets.unwrap_or(true),
-        true,
+        config.add_prefix_space.unwrap_or(plain.add_prefix_space),
+        config.trim_offsets.unwrap_or(plain.trim_offsets),
+        plain.use_regex,
     )
 }
 
 /// Puts in the splitter and the decoder of the family's class, and takes out a normalizer and the special tokens' frame,
 /// which follows once their ids are known.
-fn set_parts(inner: &mut Tokenizer, config: &DirConfig) -> Result<()> {
+pub(super) fn set_parts(inner: &mut Tokenizer, splitter: ByteLevel) -> Result<()> {
     inner
         .with_normalizer(None::<tokenizers::NormalizerWrapper>)
         .map_err(|source| failed("cannot drop the normalizer", source))?;
-    inner.with_pre_tokenizer(Some(splitter(config)));
+    inner.with_pre_tokenizer(Some(splitter));
     inner.with_decoder(Some(ByteLevel::default()));
     inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
     Ok(())
@@ -68,7 +84,39 @@ pub(super) fn rebuild(inner: &mut Tokenizer, path: &Path, config: &DirConfig) ->
             wanted.add_prefix_space,
         ));
     }
-    set_parts(inner, config)
+    set_parts(inner, wanted)
+}
+
+/// `vocab.json` and `merges.txt` of a byte-level tokenizer whose special tokens are all in its vocabulary, as those files
+/// know no other; none for another tokenizer.
+pub(super) fn files(
+    inner: &Tokenizer,
+    special_tokens: [&str; 5],
+) -> Option<[(&'static str, String); 2]> {
+    let ModelWrapper::BPE(model) = inner.get_model() else {
+        return None;
+    };
+    plain_splitter(inner)?;
+    if special_tokens
+        .iter()
+        .any(|token| model.token_to_id(token).is_none())
+    {
+        return None;
+    }
+    let model = serde_json::to_value(model).expect("a BPE model is JSON");
+    let merges = model["merges"].as_array().into_iter().flatten();
+    let lines = merges.map(|pair| {
+        let [first, second] = [0, 1].map(|index| pair[index].as_str().unwrap_or_default());
+        format!("{first} {second}\n")
+    });
+    let merges: String = ["#version: 0.2\n".to_owned()]
+        .into_iter()
+        .chain(lines)
+        .collect();
+    Some([
+        (VOCAB_JSON, model["vocab"].to_string()),
+        (MERGES_TXT, merges),
+    ])
 }
 
 /// The splitter for words that stand alone, each of which follows a space in running text.

@@ -5,9 +5,13 @@ use tokenizers::{PostProcessor, PostProcessorWrapper, Token};
 use super::{BertTokenizer, failed};
 use crate::Result;
 
-/// Special tokens around one text or two, as the post-processor of a tokenizer puts them.
+/// Special tokens around one text and around two, as the post-processor of a tokenizer puts them.
 #[derive(Clone, Debug)]
-pub(super) struct Frame(Vec<Part>);
+pub struct Frames([Frame; 2]);
+
+/// Special tokens around one text or two.
+#[derive(Clone, Debug)]
+struct Frame(Vec<Part>);
 
 /// A special token or a text, and its segment.
 #[derive(Clone, Copy, Debug)]
@@ -16,13 +20,39 @@ enum Part {
     Text { index: usize, segment: u32 },
 }
 
+impl Frames {
+    /// Frames of `processor`; without `segments`, all tokens are of segment 0.
+    pub(super) fn new(processor: &PostProcessorWrapper, segments: bool) -> Result<Self> {
+        let one = Frame::new(processor, 1, segments)?;
+        Ok(Self([one, Frame::new(processor, 2, segments)?]))
+    }
+
+    /// Token ids and segments of one text or two with the special tokens around them: `[CLS] A [SEP]` and
+    /// `[CLS] A [SEP] B [SEP]` for BERT.
+    pub fn with_special_tokens(
+        &self,
+        first: &[u32],
+        second: Option<&[u32]>,
+    ) -> (Vec<u32>, Vec<u32>) {
+        let [single, pair] = &self.0;
+        match second {
+            None => single.fill([first, &[]]),
+            Some(second) => pair.fill([first, second]),
+        }
+    }
+
+    /// The number of special tokens around one text, or around a pair.
+    pub fn special_token_count(&self, is_pair: bool) -> usize {
+        let special = self.0[usize::from(is_pair)].0.iter();
+        special
+            .filter(|part| matches!(part, Part::Special { .. }))
+            .count()
+    }
+}
+
 impl Frame {
     /// The frame of `texts` texts, 1 or 2, found by putting texts of one token into it.
-    pub(super) fn new(
-        processor: &PostProcessorWrapper,
-        texts: u32,
-        segments: bool,
-    ) -> Result<Self> {
+    fn new(processor: &PostProcessorWrapper, texts: u32, segments: bool) -> Result<Self> {
         let mut text = (0..texts).map(|segment| {
             let token = Token::new(segment, "a".to_owned(), (0, 1));
             tokenizers::Encoding::from_tokens(vec![token], segment)
@@ -59,29 +89,29 @@ impl Frame {
 }
 
 impl BertTokenizer {
-    /// Token ids and segments of one text or two with the special tokens around them: `[CLS] A [SEP]` and
-    /// `[CLS] A [SEP] B [SEP]` for BERT.
+    /// Special tokens around token ids.
+    pub fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    /// Token ids and segments of one text or two with the special tokens around them
+    /// ([`Frames::with_special_tokens`]).
     pub fn with_special_tokens(
         &self,
         first: &[u32],
         second: Option<&[u32]>,
     ) -> (Vec<u32>, Vec<u32>) {
-        let [single, pair] = &self.frames;
-        match second {
-            None => single.fill([first, &[]]),
-            Some(second) => pair.fill([first, second]),
-        }
+        self.frames.with_special_tokens(first, second)
     }
 
     /// The number of special tokens around one text, or around a pair.
     pub fn special_token_count(&self, is_pair: bool) -> usize {
-        let processor = self.inner.get_post_processor();
-        processor.map_or(0, |processor| processor.added_tokens(is_pair))
+        self.frames.special_token_count(is_pair)
     }
 
     /// Index of the second text's first token where the first text of a pair has `first` tokens.
     pub fn second_text_start(&self, first: usize) -> usize {
-        let [_, pair] = &self.frames;
+        let Frames([_, pair]) = &self.frames;
         let is_second = |part: &Part| matches!(part, Part::Text { index: 1, .. });
         let before = pair.0.iter().take_while(|part| !is_second(part));
         let special = before.filter(|part| matches!(part, Part::Special { .. }));

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use tokenizers::{Model, Normalizer};
+use tokenizers::{Model, ModelWrapper, Normalizer};
 use tokenizers::{
-    NormalizerWrapper, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper, Tokenizer,
+    NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    PreTokenizerWrapper,
 };
 
 use super::{BertTokenizer, failed};
@@ -22,7 +23,15 @@ const MOST_REMEMBERED: usize = 1 << 17;
 /// Tokens that were added to the vocabulary without being special are not looked for either.
 #[derive(Clone, Debug)]
 pub struct PieceEncoder {
-    inner: Tokenizer,
+    text: TextSplitter,
+    model: ModelWrapper,
+}
+
+/// Normalizer and splitter of a tokenizer: running text to the words that its model cuts into tokens.
+#[derive(Clone, Debug)]
+pub struct TextSplitter {
+    normalizer: Option<NormalizerWrapper>,
+    splitter: Option<PreTokenizerWrapper>,
     /// Argument `ideographs` of [`independent_runs`]; none if that does not hold of the tokenizer.
     runs: Option<bool>,
 }
@@ -63,6 +72,14 @@ fn is_ideograph(c: char) -> bool {
 impl BertTokenizer {
     /// An encoder for running text.
     pub fn piece_encoder(&self) -> PieceEncoder {
+        PieceEncoder {
+            text: self.text_splitter(),
+            model: self.inner.get_model().clone(),
+        }
+    }
+
+    /// Normalizer and splitter for running text.
+    pub fn text_splitter(&self) -> TextSplitter {
         // Those of another tokenizer.json may look at more than single characters.
         let runs = match (self.inner.get_normalizer(), self.inner.get_pre_tokenizer()) {
             (
@@ -71,8 +88,9 @@ impl BertTokenizer {
             ) => Some(normalizer.handle_chinese_chars),
             _ => None,
         };
-        PieceEncoder {
-            inner: self.inner.clone(),
+        TextSplitter {
+            normalizer: self.inner.get_normalizer().cloned(),
+            splitter: self.inner.get_pre_tokenizer().cloned(),
             runs,
         }
     }
@@ -89,14 +107,58 @@ impl BertTokenizer {
     }
 }
 
+impl TextSplitter {
+    /// Argument `ideographs` of [`independent_runs`], where the runs of a text give the same words alone as together.
+    pub fn independent_runs(&self) -> Option<bool> {
+        self.runs
+    }
+
+    /// Hands every word of `text` to `each`, as the model sees it.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the normalizer or the splitter refuses the text.
+    pub fn for_each_word(&self, text: &str, mut each: impl FnMut(&str)) -> Result<()> {
+        let words = self.split(text)?;
+        for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            each(word);
+        }
+        Ok(())
+    }
+
+    fn split(&self, text: &str) -> Result<PreTokenizedString> {
+        let split = || -> tokenizers::Result<PreTokenizedString> {
+            let mut words = PreTokenizedString::from(text);
+            if let Some(normalizer) = &self.normalizer {
+                words.normalize(|word| normalizer.normalize(word))?;
+            }
+            if let Some(splitter) = &self.splitter {
+                splitter.pre_tokenize(&mut words)?;
+            }
+            Ok(words)
+        };
+        split().map_err(|source| failed("cannot part a text into words", source))
+    }
+}
+
 impl PieceEncoder {
+    /// The ids of the tokens of `word`, which a [`TextSplitter`] gave, appended to `ids`.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the model refuses the word.
+    pub fn encode_word(&self, word: &str, ids: &mut Vec<u32>) -> Result<()> {
+        let tokens = self.model.tokenize(word);
+        let tokens = tokens.map_err(|source| failed("cannot tokenize a word", source))?;
+        ids.extend(tokens.into_iter().map(|token| token.id));
+        Ok(())
+    }
+
     /// The ids of the WordPieces of `text`, appended to `ids`.
     ///
     /// # Errors
     /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the model of a `tokenizer.json` refuses the
     /// text.
     pub fn encode(&self, text: &str, cache: &mut PieceCache, ids: &mut Vec<u32>) -> Result<()> {
-        let Some(ideographs) = self.runs else {
+        let Some(ideographs) = self.text.runs else {
             return self.encode_anew(text, ids);
         };
         for word in independent_runs(text, ideographs) {
@@ -116,19 +178,11 @@ impl PieceEncoder {
     }
 
     fn encode_anew(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        let pieces = || -> tokenizers::Result<tokenizers::Encoding> {
-            let mut words = PreTokenizedString::from(text);
-            if let Some(normalizer) = self.inner.get_normalizer() {
-                words.normalize(|word| normalizer.normalize(word))?;
-            }
-            if let Some(splitter) = self.inner.get_pre_tokenizer() {
-                splitter.pre_tokenize(&mut words)?;
-            }
-            let model = self.inner.get_model();
-            words.tokenize(|word| model.tokenize(word.get()))?;
-            words.into_encoding(None, 0, OffsetType::None)
-        };
-        let pieces = pieces().map_err(|source| failed("cannot tokenize the text", source))?;
+        let mut words = self.text.split(text)?;
+        let pieces = words
+            .tokenize(|word| self.model.tokenize(word.get()))
+            .and_then(|()| words.into_encoding(None, 0, OffsetType::None))
+            .map_err(|source| failed("cannot tokenize the text", source))?;
         ids.extend_from_slice(pieces.get_ids());
         Ok(())
     }

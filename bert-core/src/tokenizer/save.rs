@@ -18,11 +18,10 @@ use crate::{Error, Result};
 const ANY_CLASS: &str = "PreTrainedTokenizerFast";
 
 impl BertTokenizer {
-    /// Writes `vocab.txt`, `tokenizer_config.json` and `tokenizer.json` into `dir`, making it if
-    /// need be.
+    /// Writes `tokenizer.json`, `tokenizer_config.json` and the files of the vocabulary alone into `dir`, making it if need
+    /// be: `vocab.txt` of WordPiece, `vocab.json` and `merges.txt` of byte-level BPE.
     ///
-    /// Each file is complete or absent, never half written. `vocab.txt` is left out for a
-    /// `tokenizer.json` whose model is not WordPiece.
+    /// Each file is complete or absent, never half written.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file that cannot be written.
@@ -33,6 +32,10 @@ impl BertTokenizer {
                 dir.join(VOCAB_TXT),
                 vocab_lines(model.get_vocab()).as_bytes(),
             )?;
+        }
+        let files = byte_bpe::files(&self.inner, self.special_tokens.names());
+        for (name, text) in files.into_iter().flatten() {
+            write_atomically(dir.join(name), text.as_bytes())?;
         }
         let mut config = serde_json::to_string_pretty(&self.config()).expect("plain JSON values");
         config.push('\n');

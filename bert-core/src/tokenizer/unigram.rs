@@ -7,7 +7,6 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tokenizers::models::unigram::Unigram;
 use tokenizers::normalizers::replace::ReplacePattern;
 use tokenizers::normalizers::{
     Lowercase, NFC, NFKD, NormalizerWrapper, Replace, Sequence as Normalizers, Strip, StripAccents,
@@ -19,7 +18,7 @@ use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{ModelWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
 use super::config::{DirConfig, TOKENIZER_CONFIG};
-use super::failed;
+use super::{TokenizerOptions, failed};
 use crate::Result;
 use crate::models::UnigramText;
 use crate::notice::notice;
@@ -38,20 +37,6 @@ pub(super) struct Settings {
     keep_accents: bool,
     split_by_punct: bool,
     add_prefix_space: bool,
-}
-
-/// A tokenizer of pieces with their log probabilities, in the order of their ids, without a map of characters.
-pub(super) fn of_pieces(
-    pieces: Vec<(String, f64)>,
-    text: UnigramText,
-    unknown: &str,
-) -> Result<Tokenizer> {
-    let unknown = pieces.iter().position(|(piece, _)| piece == unknown);
-    let model = Unigram::from(pieces, unknown, false)
-        .map_err(|source| failed("cannot build the Unigram model", source.into()))?;
-    let mut inner = Tokenizer::new(model);
-    Settings::usual(text).put_parts(text, &mut inner)?;
-    Ok(inner)
 }
 
 impl Settings {
@@ -73,6 +58,19 @@ impl Settings {
             keep_accents: config.keep_accents.unwrap_or(usual.keep_accents),
             split_by_punct: config.split_by_punct.unwrap_or(usual.split_by_punct),
             add_prefix_space: config.add_prefix_space.unwrap_or(usual.add_prefix_space),
+        }
+    }
+
+    /// Settings of a new tokenizer: lower case and accents as `options` say where the text is folded, and as they are
+    /// elsewhere.
+    pub(super) fn new(text: UnigramText, options: &TokenizerOptions) -> Self {
+        let folds = text == UnigramText::Folded;
+        let strips_accents = options.strip_accents.unwrap_or(options.do_lower_case);
+        Self {
+            do_lower_case: folds && options.do_lower_case,
+            keep_accents: folds && !strips_accents,
+            split_by_punct: false,
+            add_prefix_space: true,
         }
     }
 
@@ -115,7 +113,7 @@ impl Settings {
     }
 
     /// Puts normalizer, splitter and decoder of the class into a tokenizer, whose map of characters stays.
-    fn put_parts(self, text: UnigramText, inner: &mut Tokenizer) -> Result<()> {
+    pub(super) fn put_parts(self, text: UnigramText, inner: &mut Tokenizer) -> Result<()> {
         let map = charsmap(inner.get_normalizer());
         let normalizer = self
             .normalizer(text, map)

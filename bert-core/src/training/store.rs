@@ -123,6 +123,10 @@ impl TrainerState {
                     .to_owned(),
             ));
         };
+        let gone = before
+            .iter()
+            .filter(|(name, _)| !now.contains_key(*name))
+            .map(|(name, value)| format!("{name} was {value} and is now absent"));
         let changed: Vec<String> = now
             .iter()
             .filter(|(name, value)| before.get(*name) != Some(value))
@@ -132,6 +136,7 @@ impl TrainerState {
                     .map_or("absent".to_owned(), Value::to_string);
                 format!("{name} was {was} and is now {value}")
             })
+            .chain(gone)
             .collect();
         match changed.is_empty() {
             true => Ok(()),

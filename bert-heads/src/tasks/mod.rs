@@ -8,6 +8,7 @@ pub mod masked_lm;
 pub mod multiple_choice;
 pub mod next_sentence;
 pub mod question_answering;
+pub mod replaced_tokens;
 pub mod reranking;
 pub mod sequence_classification;
 pub mod similarity;

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use bert_core::tokenizer::BertTokenizer;
+use bert_core::tokenizer::{BertTokenizer, Frames};
 use rand::seq::SliceRandom;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::{Cursor, InstanceStream};
 use crate::corpus::DocumentSource;
 use crate::instances::{
-    Instance, MaskVocabulary, MaskingOptions, PairOptions, assemble, mask_tokens,
-    pairs_from_document, stream,
+    Instance, MaskVocabulary, MaskingOptions, PairOptions, mask_tokens, pairs_from_document, stream,
 };
 use crate::{Error, Result};
 
@@ -33,8 +32,7 @@ pub struct DynamicOptions {
 pub struct DynamicInstances<S: ?Sized> {
     documents: Arc<S>,
     vocabulary: MaskVocabulary,
-    cls_id: u32,
-    sep_id: u32,
+    frames: Frames,
     options: DynamicOptions,
     cursor: Cursor,
     /// The documents in the order of the current pass.
@@ -68,8 +66,7 @@ impl<S: DocumentSource + Send + ?Sized> DynamicInstances<S> {
         let mut instances = Self {
             documents,
             vocabulary: MaskVocabulary::new(tokenizer)?,
-            cls_id: tokenizer.cls_id(),
-            sep_id: tokenizer.sep_id(),
+            frames: tokenizer.frames().clone(),
             options,
             cursor,
             order: Vec::new(),
@@ -116,26 +113,20 @@ impl<S: DocumentSource + Send + ?Sized> DynamicInstances<S> {
 
     fn instances_of(&self, document: u32) -> Result<Vec<Instance>> {
         let mut random = stream(self.options.seed, &[self.cursor.epoch, u64::from(document)]);
-        let pairs = pairs_from_document(
+        let DynamicOptions { pairs, masking, .. } = &self.options;
+        let next_sentence = pairs.next_sentence;
+        let cut = pairs_from_document(
             &*self.documents,
             document as usize,
-            &self.options.pairs,
+            pairs,
+            self.frames.special_token_count(next_sentence),
             &mut random,
         )?;
-        Ok(pairs
+        Ok(cut
             .into_iter()
             .map(|pair| {
-                let next_sentence = self.options.pairs.next_sentence;
-                let (ids, types) = assemble(&pair, self.cls_id, self.sep_id);
-                let masked =
-                    mask_tokens(&ids, &self.vocabulary, &self.options.masking, &mut random);
-                Instance {
-                    ids: masked.input_ids,
-                    segment_a_length: types.iter().filter(|&&segment| segment == 0).count(),
-                    positions: masked.positions,
-                    labels: masked.labels,
-                    is_random_next: next_sentence.then_some(pair.is_random_next),
-                }
+                let mask = |ids: &[u32]| mask_tokens(ids, &self.vocabulary, masking, &mut random);
+                Instance::masked(&pair, &self.frames, next_sentence, mask)
             })
             .collect())
     }

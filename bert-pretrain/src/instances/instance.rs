@@ -1,13 +1,16 @@
 //! One training example of the pretraining tasks.
 
-use super::SegmentPair;
+use bert_core::tokenizer::Frames;
+
+use super::{Masked, SegmentPair};
 
 /// A sequence with hidden tokens, their labels, and whether its second segment is a random one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// `[CLS] A [SEP] B [SEP]` with some tokens replaced, without padding.
+    /// `[CLS] A [SEP] B [SEP]`, or as the tokenizer frames texts, with some tokens replaced, without padding.
     pub ids: Vec<u32>,
-    /// Tokens of the first segment, its `[CLS]` and `[SEP]` included; the others are of type 1.
+    /// Tokens of the first segment, its special tokens included; the others are of type 1. All of them where the
+    /// tokenizer has one segment.
     pub segment_a_length: usize,
     /// Places of the tokens to predict, ascending.
     pub positions: Vec<u32>,
@@ -18,7 +21,25 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The segment of each token: 0 for `[CLS] A [SEP]`, 1 for `B [SEP]`.
+    /// The instance of a pair with its special tokens, masked; with a label for next sentences if `next_sentence`.
+    pub(crate) fn masked(
+        pair: &SegmentPair,
+        frames: &Frames,
+        next_sentence: bool,
+        mask: impl FnOnce(&[u32]) -> Masked,
+    ) -> Self {
+        let (ids, types) = assemble(pair, frames);
+        let masked = mask(&ids);
+        Self {
+            ids: masked.input_ids,
+            segment_a_length: types.iter().filter(|&&segment| segment == 0).count(),
+            positions: masked.positions,
+            labels: masked.labels,
+            is_random_next: next_sentence.then_some(pair.is_random_next),
+        }
+    }
+
+    /// The segment of each token: 0 in the first segment, 1 behind it.
     pub fn type_ids(&self) -> Vec<u32> {
         type_ids(self.segment_a_length, self.ids.len())
     }
@@ -36,32 +57,12 @@ impl Instance {
 }
 
 /// Puts special tokens around a pair: `[CLS] A [SEP] B [SEP]`, or `[CLS] A [SEP]` without a B
-/// (`BERT §3`, Figure 2).
+/// (`BERT §3`, Figure 2), or what the tokenizer has in their place.
 ///
 /// Gives the ids and the segment, 0 or 1, of each.
-pub fn assemble(pair: &SegmentPair, cls_id: u32, sep_id: u32) -> (Vec<u32>, Vec<u32>) {
-    let ids = sequence(pair, cls_id, sep_id);
-    let types = type_ids(segment_a_length(pair), ids.len());
-    (ids, types)
-}
-
-/// Tokens of the first segment of a pair with its special tokens.
-pub(super) fn segment_a_length(pair: &SegmentPair) -> usize {
-    pair.first.len() + 2
-}
-
-/// The ids of [`assemble`].
-pub(super) fn sequence(pair: &SegmentPair, cls_id: u32, sep_id: u32) -> Vec<u32> {
-    let SegmentPair { first, second, .. } = pair;
-    let mut ids = Vec::with_capacity(first.len() + second.len() + 3);
-    ids.push(cls_id);
-    ids.extend_from_slice(first);
-    ids.push(sep_id);
-    if !second.is_empty() {
-        ids.extend_from_slice(second);
-        ids.push(sep_id);
-    }
-    ids
+pub fn assemble(pair: &SegmentPair, frames: &Frames) -> (Vec<u32>, Vec<u32>) {
+    let second = (!pair.second.is_empty()).then_some(pair.second.as_slice());
+    frames.with_special_tokens(&pair.first, second)
 }
 
 fn type_ids(segment_a_length: usize, length: usize) -> Vec<u32> {

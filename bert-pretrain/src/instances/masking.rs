@@ -81,6 +81,38 @@ pub enum MaskingStrategy {
     PerToken,
 }
 
+/// Tokens that stand in the place of picked ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replacement {
+    /// `[MASK]` for 80 %, a token drawn from the whole vocabulary for 10 %; 10 % stay (BERT §3.1).
+    #[default]
+    MaskOrRandom,
+    /// `[MASK]` for 85 %; 15 % stay: ELECTRA's generator (`pretrain_helpers.py` of google-research/electra).
+    Mask,
+}
+
+impl Replacement {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The token in place of `id`.
+    fn of(self, id: u32, vocabulary: &MaskVocabulary, random: &mut impl Rng) -> u32 {
+        match self {
+            Self::MaskOrRandom => match random.random_range(0..10) {
+                0..8 => vocabulary.mask_id,
+                8 => random.random_range(0..vocabulary.size),
+                _ => id,
+            },
+            Self::Mask => match random.random_range(0..20) {
+                0..17 => vocabulary.mask_id,
+                _ => id,
+            },
+        }
+    }
+}
+
 /// How tokens are picked for prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +126,9 @@ pub struct MaskingOptions {
     pub whole_word: bool,
     /// How many tokens are picked.
     pub strategy: MaskingStrategy,
+    /// Tokens in their place.
+    #[serde(default, skip_serializing_if = "Replacement::is_default")]
+    pub replacement: Replacement,
 }
 
 impl Default for MaskingOptions {
@@ -103,6 +138,7 @@ impl Default for MaskingOptions {
             max_predictions: 20,
             whole_word: false,
             strategy: MaskingStrategy::Fixed,
+            replacement: Replacement::default(),
         }
     }
 }
@@ -149,8 +185,7 @@ pub struct Masked {
     pub labels: Vec<u32>,
 }
 
-/// Picks tokens of a whole sequence, special tokens included, and replaces 80 % of them by `[MASK]`
-/// and 10 % by a token drawn from the whole vocabulary; 10 % stay.
+/// Picks tokens of a whole sequence, special tokens included, and [replaces](Replacement) them.
 ///
 /// Special tokens are never picked. A `##` piece without its head in front, as truncation leaves
 /// it, begins a word of its own.
@@ -189,11 +224,7 @@ pub fn mask_tokens(
     for &position in &positions {
         let id = &mut input_ids[position as usize];
         labels.push(*id);
-        match random.random_range(0..10) {
-            0..8 => *id = vocabulary.mask_id,
-            8 => *id = random.random_range(0..vocabulary.size),
-            _ => {}
-        }
+        *id = options.replacement.of(*id, vocabulary, random);
     }
     Masked {
         input_ids,

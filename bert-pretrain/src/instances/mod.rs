@@ -15,7 +15,9 @@ mod statistics;
 mod vocabulary;
 
 pub use instance::{Instance, assemble};
-pub use masking::{MaskVocabulary, Masked, MaskingOptions, MaskingStrategy, mask_tokens};
+pub use masking::{
+    MaskVocabulary, Masked, MaskingOptions, MaskingStrategy, Replacement, mask_tokens,
+};
 pub use options::PrepareOptions;
 pub use pair::{PairOptions, SegmentPair, pairs_from_document};
 pub use prepare::{PrepareProgress, prepare};

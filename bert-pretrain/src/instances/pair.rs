@@ -15,7 +15,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairOptions {
-    /// Most tokens of an instance, `[CLS]` and `[SEP]` included.
+    /// Most tokens of an instance, special tokens included.
     pub max_seq_length: usize,
     /// Share of documents that are cut to a shorter target, drawn uniformly from 2 tokens up.
     pub short_seq_probability: f64,
@@ -35,40 +35,50 @@ impl Default for PairOptions {
 }
 
 impl PairOptions {
-    /// Tokens of text that fit between the special tokens.
-    fn budget(&self) -> usize {
-        let special_tokens = if self.next_sentence { 3 } else { 2 };
-        self.max_seq_length.saturating_sub(special_tokens)
-    }
-
-    /// Checks that instances can be made.
+    /// Checks that instances can be made, of BERT's tokens at least.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidOption`] naming the field that is out of range.
     pub fn check(&self) -> Result<()> {
-        if self.budget() < 2 {
+        let special_tokens = if self.next_sentence { 3 } else { 2 };
+        Cutting::new(self, special_tokens).map(|_| ())
+    }
+}
+
+/// Options with the tokens of text that fit between special tokens.
+#[derive(Clone, Copy)]
+pub(super) struct Cutting<'a> {
+    options: &'a PairOptions,
+    budget: usize,
+}
+
+impl<'a> Cutting<'a> {
+    /// Options for texts with as many special tokens around them.
+    pub(super) fn new(options: &'a PairOptions, special_tokens: usize) -> Result<Self> {
+        let budget = options.max_seq_length.saturating_sub(special_tokens);
+        if budget < 2 {
             return Err(Error::InvalidOption {
                 option: "max_seq_length",
-                value: self.max_seq_length.to_string(),
-                expected: "at least 5, so that two tokens fit between [CLS] and [SEP]",
+                value: options.max_seq_length.to_string(),
+                expected: "large enough for two tokens between the special tokens: at least 5 for [CLS] A [SEP] B [SEP]",
             });
         }
-        if !(0.0..=1.0).contains(&self.short_seq_probability) {
+        if !(0.0..=1.0).contains(&options.short_seq_probability) {
             return Err(Error::InvalidOption {
                 option: "short_seq_probability",
-                value: self.short_seq_probability.to_string(),
+                value: options.short_seq_probability.to_string(),
                 expected: "a share from 0 to 1",
             });
         }
-        Ok(())
+        Ok(Self { options, budget })
     }
 
     /// The length to aim for in one document; the budget stays the limit.
     fn target(&self, random: &mut impl Rng) -> usize {
-        match random.random_bool(self.short_seq_probability) {
-            true => random.random_range(2..=self.budget()),
-            false => self.budget(),
+        match random.random_bool(self.options.short_seq_probability) {
+            true => random.random_range(2..=self.budget),
+            false => self.budget,
         }
     }
 }
@@ -84,7 +94,7 @@ pub struct SegmentPair {
     pub is_random_next: bool,
 }
 
-/// Cuts document `index` into segments.
+/// Cuts document `index` into segments, around which `special_tokens` are to stand.
 ///
 /// With [`next_sentence`](PairOptions::next_sentence), sentences are gathered until the target
 /// length is reached, a random number of them becomes A, and B is either what follows or, half of
@@ -108,16 +118,17 @@ pub fn pairs_from_document<S: DocumentSource + ?Sized>(
     documents: &S,
     index: usize,
     options: &PairOptions,
+    special_tokens: usize,
     random: &mut impl Rng,
 ) -> Result<Vec<SegmentPair>> {
-    options.check()?;
+    let cutting = Cutting::new(options, special_tokens)?;
     let document = documents.document(index)?;
     let read = |other| documents.document(other).map(Arc::new);
     let corpus = Corpus {
         len: documents.len(),
         read: &read,
     };
-    cut(&document, index, &corpus, options, random)
+    cut(&document, index, &corpus, cutting, random)
 }
 
 /// Where random second segments come from.
@@ -133,12 +144,12 @@ pub(super) fn cut(
     document: &TokenizedDocument,
     index: usize,
     corpus: &Corpus,
-    options: &PairOptions,
+    cutting: Cutting<'_>,
     random: &mut impl Rng,
 ) -> Result<Vec<SegmentPair>> {
-    match options.next_sentence {
-        true => sentence_pairs(document, index, corpus, options, random),
-        false => Ok(full_sentences(document, options, random)),
+    match cutting.options.next_sentence {
+        true => sentence_pairs(document, index, corpus, cutting, random),
+        false => Ok(full_sentences(document, cutting, random)),
     }
 }
 
@@ -146,10 +157,10 @@ fn sentence_pairs(
     document: &TokenizedDocument,
     index: usize,
     corpus: &Corpus,
-    options: &PairOptions,
+    cutting: Cutting<'_>,
     random: &mut impl Rng,
 ) -> Result<Vec<SegmentPair>> {
-    let target = options.target(random);
+    let target = cutting.target(random);
     let mut pairs = Vec::new();
     let (mut start, mut length) = (0, 0);
     let mut position = 0;
@@ -174,7 +185,7 @@ fn sentence_pairs(
         } else {
             chunk[a_end..].concat()
         };
-        truncate(&mut first, &mut second, options.budget(), random);
+        truncate(&mut first, &mut second, cutting.budget, random);
         if !first.is_empty() && !second.is_empty() {
             pairs.push(SegmentPair {
                 first,
@@ -247,10 +258,10 @@ fn truncate(first: &mut Vec<u32>, second: &mut Vec<u32>, budget: usize, random: 
 
 fn full_sentences(
     document: &TokenizedDocument,
-    options: &PairOptions,
+    cutting: Cutting<'_>,
     random: &mut impl Rng,
 ) -> Vec<SegmentPair> {
-    let (target, budget) = (options.target(random), options.budget());
+    let (target, budget) = (cutting.target(random), cutting.budget);
     let mut runs: Vec<Vec<u32>> = Vec::new();
     let mut run: Vec<u32> = Vec::new();
     for piece in document.iter().flat_map(|sentence| sentence.chunks(budget)) {

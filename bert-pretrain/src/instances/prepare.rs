@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bert_core::Error as CoreError;
 use bert_core::files::TemporaryDirectory;
-use bert_core::tokenizer::BertTokenizer;
+use bert_core::tokenizer::{BertTokenizer, Frames};
 use rand::RngExt;
 use rayon::prelude::*;
 
 use super::buckets::{Buckets, Run, sort_runs};
 use super::cache::DocumentCache;
-use super::instance::{segment_a_length, sequence};
-use super::pair::{Corpus, cut};
+use super::pair::{Corpus, Cutting, cut};
 use super::prepared::{Manifest, ShardEntry, is_shard_file, shard_file};
 use super::record::RecordFormat;
 use super::shard::{Header, ShardWriter, data_bytes};
@@ -62,6 +61,8 @@ pub fn prepare<S: DocumentSource + ?Sized>(
     progress: impl Fn(PrepareProgress) + Sync,
 ) -> Result<PreparedInstances> {
     options.check()?;
+    let special_tokens = tokenizer.special_token_count(options.pair.next_sentence);
+    let cutting = Cutting::new(&options.pair, special_tokens)?;
     let identity = VocabularyIdentity::of(tokenizer);
     let vocabulary = MaskVocabulary::new(tokenizer)?;
     fs::create_dir_all(out_dir).map_err(|source| CoreError::io("create", out_dir, source))?;
@@ -74,6 +75,8 @@ pub fn prepare<S: DocumentSource + ?Sized>(
         format: RecordFormat::new(identity.size),
         identity,
         options,
+        cutting,
+        frames: tokenizer.frames(),
         buckets: Buckets::create(staging.path(), buckets as u64, options.buffer / 4)?,
         documents_done: AtomicUsize::new(0),
         instances_made: AtomicU64::new(0),
@@ -171,6 +174,8 @@ struct Maker<'a, S: ?Sized, P> {
     identity: VocabularyIdentity,
     format: RecordFormat,
     options: &'a PrepareOptions,
+    cutting: Cutting<'a>,
+    frames: &'a Frames,
     buckets: Buckets,
     documents_done: AtomicUsize,
     instances_made: AtomicU64,
@@ -209,30 +214,18 @@ impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Maker<'_, S, P> 
         duplicate: usize,
     ) -> Result<()> {
         let PrepareOptions { pair, masking, .. } = self.options;
-        let VocabularyIdentity {
-            cls_id,
-            sep_id,
-            mask_id,
-            ..
-        } = self.identity;
+        let mask_id = self.identity.mask_id;
         let read = |other| self.cache.get(other);
         let corpus = Corpus {
             len: self.cache.documents().len(),
             read: &read,
         };
         let mut random = stream(self.options.seed, &[duplicate as u64, index as u64]);
-        let pairs = cut(document, index, &corpus, pair, &mut random)?;
+        let pairs = cut(document, index, &corpus, self.cutting, &mut random)?;
         let mut record = Vec::new();
         for segments in &pairs {
-            let ids = sequence(segments, cls_id, sep_id);
-            let masked = mask_tokens(&ids, &self.vocabulary, masking, &mut random);
-            let instance = Instance {
-                ids: masked.input_ids,
-                segment_a_length: segment_a_length(segments),
-                positions: masked.positions,
-                labels: masked.labels,
-                is_random_next: pair.next_sentence.then_some(segments.is_random_next),
-            };
+            let mask = |ids: &[u32]| mask_tokens(ids, &self.vocabulary, masking, &mut random);
+            let instance = Instance::masked(segments, self.frames, pair.next_sentence, mask);
             record.clear();
             self.format.encode(&instance, &mut record);
             self.buckets.push(random.random(), &record, |statistics| {

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bert_core::tokenizer::byte_alphabet;
+
 use super::CONTINUING;
 
-/// The characters of a vocabulary: alone, and with `##` where they occur within words.
+/// The characters of a vocabulary, or the bytes; those of WordPiece alone, and with `##` where they occur within words.
 #[derive(Debug)]
 pub(super) struct Alphabet {
     /// In the order of their ids.
@@ -16,39 +18,12 @@ pub(super) struct Alphabet {
 }
 
 impl Alphabet {
-    /// Takes the commonest characters, at most `limit`, whose symbols fit in `room`.
-    ///
-    /// Characters of equal count go by code point, so that the choice does not depend on the order
-    /// of the words.
+    /// Takes the commonest characters, at most `limit`, whose symbols fit in `room`, for WordPiece.
     pub(super) fn of(words: &[(String, u64)], limit: Option<usize>, room: usize) -> Self {
-        let mut counts: BTreeMap<char, u64> = BTreeMap::new();
-        let mut continuing: BTreeSet<char> = BTreeSet::new();
-        for (word, count) in words {
-            for (place, character) in word.chars().enumerate() {
-                *counts.entry(character).or_default() += count;
-                if place > 0 {
-                    continuing.insert(character);
-                }
-            }
-        }
-        let seen = counts.len();
-        let mut by_count: Vec<(char, u64)> = counts.into_iter().collect();
-        // A stable sort: equal counts stay in the order of code points.
-        by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        by_count.truncate(limit.unwrap_or(seen));
-
-        let mut left = room;
-        let mut kept: Vec<char> = by_count
-            .into_iter()
-            .map(|(character, _)| character)
-            .take_while(|character| {
-                let needed = 1 + usize::from(continuing.contains(character));
-                let fits = needed <= left;
-                left = left.saturating_sub(needed);
-                fits
-            })
-            .collect();
-        kept.sort_unstable();
+        let within_words = words.iter().flat_map(|(word, _)| word.chars().skip(1));
+        let continuing: BTreeSet<char> = within_words.collect();
+        let symbols = |character: char| 1 + usize::from(continuing.contains(&character));
+        let (kept, seen) = commonest(words, limit, room, symbols);
         let within = kept
             .iter()
             .filter(|character| continuing.contains(character));
@@ -60,19 +35,83 @@ impl Alphabet {
             seen,
         }
     }
+
+    /// Takes the commonest characters, at most `limit` and at most `room`.
+    pub(super) fn of_characters(
+        words: &[(String, u64)],
+        limit: Option<usize>,
+        room: usize,
+    ) -> Self {
+        let (kept, seen) = commonest(words, limit, room, |_| 1);
+        Self {
+            symbols: kept.iter().map(char::to_string).collect(),
+            kept: kept.len(),
+            seen,
+        }
+    }
+
+    /// All bytes, whether they occur or not, so that no text is unknown.
+    pub(super) fn of_bytes(words: &[(String, u64)]) -> Self {
+        let seen: BTreeSet<char> = words.iter().flat_map(|(word, _)| word.chars()).collect();
+        let symbols = byte_alphabet();
+        Self {
+            kept: symbols.len(),
+            symbols,
+            seen: seen.len(),
+        }
+    }
 }
 
-/// A word in symbols, given by their ids; `None` if a character of it was not kept.
+/// The commonest characters, at most `limit`, whose `symbols` fit in `room`, in the order of their code points, and the number of
+/// different ones in the text.
 ///
-/// The tokenizer makes such a word `[UNK]` as a whole, so nothing is to be learnt from it.
-pub(super) fn spell(word: &str, ids: &HashMap<String, u32>) -> Option<Vec<u32>> {
+/// Characters of equal count go by code point, so that the choice does not depend on the order
+/// of the words.
+fn commonest(
+    words: &[(String, u64)],
+    limit: Option<usize>,
+    room: usize,
+    symbols: impl Fn(char) -> usize,
+) -> (Vec<char>, usize) {
+    let mut counts: BTreeMap<char, u64> = BTreeMap::new();
+    for (word, count) in words {
+        for character in word.chars() {
+            *counts.entry(character).or_default() += count;
+        }
+    }
+    let seen = counts.len();
+    let mut by_count: Vec<(char, u64)> = counts.into_iter().collect();
+    // A stable sort: equal counts stay in the order of code points.
+    by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    by_count.truncate(limit.unwrap_or(seen));
+
+    let mut left = room;
+    let mut kept: Vec<char> = by_count
+        .into_iter()
+        .map(|(character, _)| character)
+        .take_while(|character| {
+            let needed = symbols(*character);
+            let fits = needed <= left;
+            left = left.saturating_sub(needed);
+            fits
+        })
+        .collect();
+    kept.sort_unstable();
+    (kept, seen)
+}
+
+/// A word in symbols, given by their ids, those within it with the prefix `continuing`; `None` if a character of it was not
+/// kept.
+///
+/// WordPiece makes such a word `[UNK]` as a whole, so nothing is to be learnt from it.
+pub(super) fn spell(word: &str, ids: &HashMap<String, u32>, continuing: &str) -> Option<Vec<u32>> {
     let mut symbol = String::new();
     word.chars()
         .enumerate()
         .map(|(place, character)| {
             symbol.clear();
             if place > 0 {
-                symbol.push_str(CONTINUING);
+                symbol.push_str(continuing);
             }
             symbol.push(character);
             ids.get(&symbol).copied()
@@ -115,7 +154,7 @@ mod tests {
     fn a_word_with_a_lost_character_is_not_spelled() {
         let alphabet = Alphabet::of(&words(), Some(3), 100);
         let ids: HashMap<String, u32> = alphabet.symbols.into_iter().zip(0..).collect();
-        assert_eq!(spell("abba", &ids), Some(vec![0, 4, 4, 3]));
-        assert_eq!(spell("ad", &ids), None);
+        assert_eq!(spell("abba", &ids, CONTINUING), Some(vec![0, 4, 4, 3]));
+        assert_eq!(spell("ad", &ids, CONTINUING), None);
     }
 }

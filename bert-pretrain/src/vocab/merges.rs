@@ -10,9 +10,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
-use super::CONTINUING;
-
-type Pair = (u32, u32);
+/// Two symbols that follow each other.
+pub(super) type Pair = (u32, u32);
 
 /// A word in symbols, and how often it occurs.
 #[derive(Clone, Debug)]
@@ -31,17 +30,30 @@ struct Pairs {
     queue: BinaryHeap<(u64, Reverse<Pair>)>,
 }
 
-/// Adds symbols to `vocab` until it has `size` of them or no pair occurs `min_frequency` times.
+/// Limits of joining, and what joined symbols look like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joining {
+    /// Symbols wanted.
+    pub(super) size: usize,
+    /// How often a pair must occur to be joined.
+    pub(super) min_frequency: u64,
+    /// Prefix of symbols within a word, which the second of a pair loses.
+    pub(super) continuing: &'static str,
+}
+
+/// Adds symbols to `vocab` until it has enough of them or no pair occurs often enough; gives the pairs that were joined, first
+/// come first.
 ///
 /// `vocab` holds the symbols of the words in the order of their ids. `progress` is told its length
 /// now and then.
 pub(super) fn join(
     words: &mut [Word],
     vocab: &mut Vec<String>,
-    size: usize,
-    min_frequency: u64,
+    options: Joining,
     progress: &mut dyn FnMut(usize),
-) {
+) -> Vec<Pair> {
+    let mut joined_pairs = Vec::new();
+    let mut known: HashSet<Pair> = HashSet::new();
     let mut ids: HashMap<String, u32> = vocab.iter().cloned().zip(0..).collect();
     let mut pairs = Pairs::default();
     for (index, word) in words.iter().enumerate() {
@@ -55,22 +67,28 @@ pub(super) fn join(
         .map(|(pair, count)| (*count, Reverse(*pair)))
         .collect();
 
-    while vocab.len() < size
+    while vocab.len() < options.size
         && let Some((pair, count)) = pairs.pop()
-        && count >= min_frequency.max(1)
+        && count >= options.min_frequency.max(1)
     {
-        let token = joined(&vocab[pair.0 as usize], &vocab[pair.1 as usize]);
+        let (first, second) = (&vocab[pair.0 as usize], &vocab[pair.1 as usize]);
+        let token = joined(first, second, options.continuing);
         // Two ways of joining can lead to one token.
         let new = *ids.entry(token).or_insert_with_key(|token| {
             vocab.push(token.clone());
             (vocab.len() - 1) as u32
         });
         pairs.join(words, pair, new);
+        // A token that came about in two ways may be half of a pair again.
+        if known.insert(pair) {
+            joined_pairs.push(pair);
+        }
         if vocab.len().is_multiple_of(256) {
             progress(vocab.len());
         }
     }
     progress(vocab.len());
+    joined_pairs
 }
 
 impl Pairs {
@@ -155,27 +173,34 @@ fn replace(symbols: &[u32], pair: Pair, new: u32) -> Vec<u32> {
     replaced
 }
 
-fn joined(first: &str, second: &str) -> String {
-    let second = second.strip_prefix(CONTINUING).unwrap_or(second);
+fn joined(first: &str, second: &str, continuing: &str) -> String {
+    let second = second.strip_prefix(continuing).unwrap_or(second);
     format!("{first}{second}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocab::CONTINUING;
     use crate::vocab::alphabet::{Alphabet, spell};
+    use bert_core::tokenizer::byte_alphabet;
 
     fn train(words: &[(String, u64)], size: usize, min_frequency: u64) -> Vec<String> {
         let mut vocab = Alphabet::of(words, None, size).symbols;
         let ids = vocab.iter().cloned().zip(0..).collect();
         let spelled = words.iter().filter_map(|(word, count)| {
             Some(Word {
-                symbols: spell(word, &ids)?,
+                symbols: spell(word, &ids, CONTINUING)?,
                 count: *count,
             })
         });
         let mut words: Vec<Word> = spelled.collect();
-        join(&mut words, &mut vocab, size, min_frequency, &mut |_| {});
+        let options = Joining {
+            size,
+            min_frequency,
+            continuing: CONTINUING,
+        };
+        join(&mut words, &mut vocab, options, &mut |_| {});
         vocab
     }
 
@@ -196,11 +221,8 @@ mod tests {
         assert_eq!(vocab[18..], joined);
     }
 
-    #[test]
-    fn the_outcome_is_that_of_the_tokenizers_crate() {
-        use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
-        use tokenizers::{AddedToken, Model, Trainer};
-
+    /// Words of a few syllables, of which the first are by far the commonest.
+    fn text() -> Vec<String> {
         let parts = ["ba", "ke", "lo", "mi", "nu", "ro", "ti", "es", "ing", "a"];
         let mut state = 37_u64;
         let mut next = |below: u64| {
@@ -209,18 +231,84 @@ mod tests {
                 .wrapping_add(1);
             (state >> 33) % below
         };
-        let text: Vec<String> = (0..3_000)
+        (0..3_000)
             .map(|_| {
                 (0..=next(4))
                     .map(|_| parts[(next(10) * next(10) / 10) as usize])
                     .collect()
             })
-            .collect();
-        let mut counts: HashMap<String, u64> = HashMap::new();
+            .collect()
+    }
+
+    fn counted(text: &[String]) -> Vec<(String, u64)> {
+        let mut counts: HashMap<&str, u64> = HashMap::new();
         text.iter()
-            .for_each(|word| *counts.entry(word.clone()).or_default() += 1);
-        let mut words: Vec<(String, u64)> = counts.into_iter().collect();
+            .for_each(|word| *counts.entry(word).or_default() += 1);
+        let mut words: Vec<(String, u64)> = counts
+            .into_iter()
+            .map(|(word, count)| (word.to_owned(), count))
+            .collect();
         words.sort();
+        words
+    }
+
+    #[test]
+    fn merges_are_those_of_the_tokenizers_crate() {
+        use tokenizers::models::bpe::{BPE, BpeTrainer};
+        use tokenizers::{Model, Trainer};
+
+        let text: Vec<String> = text().into_iter().map(|word| format!("Ġ{word}")).collect();
+        let words = counted(&text);
+        let mut vocab = Alphabet::of_bytes(&words).symbols;
+        let ids = vocab.iter().cloned().zip(0..).collect();
+        let mut spelled: Vec<Word> = words
+            .iter()
+            .map(|(word, count)| Word {
+                symbols: spell(word, &ids, "").unwrap(),
+                count: *count,
+            })
+            .collect();
+        let options = Joining {
+            size: 600,
+            min_frequency: 2,
+            continuing: "",
+        };
+        let pairs = join(&mut spelled, &mut vocab, options, &mut |_| {});
+        let ours: Vec<[&str; 2]> = pairs
+            .iter()
+            .map(|(a, b)| [vocab[*a as usize].as_str(), vocab[*b as usize].as_str()])
+            .collect();
+
+        let bytes = byte_alphabet()
+            .iter()
+            .flat_map(|symbol| symbol.chars())
+            .collect();
+        let mut trainer = BpeTrainer::builder()
+            .vocab_size(600)
+            .min_frequency(2)
+            .show_progress(false)
+            .initial_alphabet(bytes)
+            .build();
+        trainer
+            .feed(text.iter(), |word| Ok(vec![word.to_owned()]))
+            .unwrap();
+        let mut model = BPE::default();
+        trainer.train(&mut model).unwrap();
+        for (id, token) in vocab.iter().enumerate() {
+            assert_eq!(model.token_to_id(token), Some(id as u32), "{token}");
+        }
+        let theirs = serde_json::to_value(&model).unwrap();
+        assert_eq!(vocab.len(), 600);
+        assert_eq!(serde_json::to_value(ours).unwrap(), theirs["merges"]);
+    }
+
+    #[test]
+    fn the_outcome_is_that_of_the_tokenizers_crate() {
+        use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
+        use tokenizers::{AddedToken, Model, Trainer};
+
+        let text = text();
+        let words = counted(&text);
         let ours = train(&words, 300, 2);
 
         // Given the characters in our order, it numbers them so.

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use bert_core::tokenizer::{TokenizerOptions, independent_runs};
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::{Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+use bert_core::tokenizer::{BertTokenizer, TextSplitter, independent_runs};
 
 use crate::Result;
 use crate::corpus::{CorpusCounts, RawDocument};
@@ -16,32 +13,28 @@ const LONGEST_REMEMBERED: usize = 32;
 /// How often each word occurs.
 pub(super) type WordCounts = HashMap<String, u64>;
 
-/// Normalises text and parts it into words and punctuation marks as BERT's tokenizer does.
-pub(super) struct WordSplitter {
-    normalizer: BertNormalizer,
-    ideographs: bool,
-}
+/// Counts the words of a text as a tokenizer parts it.
+pub(super) struct WordCounter(TextSplitter);
 
-impl WordSplitter {
-    pub(super) fn new(options: &TokenizerOptions) -> Self {
-        Self {
-            normalizer: BertNormalizer::new(
-                true,
-                options.tokenize_chinese_chars,
-                options.strip_accents,
-                options.do_lower_case,
-            ),
-            ideographs: options.tokenize_chinese_chars,
-        }
+impl WordCounter {
+    /// Counts words as `tokenizer` parts text.
+    pub(super) fn new(tokenizer: &BertTokenizer) -> Self {
+        Self(tokenizer.text_splitter())
     }
 
     /// Counts the words of a text.
     pub(super) fn count<'a>(&self, sentences: impl Iterator<Item = &'a str>) -> Result<WordCounts> {
         let mut words = WordCounts::new();
+        let Some(ideographs) = self.0.independent_runs() else {
+            for sentence in sentences {
+                self.split(sentence, 1, &mut words)?;
+            }
+            return Ok(words);
+        };
         // Normalising is the slow part, so each run is normalised once.
         let mut runs: HashMap<&str, u64> = HashMap::new();
         for sentence in sentences {
-            for run in independent_runs(sentence, self.ideographs) {
+            for run in independent_runs(sentence, ideographs) {
                 match run.len() <= LONGEST_REMEMBERED {
                     true => *runs.entry(run).or_default() += 1,
                     false => self.split(run, 1, &mut words)?,
@@ -55,24 +48,13 @@ impl WordSplitter {
     }
 
     fn split(&self, text: &str, count: u64, words: &mut WordCounts) -> Result<()> {
-        let mut split = PreTokenizedString::from(text);
-        split
-            .normalize(|text| self.normalizer.normalize(text))
-            .and_then(|()| BertPreTokenizer.pre_tokenize(&mut split))
-            .map_err(|source| bert_core::Error::Tokenizer {
-                reason: "cannot part a text into words".into(),
-                source: Some(source),
-            })?;
-        for (word, _, _) in split.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-            add(words, word, count);
-        }
-        Ok(())
+        Ok(self.0.for_each_word(text, |word| add(words, word, count))?)
     }
 }
 
 /// The words of some documents, with the number of documents, sentences and bytes.
 pub(super) fn count_documents(
-    splitter: &WordSplitter,
+    counter: &WordCounter,
     documents: &[RawDocument],
 ) -> Result<(WordCounts, CorpusCounts)> {
     let mut counts = CorpusCounts::default();
@@ -85,7 +67,7 @@ pub(super) fn count_documents(
             sentences
         })
         .collect();
-    Ok((splitter.count(sentences.into_iter())?, counts))
+    Ok((counter.count(sentences.into_iter())?, counts))
 }
 
 /// Adds to the count of a word, which is copied only if it is new.
@@ -100,10 +82,24 @@ pub(super) fn add(words: &mut WordCounts, word: &str, count: u64) {
 
 #[cfg(test)]
 mod tests {
+    use bert_core::models::{BERT, Family, MODERNBERT, XLM_ROBERTA};
+    use bert_core::tokenizer::{TokenizerOptions, Vocabulary};
+
     use super::*;
 
     fn count(text: &str, options: &TokenizerOptions) -> Vec<(String, u64)> {
-        let words = WordSplitter::new(options).count(text.split('|')).unwrap();
+        count_in(&BERT, text, options)
+    }
+
+    fn count_in(
+        family: &'static Family,
+        text: &str,
+        options: &TokenizerOptions,
+    ) -> Vec<(String, u64)> {
+        let tokenizer = BertTokenizer::of_family(family, Vocabulary::empty(family), options);
+        let words = WordCounter::new(&tokenizer.unwrap())
+            .count(text.split('|'))
+            .unwrap();
         let mut words: Vec<_> = words.into_iter().collect();
         words.sort();
         words
@@ -134,5 +130,29 @@ mod tests {
         for word in ["The", "CAT", "café", "孙亮"] {
             assert!(words.iter().any(|(known, _)| known == word), "{word}");
         }
+    }
+
+    #[test]
+    fn words_of_other_kinds_carry_the_space_before_them() {
+        let expected = |words: &[(&str, u64)]| -> Vec<(String, u64)> {
+            words
+                .iter()
+                .map(|(word, count)| ((*word).to_owned(), *count))
+                .collect()
+        };
+        let options = TokenizerOptions::default();
+        // Composed first, so that the accent is one character, of two bytes.
+        let bytes = count_in(&MODERNBERT, "The cat, e\u{301}t|a cat", &options);
+        let words = [(",", 1), ("The", 1), ("a", 1), ("Ġcat", 2), ("ĠÃ©t", 1)];
+        assert_eq!(bytes, expected(&words));
+        let pieces = count_in(&XLM_ROBERTA, "The  cat, ét|a cat", &options);
+        let words = [
+            ("▁The", 1),
+            ("▁a", 1),
+            ("▁cat", 1),
+            ("▁cat,", 1),
+            ("▁ét", 1),
+        ];
+        assert_eq!(pieces, expected(&words));
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn updates(first: usize, loss_epsilon: f64) -> Vec<Update<PreTraining
                 next_sentence: take("next_sentence_labels", row, rows),
                 predictions: 0.0,
                 rows: 0.0,
+                real_tokens: 0.0,
             });
             row += rows;
             prediction += predictions;
@@ -129,13 +130,16 @@ pub(crate) fn schedule(recipe: Recipe) -> Schedule {
     recipe.schedule(peak, 5, UPDATES as u64)
 }
 
-/// Remembers every event.
+/// Remembers every event; asks the run to stop after so many.
 #[derive(Default)]
-pub(crate) struct Recorder(pub(crate) Vec<Event>);
+pub(crate) struct Recorder {
+    pub(crate) events: Vec<Event>,
+    pub(crate) stop_after: Option<usize>,
+}
 
 impl Recorder {
     pub(crate) fn values(&self, name: &str) -> Vec<f64> {
-        self.0
+        self.events
             .iter()
             .filter_map(|event| event.value(name))
             .collect()
@@ -148,8 +152,13 @@ impl Observer for Recorder {
     }
 
     fn event(&mut self, event: &Event) -> bert_core::Result<()> {
-        self.0.push(event.clone());
+        self.events.push(event.clone());
         Ok(())
+    }
+
+    fn wants_to_stop(&self) -> bool {
+        let events = self.events.len();
+        self.stop_after.is_some_and(|after| events >= after)
     }
 
     fn finish(&mut self) -> bert_core::Result<()> {

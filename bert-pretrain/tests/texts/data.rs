@@ -11,7 +11,7 @@ use bert_pretrain::data::{
     Cursor, DynamicInstances, DynamicOptions, InstanceStream, Stage, Updates, UpdatesOptions,
     evaluation_batches,
 };
-use bert_pretrain::instances::{Instance, MaskingOptions, MaskingStrategy, PairOptions};
+use bert_pretrain::instances::{Instance, MaskingOptions, PairOptions};
 use bert_pretrain::objective::PreTrainingBatch;
 
 /// Documents of which every token says where it comes from.
@@ -48,8 +48,7 @@ fn stream(documents: &Arc<Documents>, seed: u64, cursor: Cursor) -> DynamicInsta
         masking: MaskingOptions {
             probability: 0.15,
             max_predictions: 4,
-            whole_word: false,
-            strategy: MaskingStrategy::Fixed,
+            ..MaskingOptions::default()
         },
         seed,
     };
@@ -219,8 +218,7 @@ fn documents_without_an_instance_are_an_error_and_no_endless_search() {
         masking: MaskingOptions {
             probability: 0.15,
             max_predictions: 4,
-            whole_word: false,
-            strategy: MaskingStrategy::Fixed,
+            ..MaskingOptions::default()
         },
         seed: 0,
     };

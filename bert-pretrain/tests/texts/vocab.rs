@@ -1,13 +1,14 @@
-//! A vocabulary from texts to the files a tokenizer is read from.
+//! Vocabularies of every kind, from texts to the files a tokenizer is read from.
 
 use std::fs;
 use std::path::PathBuf;
 
+use bert_core::models::{
+    ALBERT, DISTILBERT, Family, MODERNBERT, ROBERTA, TokenizerModel, XLM_ROBERTA,
+};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, TokenizerOptions};
 use bert_pretrain::Error;
-use bert_pretrain::vocab::{
-    SPECIAL_TOKENS, TrainedVocab, VocabOptions, VocabProgress, train_vocab,
-};
+use bert_pretrain::vocab::{TrainedVocab, VocabOptions, VocabProgress, train_vocab};
 
 /// Words of a few syllables, so that there is something to join, and characters of equal count.
 fn text() -> String {
@@ -59,7 +60,8 @@ fn special_tokens_come_first_and_the_size_is_kept() {
     let options = options(150);
     let trained = train_vocab(&inputs(&dir, &text()), &options, &mut |at| last = Some(at)).unwrap();
     let (tokenizer, summary) = (trained.tokenizer, trained.summary);
-    for (id, token) in SPECIAL_TOKENS.iter().enumerate() {
+    let [special, _] = options.family.tokenizer.special_order;
+    for (id, token) in special.iter().enumerate() {
         assert_eq!(tokenizer.token(id as u32).as_deref(), Some(*token));
     }
     assert_eq!((summary.asked, summary.size), (150, 150));
@@ -167,4 +169,142 @@ fn what_cannot_be_trained_is_refused() {
         let error = train(text, &options(100)).unwrap_err();
         assert!(matches!(error, Error::EmptyCorpus { .. }), "{error}");
     }
+}
+
+/// Families of the three kinds of vocabularies, and one of each kind with conventions of its own.
+fn kinds() -> impl Iterator<Item = &'static Family> {
+    [&ROBERTA, &MODERNBERT, &XLM_ROBERTA, &ALBERT, &DISTILBERT].into_iter()
+}
+
+fn options_of(family: &'static Family, size: usize) -> VocabOptions {
+    VocabOptions {
+        family,
+        ..options(size)
+    }
+}
+
+const NASTY: [&str; 9] = [
+    "bakelo  milo, NuroIng.",
+    " tis ésmi\u{301} e\u{301}s",
+    "孙亮ba 亮",
+    "<mask> [MASK] </s> [SEP]",
+    "line\nbreak\ttab\u{a0}nbsp",
+    "👩\u{200d}🔬 naïve ﬁ ①",
+    "``quoted'' don't we'll",
+    "",
+    "ΩΣς İstanbul ß",
+];
+
+#[test]
+fn every_kind_has_the_size_asked_for_and_its_special_tokens_in_place() {
+    for family in kinds() {
+        let trained = train(&text(), &options_of(family, 400)).unwrap();
+        let (tokenizer, summary) = (trained.tokenizer, trained.summary);
+        assert_eq!((summary.asked, summary.size), (400, 400), "{}", family.name);
+        assert_eq!(tokenizer.vocab_size(), 400);
+        assert!(*tokenizer.family() == *family);
+        let [first, last] = family.tokenizer.special_order;
+        let ids = (0..)
+            .zip(first)
+            .chain((400 - last.len() as u32..).zip(last));
+        for (id, token) in ids {
+            assert_eq!(
+                tokenizer.token(id).as_deref(),
+                Some(*token),
+                "{}",
+                family.name
+            );
+        }
+        assert_eq!(summary.unknown_share, 0.0, "{}", family.name);
+        let pieces = summary.pieces_per_word;
+        assert!((1.0..3.5).contains(&pieces), "{}: {pieces}", family.name);
+    }
+}
+
+#[test]
+fn every_kind_reads_back_the_same() {
+    for family in kinds() {
+        let trained = train(&text(), &options_of(family, 330)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        trained.tokenizer.save(dir.path()).unwrap();
+        let encode = |tokenizer: &BertTokenizer, text: &str| {
+            let encoded = tokenizer.encode(text, &EncodeOptions::default()).unwrap();
+            encoded.ids().to_vec()
+        };
+        let read = BertTokenizer::from_dir(dir.path()).unwrap();
+        for text in NASTY {
+            let expected = encode(&trained.tokenizer, text);
+            assert_eq!(encode(&read, text), expected, "{}: {text:?}", family.name);
+        }
+        if family.tokenizer.model == TokenizerModel::ByteLevelBpe {
+            // No text is unknown, and decoding gives it back.
+            for text in NASTY.iter().filter(|text| !text.contains("MASK")) {
+                let ids = encode(&read, text);
+                assert!(!ids.contains(&read.unk_id()), "{}: {text:?}", family.name);
+                let composed: String = match family.tokenizer.composes {
+                    true => text.replace("e\u{301}", "é").replace("i\u{301}", "í"),
+                    false => (*text).to_owned(),
+                };
+                assert_eq!(
+                    read.decode(&ids, true).unwrap(),
+                    composed,
+                    "{}",
+                    family.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_kind_depends_on_threads_or_hash_seeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let inputs = inputs(&dir, &text());
+    for family in kinds() {
+        let json = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let options = options_of(family, 350);
+            let trained = pool.install(|| train_vocab(&inputs, &options, &mut |_| {}).unwrap());
+            (trained.tokenizer.to_json().unwrap(), trained.summary)
+        };
+        let first = json(1);
+        for threads in [1, 3, 8] {
+            assert!(json(threads) == first, "{}", family.name);
+        }
+    }
+}
+
+#[test]
+fn a_byte_level_vocabulary_needs_room_for_all_bytes_and_has_no_limit_of_characters() {
+    for (size, limit_alphabet, option) in [(261, None, "size"), (300, Some(5), "limit-alphabet")] {
+        let refused = VocabOptions {
+            limit_alphabet,
+            ..options_of(&ROBERTA, size)
+        };
+        let error = train("the cat\n", &refused).unwrap_err();
+        let Error::InvalidOption { option: found, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(found, option);
+    }
+    assert_eq!(
+        train("a\n", &options_of(&ROBERTA, 262))
+            .unwrap()
+            .summary
+            .size,
+        261
+    );
+}
+
+#[test]
+fn texts_that_spell_special_tokens_get_no_second_ones() {
+    let text = "say <s> and <mask> and </s> again .\n".repeat(30);
+    let trained = train(&text, &options_of(&XLM_ROBERTA, 60)).unwrap();
+    let tokenizer = trained.tokenizer;
+    let ids = ["<s>", "<pad>", "</s>", "<unk>"].map(|token| tokenizer.id(token));
+    assert_eq!(ids, [Some(0), Some(1), Some(2), Some(3)]);
+    assert_eq!(tokenizer.mask_id() as usize, tokenizer.vocab_size() - 1);
 }

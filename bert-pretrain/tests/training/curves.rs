@@ -94,6 +94,7 @@ fn check_loss_and_gradients(name: &str) {
         labels,
         next_sentence: integers("next_sentence_label"),
         rows: shape[0] as f64,
+        real_tokens: 0.0,
     };
     for (label, device) in test_devices() {
         let model = load(name, &device.autodiff());

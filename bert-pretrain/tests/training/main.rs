@@ -4,4 +4,6 @@
 mod common;
 mod curves;
 mod devices;
+mod families;
+mod replaced_tokens;
 mod resume;

@@ -1,15 +1,19 @@
-//! `bert pretrain eval`: masked-LM and next-sentence performance on a text.
+//! `bert pretrain eval`: how well a model does at its objective of pretraining on a text.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bert_core::checkpoint::Checkpoint;
+use bert_core::device::Device;
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
+use bert_heads::tasks::replaced_tokens::BertForReplacedTokens;
 use bert_pretrain::corpus::{Documents, Layout};
+use bert_pretrain::instances::{MaskingOptions, PairOptions};
 use bert_pretrain::model::BertForPreTraining;
-use bert_pretrain::objective::export;
+use bert_pretrain::objective::{PreTrainingBatch, export};
+use bert_pretrain::replaced_tokens::ReplacedTokenDetection;
 use bert_pretrain::run::{evaluate, held_out_batches};
 use serde_json::{Map, Value};
 
@@ -20,7 +24,7 @@ use crate::cli::output::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model directory or hub id, with pretraining heads.
+    /// Model directory or hub id, with pretraining heads; an ELECTRA discriminator with its generator in `generator`.
     #[arg(long, value_name = "MODEL")]
     model: String,
     /// Text files or directories to measure on.
@@ -53,21 +57,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let checkpoint = Checkpoint::open(&dir)?;
     // Masks draw from the whole vocabulary.
     tokenizer.check_every_token(checkpoint.config().vocab_size)?;
+    args.instances.check_length(checkpoint.config())?;
     let device = args.device.open()?;
-    let mut pairs = args.instances.pairs();
-    let has_head = checkpoint.contains("cls.seq_relationship.weight");
-    if pairs.next_sentence && !has_head {
-        note("the model has no next-sentence head: measuring the masked LM alone");
-        pairs.next_sentence = false;
-    }
-    let (model, report) =
-        BertForPreTraining::from_checkpoint(&checkpoint, pairs.next_sentence, 0, &device)?;
-    if let Some(name) = report.missing.first() {
-        anyhow::bail!(
-            "{}: it lacks `{name}`; a model with a masked-LM head is needed, as `bert pretrain train` writes it",
-            dir.display()
-        );
-    }
+    let measured = Measured::open(&checkpoint, &args.instances, &device)?;
     let cache = tempfile::tempdir()?;
     let corpus = documents(
         &cache.path().join("corpus"),
@@ -79,8 +71,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let batches = held_out_batches(
         &corpus,
         &tokenizer,
-        pairs,
-        args.instances.masking(),
+        measured.pairs,
+        measured.masking,
         args.batch_size,
         args.batches.unwrap_or(usize::MAX),
     )?;
@@ -88,7 +80,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if let Some(path) = &args.export {
         export(path, &batches)?;
     }
-    let values = evaluate(&model, &batches);
+    let values = (measured.evaluate)(&batches);
     let mut output = Output::stdout();
     if args.json {
         let values: Map<String, Value> = values
@@ -102,4 +94,68 @@ pub(crate) fn run(args: Args) -> Result<()> {
         }
     }
     output.finish()
+}
+
+/// A model with the instances of its objective.
+struct Measured {
+    pairs: PairOptions,
+    masking: MaskingOptions,
+    evaluate: Box<dyn Fn(&[PreTrainingBatch]) -> Vec<(String, f64)>>,
+}
+
+impl Measured {
+    fn open(checkpoint: &Checkpoint, instances: &InstanceArgs, device: &Device) -> Result<Self> {
+        match BertForReplacedTokens::is_in(checkpoint) {
+            true => Self::replaced_tokens(checkpoint, instances, device),
+            false => Self::masked_lm(checkpoint, instances, device),
+        }
+    }
+
+    fn masked_lm(
+        checkpoint: &Checkpoint,
+        instances: &InstanceArgs,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut pairs = instances.pairs();
+        let has_head = checkpoint.contains("cls.seq_relationship.weight");
+        if pairs.next_sentence && !has_head {
+            note("the model has no next-sentence head: measuring the masked LM alone");
+            pairs.next_sentence = false;
+        }
+        let (model, report) =
+            BertForPreTraining::from_checkpoint(checkpoint, pairs.next_sentence, 0, device)?;
+        if let Some(name) = report.missing.first() {
+            bail!(
+                "{}: it lacks `{name}`; a model with a masked-LM head is needed, as `bert pretrain train` writes it",
+                checkpoint.dir().display()
+            );
+        }
+        Ok(Self {
+            pairs,
+            masking: instances.masking(),
+            evaluate: Box::new(move |batches| evaluate(&model, batches)),
+        })
+    }
+
+    fn replaced_tokens(
+        checkpoint: &Checkpoint,
+        instances: &InstanceArgs,
+        device: &Device,
+    ) -> Result<Self> {
+        let (model, missing) =
+            ReplacedTokenDetection::from_checkpoint(checkpoint, None, 0, device)?;
+        if let Some(name) = missing.first() {
+            bail!(
+                "{}: it lacks {name}, and without a generator no token is replaced; take the whole directory as \
+                 `bert pretrain train --objective rtd` writes it",
+                checkpoint.dir().display()
+            );
+        }
+        let (pairs, masking) = instances.of_replaced_tokens();
+        Ok(Self {
+            pairs,
+            masking,
+            evaluate: Box::new(move |batches| evaluate(&model, batches)),
+        })
+    }
 }

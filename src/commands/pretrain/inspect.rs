@@ -51,7 +51,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
             output.line(line)?;
         }
     }
-    for line in statistics_lines(&prepared) {
+    let mask = &tokenizer.special_tokens().mask;
+    for line in statistics_lines(&prepared, mask) {
         output.line(line)?;
     }
     output.finish()
@@ -117,7 +118,7 @@ fn statistics_json(statistics: &InstanceStatistics) -> Value {
     })
 }
 
-fn statistics_lines(prepared: &PreparedInstances) -> Vec<String> {
+fn statistics_lines(prepared: &PreparedInstances, mask: &str) -> Vec<String> {
     let (statistics, options) = (prepared.statistics(), prepared.options());
     let [by_mask, by_random, unchanged] = statistics.replacement_shares();
     let mut lines = vec![
@@ -142,7 +143,7 @@ fn statistics_lines(prepared: &PreparedInstances) -> Vec<String> {
             100.0 * statistics.predicted_share()
         ),
         format!(
-            "of these {:.2} % are [MASK], {:.2} % another token, {:.2} % unchanged",
+            "of these {:.2} % are {mask}, {:.2} % another token, {:.2} % unchanged",
             100.0 * by_mask,
             100.0 * by_random,
             100.0 * unchanged

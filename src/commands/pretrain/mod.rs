@@ -17,7 +17,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a WordPiece vocabulary.
+    /// Train a vocabulary: WordPiece, byte-level BPE or Unigram.
     Vocab(vocab::Args),
     /// Make instances once and for all, as google-research/bert does.
     Prepare(prepare::Args),
@@ -26,7 +26,7 @@ enum Command {
     /// Train a model on raw text or on prepared instances.
     #[command(alias = "run")]
     Train(Box<train::Args>),
-    /// Measure a model's masked-LM and next-sentence performance on a text.
+    /// Measure how well a model does at its objective of pretraining on a text.
     Eval(eval::Args),
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use bert_core::config::BertConfig;
+use bert_core::models::{FAMILIES, Family, family};
 use bert_core::tokenizer::BertTokenizer;
 use bert_pretrain::corpus::{CorpusOptions, Layout, TokenizedCorpus};
-use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions};
+use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions, Replacement};
 
 use crate::cli::note::note;
 
@@ -36,7 +37,7 @@ pub(crate) struct InstanceArgs {
     /// Share of documents cut to shorter sequences.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     short_seq_prob: f64,
-    /// Masked LM alone, on full sentences, without next-sentence prediction.
+    /// Masked LM alone, on full sentences, without next-sentence prediction, as for every family that has none.
     #[arg(long)]
     no_next_sentence: bool,
 }
@@ -50,13 +51,30 @@ impl InstanceArgs {
         }
     }
 
-    /// [`pairs`](Self::pairs) for a model of `config`: without next sentences where its family has none.
-    pub(crate) fn pairs_for(&self, config: &BertConfig) -> PairOptions {
+    /// [`pairs`](Self::pairs) for a model of `family`: without next sentences where it has none, which a note says.
+    pub(crate) fn pairs_for(&self, family: &Family) -> PairOptions {
         let pairs = self.pairs();
+        if pairs.next_sentence && !family.heads.next_sentence {
+            note(format_args!(
+                "{} has no next sentences: the masked LM alone, on full sentences",
+                family.name
+            ));
+        }
         PairOptions {
-            next_sentence: pairs.next_sentence && config.heads.next_sentence,
+            next_sentence: pairs.next_sentence && family.heads.next_sentence,
             ..pairs
         }
+    }
+
+    /// Refuses sequences longer than a model of `config` has positions.
+    pub(crate) fn check_length(&self, config: &BertConfig) -> Result<()> {
+        let (length, longest) = (self.seq_length, config.max_input_length());
+        if length > longest {
+            bail!(
+                "--seq-length is {length}, but the model has positions for {longest} tokens: make it {longest} or less"
+            );
+        }
+        Ok(())
     }
 
     pub(crate) fn masking(&self) -> MaskingOptions {
@@ -70,7 +88,21 @@ impl InstanceArgs {
                 true => MaskingStrategy::PerToken,
                 false => MaskingStrategy::Fixed,
             },
+            replacement: Replacement::default(),
         }
+    }
+
+    /// Sequences and masks of replaced token detection: full sentences, and no random tokens.
+    pub(crate) fn of_replaced_tokens(&self) -> (PairOptions, MaskingOptions) {
+        let pairs = PairOptions {
+            next_sentence: false,
+            ..self.pairs()
+        };
+        let masking = MaskingOptions {
+            replacement: Replacement::Mask,
+            ..self.masking()
+        };
+        (pairs, masking)
     }
 }
 
@@ -112,4 +144,12 @@ pub(crate) fn documents(
         note(format_args!("warning: {warning}"));
     }
     Ok(corpus)
+}
+
+/// The family with this `model_type`.
+pub(crate) fn family_named(name: &str) -> Result<&'static Family> {
+    family(name).with_context(|| {
+        let known = FAMILIES.map(|family| family.model_type);
+        format!("--family {name} is unknown; there are {}", known.join(", "))
+    })
 }

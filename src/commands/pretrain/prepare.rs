@@ -11,7 +11,7 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_pretrain::corpus::Layout;
 use bert_pretrain::instances::{self, PrepareOptions, PrepareProgress};
 
-use super::options::{InstanceArgs, documents};
+use super::options::{InstanceArgs, documents, family_named};
 use crate::cli::note::note;
 use crate::cli::output::create_dir;
 
@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// Directory with the vocabulary, or hub id.
     #[arg(long, value_name = "MODEL")]
     tokenizer: String,
+    /// Family of the model that learns from them, by the model_type of its config.json; full sentences where it has no next
+    /// sentences [default: that of the tokenizer]
+    #[arg(long, value_name = "NAME")]
+    family: Option<String>,
     /// Directory to write; instances in it are replaced when the new ones are complete.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -61,8 +65,13 @@ pub(crate) fn run(args: Args) -> Result<()> {
 }
 
 fn prepare(args: Args) -> Result<()> {
+    let tokenizer = BertTokenizer::from_dir(resolve_model(&args.tokenizer)?)?;
+    let family = match &args.family {
+        Some(name) => family_named(name)?,
+        None => tokenizer.family(),
+    };
     let options = PrepareOptions {
-        pair: args.instances.pairs(),
+        pair: args.instances.pairs_for(family),
         masking: args.instances.masking(),
         duplicates: args.dupe_factor,
         seed: args.seed,
@@ -71,7 +80,6 @@ fn prepare(args: Args) -> Result<()> {
     };
     // Before hours of reading.
     options.check()?;
-    let tokenizer = BertTokenizer::from_dir(resolve_model(&args.tokenizer)?)?;
     create_dir(&args.output)?;
     let temporary = TemporaryDirectory::create_in(&args.output, ".corpus-")?;
     let cache = match args.cache {

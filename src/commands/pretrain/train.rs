@@ -3,22 +3,32 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::hub;
-use bert_core::models::{FAMILIES, Family, family};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{Decay, OptimizerConfig, Recipe, Schedule, TrainerOptions};
 use bert_pretrain::corpus::{Documents, Layout, hold_out};
 use bert_pretrain::instances::PreparedInstances;
 use bert_pretrain::recipe::peak_learning_rate;
-use bert_pretrain::run::{Data, LongStage, Run, Settings};
+use bert_pretrain::run::{Data, LongStage, ReplacedTokenOptions, Run, Settings};
 
-use super::options::{InstanceArgs, documents, predictions_for};
+use super::options::{InstanceArgs, documents, family_named, predictions_for};
 use crate::cli::note::note;
 use crate::cli::output::create_dir;
 use crate::cli::training::{self, FollowArgs, Interrupted, TrainingDevices};
+
+/// Objectives of pretraining.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Objective {
+    /// Masked LM, and next sentences where the family has them
+    #[default]
+    Mlm,
+    /// Replaced token detection, ELECTRA's: a generator fills masks, and the model learns to tell its tokens from those of
+    /// the text; it is written as ElectraForPreTraining, the generator below it in `generator`
+    Rtd,
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -56,9 +66,16 @@ pub(crate) struct Args {
     /// Sizes of a new model, a config.json; the vocabulary's size is the tokenizer's.
     #[arg(long, value_name = "FILE", conflicts_with = "init")]
     config: Option<PathBuf>,
-    /// Go on from a pretrained checkpoint (directory or hub id), for example on the texts of a domain.
+    /// Go on from a pretrained checkpoint (directory or hub id), for example on the texts of a domain; replaced token
+    /// detection takes up the generator in its directory `generator`, if that is of the size asked for.
     #[arg(long, value_name = "MODEL")]
     init: Option<String>,
+    /// Objective of the training.
+    #[arg(long, value_enum, default_value_t)]
+    objective: Objective,
+    /// Width of the generator as a share of the model's, for replaced token detection [default: 0.25]
+    #[arg(long, value_name = "SHARE")]
+    generator_size: Option<f64>,
     /// Dropout everywhere [default: that of the configuration, 0.1]
     #[arg(long, value_name = "P")]
     dropout: Option<f64>,
@@ -199,14 +216,6 @@ pub(crate) fn run(args: Args) -> Result<()> {
     training::conclude(&args.output, &summary, interrupted)
 }
 
-/// The family with this `model_type`.
-fn family_named(name: &str) -> Result<&'static Family> {
-    family(name).with_context(|| {
-        let known = FAMILIES.map(|family| family.model_type);
-        format!("--family {name} is unknown; there are {}", known.join(", "))
-    })
-}
-
 impl Args {
     fn model_config(
         &self,
@@ -230,17 +239,13 @@ impl Args {
             config.attention_probs_dropout_prob = dropout;
         }
         config.validate()?;
-        let (length, longest) = (self.instance.seq_length, config.max_input_length());
-        if length > longest {
-            bail!(
-                "--seq-length is {length}, but the model has positions for {longest} tokens: make it {longest} or less"
-            );
-        }
-        if self.instance.pairs().next_sentence && !config.heads.next_sentence {
-            note(format_args!(
-                "{} has no next sentences: training the masked LM alone",
-                config.family.name
-            ));
+        self.instance.check_length(&config)?;
+        match self.objective {
+            Objective::Rtd => config.check_replaced_tokens()?,
+            Objective::Mlm if self.generator_size.is_some() => {
+                bail!("--generator-size is for --objective rtd: the masked LM has no generator")
+            }
+            Objective::Mlm => {}
         }
         Ok(config)
     }
@@ -332,6 +337,22 @@ impl Args {
                 config.num_hidden_layers, config.hidden_size
             ),
         };
+        let (pairs, masking, replaced_tokens) = match self.objective {
+            Objective::Mlm => {
+                let pairs = self.instance.pairs_for(config.family);
+                (pairs, self.instance.masking(), None)
+            }
+            Objective::Rtd => {
+                let (pairs, masking) = self.instance.of_replaced_tokens();
+                let default = ReplacedTokenOptions::default();
+                let generator_size = self.generator_size.unwrap_or(default.generator_size);
+                (
+                    pairs,
+                    masking,
+                    Some(ReplacedTokenOptions { generator_size }),
+                )
+            }
+        };
         Ok(Settings {
             data,
             initial,
@@ -340,10 +361,11 @@ impl Args {
             schedule,
             batch_size: self.batch_size,
             accumulate: self.accumulate,
-            pairs: self.instance.pairs_for(config),
-            masking: self.instance.masking(),
+            pairs,
+            masking,
             pad_to_length: self.pad_to_length,
             long,
+            replaced_tokens,
             seed: self.seed,
         })
     }

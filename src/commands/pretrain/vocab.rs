@@ -1,15 +1,46 @@
-//! `bert pretrain vocab`: a WordPiece vocabulary from texts.
+//! `bert pretrain vocab`: the vocabulary of a family from texts.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use bert_core::models::{FAMILIES, Family, TokenizerModel, UnigramText};
 use bert_core::tokenizer::TokenizerOptions;
 use bert_pretrain::corpus::{CorpusOptions, Layout};
 use bert_pretrain::vocab::{VocabOptions, VocabProgress, VocabSummary, train_vocab};
 
+use super::options::family_named;
 use crate::cli::note::note;
 use crate::cli::output::Output;
+
+/// Kinds of vocabularies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// WordPiece, as BERT's
+    Wordpiece,
+    /// Byte-level byte-pair encoding, as RoBERTa's and ModernBERT's
+    Bpe,
+    /// Unigram language model over pieces that carry the space before a word, as XLM-RoBERTa's and ALBERT's
+    Unigram,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wordpiece => "wordpiece",
+            Self::Bpe => "bpe",
+            Self::Unigram => "unigram",
+        }
+    }
+
+    fn of(family: &Family) -> Self {
+        match family.tokenizer.model {
+            TokenizerModel::WordPiece => Self::Wordpiece,
+            TokenizerModel::ByteLevelBpe => Self::Bpe,
+            TokenizerModel::Unigram(_) => Self::Unigram,
+        }
+    }
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -17,16 +48,23 @@ pub(crate) struct Args {
     /// standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     input: Vec<PathBuf>,
-    /// Tokens wanted, the five special tokens included
+    /// Kind of the vocabulary [default: that of --family, wordpiece without]
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// Family whose special tokens, ids for them and splitting of text it gets, by the model_type of its config.json
+    /// [default: bert, roberta or xlm-roberta, by --kind]
+    #[arg(long, value_name = "NAME")]
+    family: Option<String>,
+    /// Tokens wanted, special tokens included
     #[arg(long, value_name = "N", default_value_t = 30_522)]
     size: usize,
-    /// Directory to write vocab.txt, tokenizer.json and tokenizer_config.json into
+    /// Directory to write tokenizer.json, tokenizer_config.json and vocab.txt, or vocab.json and merges.txt, into
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Keep capitals and accents
+    /// Keep capitals and accents, as bpe and the unigram of XLM-RoBERTa always do
     #[arg(long)]
     cased: bool,
-    /// Drop accents or keep them [default: dropped, kept with --cased]
+    /// Drop accents or keep them [default: dropped, kept with --cased]; for wordpiece and ALBERT's unigram
     #[arg(
         long,
         value_name = "BOOL",
@@ -35,14 +73,14 @@ pub(crate) struct Args {
         default_missing_value = "true"
     )]
     strip_accents: Option<bool>,
-    /// How often a pair of pieces must occur to become one
+    /// How often a pair of pieces must occur to become one, or a piece of a unigram vocabulary
     #[arg(long, value_name = "N", default_value_t = 2)]
     min_frequency: u64,
-    /// Leave Chinese characters together instead of making each a word of its own
+    /// Leave Chinese characters together instead of making each a word of its own, in wordpiece
     #[arg(long)]
     no_chinese_characters: bool,
-    /// Most different characters to keep, the commonest; words with others become `[UNK]` [default:
-    /// as many as there is room for]
+    /// Most different characters to keep, the commonest; words with others become `[UNK]`, or the others alone in unigram
+    /// [default: as many as there is room for]
     #[arg(long, value_name = "N")]
     limit_alphabet: Option<usize>,
     /// How sentences and documents lie in the files: lines (one sentence a line, blank line between
@@ -59,6 +97,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let options = VocabOptions {
+        family: args.family()?,
         size: args.size,
         min_frequency: args.min_frequency,
         limit_alphabet: args.limit_alphabet,
@@ -95,6 +134,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
                     options.size
                 ));
             }
+            VocabProgress::Pruning(pieces) => {
+                note(format_args!(
+                    "pruning: {pieces} pieces, {} tokens wanted",
+                    options.size
+                ));
+            }
         }
     })?;
     trained.tokenizer.save(&args.output)?;
@@ -106,6 +151,54 @@ pub(crate) fn run(args: Args) -> Result<()> {
         false => summarize(&trained.summary, &mut output)?,
     }
     output.finish()
+}
+
+impl Args {
+    /// The family of the vocabulary, once options that it has no use for are refused.
+    fn family(&self) -> Result<&'static Family> {
+        let family = match &self.family {
+            Some(name) => family_named(name)?,
+            None => {
+                let kind = self.kind.unwrap_or(Kind::Wordpiece);
+                FAMILIES
+                    .into_iter()
+                    .find(|family| Kind::of(family) == kind)
+                    .expect("every kind has a family")
+            }
+        };
+        let found = Kind::of(family);
+        if let Some(kind) = self.kind
+            && kind != found
+        {
+            bail!(
+                "--kind {} is not that of {}, whose vocabulary is {}: leave out --kind or --family",
+                kind.name(),
+                family.name,
+                found.name()
+            );
+        }
+        let folds = match family.tokenizer.model {
+            TokenizerModel::WordPiece => true,
+            TokenizerModel::ByteLevelBpe => false,
+            TokenizerModel::Unigram(text) => text == UnigramText::Folded,
+        };
+        for (option, given, has_use) in [
+            ("--strip-accents", self.strip_accents.is_some(), folds),
+            (
+                "--no-chinese-characters",
+                self.no_chinese_characters,
+                found == Kind::Wordpiece,
+            ),
+        ] {
+            if given && !has_use {
+                bail!(
+                    "{option} is not for the tokenizer of {}, which takes the text as it is: leave it out",
+                    family.name
+                );
+            }
+        }
+        Ok(family)
+    }
 }
 
 fn report(summary: &VocabSummary, seconds: f64) {

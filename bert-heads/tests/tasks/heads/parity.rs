@@ -11,11 +11,13 @@ use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
 use bert_heads::labels::Labels;
 use bert_heads::losses::{
-    IGNORED_LABEL, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
+    IGNORED_LABEL, binary_cross_entropy_of_tokens, binary_cross_entropy_with_logits, cross_entropy,
+    mean_squared_error,
 };
 use bert_heads::tasks::multiple_choice::BertForMultipleChoice;
 use bert_heads::tasks::next_sentence::BertForNextSentencePrediction;
 use bert_heads::tasks::question_answering::{BertForQuestionAnswering, question_answering_loss};
+use bert_heads::tasks::replaced_tokens::BertForReplacedTokens;
 use bert_heads::tasks::sequence_classification::BertForSequenceClassification;
 use bert_heads::tasks::token_classification::{
     BertForTokenClassification, token_classification_loss,
@@ -208,6 +210,29 @@ fn a_label_per_token() {
                 (logits(&output), loss.mean())
             },
             |model, dir, config| model.save(dir, config, &Labels::of(config)?),
+        );
+    }
+}
+
+#[test]
+fn a_score_per_token() {
+    let mut fixtures = names("ForPreTraining");
+    fixtures.retain(|name| open(name).config().heads.replaced_tokens);
+    assert!(!fixtures.is_empty());
+    for name in fixtures {
+        check(
+            &name,
+            BertForReplacedTokens::from_checkpoint,
+            |model, reference, device| {
+                let output = model.forward(reference.input(device));
+                let labels = reference.ints("labels", device);
+                let loss = binary_cross_entropy_of_tokens(output.clone(), labels);
+                (logits(&output), loss.mean())
+            },
+            |model, dir, config| {
+                let class = BertForReplacedTokens::architecture(config);
+                Ok(bert_core::checkpoint::save(dir, model, config, &class)?)
+            },
         );
     }
 }

@@ -24,7 +24,15 @@ fn full_sentences(max_seq_length: usize) -> PairOptions {
 }
 
 fn pairs(documents: &[TokenizedDocument], options: &PairOptions, seed: u64) -> Vec<SegmentPair> {
-    pairs_from_document(documents, 0, options, &mut stream(seed, &[0, 0])).unwrap()
+    let special_tokens = if options.next_sentence { 3 } else { 2 };
+    pairs_from_document(
+        documents,
+        0,
+        options,
+        special_tokens,
+        &mut stream(seed, &[0, 0]),
+    )
+    .unwrap()
 }
 
 fn runs(documents: &[TokenizedDocument], options: &PairOptions, seed: u64) -> Vec<Vec<u32>> {
@@ -353,7 +361,7 @@ fn full_sentences_are_packed_and_only_overlong_ones_are_cut() {
 fn impossible_options_are_named() {
     let documents = documents(0, &[&[1, 1]]);
     let refused = |options: &PairOptions| {
-        let error = pairs_from_document(&documents[..], 0, options, &mut stream(0, &[]));
+        let error = pairs_from_document(&documents[..], 0, options, 3, &mut stream(0, &[]));
         match error.unwrap_err() {
             Error::InvalidOption { option, .. } => option,
             other => panic!("{other}"),

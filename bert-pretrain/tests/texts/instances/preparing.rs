@@ -69,9 +69,9 @@ fn instances_are_those_of_the_algorithm_in_the_order_of_their_keys() {
         for index in 0..corpus.len() {
             let mut random = stream(42, &[duplicate, index as u64]);
             let pairs =
-                pairs_from_document(&corpus[..], index, &options.pair, &mut random).unwrap();
+                pairs_from_document(&corpus[..], index, &options.pair, 3, &mut random).unwrap();
             for pair in pairs {
-                let (ids, types) = assemble(&pair, tokenizer.cls_id(), tokenizer.sep_id());
+                let (ids, types) = assemble(&pair, tokenizer.frames());
                 let masked = mask_tokens(&ids, &vocabulary, &options.masking, &mut random);
                 let instance = Instance {
                     ids: masked.input_ids,
@@ -205,6 +205,7 @@ fn full_sentences_and_independent_masks_pass_through() {
             max_predictions: 1,
             whole_word: true,
             strategy: MaskingStrategy::PerToken,
+            ..MaskingOptions::default()
         },
         ..options(2)
     };

@@ -1,0 +1,5 @@
+//! Replaced token detection (ELECTRA: Clark et al. 2020): a probability for each token that another stood in its place.
+
+mod model;
+
+pub use model::{BertForReplacedTokens, ReplacedTokenHead, ReplacedTokenHeads};
