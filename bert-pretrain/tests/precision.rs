@@ -3,12 +3,14 @@
 mod common;
 
 use bert_core::device::{Device, Precision, test_devices};
+use bert_core::inference::{bfloat16_instructions, libtorch_kernels_are_own};
 use bert_core::stop::StopFlag;
-use bert_core::training::{LossScale, Optimizer, Recipe, Trainer, TrainerOptions, TrainerState};
+use bert_core::training::{
+    LossScale, Optimizer, PassPrecision, Recipe, Trainer, TrainerOptions, TrainerState,
+};
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::recipe::loss_epsilon;
-use burn::tensor::FloatDType;
 use common::{Recorder, UPDATES, model, schedule, tensors, updates, weights};
 use serde_json::Value;
 
@@ -52,19 +54,30 @@ fn run(
     (model, recorder, state)
 }
 
-/// The devices that compute in `precision`; NdArray and software rasterisers don't.
+/// The devices that train in `precision`.
 fn devices(precision: Precision) -> Vec<(String, Device)> {
-    test_devices()
-        .into_iter()
-        .filter(|(label, device)| {
-            let supported = device.supports_dtype(FloatDType::from(precision));
-            let expected = label == "flex" || label == "libtorch";
-            assert!(
-                supported || !expected,
-                "{label} does not compute in {precision}"
-            );
-            supported && expected
-        })
+    let trains = |label: &str, device: &Device| {
+        let found = PassPrecision::new(precision, device, label);
+        let expected = match (label, precision) {
+            ("flex" | "ndarray", Precision::BF16) => bfloat16_instructions().is_some(),
+            ("flex", Precision::F16) => true,
+            // By our kernels, or by its own.
+            ("libtorch", Precision::BF16) => {
+                !libtorch_kernels_are_own() || bfloat16_instructions().is_some()
+            }
+            ("libtorch", _) => true,
+            // Software rasterisers do, and take their time.
+            _ => false,
+        };
+        assert!(
+            found.is_ok() || !expected,
+            "{label} does not train in {precision}"
+        );
+        expected
+    };
+    let devices = test_devices().into_iter();
+    devices
+        .filter(|(label, device)| trains(label, device))
         .collect()
 }
 
@@ -76,15 +89,38 @@ fn half_precision_follows_the_curve_of_full_precision() {
         (Precision::F16, Some(LossScale::default())),
     ] {
         for (label, device) in devices(precision) {
+            let passes = PassPrecision::new(precision, &device, &label).unwrap();
+            let bar = match passes {
+                PassPrecision::Products => 0.02,
+                _ => 0.1,
+            };
             let (_, recorder, _) = run(&device, precision, loss_scale, UPDATES);
             let losses = recorder.values("loss");
             assert_eq!(losses.len(), UPDATES);
             for (step, (loss, expected)) in losses.iter().zip(reference).enumerate() {
                 assert!(
-                    (loss - expected).abs() <= 0.1,
+                    (loss - expected).abs() <= bar,
                     "{label}, {precision}, step {step}: {loss} against {expected}"
                 );
             }
+            // Rounded, and not in f32 after all.
+            let exact = losses.iter().zip(reference);
+            assert!(
+                exact
+                    .into_iter()
+                    .any(|(loss, expected)| (loss - expected).abs() > 1e-4)
+            );
+        }
+    }
+}
+
+#[test]
+fn bfloat16_without_instructions_for_it_is_refused() {
+    for (label, device) in test_devices() {
+        let found = PassPrecision::new(Precision::BF16, &device, &label);
+        if let ("flex" | "ndarray", None) = (label.as_str(), bfloat16_instructions()) {
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains("AVX-512 BF16"), "{error}");
         }
     }
 }
