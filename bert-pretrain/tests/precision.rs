@@ -4,13 +4,16 @@ mod common;
 
 use bert_core::device::{Device, Precision, test_devices};
 use bert_core::inference::{bfloat16_instructions, libtorch_kernels_are_own};
+use bert_core::ops::Products;
 use bert_core::stop::StopFlag;
 use bert_core::training::{
-    LossScale, Optimizer, PassPrecision, Recipe, Trainer, TrainerOptions, TrainerState,
+    LossScale, MicroBatch, Optimizer, ParameterGradients, PassPrecision, Recipe, Trainer,
+    TrainerOptions, TrainerState,
 };
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::recipe::loss_epsilon;
+use burn::train::TrainStep;
 use common::{Recorder, UPDATES, model, schedule, tensors, updates, weights};
 use serde_json::Value;
 
@@ -111,6 +114,41 @@ fn half_precision_follows_the_curve_of_full_precision() {
                     .any(|(loss, expected)| (loss - expected).abs() > 1e-4)
             );
         }
+    }
+}
+
+#[test]
+fn products_in_bf16_give_nearly_the_gradients_of_f32() {
+    // Our kernels have them on every processor, fast or not.
+    let ours = |label: &str| match label {
+        "flex" | "ndarray" => true,
+        "libtorch" => libtorch_kernels_are_own(),
+        _ => false,
+    };
+    for (label, device) in test_devices().into_iter().filter(|(label, _)| ours(label)) {
+        let model = model(&device.autodiff());
+        let pass = |products| {
+            let mut updates = updates(0, loss_epsilon(RECIPE));
+            let batch = MicroBatch {
+                data: updates.swap_remove(0).micro_batches.swap_remove(0),
+                seed: 0,
+                loss_scale: 1.0,
+                products,
+            };
+            let output = TrainStep::step(&model, batch);
+            let gradients = ParameterGradients::take(&model, output.grads);
+            let norm = gradients.norm().unwrap().into_scalar::<f64>();
+            [output.item.to_host()[0], norm]
+        };
+        let (exact, rounded) = (pass(Products::Float), pass(Products::BFloat16));
+        for (found, expected) in rounded.iter().zip(exact) {
+            let difference = (found / expected - 1.0).abs();
+            assert!(
+                difference > 1e-7 && difference < 0.01,
+                "{label}: {found} against {expected}"
+            );
+        }
+        assert_eq!(pass(Products::Float), exact, "{label}");
     }
 }
 
