@@ -10,7 +10,7 @@ use bert_core::device::{Device, DeviceSpec, Precision, libtorch_info, set_dtype}
 use bert_core::inference::{Weights, libtorch_kernels_are_own, prepare, set_precision};
 use bert_core::nn::{BertInit, BertModel};
 use bert_core::training::{
-    MicroBatch, Optimizer, ParameterGradients, Recipe, TrainableModel, rounded,
+    MicroBatch, Optimizer, ParameterGradients, PassPrecision, Recipe, TrainableModel,
 };
 use bert_heads::sentence_embedding::{EmbedderOptions, SentenceEmbedder};
 use bert_heads::task::LabelledBatch;
@@ -252,6 +252,8 @@ fn steps<M: TrainableModel>(
 where
     M::Data: Clone,
 {
+    let inner = device.clone().inner();
+    let passes = PassPrecision::new(precision, &inner, &format!("{inner:?}"))?;
     let mut model = Some(model);
     let mut optimizer = Optimizer::new(Recipe::HuggingFace.optimizer());
     let mut seed = job.seed;
@@ -261,21 +263,15 @@ where
             data: data.clone(),
             seed,
             loss_scale: 1.0,
+            products: passes.products(),
         };
         let Some(current) = model.take() else {
             unreachable!("every step puts the model back");
         };
-        let gradients = match precision {
-            Precision::F32 => {
-                let output = TrainStep::step(&current, batch);
-                ParameterGradients::take(&current, output.grads)
-            }
-            precision => {
-                let working = rounded(current.clone(), FloatDType::from(precision));
-                let output = TrainStep::step(&working, batch);
-                ParameterGradients::take(&working, output.grads)
-            }
-        };
+        let working = passes.working_copy(&current);
+        let output = TrainStep::step(&working, batch);
+        let gradients = ParameterGradients::take(&working, output.grads);
+        drop(working);
         let (moved, _) = optimizer.step(current, gradients, LEARNING_RATE);
         model = Some(moved);
         Ok(())

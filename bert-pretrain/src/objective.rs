@@ -289,10 +289,7 @@ impl TrainStep for BertForPreTraining {
 
     fn step(&self, batch: Self::Input) -> TrainOutput<Sums> {
         let device = self.bert.embeddings.word_embeddings.weight.val().device();
-        device.seed(batch.seed);
-        let (loss, sums) = self.loss(&batch.data);
-        let gradients = (loss * batch.loss_scale).backward();
-        TrainOutput::new(self, gradients, sums)
+        batch.train(self, &device, |data| self.loss(data))
     }
 }
 

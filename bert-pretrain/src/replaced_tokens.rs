@@ -348,10 +348,8 @@ impl TrainStep for ReplacedTokenDetection {
             .word_embeddings
             .weight
             .val();
-        table.device().seed(batch.seed);
-        let (loss, sums) = self.loss(&batch.data, batch.seed);
-        let gradients = (loss * batch.loss_scale).backward();
-        TrainOutput::new(self, gradients, sums)
+        let seed = batch.seed;
+        batch.train(self, &table.device(), |data| self.loss(data, seed))
     }
 }
 

@@ -7,6 +7,7 @@ use bert_core::batch::Workload;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::device::Device;
+use bert_core::ops::Products;
 use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
@@ -413,6 +414,7 @@ fn evaluate_unless<M: PreTrainingModel>(
                 data: batch.clone(),
                 seed: 0,
                 loss_scale: 1.0,
+                products: Products::Float,
             },
         );
         let passed = passed.to_host();

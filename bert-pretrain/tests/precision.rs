@@ -3,12 +3,17 @@
 mod common;
 
 use bert_core::device::{Device, Precision, test_devices};
+use bert_core::inference::{bfloat16_instructions, libtorch_kernels_are_own};
+use bert_core::ops::Products;
 use bert_core::stop::StopFlag;
-use bert_core::training::{LossScale, Optimizer, Recipe, Trainer, TrainerOptions, TrainerState};
+use bert_core::training::{
+    LossScale, MicroBatch, Optimizer, ParameterGradients, PassPrecision, Recipe, Trainer,
+    TrainerOptions, TrainerState,
+};
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::recipe::loss_epsilon;
-use burn::tensor::FloatDType;
+use burn::train::TrainStep;
 use common::{Recorder, UPDATES, model, schedule, tensors, updates, weights};
 use serde_json::Value;
 
@@ -52,19 +57,30 @@ fn run(
     (model, recorder, state)
 }
 
-/// The devices that compute in `precision`; NdArray and software rasterisers don't.
+/// The devices that train in `precision`.
 fn devices(precision: Precision) -> Vec<(String, Device)> {
-    test_devices()
-        .into_iter()
-        .filter(|(label, device)| {
-            let supported = device.supports_dtype(FloatDType::from(precision));
-            let expected = label == "flex" || label == "libtorch";
-            assert!(
-                supported || !expected,
-                "{label} does not compute in {precision}"
-            );
-            supported && expected
-        })
+    let trains = |label: &str, device: &Device| {
+        let found = PassPrecision::new(precision, device, label);
+        let expected = match (label, precision) {
+            ("flex" | "ndarray", Precision::BF16) => bfloat16_instructions().is_some(),
+            ("flex", Precision::F16) => true,
+            // By our kernels, or by its own.
+            ("libtorch", Precision::BF16) => {
+                !libtorch_kernels_are_own() || bfloat16_instructions().is_some()
+            }
+            ("libtorch", _) => true,
+            // Software rasterisers do, and take their time.
+            _ => false,
+        };
+        assert!(
+            found.is_ok() || !expected,
+            "{label} does not train in {precision}"
+        );
+        expected
+    };
+    let devices = test_devices().into_iter();
+    devices
+        .filter(|(label, device)| trains(label, device))
         .collect()
 }
 
@@ -76,15 +92,73 @@ fn half_precision_follows_the_curve_of_full_precision() {
         (Precision::F16, Some(LossScale::default())),
     ] {
         for (label, device) in devices(precision) {
+            let passes = PassPrecision::new(precision, &device, &label).unwrap();
+            let bar = match passes {
+                PassPrecision::Products => 0.02,
+                _ => 0.1,
+            };
             let (_, recorder, _) = run(&device, precision, loss_scale, UPDATES);
             let losses = recorder.values("loss");
             assert_eq!(losses.len(), UPDATES);
             for (step, (loss, expected)) in losses.iter().zip(reference).enumerate() {
                 assert!(
-                    (loss - expected).abs() <= 0.1,
+                    (loss - expected).abs() <= bar,
                     "{label}, {precision}, step {step}: {loss} against {expected}"
                 );
             }
+            // Rounded, and not in f32 after all.
+            let exact = losses.iter().zip(reference);
+            assert!(
+                exact
+                    .into_iter()
+                    .any(|(loss, expected)| (loss - expected).abs() > 1e-4)
+            );
+        }
+    }
+}
+
+#[test]
+fn products_in_bf16_give_nearly_the_gradients_of_f32() {
+    // Our kernels have them on every processor, fast or not.
+    let ours = |label: &str| match label {
+        "flex" | "ndarray" => true,
+        "libtorch" => libtorch_kernels_are_own(),
+        _ => false,
+    };
+    for (label, device) in test_devices().into_iter().filter(|(label, _)| ours(label)) {
+        let model = model(&device.autodiff());
+        let pass = |products| {
+            let mut updates = updates(0, loss_epsilon(RECIPE));
+            let batch = MicroBatch {
+                data: updates.swap_remove(0).micro_batches.swap_remove(0),
+                seed: 0,
+                loss_scale: 1.0,
+                products,
+            };
+            let output = TrainStep::step(&model, batch);
+            let gradients = ParameterGradients::take(&model, output.grads);
+            let norm = gradients.norm().unwrap().into_scalar::<f64>();
+            [output.item.to_host()[0], norm]
+        };
+        let (exact, rounded) = (pass(Products::Float), pass(Products::BFloat16));
+        for (found, expected) in rounded.iter().zip(exact) {
+            let difference = (found / expected - 1.0).abs();
+            assert!(
+                difference > 1e-7 && difference < 0.01,
+                "{label}: {found} against {expected}"
+            );
+        }
+        assert_eq!(pass(Products::Float), exact, "{label}");
+    }
+}
+
+#[test]
+fn bfloat16_without_instructions_for_it_is_refused() {
+    for (label, device) in test_devices() {
+        let found = PassPrecision::new(Precision::BF16, &device, &label);
+        if let ("flex" | "ndarray", None) = (label.as_str(), bfloat16_instructions()) {
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains("AVX-512 BF16"), "{error}");
         }
     }
 }

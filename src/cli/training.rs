@@ -8,10 +8,9 @@ use bert_core::files::write_atomically;
 use bert_core::report::Section;
 use bert_core::stop::StopFlag;
 use bert_core::training::{
-    CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, RunInfo,
+    CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, PassPrecision, RunInfo,
     TrainerOptions, curves_svg, follow, write_report as write_html,
 };
-use burn::tensor::FloatDType;
 use serde::Serialize;
 
 use super::interrupt::{AFTER_THE_STEP, stop_on_ctrl_c};
@@ -101,15 +100,7 @@ impl TrainingDevices {
                 Precision::F32 => self.proof.open(spec, &[Precision::F32])?,
                 dtype => self.proof.open(spec, &[Precision::F32, dtype])?,
             };
-            let dtype = FloatDType::from(self.dtype);
-            if self.dtype != Precision::F32 && !device.supports_dtype(dtype) {
-                return Err(bert_core::Error::DTypeNotSupported {
-                    label: spec.to_string(),
-                    dtype: self.dtype.to_string(),
-                    supported: Precision::F32.to_string(),
-                }
-                .into());
-            }
+            PassPrecision::new(self.dtype, &device, &spec.to_string())?;
             devices.push(device);
         }
         Ok((devices, specs.iter().map(DeviceSpec::to_string).collect()))

@@ -229,7 +229,7 @@ fn prefers_packed_weights(device: &Device) -> bool {
 }
 
 /// True for Flex and NdArray, and for LibTorch with the kernels that those run; false for any device with autodiff.
-fn computes_by_our_kernels(device: &Device) -> bool {
+pub(crate) fn computes_by_our_kernels(device: &Device) -> bool {
     is_flex(device)
         || is_ndarray(device)
         || ops::libtorch_kernels_are_own() && is_libtorch_processor(device)

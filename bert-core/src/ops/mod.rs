@@ -42,6 +42,7 @@ mod norm;
 mod packed;
 mod packed_param;
 mod packed_weight;
+mod products;
 mod rotary;
 mod scale;
 mod softmax;
@@ -63,6 +64,8 @@ pub use packed::{PackedLayout, PackedTokens};
 pub(crate) use packed_param::PackedParam;
 pub use packed_weight::PackedWeight;
 pub(crate) use packed_weight::release_replaced_weights;
+pub use products::Products;
+pub(crate) use products::with_products;
 pub use rotary::{RotaryAngles, RotaryColumns};
 pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{

@@ -25,7 +25,7 @@ pub use observe::{
     Split, dashboard_is_open, follow, restore_terminal,
 };
 pub use optimizer::{Optimizer, ParameterRule, ParameterRules, default_rule};
-pub use precision::{LossScale, rounded};
+pub use precision::{LossScale, PassPrecision};
 pub use recipe::{Algorithm, OptimizerConfig, Recipe};
 pub use replicas::training_devices;
 pub use report::{curves_svg, write_report};

@@ -1,12 +1,69 @@
 //! Training in 16 bits with weights kept in 32.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// A copy of `module` with its weights rounded to `dtype`, ready to take gradients: what a step runs on, while the
-/// optimizer moves the original.
-pub fn rounded<M: Module>(module: M, dtype: FloatDType) -> M {
+use crate::device::Precision;
+use crate::error::{Error, Result};
+use crate::inference::{bfloat16_instructions, computes_by_our_kernels};
+use crate::ops::Products;
+
+/// Float types of the forward and backward pass of a step; the optimizer's are f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassPrecision {
+    /// f32.
+    Full,
+    /// bf16 for the operands of matrix products, f32 for their sums and for all else, weights included.
+    Products,
+    /// This type for weights, and for all that is computed from them.
+    Tensors(FloatDType),
+}
+
+impl PassPrecision {
+    /// Types of a step in `precision` on `device`, which has no autodiff and is called `label` in messages.
+    ///
+    /// Devices that compute by our kernels have bf16 as [`Products`](Self::Products).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoBFloat16Instructions`] for the products on a processor that has none, and [`Error::DTypeNotSupported`].
+    pub fn new(precision: Precision, device: &Device, label: &str) -> Result<Self> {
+        let dtype = FloatDType::from(precision);
+        match precision {
+            Precision::F32 => Ok(Self::Full),
+            Precision::BF16 if computes_by_our_kernels(device) => match bfloat16_instructions() {
+                Some(_) => Ok(Self::Products),
+                None => Err(Error::NoBFloat16Instructions),
+            },
+            _ if device.supports_dtype(dtype) => Ok(Self::Tensors(dtype)),
+            _ => Err(Error::DTypeNotSupported {
+                label: label.to_owned(),
+                dtype: precision.to_string(),
+                supported: Precision::F32.to_string(),
+            }),
+        }
+    }
+
+    /// A copy of `model` for the passes of a step, ready to take gradients, while the optimizer moves the original.
+    pub fn working_copy<M: Module>(self, model: &M) -> M {
+        match self {
+            Self::Full | Self::Products => model.clone(),
+            Self::Tensors(dtype) => rounded(model.clone(), dtype),
+        }
+    }
+
+    /// Float type of matrix products.
+    pub fn products(self) -> Products {
+        match self {
+            Self::Products => Products::BFloat16,
+            Self::Full | Self::Tensors(_) => Products::Float,
+        }
+    }
+}
+
+/// A copy of `module` with its weights rounded to `dtype`, ready to take gradients.
+fn rounded<M: Module>(module: M, dtype: FloatDType) -> M {
     struct Round(FloatDType);
     impl ModuleMapper for Round {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use burn::tensor::{Device, FloatDType};
+use burn::tensor::Device;
 use serde_json::{Map, Value, json};
 
 use super::batches::{MicroBatch, Prefetch, Update};
@@ -12,7 +12,7 @@ use super::interval::Interval;
 use super::model::TrainableModel;
 use super::observe::{Event, Observer, RunInfo, Split};
 use super::optimizer::Optimizer;
-use super::precision::rounded;
+use super::precision::PassPrecision;
 use super::replicas::Replicas;
 use super::schedule::Schedule;
 use super::store::{Best, CheckpointStore, TrainerState};
@@ -132,9 +132,11 @@ where
             first_step: self.state.step,
             settings,
         })?;
+        let device = self.devices[0].clone().inner();
+        let passes = PassPrecision::new(self.options.precision, &device, &format!("{device:?}"))?;
         let replicas = Replicas::<M>::new(self.devices.clone());
         let mut updates = Prefetch::new(updates, self.options.prefetch);
-        let outcome = fault::catching(|| self.steps(&replicas, &mut updates))
+        let outcome = fault::catching(|| self.steps((&replicas, passes), &mut updates))
             .and_then(|outcome| fault::first().map_or(Ok(outcome), Err));
         drop(updates);
         let finished = self.observer.finish();
@@ -145,7 +147,7 @@ where
 
     fn steps(
         &mut self,
-        replicas: &Replicas<M>,
+        (replicas, passes): (&Replicas<M>, PassPrecision),
         updates: &mut Prefetch<Result<Update<M::Data>, E>>,
     ) -> Result<Ending, E> {
         let total = self.schedule.total_steps;
@@ -160,7 +162,7 @@ where
             if self.stop.is_set() || self.observer.wants_to_stop() {
                 return self.interrupted(saved_at);
             }
-            self.step(replicas, updates, &mut interval)?;
+            self.step((replicas, passes), updates, &mut interval)?;
             fault::check()?;
             if self.due(self.options.log_every) || self.evaluates() || self.saves() {
                 self.report(&mut interval, updates)?;
@@ -252,7 +254,7 @@ where
     /// One optimizer step.
     fn step(
         &mut self,
-        replicas: &Replicas<M>,
+        (replicas, passes): (&Replicas<M>, PassPrecision),
         updates: &mut Prefetch<Result<Update<M::Data>, E>>,
         interval: &mut Interval,
     ) -> Result<(), E> {
@@ -272,15 +274,12 @@ where
                 data,
                 seed: mix(self.state.seed, step, index as u64),
                 loss_scale,
+                products: passes.products(),
             })
             .collect();
-        let (mut gradients, sums) = match self.options.precision {
-            Precision::F32 => replicas.run(&self.model, micro_batches)?,
-            precision => {
-                let working = rounded(self.model.clone(), FloatDType::from(precision));
-                replicas.run(&working, micro_batches)?
-            }
-        };
+        let working = passes.working_copy(&self.model);
+        let (mut gradients, sums) = replicas.run(&working, micro_batches)?;
+        drop(working);
 
         let learning_rate = self.schedule.learning_rate(step);
         let mut usable = true;

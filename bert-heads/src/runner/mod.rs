@@ -18,6 +18,7 @@ pub use long_texts::LongTexts;
 pub use options::PredictOptions;
 pub use row::Row;
 pub use rows::{RowMaker, TextRows, WordRows};
+pub(crate) use stream::in_windows_of;
 pub use stream::{WINDOW_TEXTS, in_windows};
 
 pub(crate) use batches::{Batches, host_values};

@@ -19,13 +19,25 @@ pub fn in_windows<T, P, E>(
     items: impl IntoIterator<Item = Result<T, E>>,
     bytes: impl Fn(&T) -> usize,
     mut predict: impl FnMut(&[T]) -> Result<Vec<P>, E>,
+    sink: impl FnMut(usize, T, P) -> Result<(), E>,
+) -> Result<usize, E> {
+    let predict = |_, window: &[T]| predict(window);
+    in_windows_of(WINDOW_TEXTS, items, bytes, predict, sink)
+}
+
+/// [`in_windows`] of at most `texts` items, with the number of a window's first one.
+pub(crate) fn in_windows_of<T, P, E>(
+    texts: usize,
+    items: impl IntoIterator<Item = Result<T, E>>,
+    bytes: impl Fn(&T) -> usize,
+    mut predict: impl FnMut(usize, &[T]) -> Result<Vec<P>, E>,
     mut sink: impl FnMut(usize, T, P) -> Result<(), E>,
 ) -> Result<usize, E> {
     let mut items = items.into_iter();
     let mut done = 0;
     loop {
         let (mut window, mut size, mut failed) = (Vec::new(), 0, None);
-        while window.len() < WINDOW_TEXTS && size < WINDOW_BYTES && failed.is_none() {
+        while window.len() < texts && size < WINDOW_BYTES && failed.is_none() {
             match items.next() {
                 Some(Ok(item)) => {
                     size += bytes(&item);
@@ -39,7 +51,7 @@ pub fn in_windows<T, P, E>(
             return Ok(done);
         }
         if !window.is_empty() {
-            let predictions = predict(&window)?;
+            let predictions = predict(done, &window)?;
             for (item, prediction) in window.into_iter().zip(predictions) {
                 sink(done, item, prediction)?;
                 done += 1;
@@ -80,6 +92,22 @@ mod tests {
                 .all(|(i, item)| *item == (i, i, 2 * i))
         );
         assert_eq!(seen.len(), WINDOW_TEXTS + 7);
+    }
+
+    #[test]
+    fn windows_begin_where_the_last_one_ended() {
+        let mut starts = Vec::new();
+        let done = in_windows_of(
+            5,
+            (0..12).map(Ok::<_, ()>),
+            |_| 1,
+            |first, window| {
+                starts.push((first, window.len()));
+                Ok(window.to_vec())
+            },
+            |_, _, _| Ok(()),
+        );
+        assert_eq!((done, starts), (Ok(12), vec![(0, 5), (5, 5), (10, 2)]));
     }
 
     #[test]

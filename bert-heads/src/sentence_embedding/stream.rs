@@ -6,11 +6,10 @@ use bert_core::tokenizer::Encoding;
 
 use super::{LongInputs, SentenceEmbedder, SentenceEmbedding, TokenEmbeddings};
 use crate::error::{Error, Result};
+use crate::runner::in_windows_of;
 
 /// Texts that are read, sorted by length and embedded together.
 const WINDOW_TEXTS: usize = 4096;
-/// Bytes after which a window closes early.
-const WINDOW_BYTES: usize = 1 << 20;
 /// Bytes of token vectors that a window may come to hold.
 const WINDOW_VECTOR_BYTES: usize = 128 << 20;
 
@@ -96,85 +95,40 @@ impl SentenceEmbedder {
         mut progress: impl FnMut(Progress),
         mut sink: impl FnMut(T) -> Result<(), E>,
     ) -> Result<Summary, E> {
-        let mut lines = lines.into_iter();
         let mut summary = Summary::default();
-        loop {
-            let offset = summary.texts;
-            let window = read_window(&mut lines, offset, window_texts)?;
-            if window.is_empty() {
-                return Ok(summary);
-            }
-            let encodings = self.encode(&window, long)?;
-            drop(window);
-
-            let mut so_far = Progress {
-                texts: summary.texts,
-                tokens: summary.tokens,
-            };
+        let mut so_far = Progress::default();
+        let lines = (1..)
+            .zip(lines)
+            .map(|(line, text)| text.map_err(|source| E::from(Error::Line { line, source })));
+        let embed_window = |first, texts: &[String]| -> Result<Vec<_>, E> {
+            let encodings = self.encode(texts, long)?;
             let mut done = |texts: usize, tokens: usize| {
                 so_far.texts += texts;
                 so_far.tokens += tokens;
                 progress(so_far);
             };
-            for result in embed(self, &encodings, offset, &mut done)? {
-                sink(result)?;
-            }
-            for (index, encoding) in encodings.iter().enumerate() {
-                summary.add(offset + index, encoding.len(), encoding.truncated());
-            }
-        }
+            let embedded = embed(self, &encodings, first, &mut done)?.into_iter();
+            let lengths = encodings.iter();
+            let lengths = lengths.map(|encoding| (encoding.len(), encoding.truncated()));
+            Ok(embedded.zip(lengths).collect())
+        };
+        in_windows_of(
+            window_texts,
+            lines,
+            String::len,
+            embed_window,
+            |index, _, (embedding, (tokens, truncated))| {
+                summary.add(index, tokens, truncated);
+                sink(embedding)
+            },
+        )?;
+        Ok(summary)
     }
-}
-
-/// The next texts of the stream, of which the first is number `offset`; none at its end.
-fn read_window(
-    lines: &mut impl Iterator<Item = io::Result<String>>,
-    offset: usize,
-    window_texts: usize,
-) -> Result<Vec<String>> {
-    let mut texts = Vec::new();
-    let mut bytes = 0;
-    while texts.len() < window_texts && bytes < WINDOW_BYTES {
-        let Some(line) = lines.next() else { break };
-        let text = line.map_err(|source| Error::Line {
-            line: offset + texts.len() + 1,
-            source,
-        })?;
-        bytes += text.len();
-        texts.push(text);
-    }
-    Ok(texts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_close_by_count_and_by_bytes() {
-        let texts = [
-            "a".to_owned(),
-            "b".repeat(WINDOW_BYTES),
-            "c".to_owned(),
-            "d".to_owned(),
-        ];
-        let mut lines = texts.into_iter().map(Ok);
-        let counts: Vec<usize> =
-            std::iter::repeat_with(|| read_window(&mut lines, 0, 37).unwrap().len())
-                .take(3)
-                .collect();
-        assert_eq!(counts, [2, 2, 0]);
-        let mut lines = (0..7).map(|n| Ok(n.to_string()));
-        assert_eq!(read_window(&mut lines, 0, 5).unwrap().len(), 5);
-        assert_eq!(read_window(&mut lines, 5, 5).unwrap(), ["5", "6"]);
-    }
-
-    #[test]
-    fn a_line_that_cannot_be_read_is_named() {
-        let mut lines = [Ok("a".to_owned()), Err(io::Error::other("gone"))].into_iter();
-        let error = read_window(&mut lines, 13, 5).unwrap_err();
-        assert!(matches!(error, Error::Line { line: 15, .. }), "{error}");
-    }
 
     #[test]
     fn the_summary_counts_what_was_cut() {

@@ -143,10 +143,8 @@ macro_rules! trained_by_loss {
             type Output = bert_core::training::Sums;
 
             fn step(&self, batch: Self::Input) -> burn::train::TrainOutput<Self::Output> {
-                crate::runner::RowModel::device(self).seed(batch.seed);
-                let (loss, sums) = crate::task::share(self, &batch.data);
-                let gradients = (loss * batch.loss_scale).backward();
-                burn::train::TrainOutput::new(self, gradients, sums)
+                let device = crate::runner::RowModel::device(self);
+                batch.train(self, &device, |data| crate::task::share(self, data))
             }
         }
 

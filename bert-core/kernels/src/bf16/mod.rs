@@ -13,6 +13,7 @@ use weights::{Block, PANEL};
 
 use crate::gelu::gelu;
 use crate::linear::Activation;
+use crate::matmul::Matrix;
 use crate::output::OutputSlot;
 use crate::parallel::{for_each_row_block, par_fill_columns};
 use crate::simd::vectorized;
@@ -62,21 +63,70 @@ pub fn instructions() -> Option<&'static str> {
 ///
 /// Panics if the shapes do not fit together.
 pub fn linear<'a>(
-    input: &[f32],
+    input: Matrix<'_>,
     weight: &Bf16Matrix,
     bias: &[f32],
     activation: Activation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
-    let rows = output.len() / bias.len().max(1);
+    let [rows, _] = input.shape();
     let tile_rows = rows_per_tile(rows, has_matrix_unit());
     linear_in_tiles(tile_rows, (input, weight, bias), activation, output)
+}
+
+/// `left · right`, both rounded to bf16, sums in f32.
+///
+/// # Shapes
+///
+/// - left: `[rows, depth]`
+/// - right: `[depth, columns]`
+/// - output: `[rows, columns]`
+///
+/// # Panics
+///
+/// Panics if the shapes do not fit together.
+pub fn matmul<'a>(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    output: &'a mut [MaybeUninit<f32>],
+) -> &'a mut [f32] {
+    let [_, columns] = right.shape();
+    let bias = vec![0.0; columns];
+    affine(left, right, &bias, Activation::Identity, output)
+}
+
+/// `activation(left · right + bias)`, the product being that of [`matmul`].
+///
+/// # Shapes
+///
+/// - left: `[rows, depth]`
+/// - right: `[depth, columns]`
+/// - bias: `[columns]`
+/// - output: `[rows, columns]`
+///
+/// # Panics
+///
+/// Panics if the shapes do not fit together.
+pub fn affine<'a>(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    bias: &[f32],
+    activation: Activation,
+    output: &'a mut [MaybeUninit<f32>],
+) -> &'a mut [f32] {
+    linear(
+        left,
+        &Bf16Matrix::round_matrix(right),
+        bias,
+        activation,
+        output,
+    )
 }
 
 /// [`linear`] in tiles of a number of rows.
 fn linear_in_tiles<'a>(
     tile_rows: usize,
-    operands: (&[f32], &Bf16Matrix, &[f32]),
+    operands: (Matrix<'_>, &Bf16Matrix, &[f32]),
     activation: Activation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
@@ -95,22 +145,26 @@ fn linear_in_tiles<'a>(
 #[expect(unsafe_code, reason = "the output is not cleared beforehand")]
 fn product<'a>(
     tile_rows: usize,
-    (input, weight, bias): (&[f32], &Bf16Matrix, &[f32]),
+    (input, weight, bias): (Matrix<'_>, &Bf16Matrix, &[f32]),
     activation: impl Fn(f32) -> f32 + Sync,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
     let [depth, columns] = weight.shape();
-    let count = output.len() / columns.max(1);
-    assert_eq!(output.len(), count * columns, "the output has whole rows");
-    assert_eq!(input.len(), count * depth, "the matrices fit together");
+    let [count, _] = input.shape();
+    assert_eq!(
+        output.len(),
+        count * columns,
+        "the product fills its output"
+    );
+    assert_eq!(input.shape(), [count, depth], "the matrices fit together");
     assert_eq!(bias.len(), columns, "the bias has a number for each column");
     let layer = (weight, bias, &activation);
     if count * columns * depth < MIN_PARALLEL {
-        let rows = RoundedRows::round(input, depth, tile_rows);
+        let rows = RoundedRows::round(input, tile_rows);
         block(&rows, layer, 0, (output, columns));
     } else if count < 2 * tile_rows * rayon::current_num_threads() {
         // Few rows have not enough tiles for all threads.
-        let rows = RoundedRows::par_round(input, depth, tile_rows);
+        let rows = RoundedRows::par_round(input, tile_rows);
         return par_fill_columns(columns, PANEL, output, |first, width, part| {
             block(&rows, layer, first / PANEL, (part, width));
         });
@@ -118,8 +172,8 @@ fn product<'a>(
         let tiles = (tile_rows, rows_per_block(depth) / tile_rows);
         for_each_row_block(columns, tiles, output, |first, part| {
             // By the thread that multiplies them, in whose cache they stay.
-            let input = &input[first * depth..][..part.len() / columns * depth];
-            let rows = RoundedRows::round(input, depth, tile_rows);
+            let input = input.row_range(first, part.len() / columns);
+            let rows = RoundedRows::round(input, tile_rows);
             block(&rows, layer, 0, (part, columns));
         });
     }
@@ -259,12 +313,13 @@ mod tests {
             let bias = numbers(columns, 13);
             for activation in [Activation::Identity, Activation::Gelu] {
                 let expected = reference(&input, &weight, &bias, activation);
+                let input = Matrix::new(&input, rows, depth);
                 let found = init_vec(rows * columns, |to| {
-                    linear(&input, &weight, &bias, activation, to)
+                    linear(input, &weight, &bias, activation, to)
                 });
                 assert_close(&found, &expected, BAR);
                 // Without the matrix unit that this processor may have.
-                let operands = (&input[..], &weight, &bias[..]);
+                let operands = (input, &weight, &bias[..]);
                 let found = init_vec(rows * columns, |to| {
                     linear_in_tiles(VECTOR_ROWS, operands, activation, to)
                 });
@@ -274,8 +329,45 @@ mod tests {
         for (weight, bias) in [(Bf16Matrix::round(&[1.0; 4], 2), &[0.0; 2][..]), {
             (Bf16Matrix::round(&[], 0), &[])
         }] {
-            let none = init_vec(0, |to| linear(&[], &weight, bias, Activation::Gelu, to));
+            let [depth, _] = weight.shape();
+            let input = Matrix::new(&[], 0, depth);
+            let none = init_vec(0, |to| linear(input, &weight, bias, Activation::Gelu, to));
             assert!(none.is_empty());
+        }
+    }
+
+    #[test]
+    fn products_of_any_orientation_equal_their_definition_of_rounded_numbers() {
+        let sizes = [(3, 70, 5), (130, 33, 70), (40, 500, 300), (300, 200, 130)];
+        let sizes = if cfg!(miri) { &sizes[..1] } else { &sizes };
+        for &(rows, depth, columns) in sizes {
+            let left = numbers(rows * depth, 7);
+            let right = weights(depth, columns);
+            let bias = numbers(columns, 13);
+            let rounded = Bf16Matrix::round(&right, columns);
+            let expected = reference(&left, &rounded, &bias, Activation::Identity);
+            let without_bias =
+                reference(&left, &rounded, &vec![0.0; columns], Activation::Identity);
+            let turned = [
+                testing::transposed(&left, depth),
+                testing::transposed(&right, columns),
+            ];
+            for left in [
+                Matrix::new(&left, rows, depth),
+                Matrix::new(&turned[0], depth, rows).transposed(),
+            ] {
+                for right in [
+                    Matrix::new(&right, depth, columns),
+                    Matrix::new(&turned[1], columns, depth).transposed(),
+                ] {
+                    let found = init_vec(rows * columns, |to| {
+                        affine(left, right, &bias, Activation::Identity, to)
+                    });
+                    assert_close(&found, &expected, BAR);
+                    let found = init_vec(rows * columns, |to| matmul(left, right, to));
+                    assert_close(&found, &without_bias, BAR);
+                }
+            }
         }
     }
 
@@ -285,7 +377,8 @@ mod tests {
         let weight = Bf16Matrix::round(&weights(depth, columns), columns);
         let (input, bias) = (numbers(rows * depth, 11), vec![0.5; columns]);
         let compute = |input: &[f32]| {
-            init_vec(input.len() / depth * columns, |to| {
+            let input = Matrix::new(input, input.len() / depth, depth);
+            init_vec(input.shape()[0] * columns, |to| {
                 linear(input, &weight, &bias, Activation::Identity, to)
             })
         };
@@ -299,8 +392,9 @@ mod tests {
         let weight = Bf16Matrix::round(&[1.0; 64], 1);
         let mut input = vec![1.0; 3 * 64];
         (input[7], input[64 + 9]) = (f32::NAN, f32::INFINITY);
+        let input = Matrix::new(&input, 3, 64);
         let found = init_vec(3, |to| {
-            linear(&input, &weight, &[0.0], Activation::Identity, to)
+            linear(input, &weight, &[0.0], Activation::Identity, to)
         });
         assert!(found[0].is_nan());
         assert_eq!(found[1..], [f32::INFINITY, 64.0]);
@@ -312,10 +406,11 @@ mod tests {
         let (rows, depth, columns) = (64, 300, 64);
         let whole = |count: usize, step: usize| testing::integers(count, step);
         let weight = Bf16Matrix::round(&whole(depth * columns, 5), columns);
-        let input = whole(rows * depth, 7);
+        let values = whole(rows * depth, 7);
+        let input = Matrix::new(&values, rows, depth);
         let panel = weight.panel(0);
-        let tiles = RoundedRows::round(&input, depth, VECTOR_ROWS);
-        let expected = testing::matmul(&input, &weight.widen(), columns, depth);
+        let tiles = RoundedRows::round(input, VECTOR_ROWS);
+        let expected = testing::matmul(&values, &weight.widen(), columns, depth);
         for tile in 0..rows / VECTOR_ROWS {
             let (mut plain, mut fast) = ([[7.0; PANEL]; VECTOR_ROWS], [[7.0; PANEL]; VECTOR_ROWS]);
             portable::sums::<4>(tiles.tile(tile), panel, &mut plain);
@@ -331,7 +426,7 @@ mod tests {
         }
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if amx::is_available() {
-            let tiles = RoundedRows::round(&input, depth, MATRIX_ROWS);
+            let tiles = RoundedRows::round(input, MATRIX_ROWS);
             let mut sums = Sums([[7.0; PANEL]; MATRIX_ROWS]);
             amx::sums(tiles.tile(0), rows, panel, &mut sums);
             assert_close(sums.0.as_flattened(), &expected, 0.0);
@@ -342,7 +437,7 @@ mod tests {
             assert_close(sums.0[..30].as_flattened(), expected_half, 0.0);
 
             const FEW_ROWS: usize = tile_shape::FEW_ROWS;
-            let tiles = RoundedRows::par_round(&input, depth, FEW_ROWS);
+            let tiles = RoundedRows::par_round(input, FEW_ROWS);
             amx::sums_of_few(tiles.tile(1), panel, &mut sums);
             let expected = &expected[FEW_ROWS * columns..][..FEW_ROWS * columns];
             let found = &sums.0[..FEW_ROWS];

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::activations::STEP;
 use super::number::{rounded, widened};
+use crate::matmul::Matrix;
 use crate::simd::vectorized;
 
 /// Columns of a panel.
@@ -36,27 +37,22 @@ impl Bf16Matrix {
     /// The nearest numbers to `values`, rows of `columns` one after another.
     pub fn round(values: &[f32], columns: usize) -> Self {
         let depth = values.len() / columns.max(1);
+        Self::round_matrix(Matrix::new(values, depth, columns))
+    }
+
+    /// The nearest numbers to those of a matrix.
+    pub(super) fn round_matrix(matrix: Matrix<'_>) -> Self {
+        let [depth, columns] = matrix.shape();
         let steps = depth.div_ceil(STEP);
         let mut blocks = vec![Block::zeroed(); columns.div_ceil(PANEL) * steps];
         let panels = blocks.par_chunks_mut(steps.max(1)).enumerate();
         panels.for_each(|(panel, blocks)| {
             let first = panel * PANEL;
             let width = PANEL.min(columns - first);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (row, values) in values.chunks_exact(columns).enumerate() {
-                        let block = &mut blocks[row / STEP].0;
-                        let values = values[first..][..width].chunks(LANES);
-                        for (vector, values) in block.iter_mut().zip(values) {
-                            let pairs = &mut vector[row % STEP / PAIR];
-                            for (pair, &value) in pairs.iter_mut().zip(values) {
-                                pair[row % PAIR] = rounded(value);
-                            }
-                        }
-                    }
-                },
-            );
+            match matrix.is_row_major() {
+                true => round_rows(matrix, (first, width), blocks),
+                false => round_columns(matrix.transposed(), (first, width), blocks),
+            }
         });
         Self {
             depth,
@@ -96,10 +92,57 @@ impl Debug for Bf16Matrix {
     }
 }
 
+/// Rounds `width` columns of `matrix`, whose rows lie one after another, into a panel.
+fn round_rows(matrix: Matrix<'_>, (first, width): (usize, usize), blocks: &mut [Block]) {
+    let [depth, _] = matrix.shape();
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in 0..depth {
+                let block = &mut blocks[row / STEP].0;
+                let values = matrix.row(row)[first..][..width].chunks(LANES);
+                for (vector, values) in block.iter_mut().zip(values) {
+                    let pairs = &mut vector[row % STEP / PAIR];
+                    for (pair, &value) in pairs.iter_mut().zip(values) {
+                        pair[row % PAIR] = rounded(value);
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// Rounds `width` rows of `columns`, which are the columns of a matrix, into a panel.
+fn round_columns(columns: Matrix<'_>, (first, width): (usize, usize), blocks: &mut [Block]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for at in 0..width {
+                let (whole, rest) = columns.row(first + at).as_chunks::<STEP>();
+                let mut blocks = blocks.iter_mut();
+                let place = |block: &mut Block, values: &[f32]| {
+                    let pairs = &mut block.0[at / LANES];
+                    for (pair, values) in pairs.iter_mut().zip(values.chunks(PAIR)) {
+                        for (to, &value) in pair[at % LANES].iter_mut().zip(values) {
+                            *to = rounded(value);
+                        }
+                    }
+                };
+                for (values, block) in whole.iter().zip(&mut blocks) {
+                    place(block, values);
+                }
+                if let Some(block) = blocks.next() {
+                    place(block, rest);
+                }
+            }
+        },
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::numbers;
+    use crate::testing::{numbers, transposed};
 
     #[test]
     fn values_come_back_rounded() {
@@ -112,6 +155,9 @@ mod tests {
             assert_ne!(expected, values);
             // Numbers are their own rounding.
             assert_eq!(Bf16Matrix::round(&expected, columns).widen(), expected);
+            let by_columns = transposed(&values, columns);
+            let matrix = Matrix::new(&by_columns, columns, depth).transposed();
+            assert_eq!(Bf16Matrix::round_matrix(matrix).widen(), expected);
         }
         assert!(Bf16Matrix::round(&[], 0).widen().is_empty());
         let values = Bf16Matrix::round(&[f32::NAN, f32::INFINITY], 2).widen();

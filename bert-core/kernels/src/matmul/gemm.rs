@@ -57,7 +57,8 @@ pub fn matmul<'a>(
     }
     // SAFETY: the slice has rows · columns elements, which `gemm` writes each, at row · columns + column, and does not read, as
     // `read_dst` is false. What it reads of `left` and `right` lies in their slices: a `Matrix` is only made by `new`, which
-    // checks that its largest offset is its slice's last, and `transposed`, which leaves the offsets as they are.
+    // checks that its largest offset is its slice's last, by `transposed`, which leaves the offsets as they are, and by `row_range`,
+    // which takes as much from the largest offset as from the slice, or more.
     unsafe {
         gemm::gemm(
             rows,

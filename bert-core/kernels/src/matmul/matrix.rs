@@ -44,8 +44,29 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// `[rows, columns]`
+    pub(crate) fn shape(self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// `count` rows from `first` on.
+    pub(crate) fn row_range(self, first: usize, count: usize) -> Self {
+        assert!(first + count <= self.rows, "the matrix has these rows");
+        Self {
+            values: &self.values[(first * self.row_stride).min(self.values.len())..],
+            rows: count,
+            ..self
+        }
+    }
+
+    /// A row of a row-major matrix.
+    pub(crate) fn row(self, at: usize) -> &'a [f32] {
+        assert!(self.is_row_major() && at < self.rows);
+        &self.values[at * self.row_stride..][..self.columns]
+    }
+
     /// True if elements of a row lie side by side.
-    pub(super) fn is_row_major(self) -> bool {
+    pub(crate) fn is_row_major(self) -> bool {
         self.column_stride == 1
     }
 
@@ -93,6 +114,17 @@ mod tests {
         assert!(matrix.is_column_major() && !matrix.is_row_major());
         let found = init_vec(values.len(), |to| matrix.to_row_major(to));
         assert_eq!(found, transposed(&values, columns));
+    }
+
+    #[test]
+    fn a_range_of_rows_is_a_matrix() {
+        let values = numbers(7 * 3, 5);
+        let rows = Matrix::new(&values, 7, 3).row_range(2, 4);
+        assert_eq!((rows.shape(), rows.row(1)), ([4, 3], &values[9..12]));
+        let columns = Matrix::new(&values, 7, 3).transposed().row_range(1, 2);
+        assert_eq!(columns.shape(), [2, 7]);
+        assert_eq!(columns.transposed().row(6), &values[19..21]);
+        assert_eq!(Matrix::new(&[], 0, 3).row_range(0, 0).shape(), [0, 3]);
     }
 
     #[test]

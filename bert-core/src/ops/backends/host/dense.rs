@@ -1,9 +1,10 @@
 //! Linear layers over tensors.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use bert_kernels::linear::{self as kernels, Activation};
-use bert_kernels::matmul::{Matrix, matmul};
+use bert_kernels::matmul::{self, Matrix};
 use bert_kernels::{bf16, int8};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
@@ -12,6 +13,7 @@ use super::{
     Backend, HostBackend, HostTensor, Kernel, When, place, rows_and_width, width, with_width,
     zeros_like,
 };
+use crate::ops::products::{Products, products};
 use crate::ops::{PackedWeight, linear};
 
 /// [`BertOps::project`](crate::ops::BertOps::project).
@@ -69,14 +71,16 @@ pub(in crate::ops) fn project_held<T: HostTensor>(
             };
             let shape = with_width(&input, width(&bias));
             input.init_like(shape, |to| {
-                let (input, bias) = (input.as_slice(), bias.as_slice());
+                let bias = bias.as_slice();
                 match &*weight {
                     PackedWeight::BFloat16(weight) => {
-                        bf16::linear(input, weight, bias, activation, to)
+                        bf16::linear(matrix(&input), weight, bias, activation, to)
                     }
-                    PackedWeight::Int8(weight) => int8::linear(input, weight, bias, activation, to),
+                    PackedWeight::Int8(weight) => {
+                        int8::linear(input.as_slice(), weight, bias, activation, to)
+                    }
                     PackedWeight::Panels(weight) => {
-                        kernels::packed_linear(input, weight, bias, activation, to)
+                        kernels::packed_linear(input.as_slice(), weight, bias, activation, to)
                     }
                 }
             })
@@ -140,9 +144,22 @@ pub(in crate::ops) fn project_bias_backward<T: HostTensor>(grad: T) -> T {
 /// `activation(input · weight + bias)` of contiguous tensors.
 fn affine<T: HostTensor>(input: &T, weight: Matrix<'_>, bias: &T, activation: Activation) -> T {
     let bias = bias.as_slice();
-    input.init_like(with_width(input, bias.len()), |to| {
-        kernels::linear(matrix(input), weight, bias, activation, to)
+    input.init_like(with_width(input, bias.len()), |to| match products() {
+        Products::Float => kernels::linear(matrix(input), weight, bias, activation, to),
+        Products::BFloat16 => bf16::affine(matrix(input), weight, bias, activation, to),
     })
+}
+
+/// `left · right` in the type of this thread's products.
+fn matmul<'a>(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    output: &'a mut [MaybeUninit<f32>],
+) -> &'a mut [f32] {
+    match products() {
+        Products::Float => matmul::matmul(left, right, output),
+        Products::BFloat16 => bf16::matmul(left, right, output),
+    }
 }
 
 /// All rows of a contiguous tensor.

@@ -10,10 +10,77 @@ use super::tensor::HostTensor;
 use super::tensor::tests::{filled, for_each_backend};
 use crate::ops::attention::composed;
 use crate::ops::attention::layout::Layout;
+use crate::ops::backends::host::HostBackend;
+use crate::ops::products::with_products;
 use crate::ops::{
     AttentionBias, AttentionForm, AttentionInputs, AttentionOutput, AttentionWeights, PackedTokens,
-    PackedWeight, cross_entropy, gelu, linear, norm, scale, softmax,
+    PackedWeight, Products, cross_entropy, gelu, linear, norm, scale, softmax,
 };
+
+/// A product as one of [`Products`] rounds its operands.
+type Product<'a, T> = (&'a str, Box<dyn Fn() -> T + 'a>);
+
+fn products_in_bf16<T: HostTensor>(like: &T) {
+    for (rows, depth, width) in [(3, 5, 7), (70, 130, 65)] {
+        for is_exact in [true, false] {
+            // Eighths are numbers of bf16, and sums of their products are exact in f32.
+            let operand = |shape: [usize; 2], step: usize| {
+                let numbers = numbers(like, shape, step).into_contiguous();
+                let values = numbers.as_slice().iter();
+                let eighths = values.map(|&value| match is_exact {
+                    true => (value * 8.0).round() / 8.0,
+                    false => value,
+                });
+                filled(like, shape, &eighths.collect::<Vec<_>>())
+            };
+            let input = || operand([rows, depth], 7);
+            let weight = || operand([depth, width], 11);
+            let table = || operand([width, depth], 5);
+            let grad = || operand([rows, width], 17);
+            let bias = || numbers(like, [width], 13);
+            let products: [Product<'_, T>; 6] = [
+                (
+                    "project",
+                    Box::new(|| super::project(input(), weight(), bias())),
+                ),
+                (
+                    "project_unbiased",
+                    Box::new(|| super::project_unbiased(input(), weight())),
+                ),
+                (
+                    "project_table",
+                    Box::new(|| super::project_table(input(), table(), bias())),
+                ),
+                (
+                    "table_backward",
+                    Box::new(|| super::project_table_backward(table(), grad())),
+                ),
+                (
+                    "input_backward",
+                    Box::new(|| super::project_input_backward(weight(), grad())),
+                ),
+                (
+                    "weight_backward",
+                    Box::new(|| super::project_weight_backward(input(), grad())),
+                ),
+            ];
+            for (name, product) in products {
+                let floats = product();
+                let rounded = with_products(Products::BFloat16, &product).into_contiguous();
+                if is_exact {
+                    assert_close(rounded, floats, name);
+                    continue;
+                }
+                let floats = floats.into_contiguous();
+                let both = rounded.as_slice().iter().zip(floats.as_slice());
+                let difference = both.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                let is_rounded = T::Backend::prefers_host_kernels();
+                assert_eq!(difference > 1e-5, is_rounded, "{name}: {difference}");
+                assert!(difference < 0.1, "{name}: {difference}");
+            }
+        }
+    }
+}
 
 /// Numbers between -1 and 1 in no order.
 fn numbers<T: HostTensor, const D: usize>(like: &T, shape: [usize; D], step: usize) -> T {
@@ -489,6 +556,7 @@ for_each_backend!(
     rows_of_a_table,
     size_and_multiplication_by_one_number,
     linear_layers,
+    products_in_bf16,
     linear_layers_by_packed_weights,
     attention_of_rows_and_packed,
     attention_and_its_gradients,
