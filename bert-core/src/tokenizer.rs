@@ -29,7 +29,7 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{AddedToken, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer, decoders};
 
-use crate::models::{BERT, Family, Frame as FrameTokens, TokenizerModel};
+use crate::models::{BERT, Family, Frame as FrameTokens};
 use crate::{Error, Result};
 use load::Parts;
 
