@@ -83,6 +83,8 @@ class Family:
     mistakes: Callable = lambda probe: {}
     # Labels of a head that the script has none for: takes fixture and inputs, gives arguments of the model.
     labels: Callable | None = None
+    # Loss of a head whose class computes it in 32 bits: takes the output of the model and the labels.
+    loss: Callable | None = None
     # Gives the values of a record the names of the files, where gradients have others in memory.
     stored: Callable = lambda record: record
     # Writes more files into the directory of a fixture: takes directory, fixture, float64 model.
@@ -221,6 +223,9 @@ def reference(family, fixture, model):
             given = {name: value.view(-1, CHOICES, value.shape[1]) for name, value in given.items()}
         output = model(**given, **wanted)
         loss = output.loss
+        if loss.dtype != torch.float64:
+            loss = family.loss(output, wanted)
+            assert torch.allclose(loss.float(), output.loss), f"{fixture.name}: another loss"
         record |= {name: value for name, value in output.items() if name.endswith("logits")}
         if fixture.head == "mlm":
             record["mlm_loss"] = cross_entropy(output.logits.flatten(0, 1), wanted["labels"].flatten(), ignore_index=IGNORED)

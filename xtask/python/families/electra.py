@@ -1,6 +1,7 @@
 """ELECTRA: embeddings of another width, heads of its own, the discriminator of replaced tokens."""
 
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 import wordpiece_text
 from common import Seeded
@@ -28,6 +29,10 @@ def mistakes(probe):
         hidden = head.LayerNorm(torch.relu(head.dense(right)))
         wrong = model.generator_lm_head(hidden)
         return {"activation of the head": (wrong - record["logits"])[probe.real].abs().max().item()}
+    if fixture.head == "pretraining":
+        head = model.discriminator_predictions
+        wrong = head.dense_prediction(torch.tanh(head.dense(right))).squeeze(-1)
+        return {"activation of the discriminator": (wrong - record["logits"])[probe.real].abs().max().item()}
     return {}
 
 
@@ -37,6 +42,12 @@ def labels(fixture, batch):
     mask = batch["attention_mask"]
     replaced = torch.from_numpy(numbers.integers(0, 4, tuple(mask.shape))) == 0
     return {"labels": torch.where(mask == 1, replaced.long(), torch.full_like(mask, IGNORED))}
+
+
+def loss(output, wanted):
+    """The discriminator's, over all tokens but padding."""
+    active = wanted["labels"] != IGNORED
+    return binary_cross_entropy_with_logits(output.logits[active], wanted["labels"][active].to(output.logits.dtype))
 
 
 def extras(directory, fixture, model):
@@ -64,5 +75,6 @@ FAMILY = Family(
     ],
     mistakes=mistakes,
     labels=labels,
+    loss=loss,
     extras=extras,
 )
