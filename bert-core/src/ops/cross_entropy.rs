@@ -1,16 +1,12 @@
 //! Default bodies of the cross-entropy and its gradient as one node of the autodiff graph.
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, Shape};
 
-use super::BertOps;
+use super::GradientOps;
+use super::node::keeping;
 
 /// `-ln softmax(logits)[label]` of every row.
 pub(super) fn losses<B: Backend>(logits: FloatTensor<B>, labels: IntTensor<B>) -> FloatTensor<B> {
@@ -34,43 +30,15 @@ pub(super) fn backward<B: Backend>(
     B::float_scatter(1, expected, labels, picked, IndexingUpdateOp::Add)
 }
 
-/// [`BertOps::cross_entropy`] as one node, keeping the logits and not their softmax.
-pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
+/// [`BertOps::cross_entropy`](super::BertOps::cross_entropy) as one node, keeping the logits and not their softmax.
+pub(super) fn autodiff<B: GradientOps, C: CheckpointStrategy>(
     logits: FloatTensor<Autodiff<B, C>>,
     labels: IntTensor<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
-    #[derive(Debug)]
-    struct CrossEntropy;
-
-    impl<B: BertOps> Backward<B, 1> for CrossEntropy {
-        type State = (FloatTensor<B>, IntTensor<B>);
-
-        fn backward(
-            self,
-            ops: Ops<Self::State, 1>,
-            grads: &mut Gradients,
-            _checkpointer: &mut Checkpointer,
-        ) {
-            let [parent] = ops.parents;
-            let grad = grads.consume::<B>(&ops.node);
-            let (logits, labels) = ops.state;
-            if let Some(node) = parent {
-                let grad = B::cross_entropy_backward(logits, labels, grad);
-                grads.register::<B>(node.id, grad);
-            }
-        }
-    }
-
-    match CrossEntropy
-        .prepare::<C>([logits.node()])
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prep) => {
-            let logits = logits.into_primitive();
-            let state = (logits.clone(), labels.clone());
-            prep.finish(state, B::cross_entropy(logits, labels))
-        }
-        OpsKind::UnTracked(prep) => prep.finish(B::cross_entropy(logits.into_primitive(), labels)),
-    }
+    keeping::<B, C, _, 1>(
+        [logits],
+        |[logits]| (logits.clone(), labels.clone()),
+        |[logits]| B::cross_entropy(logits, labels.clone()),
+        |(logits, labels), grad, _| [Some(B::cross_entropy_backward(logits, labels, grad))],
+    )
 }

@@ -1,16 +1,12 @@
 //! Default bodies of the gated activation, and the operation as one node of the autodiff graph.
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Slice;
 
-use super::BertOps;
+use super::node::keeping;
+use super::{BertOps, GradientOps};
 
 /// Activation of a gate, the first half of the rows of a feed-forward layer, which the second is multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +26,8 @@ pub(super) fn forward<B: BertOps>(
     B::float_mul(activate::<B>(activated, activation), other)
 }
 
-/// The default body of [`BertOps::gate_backward`].
-pub(super) fn backward<B: BertOps>(
+/// The default body of [`GradientOps::gate_backward`].
+pub(super) fn backward<B: GradientOps>(
     input: FloatTensor<B>,
     grad: FloatTensor<B>,
     activation: GateActivation,
@@ -76,40 +72,14 @@ fn halves<B: Backend>(input: FloatTensor<B>) -> [FloatTensor<B>; 2] {
 }
 
 /// [`BertOps::gate`] as one node, which keeps its input.
-pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
+pub(super) fn autodiff<B: GradientOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
     activation: GateActivation,
 ) -> FloatTensor<Autodiff<B, C>> {
-    #[derive(Debug)]
-    struct Gated;
-
-    impl<B: BertOps> Backward<B, 1> for Gated {
-        type State = (FloatTensor<B>, GateActivation);
-
-        fn backward(
-            self,
-            ops: Ops<Self::State, 1>,
-            grads: &mut Gradients,
-            _checkpointer: &mut Checkpointer,
-        ) {
-            let [parent] = ops.parents;
-            let grad = grads.consume::<B>(&ops.node);
-            let (input, activation) = ops.state;
-            if let Some(node) = parent {
-                grads.register::<B>(node.id, B::gate_backward(input, grad, activation));
-            }
-        }
-    }
-
-    match Gated
-        .prepare::<C>([input.node()])
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prep) => {
-            let input = input.into_primitive();
-            prep.finish((input.clone(), activation), B::gate(input, activation))
-        }
-        OpsKind::UnTracked(prep) => prep.finish(B::gate(input.into_primitive(), activation)),
-    }
+    keeping::<B, C, _, 1>(
+        [input],
+        |[input]| (input.clone(), activation),
+        |[input]| B::gate(input, activation),
+        |(input, activation), grad, _| [Some(B::gate_backward(input, grad, activation))],
+    )
 }

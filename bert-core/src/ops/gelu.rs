@@ -2,15 +2,11 @@
 
 use core::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::{Backend, tensor::FloatTensor};
 
-use super::BertOps;
+use super::GradientOps;
+use super::node::keeping;
 
 /// `grad · (Φ(x) + x·φ(x))`, with Φ and φ the standard normal distribution and density.
 pub(super) fn erf_backward<B: Backend>(
@@ -37,46 +33,21 @@ pub(super) fn tanh<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
     B::float_mul(B::float_mul_scalar(input, 0.5.into()), gate)
 }
 
-/// The default body of [`BertOps::swish`]: Burn's sigmoid has no overflow, nor has its gradient, which the quotient
+/// The default body of [`BertOps::swish`](super::BertOps::swish): Burn's sigmoid has no overflow, nor has its gradient, which the quotient
 /// `x / (1 + exp(-slope·x))` would have.
 pub(super) fn swish<B: Backend>(input: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
     let gate = B::sigmoid(B::float_mul_scalar(input.clone(), slope.into()));
     B::float_mul(input, gate)
 }
 
-/// [`BertOps::gelu_erf`] as one node of the autodiff graph, keeping only its input.
-pub(super) fn erf_autodiff<B: BertOps, C: CheckpointStrategy>(
+/// [`BertOps::gelu_erf`](super::BertOps::gelu_erf) as one node of the autodiff graph, keeping only its input.
+pub(super) fn erf_autodiff<B: GradientOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
 ) -> FloatTensor<Autodiff<B, C>> {
-    #[derive(Debug)]
-    struct GeluErf;
-
-    impl<B: BertOps> Backward<B, 1> for GeluErf {
-        type State = FloatTensor<B>;
-
-        fn backward(
-            self,
-            ops: Ops<Self::State, 1>,
-            grads: &mut Gradients,
-            _checkpointer: &mut Checkpointer,
-        ) {
-            let [parent] = ops.parents;
-            let grad = grads.consume::<B>(&ops.node);
-            if let Some(node) = parent {
-                grads.register::<B>(node.id, B::gelu_erf_backward(ops.state, grad));
-            }
-        }
-    }
-
-    match GeluErf
-        .prepare::<C>([input.node()])
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prep) => {
-            let primitive = input.primitive().clone();
-            prep.finish(primitive.clone(), B::gelu_erf(primitive))
-        }
-        OpsKind::UnTracked(prep) => prep.finish(B::gelu_erf(input.into_primitive())),
-    }
+    keeping::<B, C, _, 1>(
+        [input],
+        |[input]| input.clone(),
+        |[input]| B::gelu_erf(input),
+        |input, grad, _| [Some(B::gelu_erf_backward(input, grad))],
+    )
 }

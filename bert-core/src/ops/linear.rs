@@ -11,7 +11,7 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
 
-use super::BertOps;
+use super::{BertOps, GradientOps};
 
 /// The default body of [`BertOps::project_table`].
 pub(super) fn table<B: BertOps>(
@@ -41,7 +41,7 @@ pub(super) fn project_data<B: BertOps>(
 }
 
 /// Forward product of a linear layer and its gradients, by the layout of its weight.
-trait Affine<B: BertOps>: Clone + Copy + std::fmt::Debug + Send + Sync + 'static {
+trait Affine<B: GradientOps>: Clone + Copy + std::fmt::Debug + Send + Sync + 'static {
     fn forward(
         input: FloatTensor<B>,
         weight: FloatTensor<B>,
@@ -55,7 +55,7 @@ trait Affine<B: BertOps>: Clone + Copy + std::fmt::Debug + Send + Sync + 'static
 #[derive(Clone, Copy, Debug)]
 struct ByMatrix;
 
-impl<B: BertOps> Affine<B> for ByMatrix {
+impl<B: GradientOps> Affine<B> for ByMatrix {
     fn forward(
         input: FloatTensor<B>,
         weight: FloatTensor<B>,
@@ -77,7 +77,7 @@ impl<B: BertOps> Affine<B> for ByMatrix {
 #[derive(Clone, Copy, Debug)]
 struct ByTable;
 
-impl<B: BertOps> Affine<B> for ByTable {
+impl<B: GradientOps> Affine<B> for ByTable {
     fn forward(
         input: FloatTensor<B>,
         table: FloatTensor<B>,
@@ -96,7 +96,7 @@ impl<B: BertOps> Affine<B> for ByTable {
 }
 
 /// [`BertOps::project`] as one node.
-pub(super) fn project_autodiff<B: BertOps, C: CheckpointStrategy>(
+pub(super) fn project_autodiff<B: GradientOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
     weight: FloatTensor<Autodiff<B, C>>,
     bias: FloatTensor<Autodiff<B, C>>,
@@ -105,7 +105,7 @@ pub(super) fn project_autodiff<B: BertOps, C: CheckpointStrategy>(
 }
 
 /// [`BertOps::project_table`] as one node.
-pub(super) fn table_autodiff<B: BertOps, C: CheckpointStrategy>(
+pub(super) fn table_autodiff<B: GradientOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
     table: FloatTensor<Autodiff<B, C>>,
     bias: FloatTensor<Autodiff<B, C>>,
@@ -114,7 +114,7 @@ pub(super) fn table_autodiff<B: BertOps, C: CheckpointStrategy>(
 }
 
 /// [`BertOps::project_unbiased`] as one node.
-pub(super) fn unbiased_autodiff<B: BertOps, C: CheckpointStrategy>(
+pub(super) fn unbiased_autodiff<B: GradientOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
     weight: FloatTensor<Autodiff<B, C>>,
 ) -> FloatTensor<Autodiff<B, C>> {
@@ -124,7 +124,7 @@ pub(super) fn unbiased_autodiff<B: BertOps, C: CheckpointStrategy>(
 }
 
 /// Input times weight with a bias.
-fn affine_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>>(
+fn affine_autodiff<B: GradientOps, C: CheckpointStrategy, A: Affine<B>>(
     affine: A,
     input: FloatTensor<Autodiff<B, C>>,
     weight: FloatTensor<Autodiff<B, C>>,
@@ -138,7 +138,7 @@ fn affine_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>>(
 
 /// A node that keeps of input and weight what the other's gradient needs; `nodes` are theirs, and that of a bias if `forward`
 /// adds one.
-fn product_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>, const N: usize>(
+fn product_autodiff<B: GradientOps, C: CheckpointStrategy, A: Affine<B>, const N: usize>(
     affine: A,
     nodes: [NodeGuard; N],
     input: FloatTensor<Autodiff<B, C>>,
@@ -148,7 +148,7 @@ fn product_autodiff<B: BertOps, C: CheckpointStrategy, A: Affine<B>, const N: us
     #[derive(Clone, Copy, Debug)]
     struct Project<A>(A);
 
-    impl<B: BertOps, A: Affine<B>, const N: usize> Backward<B, N> for Project<A> {
+    impl<B: GradientOps, A: Affine<B>, const N: usize> Backward<B, N> for Project<A> {
         type State = [Option<NodeId>; 2];
 
         fn backward(

@@ -4,6 +4,7 @@
 //! is added by an empty `impl` in the private module `backends`; overrides replace the default
 //! where a backend has a better kernel. The default body is the reference that the overrides are tested against, and
 //! [`backend_extension`] routes a call on a [`Tensor`](burn::tensor::Tensor) to the implementation of its device.
+//! [`GradientOps`] are what the nodes of the autodiff graph ask of the backend below, without a route.
 #![cfg_attr(
     any(feature = "ndarray", feature = "tch"),
     expect(
@@ -34,10 +35,10 @@ mod cross_entropy;
 mod dropout;
 mod gate;
 mod gelu;
-mod gradients;
 mod groups;
 mod linear;
 mod lookup;
+mod node;
 mod norm;
 mod packed;
 mod packed_param;
@@ -58,7 +59,6 @@ pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
 };
 pub use gate::GateActivation;
-pub use gradients::GradientOps;
 pub use groups::packed_by_group;
 pub use packed::{PackedLayout, PackedTokens};
 pub(crate) use packed_param::PackedParam;
@@ -155,15 +155,6 @@ pub trait BertOps: Backend {
         <Self as ModuleOps<Self>>::embedding(table, ids)
     }
 
-    /// Gradient of [`lookup`](BertOps::lookup) with respect to the table, `[rows, width]`.
-    fn lookup_backward(
-        table: FloatTensor<Self>,
-        ids: IntTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        <Self as ModuleOps<Self>>::embedding_backward(table, grad, ids)
-    }
-
     /// `softmax(scale · scores)` over the keys that are not padding.
     ///
     /// # Shapes
@@ -176,19 +167,6 @@ pub trait BertOps: Backend {
         scale: f64,
     ) -> FloatTensor<Self> {
         softmax::masked::<Self>(scores, mask_pad, scale)
-    }
-
-    /// Gradient of [`masked_softmax`](BertOps::masked_softmax) with respect to the scores, from its output.
-    ///
-    /// # Shapes
-    ///
-    /// - probabilities, grad, output: `[..., any, seq]`
-    fn softmax_backward(
-        probabilities: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        scale: f64,
-    ) -> FloatTensor<Self> {
-        softmax::backward::<Self>(probabilities, grad, scale)
     }
 
     /// LayerNorm over the last dimension.
@@ -222,21 +200,6 @@ pub trait BertOps: Backend {
         Self::normalize(Self::float_add(input, residual), gamma, beta, epsilon)
     }
 
-    /// Gradients of [`normalize`](BertOps::normalize) with respect to its input, `gamma` and `beta`.
-    ///
-    /// # Shapes
-    ///
-    /// - input, grad and the first output: `[..., any, width]`
-    /// - gamma and the other outputs: `[width]`
-    fn normalize_backward(
-        input: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        norm::backward::<Self>(input, gamma, grad, epsilon)
-    }
-
     /// `input · weight + bias`; one node under autodiff, where Burn's `Linear` is five in 0.22.
     ///
     /// # Shapes
@@ -256,6 +219,209 @@ pub trait BertOps: Backend {
     /// [`project`](BertOps::project) without a bias.
     fn project_unbiased(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         <Self as ModuleOps<Self>>::linear(input, weight, None)
+    }
+
+    /// Exact GELU of [`project`](BertOps::project): the widening half of the feed-forward layer.
+    ///
+    /// # Shapes
+    ///
+    /// Those of [`project`](BertOps::project).
+    fn project_gelu(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::gelu_erf(Self::project(input, weight, bias))
+    }
+
+    /// `input · tableᵀ + bias`, a score for every row of a table: what the masked LM does with the word embeddings; one node
+    /// under autodiff.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[n, width]`
+    /// - table: `[rows, width]`
+    /// - bias: `[rows]`
+    /// - output: `[n, rows]`
+    fn project_table(
+        input: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::table::<Self>(input, table, bias)
+    }
+
+    /// [`project`](BertOps::project) with a packed weight, and exact GELU of it if asked for; without a gradient.
+    ///
+    /// The default body multiplies with the unpacked weight; with one in 8 bits an override quantises `input` too, each row with
+    /// a scale of its own.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - bias: `[d_output]`
+    /// - weight: `[d_input, d_output]`
+    /// - output: `[..., any, d_output]`
+    fn project_held(
+        input: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight: Arc<PackedWeight>,
+        gelu: bool,
+    ) -> FloatTensor<Self> {
+        linear::project_data::<Self>(input, bias, weight.floats(), gelu)
+    }
+
+    /// Cross-entropy in nats of every row with its label.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[rows, classes]`
+    /// - labels: `[rows]`, each in `0..classes`
+    /// - output: `[rows]`
+    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
+        cross_entropy::losses::<Self>(logits, labels)
+    }
+
+    /// Dropout mask for a tensor of `shape`: 0 with `probability`, else
+    /// `1 / (1 - probability)`, of the type and on the device of `like`.
+    fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
+        dropout::mask::<Self>(like, shape, probability)
+    }
+
+    /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its
+    /// square. All are flat and of one size.
+    fn adam_update(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        adam::update::<Self>(value, gradient, first, second, step)
+    }
+
+    /// The sum of the squares of all elements, `[1]`.
+    fn sum_of_squares(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        scale::sum_of_squares::<Self>(input)
+    }
+
+    /// A flat `input` multiplied by `factor`, `[1]`.
+    fn scale_by(input: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_mul(input, factor)
+    }
+
+    /// Exact GELU, `x · Φ(x)`.
+    fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::gelu(input)
+    }
+
+    /// GELU by the tanh approximation of Hendrycks & Gimpel 2016.
+    ///
+    /// Burn's `gelu_approximate` raises a negative base to a float power, which GPU shaders leave
+    /// undefined; this body multiplies.
+    fn gelu_tanh(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        gelu::tanh::<Self>(input)
+    }
+
+    /// Rotary position embedding of the heads in some columns (Su et al. 2021): the halves of each turned against each other,
+    /// `[a·cos - b·sin, b·cos + a·sin]`; `cos` and `sin` have no gradient.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq, columns.row]`
+    /// - cos, sin: `[seq, head_size / 2]`
+    /// - output: `[batch, seq, columns.heads · head_size]`
+    fn rotate(
+        input: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        columns: RotaryColumns,
+    ) -> FloatTensor<Self> {
+        rotary::forward::<Self>(input, cos, sin, columns)
+    }
+
+    /// Gated activation: one half of every row activated and multiplied by the other (Shazeer 2020).
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, 2 · width]`
+    /// - output: `[..., any, width]`
+    fn gate(input: FloatTensor<Self>, activation: GateActivation) -> FloatTensor<Self> {
+        gate::forward::<Self>(input, activation)
+    }
+
+    /// Swish, `x · σ(slope·x)` (Ramachandran et al. 2017).
+    fn swish(input: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
+        gelu::swish::<Self>(input, slope)
+    }
+}
+
+/// Gradients of [`BertOps`], which the nodes of the autodiff graph ask of the backend below; they have none of their own.
+pub trait GradientOps: BertOps {
+    /// [`BertOps::self_attention`], with what [`attention_backward`](GradientOps::attention_backward) wants of it.
+    ///
+    /// # Shapes
+    ///
+    /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
+    fn attention_with_weights(
+        inputs: AttentionInputs<Self>,
+        mask_pad: BoolTensor<Self>,
+        form: AttentionForm,
+    ) -> AttentionOutput<Self> {
+        attention::composed::with_weights::<Self>(inputs, mask_pad, form)
+    }
+
+    /// Gradients of [`BertOps::self_attention`] with respect to queries, keys and values, and to a bias of shape `bias` if its
+    /// own is wanted: summed over the batch for one that all sequences share.
+    ///
+    /// # Shapes
+    ///
+    /// - inputs, grad: `[batch, seq, heads · head_size]`
+    fn attention_backward(
+        inputs: [FloatTensor<Self>; 3],
+        weights: AttentionWeights<Self>,
+        grad: FloatTensor<Self>,
+        form: AttentionForm,
+        bias: Option<Shape>,
+    ) -> AttentionGradients<Self> {
+        attention::composed::backward::<Self>(inputs, weights, grad, form, bias)
+    }
+
+    /// Gradient of [`lookup`](BertOps::lookup) with respect to the table, `[rows, width]`.
+    fn lookup_backward(
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::embedding_backward(table, grad, ids)
+    }
+
+    /// Gradient of [`masked_softmax`](BertOps::masked_softmax) with respect to the scores, from its output.
+    ///
+    /// # Shapes
+    ///
+    /// - probabilities, grad, output: `[..., any, seq]`
+    fn softmax_backward(
+        probabilities: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        softmax::backward::<Self>(probabilities, grad, scale)
+    }
+
+    /// Gradients of [`normalize`](BertOps::normalize) with respect to its input, `gamma` and `beta`.
+    ///
+    /// # Shapes
+    ///
+    /// - input, grad and the first output: `[..., any, width]`
+    /// - gamma and the other outputs: `[width]`
+    fn normalize_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        norm::backward::<Self>(input, gamma, grad, epsilon)
     }
 
     /// Gradient of [`project`](BertOps::project) with respect to its input.
@@ -296,38 +462,8 @@ pub trait BertOps: Backend {
         <Self as ModuleOps<Self>>::linear_bias_backward(grad)
     }
 
-    /// Exact GELU of [`project`](BertOps::project): the widening half of the feed-forward layer.
-    ///
-    /// # Shapes
-    ///
-    /// Those of [`project`](BertOps::project).
-    fn project_gelu(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        Self::gelu_erf(Self::project(input, weight, bias))
-    }
-
-    /// `input · tableᵀ + bias`, a score for every row of a table: what the masked LM does with the word embeddings; one node
-    /// under autodiff.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[n, width]`
-    /// - table: `[rows, width]`
-    /// - bias: `[rows]`
-    /// - output: `[n, rows]`
-    fn project_table(
-        input: FloatTensor<Self>,
-        table: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        linear::table::<Self>(input, table, bias)
-    }
-
     /// Gradient of [`project_table`](BertOps::project_table) with respect to its input; that of the table is a
-    /// [`project_weight_backward`](BertOps::project_weight_backward).
+    /// [`project_weight_backward`](GradientOps::project_weight_backward).
     ///
     /// # Shapes
     ///
@@ -341,37 +477,6 @@ pub trait BertOps: Backend {
         Self::float_matmul(grad, table)
     }
 
-    /// [`project`](BertOps::project) with a packed weight, and exact GELU of it if asked for; without a gradient.
-    ///
-    /// The default body multiplies with the unpacked weight; with one in 8 bits an override quantises `input` too, each row with
-    /// a scale of its own.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[..., any, d_input]`
-    /// - bias: `[d_output]`
-    /// - weight: `[d_input, d_output]`
-    /// - output: `[..., any, d_output]`
-    fn project_held(
-        input: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        weight: Arc<PackedWeight>,
-        gelu: bool,
-    ) -> FloatTensor<Self> {
-        linear::project_data::<Self>(input, bias, weight.floats(), gelu)
-    }
-
-    /// Cross-entropy in nats of every row with its label.
-    ///
-    /// # Shapes
-    ///
-    /// - logits: `[rows, classes]`
-    /// - labels: `[rows]`, each in `0..classes`
-    /// - output: `[rows]`
-    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
-        cross_entropy::losses::<Self>(logits, labels)
-    }
-
     /// Gradient of [`cross_entropy`](BertOps::cross_entropy) with respect to the logits, `[rows, classes]`.
     fn cross_entropy_backward(
         logits: FloatTensor<Self>,
@@ -381,70 +486,12 @@ pub trait BertOps: Backend {
         cross_entropy::backward::<Self>(logits, labels, grad)
     }
 
-    /// Dropout mask for a tensor of `shape`: 0 with `probability`, else
-    /// `1 / (1 - probability)`, of the type and on the device of `like`.
-    fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
-        dropout::mask::<Self>(like, shape, probability)
-    }
-
-    /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its
-    /// square. All are flat and of one size.
-    fn adam_update(
-        value: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        step: AdamStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        adam::update::<Self>(value, gradient, first, second, step)
-    }
-
-    /// The sum of the squares of all elements, `[1]`.
-    fn sum_of_squares(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        scale::sum_of_squares::<Self>(input)
-    }
-
-    /// A flat `input` multiplied by `factor`, `[1]`.
-    fn scale_by(input: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_mul(input, factor)
-    }
-
-    /// Exact GELU, `x · Φ(x)`.
-    fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::gelu(input)
-    }
-
     /// Gradient of [`gelu_erf`](BertOps::gelu_erf) with respect to its input.
     ///
     /// Burn's own default differentiates the tanh approximation with constants of six digits,
     /// which is off by up to 1e-3.
     fn gelu_erf_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::erf_backward::<Self>(input, grad)
-    }
-
-    /// GELU by the tanh approximation of Hendrycks & Gimpel 2016.
-    ///
-    /// Burn's `gelu_approximate` raises a negative base to a float power, which GPU shaders leave
-    /// undefined; this body multiplies.
-    fn gelu_tanh(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        gelu::tanh::<Self>(input)
-    }
-
-    /// Rotary position embedding of the heads in some columns (Su et al. 2021): the halves of each turned against each other,
-    /// `[a·cos - b·sin, b·cos + a·sin]`; `cos` and `sin` have no gradient.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[batch, seq, columns.row]`
-    /// - cos, sin: `[seq, head_size / 2]`
-    /// - output: `[batch, seq, columns.heads · head_size]`
-    fn rotate(
-        input: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        columns: RotaryColumns,
-    ) -> FloatTensor<Self> {
-        rotary::forward::<Self>(input, cos, sin, columns)
     }
 
     /// Gradient of [`rotate`](BertOps::rotate) with respect to its input, zero in the other columns.
@@ -463,16 +510,6 @@ pub trait BertOps: Backend {
         rotary::backward::<Self>(grad, cos, sin, columns)
     }
 
-    /// Gated activation: one half of every row activated and multiplied by the other (Shazeer 2020).
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[..., any, 2 · width]`
-    /// - output: `[..., any, width]`
-    fn gate(input: FloatTensor<Self>, activation: GateActivation) -> FloatTensor<Self> {
-        gate::forward::<Self>(input, activation)
-    }
-
     /// Gradient of [`gate`](BertOps::gate) with respect to its input.
     ///
     /// # Shapes
@@ -485,10 +522,5 @@ pub trait BertOps: Backend {
         activation: GateActivation,
     ) -> FloatTensor<Self> {
         gate::backward::<Self>(input, grad, activation)
-    }
-
-    /// Swish, `x · σ(slope·x)` (Ramachandran et al. 2017).
-    fn swish(input: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
-        gelu::swish::<Self>(input, slope)
     }
 }

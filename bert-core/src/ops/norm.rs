@@ -1,16 +1,12 @@
 //! Default bodies of LayerNorm and its gradient as one node of the autodiff graph.
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-use super::BertOps;
+use super::GradientOps;
+use super::node::keeping;
 
 /// Gradients of `input`, `gamma` and `beta`; mean and variance are computed again, which costs less
 /// than keeping them.
@@ -45,53 +41,20 @@ pub(super) fn backward<B: Backend>(
     (of_input, of_gamma, of_beta)
 }
 
-/// [`BertOps::normalize`] as one node, keeping its input.
-pub(super) fn normalize_autodiff<B: BertOps, C: CheckpointStrategy>(
+/// [`BertOps::normalize`](super::BertOps::normalize) as one node, keeping its input.
+pub(super) fn normalize_autodiff<B: GradientOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
     gamma: FloatTensor<Autodiff<B, C>>,
     beta: FloatTensor<Autodiff<B, C>>,
     epsilon: f64,
 ) -> FloatTensor<Autodiff<B, C>> {
-    #[derive(Debug)]
-    struct Normalize;
-
-    impl<B: BertOps> Backward<B, 3> for Normalize {
-        type State = (FloatTensor<B>, FloatTensor<B>, f64);
-
-        fn backward(
-            self,
-            ops: Ops<Self::State, 3>,
-            grads: &mut Gradients,
-            _checkpointer: &mut Checkpointer,
-        ) {
-            let parents = ops.parents;
-            let grad = grads.consume::<B>(&ops.node);
-            let (input, gamma, epsilon) = ops.state;
+    keeping::<B, C, _, 3>(
+        [input, gamma, beta],
+        |[input, gamma, _]| (input.clone(), gamma.clone(), epsilon),
+        |[input, gamma, beta]| B::normalize(input, gamma, beta, epsilon),
+        |(input, gamma, epsilon), grad, _| {
             let (input, gamma, beta) = B::normalize_backward(input, gamma, grad, epsilon);
-            for (node, grad) in parents.into_iter().zip([input, gamma, beta]) {
-                if let Some(node) = node {
-                    grads.register::<B>(node.id, grad);
-                }
-            }
-        }
-    }
-
-    match Normalize
-        .prepare::<C>([input.node(), gamma.node(), beta.node()])
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prep) => {
-            let (input, gamma) = (input.into_primitive(), gamma.into_primitive());
-            let state = (input.clone(), gamma.clone(), epsilon);
-            let output = B::normalize(input, gamma, beta.into_primitive(), epsilon);
-            prep.finish(state, output)
-        }
-        OpsKind::UnTracked(prep) => prep.finish(B::normalize(
-            input.into_primitive(),
-            gamma.into_primitive(),
-            beta.into_primitive(),
-            epsilon,
-        )),
-    }
+            [input, gamma, beta].map(Some)
+        },
+    )
 }

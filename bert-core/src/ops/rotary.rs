@@ -1,16 +1,12 @@
 //! Default bodies of rotary position embedding, and the operation as one node of the autodiff graph.
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice, Tensor};
 
-use super::BertOps;
+use super::GradientOps;
+use super::node::keeping;
 
 /// Cosines and sines of the angles by which heads are turned, for the places of a row.
 #[derive(Clone, Debug)]
@@ -40,7 +36,7 @@ impl RotaryColumns {
     }
 }
 
-/// The default body of [`BertOps::rotate`].
+/// The default body of [`BertOps::rotate`](super::BertOps::rotate).
 pub(super) fn forward<B: Backend>(
     input: FloatTensor<B>,
     cos: FloatTensor<B>,
@@ -58,7 +54,7 @@ pub(super) fn forward<B: Backend>(
     turn::<B>(input, cos, sin)
 }
 
-/// The default body of [`BertOps::rotate_backward`].
+/// The default body of [`GradientOps::rotate_backward`].
 pub(super) fn backward<B: Backend>(
     grad: FloatTensor<B>,
     cos: FloatTensor<B>,
@@ -107,45 +103,17 @@ fn turn<B: Backend>(
     B::float_reshape(turned, shape)
 }
 
-/// [`BertOps::rotate`] as one node, which keeps the angles alone.
-pub(super) fn autodiff<B: BertOps, C: CheckpointStrategy>(
+/// [`BertOps::rotate`](super::BertOps::rotate) as one node, which keeps the angles alone.
+pub(super) fn autodiff<B: GradientOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
     cos: FloatTensor<B>,
     sin: FloatTensor<B>,
     columns: RotaryColumns,
 ) -> FloatTensor<Autodiff<B, C>> {
-    #[derive(Debug)]
-    struct Rotate;
-
-    impl<B: BertOps> Backward<B, 1> for Rotate {
-        type State = (FloatTensor<B>, FloatTensor<B>, RotaryColumns);
-
-        fn backward(
-            self,
-            ops: Ops<Self::State, 1>,
-            grads: &mut Gradients,
-            _checkpointer: &mut Checkpointer,
-        ) {
-            let [parent] = ops.parents;
-            let grad = grads.consume::<B>(&ops.node);
-            let (cos, sin, columns) = ops.state;
-            if let Some(node) = parent {
-                grads.register::<B>(node.id, B::rotate_backward(grad, cos, sin, columns));
-            }
-        }
-    }
-
-    match Rotate
-        .prepare::<C>([input.node()])
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prep) => {
-            let state = (cos.clone(), sin.clone(), columns);
-            prep.finish(state, B::rotate(input.into_primitive(), cos, sin, columns))
-        }
-        OpsKind::UnTracked(prep) => {
-            prep.finish(B::rotate(input.into_primitive(), cos, sin, columns))
-        }
-    }
+    keeping::<B, C, _, 1>(
+        [input],
+        |_| (cos.clone(), sin.clone(), columns),
+        |[input]| B::rotate(input, cos.clone(), sin.clone(), columns),
+        |(cos, sin, columns), grad, _| [Some(B::rotate_backward(grad, cos, sin, columns))],
+    )
 }

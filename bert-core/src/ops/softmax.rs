@@ -1,15 +1,11 @@
 //! Default bodies of the masked softmax and its gradient as one node of the autodiff graph.
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
 
-use super::BertOps;
+use super::GradientOps;
+use super::node::node;
 
 /// `softmax(scale · scores)`, zero at padding.
 ///
@@ -44,47 +40,23 @@ pub(super) fn backward<B: Backend>(
     B::float_mul_scalar(grad, scale.into())
 }
 
-/// [`BertOps::masked_softmax`] as one node, keeping only its output.
+/// [`BertOps::masked_softmax`](super::BertOps::masked_softmax) as one node, keeping only its output.
 ///
 /// Padding needs no mask on the way back: its probabilities are zero.
-pub(super) fn masked_autodiff<B: BertOps, C: CheckpointStrategy>(
+pub(super) fn masked_autodiff<B: GradientOps, C: CheckpointStrategy>(
     scores: FloatTensor<Autodiff<B, C>>,
     mask_pad: BoolTensor<B>,
     scale: f64,
 ) -> FloatTensor<Autodiff<B, C>> {
-    #[derive(Debug)]
-    struct MaskedSoftmax;
-
-    impl<B: BertOps> Backward<B, 1> for MaskedSoftmax {
-        type State = (FloatTensor<B>, f64);
-
-        fn backward(
-            self,
-            ops: Ops<Self::State, 1>,
-            grads: &mut Gradients,
-            _checkpointer: &mut Checkpointer,
-        ) {
-            let [parent] = ops.parents;
-            let grad = grads.consume::<B>(&ops.node);
-            let (probabilities, scale) = ops.state;
-            if let Some(node) = parent {
-                let grad = B::softmax_backward(probabilities, grad, scale);
-                grads.register::<B>(node.id, grad);
-            }
-        }
-    }
-
-    match MaskedSoftmax
-        .prepare::<C>([scores.node()])
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prep) => {
-            let probabilities = B::masked_softmax(scores.into_primitive(), mask_pad, scale);
-            prep.finish((probabilities.clone(), scale), probabilities)
-        }
-        OpsKind::UnTracked(prep) => {
-            prep.finish(B::masked_softmax(scores.into_primitive(), mask_pad, scale))
-        }
-    }
+    let forward =
+        |[scores]: [FloatTensor<B>; 1]| B::masked_softmax(scores, mask_pad.clone(), scale);
+    node::<B, C, _, 1>(
+        [scores],
+        |scores| {
+            let probabilities = forward(scores);
+            (probabilities.clone(), (probabilities, scale))
+        },
+        &forward,
+        |(probabilities, scale), grad, _| [Some(B::softmax_backward(probabilities, grad, scale))],
+    )
 }

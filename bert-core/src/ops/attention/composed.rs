@@ -10,7 +10,7 @@ use super::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionOutput,
     AttentionWeights,
 };
-use crate::ops::BertOps;
+use crate::ops::{BertOps, GradientOps};
 
 /// The default body of [`BertOps::attend_by_head`].
 pub(in crate::ops) fn by_head<B: BertOps>(
@@ -158,8 +158,8 @@ fn corner([batch, heads, ..]: [usize; 4], seq: usize) -> [Slice; 4] {
     [batch, heads, seq, seq].map(|size| Slice::from(0..size))
 }
 
-/// The default body of [`GradientOps::attention_backward`](crate::ops::GradientOps::attention_backward).
-pub(in crate::ops) fn backward<B: BertOps>(
+/// The default body of [`GradientOps::attention_backward`].
+pub(in crate::ops) fn backward<B: GradientOps>(
     inputs: [FloatTensor<B>; 3],
     weights: AttentionWeights<B>,
     grad: FloatTensor<B>,

@@ -1,11 +1,6 @@
 //! Attention as one node of the autodiff graph.
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, NodeGuard, Ops, OpsKind},
-};
+use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
@@ -15,6 +10,7 @@ use super::{
     AttentionBias, AttentionForm, AttentionInputs, AttentionOutput, AttentionWeights, composed,
 };
 use crate::ops::GradientOps;
+use crate::ops::node::node;
 
 /// Attention from projections to context as one node, which keeps the projections, the probabilities and the state of dropout.
 pub(in crate::ops) fn attention<B: GradientOps, C: CheckpointStrategy>(
@@ -28,28 +24,39 @@ pub(in crate::ops) fn attention<B: GradientOps, C: CheckpointStrategy>(
         value,
         bias,
     } = inputs;
-    let nodes = [query.node(), key.node(), value.node()];
-    let inner = |bias| AttentionInputs {
-        query: query.into_primitive(),
-        key: key.into_primitive(),
-        value: value.into_primitive(),
-        bias,
-    };
     match bias {
-        AttentionBias::Absent => {
-            register::<B, C, 3>(nodes, inner(AttentionBias::Absent), layout, form)
-        }
-        AttentionBias::Present(bias) => {
-            let [query, key, value] = nodes;
-            let nodes = [query, key, value, bias.node()];
-            let inputs = inner(AttentionBias::Present(bias.into_primitive()));
-            register::<B, C, 4>(nodes, inputs, layout, form)
-        }
+        AttentionBias::Absent => node::<B, C, _, 3>(
+            [query, key, value],
+            |inputs| tracked(unbiased(inputs), layout.clone(), form),
+            |inputs| composed::packed::<B>(unbiased(inputs), &layout, form),
+            backward,
+        ),
+        AttentionBias::Present(bias) => node::<B, C, _, 4>(
+            [query, key, value, bias],
+            |inputs| tracked(biased(inputs), layout.clone(), form),
+            |inputs| composed::packed::<B>(biased(inputs), &layout, form),
+            backward,
+        ),
     }
 }
 
-#[derive(Debug)]
-struct Attention;
+fn unbiased<B: Backend>([query, key, value]: [FloatTensor<B>; 3]) -> AttentionInputs<B> {
+    AttentionInputs {
+        query,
+        key,
+        value,
+        bias: AttentionBias::Absent,
+    }
+}
+
+fn biased<B: Backend>([query, key, value, bias]: [FloatTensor<B>; 4]) -> AttentionInputs<B> {
+    AttentionInputs {
+        query,
+        key,
+        value,
+        bias: AttentionBias::Present(bias),
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Kept<B: Backend> {
@@ -61,83 +68,66 @@ struct Kept<B: Backend> {
     form: AttentionForm,
 }
 
-/// The parents are queries, keys and values, and the bias if there is one.
-impl<B: GradientOps, const N: usize> Backward<B, N> for Attention {
-    type State = Kept<B>;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, N>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let Kept {
-            projections,
-            bias,
-            weights,
-            layout,
-            form,
-        } = ops.state;
-        let mut parents = ops.parents.into_iter();
-        let bias = bias.filter(|_| parents.as_slice()[N - 1].is_some());
-        let [query, key, value] = projections.map(|tensor| layout.part(tensor).into_iter());
-        let grad = layout.part_with_zeros(grads.consume::<B>(&ops.node));
-        let groups = query.zip(key).zip(value).zip(grad).zip(weights);
-        let mut of_projections = [(); 3].map(|()| Vec::new());
-        let mut of_bias = None;
-        for ((((query, key), value), grad), weights) in groups {
-            let inputs = [query, key, value];
-            let gradients = B::attention_backward(inputs, weights, grad, form, bias.clone());
-            for (parts, part) in of_projections.iter_mut().zip(gradients.inputs) {
-                parts.push(part);
-            }
-            of_bias = match (of_bias, gradients.bias) {
-                (Some(sum), Some(gradient)) => Some(B::float_add(sum, gradient)),
-                (sum, gradient) => sum.or(gradient),
-            };
-        }
-        for (parts, parent) in of_projections.into_iter().zip(parents.by_ref()) {
-            if let Some(node) = parent {
-                grads.register::<B>(node.id, layout.join(parts));
-            }
-        }
-        if let (Some(gradient), Some(Some(node))) = (of_bias, parents.next()) {
-            grads.register::<B>(node.id, gradient);
-        }
-    }
-}
-
-fn register<B: GradientOps, C: CheckpointStrategy, const N: usize>(
-    nodes: [NodeGuard; N],
+/// Context and what the gradients take.
+fn tracked<B: GradientOps>(
     inputs: AttentionInputs<B>,
     layout: Layout<B>,
     form: AttentionForm,
-) -> FloatTensor<Autodiff<B, C>> {
-    match Attention.prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            let bias = match &inputs.bias {
-                AttentionBias::Absent => None,
-                AttentionBias::Present(bias) => Some(bias.shape()),
-            };
-            let projections = [&inputs.query, &inputs.key, &inputs.value].map(Clone::clone);
-            let (contexts, weights) = layout
-                .groups(inputs)
-                .map(|(inputs, mask_pad)| {
-                    let AttentionOutput { context, weights } =
-                        B::attention_with_weights(inputs, mask_pad, form);
-                    (context, weights)
-                })
-                .unzip();
-            let output = layout.join(contexts);
-            let kept = Kept {
-                projections,
-                bias,
-                weights,
-                layout,
-                form,
-            };
-            prep.finish(kept, output)
+) -> (FloatTensor<B>, Kept<B>) {
+    let bias = match &inputs.bias {
+        AttentionBias::Absent => None,
+        AttentionBias::Present(bias) => Some(bias.shape()),
+    };
+    let projections = [&inputs.query, &inputs.key, &inputs.value].map(Clone::clone);
+    let outputs = layout.groups(inputs).map(|(inputs, mask_pad)| {
+        let AttentionOutput { context, weights } =
+            B::attention_with_weights(inputs, mask_pad, form);
+        (context, weights)
+    });
+    let (contexts, weights) = outputs.unzip();
+    let context = layout.join(contexts);
+    let kept = Kept {
+        projections,
+        bias,
+        weights,
+        layout,
+        form,
+    };
+    (context, kept)
+}
+
+/// Gradients of queries, keys and values, and of the bias if there is one.
+fn backward<B: GradientOps, const N: usize>(
+    kept: Kept<B>,
+    grad: FloatTensor<B>,
+    wanted: [bool; N],
+) -> [Option<FloatTensor<B>>; N] {
+    let Kept {
+        projections,
+        bias,
+        weights,
+        layout,
+        form,
+    } = kept;
+    let bias = bias.filter(|_| wanted[N - 1]);
+    let [query, key, value] = projections.map(|tensor| layout.part(tensor).into_iter());
+    let grad = layout.part_with_zeros(grad);
+    let groups = query.zip(key).zip(value).zip(grad).zip(weights);
+    let mut of_projections = [(); 3].map(|()| Vec::new());
+    let mut of_bias = None;
+    for ((((query, key), value), grad), weights) in groups {
+        let inputs = [query, key, value];
+        let gradients = B::attention_backward(inputs, weights, grad, form, bias.clone());
+        for (parts, part) in of_projections.iter_mut().zip(gradients.inputs) {
+            parts.push(part);
         }
-        OpsKind::UnTracked(prep) => prep.finish(composed::packed::<B>(inputs, &layout, form)),
+        of_bias = match (of_bias, gradients.bias) {
+            (Some(sum), Some(gradient)) => Some(B::float_add(sum, gradient)),
+            (sum, gradient) => sum.or(gradient),
+        };
     }
+    let joined = of_projections.into_iter().zip(wanted);
+    let joined = joined.map(|(parts, wanted)| wanted.then(|| layout.join(parts)));
+    let mut gradients = joined.chain([of_bias]);
+    wanted.map(|_| gradients.next().flatten())
 }

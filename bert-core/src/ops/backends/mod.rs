@@ -68,35 +68,23 @@ macro_rules! host_operations {
 
         operations! { $tensor, host:
             masked_softmax(scores, mask_pad; scale: f64) -> $tensor;
-            softmax_backward(probabilities, grad; scale: f64) -> $tensor;
             normalize(input, gamma, beta; epsilon: f64) -> $tensor;
             add_normalize(input, residual, gamma, beta; epsilon: f64) -> $tensor;
-            normalize_backward(input, gamma, grad; epsilon: f64)
-                -> ($tensor, $tensor, $tensor);
             project(input, weight, bias) -> $tensor;
             project_unbiased(input, weight) -> $tensor;
-            project_input_backward(weight, grad) -> $tensor;
-            project_weight_backward(input, grad) -> $tensor;
-            project_bias_backward(grad) -> $tensor;
             lookup(table, ids) -> $tensor;
-            lookup_backward(table, ids, grad) -> $tensor;
             project_gelu(input, weight, bias) -> $tensor;
             project_held(input, bias; weight: Arc<PackedWeight>, gelu: bool) -> $tensor;
             project_table(input, table, bias) -> $tensor;
-            project_table_backward(table, grad) -> $tensor;
             cross_entropy(logits, labels) -> $tensor;
-            cross_entropy_backward(logits, labels, grad) -> $tensor;
             dropout_mask(like; shape: Shape, probability: f64) -> $tensor;
             adam_update(value, gradient, first, second; step: super::AdamStep)
                 -> ($tensor, $tensor, $tensor);
             sum_of_squares(input) -> $tensor;
             scale_by(input, factor) -> $tensor;
             gelu_erf(input) -> $tensor;
-            gelu_erf_backward(input, grad) -> $tensor;
             rotate(input, cos, sin; columns: super::RotaryColumns) -> $tensor;
-            rotate_backward(grad, cos, sin; columns: super::RotaryColumns) -> $tensor;
             gate(input; form: super::GateActivation) -> $tensor;
-            gate_backward(input, grad; form: super::GateActivation) -> $tensor;
         }
     };
 }
@@ -121,6 +109,21 @@ macro_rules! host_gradients {
             bias: Option<Shape>,
         ) -> AttentionGradients<Self> {
             host::attention_backward(inputs, weights, grad, form, bias)
+        }
+
+        operations! { $tensor, host:
+            softmax_backward(probabilities, grad; scale: f64) -> $tensor;
+            normalize_backward(input, gamma, grad; epsilon: f64)
+                -> ($tensor, $tensor, $tensor);
+            project_input_backward(weight, grad) -> $tensor;
+            project_weight_backward(input, grad) -> $tensor;
+            project_bias_backward(grad) -> $tensor;
+            lookup_backward(table, ids, grad) -> $tensor;
+            project_table_backward(table, grad) -> $tensor;
+            cross_entropy_backward(logits, labels, grad) -> $tensor;
+            gelu_erf_backward(input, grad) -> $tensor;
+            rotate_backward(grad, cos, sin; columns: super::RotaryColumns) -> $tensor;
+            gate_backward(input, grad; form: super::GateActivation) -> $tensor;
         }
     };
 }

@@ -91,7 +91,7 @@ pub(in crate::ops) fn project_held<T: HostTensor>(
     }
 }
 
-/// [`BertOps::project_table_backward`](crate::ops::BertOps::project_table_backward).
+/// [`GradientOps::project_table_backward`](crate::ops::GradientOps::project_table_backward).
 pub(in crate::ops) fn project_table_backward<T: HostTensor>(table: T, grad: T) -> T {
     match place(When::Preferred, [table, grad]) {
         Kernel([table, grad]) => {
@@ -102,7 +102,7 @@ pub(in crate::ops) fn project_table_backward<T: HostTensor>(table: T, grad: T) -
     }
 }
 
-/// [`BertOps::project_input_backward`](crate::ops::BertOps::project_input_backward).
+/// [`GradientOps::project_input_backward`](crate::ops::GradientOps::project_input_backward).
 pub(in crate::ops) fn project_input_backward<T: HostTensor>(weight: T, grad: T) -> T {
     match place(When::Preferred, [weight, grad]) {
         Kernel([weight, grad]) => {
@@ -116,7 +116,7 @@ pub(in crate::ops) fn project_input_backward<T: HostTensor>(weight: T, grad: T) 
     }
 }
 
-/// [`BertOps::project_weight_backward`](crate::ops::BertOps::project_weight_backward).
+/// [`GradientOps::project_weight_backward`](crate::ops::GradientOps::project_weight_backward).
 pub(in crate::ops) fn project_weight_backward<T: HostTensor>(input: T, grad: T) -> T {
     match place(When::Preferred, [input, grad]) {
         Kernel([input, grad]) => {
@@ -129,7 +129,7 @@ pub(in crate::ops) fn project_weight_backward<T: HostTensor>(input: T, grad: T) 
     }
 }
 
-/// [`BertOps::project_bias_backward`](crate::ops::BertOps::project_bias_backward).
+/// [`GradientOps::project_bias_backward`](crate::ops::GradientOps::project_bias_backward).
 pub(in crate::ops) fn project_bias_backward<T: HostTensor>(grad: T) -> T {
     match place(When::Always, [grad]) {
         Kernel([grad]) => {

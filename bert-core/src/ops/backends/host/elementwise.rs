@@ -28,7 +28,7 @@ pub(in crate::ops) fn masked_softmax<T: HostTensor>(scores: T, mask_pad: T, scal
     }
 }
 
-/// [`BertOps::softmax_backward`](crate::ops::BertOps::softmax_backward), in place of `grad`.
+/// [`GradientOps::softmax_backward`](crate::ops::GradientOps::softmax_backward), in place of `grad`.
 pub(in crate::ops) fn softmax_backward<T: HostTensor>(probabilities: T, grad: T, scale: f64) -> T {
     match place(When::Preferred, [probabilities, grad]) {
         Kernel([probabilities, mut grad]) => {
@@ -74,7 +74,7 @@ pub(in crate::ops) fn add_normalize<T: HostTensor>(
     }
 }
 
-/// [`BertOps::normalize_backward`](crate::ops::BertOps::normalize_backward), the gradient of the input in place of `grad`.
+/// [`GradientOps::normalize_backward`](crate::ops::GradientOps::normalize_backward), the gradient of the input in place of `grad`.
 pub(in crate::ops) fn normalize_backward<T: HostTensor>(
     input: T,
     gamma: T,
@@ -113,7 +113,7 @@ pub(in crate::ops) fn gelu_erf<T: HostTensor>(input: T) -> T {
     }
 }
 
-/// [`BertOps::gelu_erf_backward`](crate::ops::BertOps::gelu_erf_backward), in place of `grad`.
+/// [`GradientOps::gelu_erf_backward`](crate::ops::GradientOps::gelu_erf_backward), in place of `grad`.
 pub(in crate::ops) fn gelu_erf_backward<T: HostTensor>(input: T, grad: T) -> T {
     match place(When::Preferred, [input, grad]) {
         Kernel([input, mut grad]) => {
@@ -138,7 +138,7 @@ pub(in crate::ops) fn rotate<T: HostTensor>(input: T, cos: T, sin: T, columns: R
     }
 }
 
-/// [`BertOps::rotate_backward`](crate::ops::BertOps::rotate_backward).
+/// [`GradientOps::rotate_backward`](crate::ops::GradientOps::rotate_backward).
 pub(in crate::ops) fn rotate_backward<T: HostTensor>(
     grad: T,
     cos: T,
@@ -186,7 +186,7 @@ pub(in crate::ops) fn gate<T: HostTensor>(input: T, activation: GateActivation) 
     }
 }
 
-/// [`BertOps::gate_backward`](crate::ops::BertOps::gate_backward).
+/// [`GradientOps::gate_backward`](crate::ops::GradientOps::gate_backward).
 pub(in crate::ops) fn gate_backward<T: HostTensor>(
     input: T,
     grad: T,
@@ -224,7 +224,7 @@ pub(in crate::ops) fn cross_entropy<T: HostTensor>(logits: T, labels: T) -> T {
     }
 }
 
-/// [`BertOps::cross_entropy_backward`](crate::ops::BertOps::cross_entropy_backward), in place of `logits`.
+/// [`GradientOps::cross_entropy_backward`](crate::ops::GradientOps::cross_entropy_backward), in place of `logits`.
 pub(in crate::ops) fn cross_entropy_backward<T: HostTensor>(logits: T, labels: T, grad: T) -> T {
     match place(When::Always, [logits, grad]) {
         Kernel([mut logits, grad]) => {
@@ -250,7 +250,7 @@ pub(in crate::ops) fn lookup<T: HostTensor>(table: T, ids: T) -> T {
     }
 }
 
-/// [`BertOps::lookup_backward`](crate::ops::BertOps::lookup_backward).
+/// [`GradientOps::lookup_backward`](crate::ops::GradientOps::lookup_backward).
 pub(in crate::ops) fn lookup_backward<T: HostTensor>(table: T, ids: T, grad: T) -> T {
     match place(When::Always, [table, grad]) {
         Kernel([table, grad]) => {

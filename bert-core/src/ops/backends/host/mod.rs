@@ -67,7 +67,7 @@ pub(in crate::ops) trait HostBackend: GradientOps {
         linear::table::<Self>(input, table, bias)
     }
 
-    /// [`BertOps::softmax_backward`]
+    /// [`GradientOps::softmax_backward`]
     fn own_softmax_backward(
         probabilities: Self::FloatTensorPrimitive,
         grad: Self::FloatTensorPrimitive,
