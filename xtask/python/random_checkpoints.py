@@ -130,11 +130,10 @@ def difference(program, directory, family, head, model, tokenizer):
         command = [program, *arguments, "--model", str(directory), "--device", "flex"]
         return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
 
-    def taken(both):
-        return {name: value for name, value in both.items() if name != "token_type_ids" or family in SEGMENTS}
-
-    def encoded(*texts):
-        return taken(tokenizer(*texts, return_tensors="pt"))
+    def encoded(*texts, **options):
+        # Some classes of transformers leave segments out unless they are asked for.
+        both = tokenizer(*texts, return_tensors="pt", return_token_type_ids=True, **options)
+        return both if family in SEGMENTS else {name: both[name] for name in ("input_ids", "attention_mask")}
 
     def rows(*arguments):
         return [json.loads(line) for line in output(*arguments, given="\n".join(TEXTS) + "\n").splitlines()]
@@ -154,22 +153,22 @@ def difference(program, directory, family, head, model, tokenizer):
             found = [[filling["probability"] for filling in fillings["masks"][0]]]
             wanted = [model(**given).logits[0, place].softmax(-1).topk(len(found[0])).values]
         elif head == "ForTokenClassification":
-            tags = json.loads(output("predict", "--words", given=json.dumps({"tokens": WORDS}) + "\n"))["tags"]
+            tags = json.loads(output("predict", "--words", "--format", "jsonl", given=json.dumps({"tokens": WORDS}) + "\n"))["tags"]
             found = [[tag["score"] for tag in tags]]
             ids, first = words_with_special_tokens(tokenizer, family)
             wanted = [model(input_ids=ids).logits[0, first].softmax(-1).max(-1).values]
         elif head == "ForQuestionAnswering":
             answer = json.loads(output("predict", given=json.dumps(QUESTION)))
             found = [[answer["no_answer"]]]
-            both = tokenizer(QUESTION["question"], QUESTION["context"], return_tensors="pt")
-            context = [at for at, text in enumerate(both.sequence_ids(0)) if text == 1]
-            scores = model(**taken(both))
+            texts = QUESTION["question"], QUESTION["context"]
+            context = [at for at, text in enumerate(tokenizer(*texts).sequence_ids()) if text == 1]
+            scores = model(**encoded(*texts))
             start, end = scores.start_logits[0], scores.end_logits[0]
             wanted = [torch.tensor([float(start[0] + end[0]) - best_answer(start, end, context)])]
         else:
-            choice = json.loads(output("predict", given=json.dumps({"context": CONTEXT, "choices": CHOICES})))
+            choice = json.loads(output("predict", "--format", "jsonl", given=json.dumps({"context": CONTEXT, "choices": CHOICES})))
             found = [choice["scores"]]
-            both = taken(tokenizer([CONTEXT] * len(CHOICES), CHOICES, padding=True, return_tensors="pt"))
+            both = encoded([CONTEXT] * len(CHOICES), CHOICES, padding=True)
             wanted = [model(**{name: value[None] for name, value in both.items()}).logits[0].softmax(-1)]
     assert len(found) == len(wanted), "a text is left out"
     return max(float(np.abs(np.array(ours) - theirs.numpy()).max()) for ours, theirs in zip(found, wanted))
