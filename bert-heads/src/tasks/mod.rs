@@ -11,6 +11,7 @@ pub mod question_answering;
 pub mod reranking;
 pub mod sequence_classification;
 pub mod similarity;
+pub(crate) mod stretch;
 pub mod token_classification;
 
 use crate::error::{Error, Result};
