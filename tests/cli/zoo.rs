@@ -75,7 +75,14 @@ fn tokens_and_files(family: &'static Family) {
         family.name
     );
     let device = device();
-    succeed(&["compare", "--model", model, "--devices", &device], "");
+    let devices = bert_core::device::test_devices().into_iter();
+    let devices: Vec<String> = devices.map(|(label, _)| label).collect();
+    if devices.len() > 1 {
+        succeed(
+            &["compare", "--model", model, "--devices", &devices.join(",")],
+            "",
+        );
+    }
     let quick = [
         "--seconds",
         "0",
@@ -115,15 +122,21 @@ fn vectors(family: &'static Family) {
     let input = format!("{TEXTS}{}\n", long_text());
     let mut floats: Option<Vec<Vec<f64>>> = None;
     for held in held() {
-        let embed = [&["embed", "--model", model, "--pooling", "mean"], held].concat();
-        let (text, stderr) = succeed(&embed, &input);
+        let embed = [
+            "embed",
+            "--model",
+            model,
+            "--normalize",
+            "--long-texts",
+            "mean",
+        ];
+        let (text, _) = succeed(&[&embed[..], held].concat(), &input);
         let vectors = json_lines(&text);
         let vectors: Vec<Vec<f64>> = vectors
             .iter()
             .map(|row| super::floats(&row["embedding"]))
             .collect();
         assert_eq!(vectors.len(), 4, "{}", family.name);
-        assert!(stderr.contains("window"), "{}: {stderr}", family.name);
         let expected = floats.get_or_insert_with(|| vectors.clone());
         for (found, expected) in vectors.iter().zip(expected) {
             let product: f64 = found.iter().zip(expected.iter()).map(|(a, b)| a * b).sum();
@@ -272,9 +285,14 @@ fn words(family: &'static Family) {
     });
     let model = name(&dir);
     let input = format!("{TEXTS}{}\n", long_text());
-    let (text, _) = succeed(&["predict", "--model", model, "--words"], &input);
+    let (text, _) = succeed(&["predict", "--model", model], &input);
     let tagged = json_lines(&text);
     assert_eq!(tagged.len(), 4, "{}", family.name);
+    for (row, line) in tagged.iter().zip(input.lines()) {
+        for entity in row["entities"].as_array().unwrap() {
+            is_stretch_of(line, entity, "text", family);
+        }
+    }
     let (text, _) = succeed(
         &[
             "explain",
@@ -290,6 +308,20 @@ fn words(family: &'static Family) {
     assert_eq!(json_lines(&text).len(), 1, "{}", family.name);
 }
 
+/// Checks that what was found begins and ends with a word, and stands in the text where it is said to.
+fn is_stretch_of(text: &str, found: &Value, key: &str, family: &Family) {
+    let place = |key: &str| found[key].as_u64().unwrap() as usize;
+    let (start, end) = (place("start"), place("end"));
+    let expected: String = text.chars().skip(start).take(end - start).collect();
+    let name = family.name;
+    assert_eq!(
+        found[key].as_str(),
+        Some(expected.as_str()),
+        "{name}: {found}"
+    );
+    assert_eq!(expected.trim(), expected, "{name}: {found}");
+}
+
 /// Questions and choices, in families of which transformers has these classes.
 fn pairs(family: &'static Family) {
     if family.has_class("ForQuestionAnswering") {
@@ -300,7 +332,14 @@ fn pairs(family: &'static Family) {
         });
         let asked = serde_json::json!({"question": "where ?", "context": format!("{} in Paris", long_text())});
         let (text, _) = succeed(&["predict", "--model", name(&dir)], &asked.to_string());
-        assert_eq!(json_lines(&text).len(), 1, "{}", family.name);
+        let answers = json_lines(&text);
+        assert_eq!(answers.len(), 1, "{}", family.name);
+        is_stretch_of(
+            asked["context"].as_str().unwrap(),
+            &answers[0],
+            "answer",
+            family,
+        );
     }
     if family.has_class("ForMultipleChoice") {
         let dir = directory(family, |dir, config, init| {

@@ -59,8 +59,8 @@ class Walk:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def encoded(self, tokenizer, *texts, **options):
-        """Arguments of the model for texts."""
-        both = tokenizer(*texts, return_tensors="pt", **options)
+        """Arguments of the model for texts; some classes of tokenizers give segments only when asked."""
+        both = tokenizer(*texts, return_tensors="pt", return_token_type_ids=True, **options)
         keep = self.family in checkpoints.SEGMENTS
         return {name: value for name, value in both.items() if name != "token_type_ids" or keep}
 
@@ -104,7 +104,7 @@ class Walk:
                 activation = torch.sigmoid if task == "multi-label" else lambda logits: logits.softmax(-1)
                 found = [list(row["scores"].values()) for row in self.output("predict", "--model", out, *device, given=texts)]
                 wanted = [activation(model(**self.encoded(tokenizer, text)).logits[0]) for text in checkpoints.TEXTS]
-                asked = transformers.pipeline("text-classification", model=str(out), top_k=None)(checkpoints.TEXTS[0])
+                asked = transformers.pipeline("text-classification", model=str(out), top_k=None)(checkpoints.TEXTS[:1])[0]
                 scores = {answer["label"]: answer["score"] for answer in asked}
                 found, wanted = [*found, list(found[0])], [*wanted, torch.tensor([scores[name] for name in model.config.id2label.values()])]
             elif task == "regress":
@@ -129,14 +129,15 @@ class Walk:
                 wanted = [model(**self.encoded(tokenizer, text)).last_hidden_state[0].mean(0) for text in checkpoints.TEXTS]
             elif task == "tokens":
                 sentence = ["the", "old", "cat", "sat", "in", "Paris"]
-                both = tokenizer(sentence, is_split_into_words=True)
-                words = both.word_ids()
-                batch = {name: torch.tensor([value]) for name, value in both.items()
-                         if name != "token_type_ids" or self.family in checkpoints.SEGMENTS}
-                logits = model(**batch).logits[0]
-                first = [logits[words.index(word)].softmax(-1).max() for word in range(len(sentence))]
-                rows = self.output("predict", "--model", out, *device, "--words", given=" ".join(sentence) + "\n")
-                found, wanted = [[word["score"] for word in rows[0]["words"]]], [torch.stack(first)]
+                # Every word follows a space, as in running text, and its first token is tagged.
+                words = [tokenizer(f" {word}", add_special_tokens=False)["input_ids"] for word in sentence]
+                ids = [tokenizer.cls_token_id, *sum(words, []), tokenizer.sep_token_id]
+                logits = model(torch.tensor([ids])).logits[0]
+                places = np.cumsum([1, *map(len, words[:-1])])
+                first = [logits[place].softmax(-1).max() for place in places]
+                rows = self.output("predict", "--model", out, *device, "--words", "--format", "jsonl",
+                                   given=json.dumps({"tokens": sentence}))
+                found, wanted = [[tag["score"] for tag in rows[0]["tags"]]], [torch.stack(first)]
             else:
                 asked = {"question": "where ?", "context": "the cat sat on the mat"}
                 rows = self.output("predict", "--model", out, *device, given=json.dumps(asked))

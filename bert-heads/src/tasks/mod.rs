@@ -12,6 +12,7 @@ pub mod replaced_tokens;
 pub mod reranking;
 pub mod sequence_classification;
 pub mod similarity;
+pub(crate) mod stretch;
 pub mod token_classification;
 
 use crate::error::{Error, Result};

@@ -51,7 +51,7 @@ static COLUMNS: [Column; 12] = [
     },
     Column {
         title: "texts",
-        proves: "classes, labels and numbers of texts and pairs: logits and loss",
+        proves: "classes of texts: logits and loss",
         tests: &[(HEADS, "one_label_per_text")],
         reaches: |family| has_fixture(family, "ForSequenceClassification"),
     },
@@ -116,7 +116,7 @@ static COLUMNS: [Column; 12] = [
     },
     Column {
         title: "8 bits",
-        proves: "values near those of floats, with every product of the encoder in 8 bits",
+        proves: "on Flex, values near those of floats",
         tests: &[ENCODER],
         reaches: |family| has_fixture(family, "Model"),
     },
@@ -295,7 +295,11 @@ const KINDS: [&str; 2] = ["forward", "gradients"];
 impl<'a> Line<'a> {
     /// Reads what a test has printed; nothing of lines that are about something else.
     fn read(line: &'a str) -> Option<Self> {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        // On one thread the name of the test stands before what it prints first.
+        let printed = line
+            .rsplit_once(" ... ")
+            .map_or(line, |(_, printed)| printed);
+        let words: Vec<&str> = printed.split_whitespace().collect();
         let (&[label, fixture], rest) = words.split_first_chunk()?;
         let differences = rest.windows(2).filter(|pair| KINDS.contains(&pair[0]));
         let differences = differences.map(|pair| {
@@ -375,7 +379,7 @@ fn page() -> String {
          where they say something else.\n\n\
          ## Families\n\n{}\n\
          Weights are those of the base model's encoder, with its pooler if it has one. The longest input is that of the base \
-         model, in tokens; `bert predict` and `bert embed` read longer texts in windows.\n\
+         model, in tokens; `bert predict` reads longer texts in windows, as `bert embed --long-texts mean` does.\n\
          Models with one segment read pairs of texts by the separators between them.\n\n\
          ## Tested\n\n{}\n\
          – : transformers has no class for it in the family, so that no program could load such a model; `bert finetune` \
@@ -385,7 +389,7 @@ fn page() -> String {
          ## Differences seen\n\n\
          The largest difference of any value, and of any gradient (relative), over all fixtures of the family, as the tests \
          print them; records are in `docs/parity/`, one for each run of \
-         `cargo test --release --workspace parity -- --nocapture`.\n\n{}",
+         `cargo test --release --workspace --test encoder --test tasks -- parity:: masked_lm:: --nocapture`.\n\n{}",
         models(),
         tested(),
         tests(),

@@ -7,6 +7,7 @@ use super::windows::Window;
 use crate::datasets::QuestionExample;
 use crate::runner::windows::with_most_context;
 use crate::tasks::logits::softmax;
+use crate::tasks::stretch::Stretch;
 
 /// Predicted answer to a question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -132,10 +133,11 @@ impl Gathered {
         let n_best: Vec<AnswerCandidate> = candidates
             .map(|(span, &score)| {
                 let (start, end) = (offsets[span.first].0, offsets[span.last].1);
+                let found = Stretch::of_words(slice(start, end), start);
                 AnswerCandidate {
-                    text: slice(start, end).to_owned(),
-                    start,
-                    end,
+                    text: found.text.to_owned(),
+                    start: found.start,
+                    end: found.end,
                     score,
                 }
             })

@@ -16,6 +16,7 @@ use crate::metrics::{TagReading, entities};
 use crate::runner::{PredictOptions, RowMaker, RowModel, WordRows, run_rows};
 use crate::task::Overrule;
 use crate::tasks::logits::{argmax, softmax};
+use crate::tasks::stretch::Stretch;
 
 /// A fine-tuned token classifier with all that it takes to ask it.
 pub struct TokenTagger {
@@ -228,13 +229,17 @@ impl TokenTagger {
         // Byte offsets of the characters, for slices of the text.
         let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
         bytes.push(text.len());
-        let slice = |start: usize, end: usize| text[bytes[start]..bytes[end]].to_owned();
+        let stretch =
+            |start: usize, end: usize| Stretch::of_words(&text[bytes[start]..bytes[end]], start);
         if !self.tags {
-            let tagged = words.iter().zip(tags).map(|(word, tag)| TaggedWord {
-                text: slice(word.start, word.end),
-                start: word.start,
-                end: word.end,
-                tag,
+            let tagged = words.iter().zip(tags).map(|(word, tag)| {
+                let Stretch { text, start, end } = stretch(word.start, word.end);
+                TaggedWord {
+                    text: text.to_owned(),
+                    start,
+                    end,
+                    tag,
+                }
             });
             return Ok(TaggedText {
                 entities: None,
@@ -246,10 +251,11 @@ impl TokenTagger {
         let found = entities(&labels, TagReading::Lenient)?
             .into_iter()
             .map(|entity| {
-                let (start, end) = (words[entity.start].start, words[entity.end - 1].end);
+                let (first, last) = (&words[entity.start], &words[entity.end - 1]);
+                let Stretch { text, start, end } = stretch(first.start, last.end);
                 let scores = tags[entity.start..entity.end].iter().map(|tag| tag.score);
                 FoundEntity {
-                    text: slice(start, end),
+                    text: text.to_owned(),
                     start,
                     end,
                     score: scores.sum::<f32>() / (entity.end - entity.start) as f32,
