@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn lines_of_a_text_are_as_long_as_their_tokens() {
         let dir = tempfile::tempdir().unwrap();
-        crate::model::save_tokenizer(&BertConfig::new(37, 8, 1, 2, 20), dir.path()).unwrap();
+        crate::vocabulary::save_tokenizer(&BertConfig::new(37, 8, 1, 2, 20), dir.path()).unwrap();
         let tokenizer = BertTokenizer::from_dir(dir.path()).unwrap();
         let path = dir.path().join("text");
         std::fs::write(&path, "w5 w6 w7\n\nw8\n").unwrap();
