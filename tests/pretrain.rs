@@ -306,6 +306,103 @@ fn vocabularies_of_every_kind_are_the_same_in_every_process_and_prepare_instance
     assert!(!workshop.path("refused").exists());
 }
 
+#[test]
+fn replaced_tokens_are_learned_measured_and_told() {
+    let workshop = Workshop::new();
+    let run = |line: &str| succeed(&mut workshop.pretrain(line)).stdout;
+    let train =
+        "train --corpus @corpus.txt --layout lines --seq-length 32 --batch-size 4 --no-dashboard";
+    let electra = "--family electra --preset tiny --tokenizer @vocab --objective rtd";
+    run(&format!(
+        "{train} {electra} --generator-size 0.5 --steps 3 --output @electra"
+    ));
+    let class = |dir: &str| {
+        let config = fs::read_to_string(workshop.path(dir).join("config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        config["architectures"][0].as_str().unwrap().to_owned()
+    };
+    assert_eq!(class("electra"), "ElectraForPreTraining");
+    assert_eq!(class("electra/generator"), "ElectraForMaskedLM");
+    let metrics = fs::read_to_string(workshop.path("electra/metrics.jsonl")).unwrap();
+    for name in [
+        "mlm_loss",
+        "mlm_accuracy",
+        "rtd_loss",
+        "rtd_accuracy",
+        "rtd_recall",
+    ] {
+        assert!(metrics.contains(name), "{name}: {metrics}");
+    }
+
+    let eval = "eval --json --corpus @corpus.txt --layout lines --seq-length 32 --batches 2";
+    let measured = |model: &str| -> serde_json::Value {
+        serde_json::from_slice(&run(&format!("{eval} --model @{model}"))).unwrap()
+    };
+    assert!(measured("electra")["rtd_loss"].as_f64().unwrap() > 0.0);
+    assert!(
+        measured("electra/generator")["perplexity"]
+            .as_f64()
+            .unwrap()
+            > 1.0
+    );
+
+    // Taken up with its generator; one of another size starts anew, and a note says so.
+    let further = |size: &str, output: &str| {
+        let line = format!(
+            "{train} --init @electra --objective rtd --generator-size {size} --steps 1 --output @{output}"
+        );
+        String::from_utf8(succeed(&mut workshop.pretrain(&line)).stderr).unwrap()
+    };
+    assert!(!further("0.5", "further").contains("random values"));
+    let said = further("0.25", "other");
+    assert!(said.contains("has no generator"), "{said}");
+
+    fs::write(workshop.path("texts.txt"), "the old house\nriver sings\n").unwrap();
+    let mut predict = bert();
+    predict
+        .args(["predict", "--model"])
+        .arg(workshop.path("electra"))
+        .arg(workshop.path("texts.txt"));
+    let lines = String::from_utf8(succeed(&mut predict).stdout).unwrap();
+    let lines: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+    for line in &lines {
+        let [tokens, chances] =
+            ["tokens", "probabilities"].map(|field| line[field].as_array().unwrap());
+        assert!(
+            !tokens.is_empty() && tokens.len() == chances.len(),
+            "{line}"
+        );
+        let chances = chances.iter().map(|chance| chance.as_f64().unwrap());
+        assert!(
+            chances
+                .into_iter()
+                .all(|chance| (0.0..=1.0).contains(&chance)),
+            "{line}"
+        );
+    }
+
+    for (line, message) in [
+        ("--objective rtd --family bert", "electra"),
+        ("--generator-size 0.5 --family electra", "--objective rtd"),
+        (
+            "--objective rtd --family electra --generator-size 1.5",
+            "generator size",
+        ),
+    ] {
+        let line = format!("{train} --tokenizer @vocab {line} --steps 1 --output @refused");
+        let output = workshop.pretrain(&line).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && stderr.contains(message),
+            "{stderr}"
+        );
+    }
+}
+
 fn report_is_self_contained(path: &Path) -> bool {
     let page = fs::read_to_string(path).unwrap();
     page.contains("<svg") && !page.contains("src=\"http") && !page.contains("href=\"http")

@@ -11,6 +11,7 @@ use crate::tasks::masked_lm::BertForMaskedLm;
 use crate::tasks::multiple_choice::BertForMultipleChoice;
 use crate::tasks::next_sentence::BertForNextSentencePrediction;
 use crate::tasks::question_answering::BertForQuestionAnswering;
+use crate::tasks::replaced_tokens::BertForReplacedTokens;
 use crate::tasks::sequence_classification::BertForSequenceClassification;
 use crate::tasks::token_classification::BertForTokenClassification;
 
@@ -58,6 +59,10 @@ fn push_logits(
         let logits = model.forward(input.clone());
         trace.push_tensor("start_logits", logits.start);
         trace.push_tensor("end_logits", logits.end);
+    }
+    if BertForReplacedTokens::is_in(checkpoint) {
+        let model = BertForReplacedTokens::from_checkpoint(checkpoint, device)?;
+        trace.push_tensor("logits", model.forward(input.clone()));
     }
     if !checkpoint.contains("classifier.weight") {
         return Ok(());

@@ -34,6 +34,8 @@ pub enum ModelKind {
     Choices,
     /// A vector per text.
     Sentences,
+    /// A probability per token that it stands in the place of another.
+    ReplacedTokens,
 }
 
 /// The kind of a model directory.
@@ -109,6 +111,7 @@ impl ModelKind {
             Self::Texts | Self::Tokens | Self::Choices => Some("classifier.weight"),
             Self::Questions => Some("qa_outputs.weight"),
             Self::NextSentence => Some("cls.seq_relationship.weight"),
+            Self::ReplacedTokens => Some("cls.discriminator.dense_prediction.weight"),
             Self::Sentences => None,
         }
     }
@@ -222,7 +225,11 @@ fn of_checkpoint(checkpoint: &Checkpoint) -> Result<FoundKind> {
     }
     if !is_there(&ModelKind::Texts) {
         // These heads are alone in having their names.
-        let own = [ModelKind::Questions, ModelKind::NextSentence];
+        let own = [
+            ModelKind::Questions,
+            ModelKind::NextSentence,
+            ModelKind::ReplacedTokens,
+        ];
         if let Some(kind) = own.into_iter().find(is_there) {
             return by_class(kind);
         }

@@ -7,7 +7,7 @@ use bert_core::hub::resolve_model;
 use bert_core::inference::Weights;
 use bert_heads::labels::Labels;
 use bert_heads::model_kind::FoundKind;
-use bert_heads::model_kind::ModelKind::{self, Choices, Questions, Sentences};
+use bert_heads::model_kind::ModelKind::{self, Choices, Questions, ReplacedTokens, Sentences};
 use bert_heads::pipeline::{Pipeline, PipelineOptions};
 use bert_heads::task::Overrule;
 
@@ -76,7 +76,9 @@ impl ModelArgs {
 
     /// Refuses options that a model of `kind` has no use for.
     fn check(&self, kind: ModelKind) -> Result<()> {
-        if !self.labels.is_empty() && matches!(kind, Questions | Choices | Sentences) {
+        if !self.labels.is_empty()
+            && matches!(kind, Questions | Choices | Sentences | ReplacedTokens)
+        {
             bail!("--labels: the outputs of this model have no names");
         }
         if let Some(option) = self.questions.given().filter(|_| kind != Questions) {
@@ -87,6 +89,9 @@ impl ModelArgs {
         }
         if self.windows.overlap.is_some() && kind == Sentences {
             bail!("--overlap: texts that become vectors are cut, not read in windows");
+        }
+        if self.windows.overlap.is_some() && kind == ReplacedTokens {
+            bail!("--overlap: texts whose replaced tokens are told are read whole");
         }
         Ok(())
     }

@@ -94,5 +94,6 @@ pub(crate) const fn about(kind: ModelKind) -> &'static str {
         ModelKind::Questions => "questions on a context",
         ModelKind::Choices => "choices",
         ModelKind::Sentences => "vectors of texts",
+        ModelKind::ReplacedTokens => "replaced tokens",
     }
 }

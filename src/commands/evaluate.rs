@@ -216,6 +216,9 @@ impl Args {
                 note(format_args!("{} sentences", data.examples.len()));
                 Ok(scores)
             }
+            Pipeline::ReplacedTokenDetector(_) => {
+                bail!("the model tells replaced tokens: use `bert pretrain eval`")
+            }
             Pipeline::FillMask(_) => bail!("the model is a masked LM: use `bert pretrain eval`"),
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use bert_heads::pipeline::Pipeline;
 use bert_heads::runner::in_windows;
+use bert_heads::tasks::replaced_tokens::DetectedTokens;
 use bert_heads::tasks::sequence_classification::Answer;
 use bert_heads::tasks::token_classification::{TaggedText, WordTag};
 use serde::Serialize;
@@ -59,6 +60,15 @@ struct TokensLine {
     line: Option<usize>,
     #[serde(flatten)]
     found: TaggedText,
+}
+
+#[derive(Serialize)]
+struct DetectedLine {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(flatten)]
+    found: DetectedTokens,
 }
 
 /// The tags of a sentence of words, as `bert evaluate --task tokens` reads them.
@@ -124,6 +134,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
             in_windows(items, Item::bytes, predict, |index, item, found| {
                 long.count(index, found.windows, model.max_length());
                 output.json(&TokensLine {
+                    index,
+                    line: item.line,
+                    found,
+                })
+            })?;
+        }
+        Pipeline::ReplacedTokenDetector(model) => {
+            let detect = |items: &[Item]| Ok(model.detect(items.iter().map(Item::input))?);
+            in_windows(args.items()?, Item::bytes, detect, |index, item, found| {
+                output.json(&DetectedLine {
                     index,
                     line: item.line,
                     found,

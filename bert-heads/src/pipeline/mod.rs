@@ -8,6 +8,7 @@
 //! | question answering | [`QuestionAnswerer`](Pipeline::QuestionAnswerer) | questions with contexts | [`FoundAnswer`] |
 //! | multiple choice | [`ChoicePicker`](Pipeline::ChoicePicker) | contexts with choices | [`Choice`] |
 //! | sentence encoder | [`SentenceEmbedder`](Pipeline::SentenceEmbedder) | texts; pairs | [`SentenceEmbedding`]; similarity |
+//! | replaced token detection | [`ReplacedTokenDetector`](Pipeline::ReplacedTokenDetector) | texts, pairs | [`DetectedTokens`] |
 //! | masked LM | [`FillMask`](Pipeline::FillMask) | texts with mask tokens | [`Candidate`] |
 //!
 //! ```no_run
@@ -45,6 +46,7 @@ use crate::tasks::masked_lm::{Candidate, FillMask};
 use crate::tasks::multiple_choice::{Choice, ChoicePicker};
 use crate::tasks::next_sentence::NEXT_SENTENCE;
 use crate::tasks::question_answering::{FoundAnswer, QuestionAnswerer, QuestionOptions};
+use crate::tasks::replaced_tokens::{DetectedTokens, ReplacedTokenDetector};
 use crate::tasks::sequence_classification::{Answer, TextClassifier};
 use crate::tasks::token_classification::{TaggedText, TokenTagger, WordTag};
 
@@ -66,6 +68,8 @@ pub enum Pipeline {
     ChoicePicker(ChoicePicker),
     /// Sentence encoder.
     SentenceEmbedder(SentenceEmbedder),
+    /// Discriminator of replaced tokens.
+    ReplacedTokenDetector(Box<ReplacedTokenDetector>),
     /// Masked LM.
     FillMask(Box<FillMask>),
 }
@@ -92,6 +96,8 @@ pub enum Prediction {
     Embedding(SentenceEmbedding),
     /// Similarity of two texts, by the model's similarity function.
     Similarity(f64),
+    /// A probability for each token that it stands in the place of another.
+    ReplacedTokens(DetectedTokens),
     /// Candidates for each mask token in the order of the text, the most probable first.
     Masks(Vec<Vec<Candidate>>),
 }
@@ -190,6 +196,10 @@ impl Pipeline {
                 };
                 Self::SentenceEmbedder(SentenceEmbedder::from_dir(dir, &options, device)?)
             }
+            ModelKind::ReplacedTokens => {
+                let detector = ReplacedTokenDetector::from_dir(dir, predict, device)?;
+                Self::ReplacedTokenDetector(Box::new(detector))
+            }
         })
     }
 
@@ -211,6 +221,13 @@ impl Pipeline {
             Self::SentenceEmbedder(model) => {
                 let vectors = model.embed(&texts)?;
                 vectors.into_iter().map(Prediction::Embedding).collect()
+            }
+            Self::ReplacedTokenDetector(model) => {
+                let detected = model.detect(texts.into_iter().map(TextInput::Single))?;
+                detected
+                    .into_iter()
+                    .map(Prediction::ReplacedTokens)
+                    .collect()
             }
             Self::FillMask(model) => {
                 let masks = texts.iter().map(|text| model.fill(text, MASK_CANDIDATES));
@@ -240,6 +257,15 @@ impl Pipeline {
                 similarities
                     .into_iter()
                     .map(Prediction::Similarity)
+                    .collect()
+            }
+            Self::ReplacedTokenDetector(model) => {
+                let pairs = pairs.iter();
+                let pairs = pairs.map(|(first, second)| TextInput::Pair(first, second));
+                let detected = model.detect(pairs)?;
+                detected
+                    .into_iter()
+                    .map(Prediction::ReplacedTokens)
                     .collect()
             }
             _ => return Err(self.refuse("pairs of texts")),
@@ -326,6 +352,10 @@ impl Pipeline {
             Self::SentenceEmbedder(_) => (
                 "sentence-embedding",
                 "texts (`predict`) or pairs of texts to compare (`predict_pairs`)",
+            ),
+            Self::ReplacedTokenDetector(_) => (
+                "replaced-token",
+                "texts (`predict`) or pairs of texts (`predict_pairs`)",
             ),
             Self::FillMask(_) => ("masked-LM", "texts with mask tokens (`predict`)"),
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bert_core::config::BertConfig;
 use bert_core::device::test_devices;
+use bert_core::models::ELECTRA;
 use bert_core::nn::{BertInit, BertModel};
 use tempfile::TempDir;
 
@@ -14,6 +15,7 @@ use crate::tasks::masked_lm::BertForMaskedLm;
 use crate::tasks::multiple_choice::BertForMultipleChoice;
 use crate::tasks::next_sentence::BertForNextSentencePrediction;
 use crate::tasks::question_answering::BertForQuestionAnswering;
+use crate::tasks::replaced_tokens::BertForReplacedTokens;
 use crate::tasks::sequence_classification::{
     BertForSequenceClassification, MULTI_LABEL, ProblemType,
 };
@@ -109,6 +111,71 @@ fn a_text_classifier_takes_texts_and_pairs() {
         panic!("{found:?}");
     };
     assert!(scores.contains_key("a") && scores.contains_key("b"));
+}
+
+#[test]
+fn a_discriminator_tells_replaced_tokens_of_texts_and_pairs() {
+    let dir = directory(|dir, config, init| {
+        let mut sizes = config.in_family(&ELECTRA, config.pad_token_id).unwrap();
+        sizes.embedding_size = Some(10);
+        // Large weights, so that the tokens' probabilities are apart.
+        let init = BertInit::new(
+            &BertConfig {
+                initializer_range: 0.4,
+                ..sizes.clone()
+            },
+            5,
+            init.device(),
+        );
+        let model = BertForReplacedTokens::new(&sizes, &init);
+        let class = BertForReplacedTokens::architecture(&sizes);
+        bert_core::checkpoint::save(dir, &model, &sizes, &class).unwrap();
+    });
+    let pipeline = open(&dir, &PipelineOptions::default());
+    let texts = ["the old river bank is old", "the cat", "", "cat the cat"];
+    let found = pipeline.predict(&texts).unwrap();
+    let tokens = |prediction: &Prediction| {
+        let Prediction::ReplacedTokens(found) = prediction else {
+            panic!("{prediction:?}");
+        };
+        found.clone()
+    };
+    for (text, prediction) in texts.iter().zip(&found) {
+        let together = tokens(prediction);
+        let alone = tokens(&pipeline.predict(&[text]).unwrap()[0]);
+        assert_eq!(together.tokens, alone.tokens);
+        assert_eq!(together.tokens.len(), text.split_whitespace().count());
+        for (together, alone) in together.probabilities.iter().zip(&alone.probabilities) {
+            assert!(
+                (together - alone).abs() < 1e-5,
+                "{text}: {together} {alone}"
+            );
+            assert!((0.0..=1.0).contains(together));
+        }
+        for (token, (start, end)) in alone.tokens.iter().zip(&alone.offsets) {
+            assert_eq!(&text[*start..*end], token);
+        }
+    }
+    let first = tokens(&found[0]).probabilities;
+    assert!((first[0] - first[1]).abs() > 1e-3, "{first:?}");
+    let pairs = pipeline.predict_pairs(&[("the cat", "is old")]).unwrap();
+    assert_eq!(tokens(&pairs[0]).tokens, ["the", "cat", "is", "old"]);
+    check_refusals(
+        &pipeline,
+        &["texts", "pairs"],
+        "replaced-token",
+        "`predict`",
+    );
+
+    let options = PipelineOptions {
+        predict: PredictOptions {
+            max_length: Some(4),
+            ..PredictOptions::default()
+        },
+        ..PipelineOptions::default()
+    };
+    let error = open(&dir, &options).predict(&["the old cat"]).unwrap_err();
+    assert!(error.to_string().contains('4'), "{error}");
 }
 
 #[test]
