@@ -171,6 +171,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bert_core::models::FAMILIES;
 
     #[test]
     fn names_parse_and_every_mode_has_a_peer() {
@@ -185,6 +186,14 @@ mod tests {
         );
         for mode in Mode::ALL {
             assert!(Peer::ALL.iter().any(|peer| peer.measures(mode)), "{mode}");
+        }
+    }
+
+    #[test]
+    fn candle_has_bert_alone() {
+        for family in FAMILIES {
+            assert_eq!(Peer::Candle.knows(family), *family == BERT);
+            assert!(Peer::Transformers.knows(family));
         }
     }
 

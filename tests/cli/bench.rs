@@ -132,6 +132,30 @@ fn a_panic_and_a_peer_that_is_not_there_are_rows() {
 }
 
 #[test]
+fn families_are_measured_where_they_have_the_positions() {
+    let of = |families: &str| {
+        let mut command = command(&["bench", "--family", families, "--preset", "tiny"]);
+        command.args([
+            "--devices",
+            &device(),
+            "--rounds",
+            "1",
+            "--batch-sizes",
+            "1",
+        ]);
+        command.args(["--seq-lengths", "600"]).args(&QUICK[2..]);
+        texts(command.output().unwrap())
+    };
+    let (success, table, progress) = of("roberta,modernbert");
+    assert!(success, "{progress}");
+    assert!(table.contains("modernbert tiny"), "{table}");
+    assert!(!table.contains("| roberta tiny"), "{table}");
+    assert!(table.contains("at most 512, the positions"), "{table}");
+    let (success, _, message) = of("latin");
+    assert!(!success && message.contains("distilbert"), "{message}");
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_with_its_option() {
     for (arguments, expected) in [
         (["--batch-sizes", "0"], "`--batch-sizes` is 0"),

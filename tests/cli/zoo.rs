@@ -140,7 +140,7 @@ fn vectors(family: &'static Family) {
         let expected = floats.get_or_insert_with(|| vectors.clone());
         for (found, expected) in vectors.iter().zip(expected) {
             let product: f64 = found.iter().zip(expected.iter()).map(|(a, b)| a * b).sum();
-            assert!(product > 0.99, "{} {held:?}: {product}", family.name);
+            assert!(product > 0.98, "{} {held:?}: {product}", family.name);
         }
     }
     let (text, _) = succeed(
@@ -180,18 +180,15 @@ fn masks(family: &'static Family) {
     );
     let fillings = &json_lines(&text)[0]["masks"][0];
     assert_eq!(fillings.as_array().unwrap().len(), 5, "{}", family.name);
-    let message = fail(&["fill-mask", "--model", model, "the cat"], b"");
-    assert_names(&message, &[mask]);
-    let message = fail(
-        &[
-            "fill-mask",
-            "--model",
-            model,
-            &format!("{mask} {}", long_text()),
-        ],
-        b"",
-    );
-    assert_names(&message, &[&POSITIONS.to_string()]);
+    // Notes on files may stand before the message.
+    let refused = |text: &str| {
+        let output = run(&["fill-mask", "--model", model, text], b"");
+        assert_eq!(output.status.code(), Some(1), "{}", family.name);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_names(&refused("the cat"), &["error: ", mask]);
+    let long = refused(&format!("{mask} {}", long_text()));
+    assert_names(&long, &["error: ", &POSITIONS.to_string()]);
     let data = dir.path().join("data.tsv");
     fs::write(
         &data,

@@ -132,7 +132,9 @@ fn learns(family: &'static Family, task: &TaskEntry) {
         );
     }
 
-    let predicted = json_lines(&succeed(&mut bert(&["predict", "--model", &out, &file])));
+    let mut predict = bert(&["predict", "--model", &out, &file]);
+    predict.args((task.name == "tokens").then_some("--words"));
+    let predicted = json_lines(&succeed(&mut predict));
     assert_eq!(predicted.len(), rows(name, &text), "{about}");
     let evaluated = succeed(&mut bert(&[
         "evaluate", "--model", &out, "--data", &file, "--json",
