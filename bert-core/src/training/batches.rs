@@ -4,13 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use burn::train::TrainOutput;
 use serde_json::Value;
-
-use super::model::Sums;
-use crate::ops::{Products, with_products};
 
 /// The data of one optimizer step, on the host.
 ///
@@ -26,36 +20,6 @@ pub struct Update<D> {
     pub tokens: usize,
     /// Tokens with padding.
     pub padded_tokens: usize,
-}
-
-/// A part of an [`Update`] on its way to a model.
-#[derive(Clone, Debug)]
-pub struct MicroBatch<D> {
-    /// The rows.
-    pub data: D,
-    /// Seeds the device's random numbers, that is dropout.
-    pub seed: u64,
-    /// The loss is multiplied by this before the backward pass, against underflow in f16.
-    pub loss_scale: f64,
-    /// Float type of both passes' matrix products.
-    pub products: Products,
-}
-
-impl<D> MicroBatch<D> {
-    /// Sums and gradients of `loss`, computed on `device` as this part asks for.
-    pub fn train<M: Module>(
-        &self,
-        model: &M,
-        device: &Device,
-        loss: impl FnOnce(&D) -> (Tensor<1>, Sums),
-    ) -> TrainOutput<Sums> {
-        device.seed(self.seed);
-        with_products(self.products, || {
-            let (loss, sums) = loss(&self.data);
-            let gradients = (loss * self.loss_scale).backward();
-            TrainOutput::new(model, gradients, sums)
-        })
-    }
 }
 
 /// An iterator that runs on a thread of its own and stays a few items ahead.

@@ -17,9 +17,9 @@ mod schedule;
 mod store;
 mod trainer;
 
-pub use batches::{MicroBatch, Prefetch, Update};
+pub use batches::{Prefetch, Update};
 pub use gradients::ParameterGradients;
-pub use model::{Sums, TrainableModel};
+pub use model::{MicroBatch, Sums, TrainableModel};
 pub use observe::{
     Dashboard, DashboardMode, Event, MetricsLog, Observer, Observers, PlainProgress, RunInfo,
     Split, dashboard_is_open, follow, restore_terminal,

@@ -1,10 +1,11 @@
 //! Interface between the trainer and a model.
 
 use burn::backend::ExecutionError;
-use burn::tensor::Tensor;
-use burn::train::{ItemLazy, LearnerModel, TrainStep};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burn::train::{ItemLazy, LearnerModel, TrainOutput, TrainStep};
 
-use super::batches::MicroBatch;
+use crate::ops::{Products, with_products};
 
 /// A model with its loss: Burn's [`TrainStep`] and [`InferenceStep`](burn::train::InferenceStep) over [`MicroBatch`]es,
 /// so that Burn's multi-device strategies run it too.
@@ -23,6 +24,36 @@ pub trait TrainableModel:
 
     /// Named numbers out of the sums of `updates` updates (or of an evaluation as a single one), `loss` first.
     fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)>;
+}
+
+/// A part of an [`Update`](super::Update) on its way to a model.
+#[derive(Clone, Debug)]
+pub struct MicroBatch<D> {
+    /// The rows.
+    pub data: D,
+    /// Seeds the device's random numbers, that is dropout.
+    pub seed: u64,
+    /// The loss is multiplied by this before the backward pass, against underflow in f16.
+    pub loss_scale: f64,
+    /// Float type of both passes' matrix products.
+    pub products: Products,
+}
+
+impl<D> MicroBatch<D> {
+    /// Sums and gradients of `loss`, computed on `device` as this part asks for.
+    pub fn train<M: Module>(
+        &self,
+        model: &M,
+        device: &Device,
+        loss: impl FnOnce(&D) -> (Tensor<1>, Sums),
+    ) -> TrainOutput<Sums> {
+        device.seed(self.seed);
+        with_products(self.products, || {
+            let (loss, sums) = loss(&self.data);
+            let gradients = (loss * self.loss_scale).backward();
+            TrainOutput::new(model, gradients, sums)
+        })
+    }
 }
 
 /// Sums that a model computes while it runs, `[n]`: they can be added over micro-batches, steps and devices.

@@ -6,9 +6,8 @@ use burn::tensor::Device;
 use burn::train::TrainStep;
 use burn::train::train::MultiDevicesTrainStep;
 
-use super::batches::MicroBatch;
 use super::gradients::ParameterGradients;
-use super::model::{Sums, TrainableModel};
+use super::model::{MicroBatch, Sums, TrainableModel};
 use crate::{Error, Result};
 
 /// `devices` with gradients; `gradient_checkpointing` computes cheap results again in the backward pass instead of

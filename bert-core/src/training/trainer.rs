@@ -6,10 +6,10 @@ use std::time::Instant;
 use burn::tensor::Device;
 use serde_json::{Map, Value, json};
 
-use super::batches::{MicroBatch, Prefetch, Update};
+use super::batches::{Prefetch, Update};
 use super::finite::first_not_finite;
 use super::interval::Interval;
-use super::model::TrainableModel;
+use super::model::{MicroBatch, TrainableModel};
 use super::observe::{Event, Observer, RunInfo, Split};
 use super::optimizer::Optimizer;
 use super::precision::PassPrecision;
