@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if std::env::var_os("BERT_PEERS_DIR").is_none() {
             bench.env("BERT_PEERS_DIR", peers::directory());
         }
-        options.libtorch.apply(&mut bench)?;
+        options.apply_libtorch(&mut bench)?;
         let output = bench.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         let output = output.with_context(|| format!("could not start `{}`", program.display()))?;
         if !output.status.success() {
@@ -138,6 +138,15 @@ impl Options {
         }
     }
 
+    /// Puts LibTorch in place where it is measured.
+    fn apply_libtorch(&self, command: &mut Command) -> Result<()> {
+        let is_measured = |label: &&str| label.starts_with("libtorch");
+        match self.devices().iter().any(is_measured) {
+            true => self.libtorch.apply(command),
+            false => Ok(()),
+        }
+    }
+
     fn peers(&self) -> String {
         match (&self.peers, self.zoo) {
             (Some(peers), _) => peers.join(","),
@@ -173,7 +182,7 @@ fn build(options: &Options) -> Result<PathBuf> {
         "--no-default-features",
     ]);
     cargo.args(["--features", &features.join(",")]);
-    options.libtorch.apply(&mut cargo)?;
+    options.apply_libtorch(&mut cargo)?;
     shell::run(&mut cargo)?;
     let name = format!("bert{}", std::env::consts::EXE_SUFFIX);
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
