@@ -1,5 +1,6 @@
 //! Tokenizers of made-up words, of the kind and with the special tokens of a family.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use bert_core::config::BertConfig;
@@ -33,8 +34,16 @@ pub(crate) fn save_tokenizer(config: &BertConfig, dir: &Path) -> Result<()> {
             Vocabulary::WordPiece(with_special_tokens(config, words))
         }
         TokenizerModel::ByteLevelBpe => {
-            let (tokens, merges) = byte_pairs(config.vocab_size);
+            let (tokens, mut merges) = byte_pairs(config.vocab_size);
             let tokens = with_special_tokens(config, tokens.into_iter());
+            // Special tokens stand in the place of some.
+            let there: HashSet<&str> = tokens.iter().map(String::as_str).collect();
+            merges.retain(|(left, right)| {
+                let joined = format!("{left}{right}");
+                [left, right, &joined]
+                    .iter()
+                    .all(|token| there.contains(token.as_str()))
+            });
             Vocabulary::ByteLevelBpe { tokens, merges }
         }
         TokenizerModel::Unigram(_) => {

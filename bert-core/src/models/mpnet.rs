@@ -85,6 +85,7 @@ pub static MPNET: Family = Family {
     tokenizer: TokenizerFamily {
         classes: &["MPNetTokenizer"],
         special_tokens: ["[UNK]", "</s>", "<pad>", "<s>", "<mask>"],
+        special_order: [&["<s>", "<pad>", "</s>", "[UNK]"], &["<mask>"]],
         mask_takes_space: true,
         segments: false,
         frame: roberta::FAMILY.tokenizer.frame,

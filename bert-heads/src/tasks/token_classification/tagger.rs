@@ -250,17 +250,18 @@ impl TokenTagger {
         let labels: Vec<&str> = tags.iter().map(|tag| tag.label.as_str()).collect();
         let found = entities(&labels, TagReading::Lenient)?
             .into_iter()
-            .map(|entity| {
+            .filter_map(|entity| {
                 let (first, last) = (&words[entity.start], &words[entity.end - 1]);
                 let Stretch { text, start, end } = stretch(first.start, last.end);
                 let scores = tags[entity.start..entity.end].iter().map(|tag| tag.score);
-                FoundEntity {
+                // Tokens of white space alone name nothing.
+                (!text.trim().is_empty()).then(|| FoundEntity {
                     text: text.to_owned(),
                     start,
                     end,
                     score: scores.sum::<f32>() / (entity.end - entity.start) as f32,
                     label: entity.label,
-                }
+                })
             });
         Ok(TaggedText {
             entities: Some(found.collect()),
