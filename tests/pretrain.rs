@@ -346,6 +346,17 @@ fn replaced_tokens_are_learned_measured_and_told() {
             > 1.0
     );
 
+    // Another objective is another run.
+    let line = format!(
+        "{train} --family electra --preset tiny --tokenizer @vocab --steps 3 --resume --output @electra"
+    );
+    let output = workshop.pretrain(&line).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && stderr.contains("replaced_tokens"),
+        "{stderr}"
+    );
+
     // Taken up with its generator; one of another size starts anew, and a note says so.
     let further = |size: &str, output: &str| {
         let line = format!(

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bert_pretrain::Error;
 use bert_pretrain::instances::{
-    MaskVocabulary, MaskingOptions, MaskingStrategy, mask_tokens, stream,
+    MaskVocabulary, MaskingOptions, MaskingStrategy, Replacement, mask_tokens, stream,
 };
 
 use super::{FIRST_WORD, assert_chance, tokenizer};
@@ -103,6 +103,35 @@ fn whatever_is_picked_can_be_put_back() {
             }
         }
     }
+}
+
+#[test]
+fn masks_of_a_generator_are_seventeen_in_twenty_and_nothing_is_random() {
+    let vocabulary = vocabulary();
+    let ids = sequence(70, 57);
+    let options = MaskingOptions {
+        replacement: Replacement::Mask,
+        ..MaskingOptions::default()
+    };
+    let (mut picked, mut masks) = (0, 0);
+    for seed in 0..2_000 {
+        let masked = mask_tokens(&ids, &vocabulary, &options, &mut stream(seed, &[3]));
+        for (&position, &label) in masked.positions.iter().zip(&masked.labels) {
+            picked += 1;
+            match masked.input_ids[position as usize] {
+                MASK => masks += 1,
+                id => assert_eq!(id, label),
+            }
+        }
+    }
+    assert_chance(masks, picked, 0.85, "[MASK]");
+    // Settings of runs and files from before it read and look as they did.
+    let plain = serde_json::to_value(MaskingOptions::default()).unwrap();
+    assert!(plain.get("replacement").is_none(), "{plain}");
+    let read: MaskingOptions = serde_json::from_value(plain).unwrap();
+    assert_eq!(read, MaskingOptions::default());
+    let json = serde_json::to_value(&options).unwrap();
+    assert_eq!(json["replacement"], "mask");
 }
 
 #[test]
