@@ -66,7 +66,7 @@ mod linear {
         let matrix = Bf16Matrix::round(&weight, INTERMEDIATE);
         let input = numbers(rows * HIDDEN);
         bencher.counter(multiplications(rows)).bench(|| {
-            let input = black_box(&input);
+            let input = Matrix::new(black_box(&input), rows, HIDDEN);
             init_vec(rows * INTERMEDIATE, |to| {
                 bert_kernels::bf16::linear(input, &matrix, &bias, Activation::Gelu, to)
             })
