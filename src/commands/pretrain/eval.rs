@@ -96,11 +96,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
     output.finish()
 }
 
+/// Named numbers of a model over batches.
+type Evaluation = Box<dyn Fn(&[PreTrainingBatch]) -> Vec<(String, f64)>>;
+
 /// A model with the instances of its objective.
 struct Measured {
     pairs: PairOptions,
     masking: MaskingOptions,
-    evaluate: Box<dyn Fn(&[PreTrainingBatch]) -> Vec<(String, f64)>>,
+    evaluate: Evaluation,
 }
 
 impl Measured {
