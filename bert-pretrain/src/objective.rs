@@ -42,7 +42,7 @@ pub trait PreTrainingModel: TrainableModel<Data = PreTrainingBatch> + Sized {
     /// Writes the model as users load it into `dir`.
     ///
     /// # Errors
-    /// Those of [`checkpoint::save`](bert_core::checkpoint::save).
+    /// Those of [`checkpoint::save`].
     fn write(
         &self,
         dir: &Path,
