@@ -40,7 +40,7 @@ struct Word {
 }
 
 impl Words {
-    /// Whole lower-case words of the vocabulary, which lies in `dir`, for a model of `config`.
+    /// Lower-case words that are each one token of the vocabulary in `dir`, for a model of `config`.
     ///
     /// # Errors
     /// [`Error::NoWords`] if there is none.

@@ -152,17 +152,15 @@ impl ReplacedTokenDetection {
         }
     }
 
+    fn device(&self) -> Device {
+        let embeddings = &self.discriminator.bert.embeddings;
+        embeddings.word_embeddings.weight.val().device()
+    }
+
     /// The share of `batch` in its update's loss, `[1]`, and the sums that [`TrainableModel::values`] reads; `seed` decides
     /// on the generator's tokens.
     pub fn loss(&self, batch: &PreTrainingBatch, seed: u64) -> (Tensor<1>, Sums) {
-        let table = self
-            .discriminator
-            .bert
-            .embeddings
-            .word_embeddings
-            .weight
-            .val();
-        let device = table.device();
+        let device = self.device();
         let mut loss = scalar(0.0, &device);
         let mut sums = [0.0; sum::COUNT].map(|zero| scalar(zero, &device));
         sums[mlm_sum::PREDICTIONS] = scalar(batch.labels.len() as f64, &device);
@@ -341,15 +339,7 @@ impl TrainStep for ReplacedTokenDetection {
     type Output = Sums;
 
     fn step(&self, batch: Self::Input) -> TrainOutput<Sums> {
-        let table = self
-            .discriminator
-            .bert
-            .embeddings
-            .word_embeddings
-            .weight
-            .val();
-        let seed = batch.seed;
-        batch.train(self, &table.device(), |data| self.loss(data, seed))
+        batch.train(self, &self.device(), |data| self.loss(data, batch.seed))
     }
 }
 

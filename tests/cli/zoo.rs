@@ -241,19 +241,7 @@ fn texts(family: &'static Family) {
             );
         }
     }
-    let (text, _) = succeed(
-        &[
-            "explain",
-            "--model",
-            model,
-            "--json",
-            "the cat sat",
-            "--steps",
-            "4",
-        ],
-        "",
-    );
-    assert_eq!(json_lines(&text).len(), 1, "{}", family.name);
+    is_explained(model, family);
     let data = dir.path().join("data.tsv");
     fs::write(&data, "sentence\tlabel\nthe cat sat\tcat\nthe dog\tdog\n").unwrap();
     let (text, _) = succeed(
@@ -290,18 +278,21 @@ fn words(family: &'static Family) {
             is_stretch_of(line, entity, "text", family);
         }
     }
-    let (text, _) = succeed(
-        &[
-            "explain",
-            "--model",
-            model,
-            "--json",
-            "the cat sat",
-            "--steps",
-            "4",
-        ],
-        "",
-    );
+    is_explained(model, family);
+}
+
+/// Checks that a prediction of the model in a directory can be explained.
+fn is_explained(model: &str, family: &Family) {
+    let arguments = [
+        "explain",
+        "--model",
+        model,
+        "--json",
+        "the cat sat",
+        "--steps",
+        "4",
+    ];
+    let (text, _) = succeed(&arguments, "");
     assert_eq!(json_lines(&text).len(), 1, "{}", family.name);
 }
 
