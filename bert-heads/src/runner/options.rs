@@ -1,10 +1,11 @@
 //! Options of prediction.
 
+use bert_core::config::BertConfig;
 use bert_core::inference::{Weights, prepare};
 use burn::module::Module;
 
 use super::LongTexts;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sentence_embedding::BATCH_TOKENS;
 
 /// How a model is run over texts.
@@ -36,6 +37,19 @@ impl Default for PredictOptions {
 }
 
 impl PredictOptions {
+    /// The most tokens of a row for a model of `config`, special tokens included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MaxLength`] if more are asked for than the model has positions.
+    pub(crate) fn max_length_for(&self, config: &BertConfig) -> Result<usize> {
+        let positions = config.max_input_length();
+        match self.max_length {
+            Some(asked) if asked > positions => Err(Error::MaxLength { asked, positions }),
+            asked => Ok(asked.unwrap_or(positions)),
+        }
+    }
+
     /// A loaded model as these options want its weights held.
     pub(crate) fn hold<M: Module>(&self, model: M) -> Result<M> {
         Ok(prepare(model, self.weights)?)

@@ -57,14 +57,7 @@ impl RowMaker {
         options: &PredictOptions,
     ) -> Result<Self> {
         tokenizer.check_vocab(config.vocab_size)?;
-        let positions = config.max_input_length();
-        let max_length = options.max_length.unwrap_or(positions);
-        if max_length > positions {
-            return Err(Error::MaxLength {
-                asked: max_length,
-                positions,
-            });
-        }
+        let max_length = options.max_length_for(config)?;
         let special = tokenizer.special_token_count(true);
         if max_length < special + 2 {
             return Err(Error::InvalidOption {

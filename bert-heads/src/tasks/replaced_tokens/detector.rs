@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::BertForReplacedTokens;
 use crate::error::{Error, Result};
-use crate::runner::PredictOptions;
+use crate::runner::{Batches, PredictOptions, Row, host_values};
 
 /// A discriminator of replaced tokens with all that it takes to ask it.
 #[derive(Debug)]
@@ -50,14 +50,7 @@ impl ReplacedTokenDetector {
         let checkpoint = Checkpoint::open(dir)?;
         let tokenizer = BertTokenizer::from_dir(dir)?;
         tokenizer.check_vocab(checkpoint.config().vocab_size)?;
-        let positions = checkpoint.config().max_input_length();
-        let max_length = options.max_length.unwrap_or(positions);
-        if max_length > positions {
-            return Err(Error::MaxLength {
-                asked: max_length,
-                positions,
-            });
-        }
+        let max_length = options.max_length_for(checkpoint.config())?;
         let model = BertForReplacedTokens::from_checkpoint(&checkpoint, device)?;
         Ok(Self {
             model: options.hold(model)?,
@@ -85,47 +78,37 @@ impl ReplacedTokenDetector {
             ..EncodeOptions::default()
         };
         let encodings = self.tokenizer.encode_batch(texts, &options)?;
-        let mut detected = Vec::with_capacity(encodings.len());
-        let mut rest = encodings.as_slice();
-        while !rest.is_empty() {
-            let (batch, behind) = rest.split_at(self.rows(rest));
-            self.push(batch, &mut detected)?;
-            rest = behind;
-        }
-        Ok(detected)
+        let rows: Vec<Row> = encodings.iter().map(Row::of).collect();
+        let batches = Batches {
+            batcher: &self.batcher,
+            tokens: self.batch_tokens,
+            device: &self.device,
+        };
+        batches.run(&rows, &|| false, |input, batch| {
+            let [_, seq] = input.dims();
+            let logits = self.model.forward(input).cast(FloatDType::F32); // [batch, seq]
+            let probabilities = host_values(activation::sigmoid(logits))?;
+            let rows = batch.iter().zip(probabilities.chunks(seq));
+            rows.map(|(&index, row)| DetectedTokens::new(&encodings[index], row, index))
+                .collect()
+        })
     }
+}
 
-    /// Texts that make the next batch, at least one.
-    fn rows(&self, texts: &[Encoding]) -> usize {
-        let mut longest = 0;
-        let fit = texts.iter().enumerate().take_while(|(row, text)| {
-            longest = text.len().max(longest);
-            longest * (row + 1) <= self.batch_tokens
-        });
-        fit.count().max(1)
-    }
-
-    fn push(&self, batch: &[Encoding], detected: &mut Vec<DetectedTokens>) -> Result<()> {
-        let input = self.batcher.batch(batch, &self.device)?;
-        let [_, seq] = input.dims();
-        let logits = self.model.forward(input).cast(FloatDType::F32); // [batch, seq]
-        let probabilities: Vec<f32> = activation::sigmoid(logits).try_into_vec_as()?;
-        for (text, row) in batch.iter().zip(probabilities.chunks(seq)) {
-            let of_text = (0..).zip(text.sequence_ids());
-            let of_text = of_text.filter_map(|(index, text)| text.map(|_| index));
-            let places: Vec<usize> = of_text.collect();
-            let found = DetectedTokens {
-                tokens: places.iter().map(|&at| text.tokens()[at].clone()).collect(),
-                offsets: places.iter().map(|&at| text.offsets()[at]).collect(),
-                probabilities: places.iter().map(|&at| row[at]).collect(),
-            };
-            if found.probabilities.iter().any(|chance| !chance.is_finite()) {
-                return Err(Error::NotFinite {
-                    index: detected.len(),
-                });
-            }
-            detected.push(found);
+impl DetectedTokens {
+    /// The tokens of text number `index` with their probabilities, of which there is one for each place of its row.
+    fn new(text: &Encoding, row: &[f32], index: usize) -> Result<Self> {
+        let of_text = (0..).zip(text.sequence_ids());
+        let of_text = of_text.filter_map(|(place, text)| text.map(|_| place));
+        let places: Vec<usize> = of_text.collect();
+        let probabilities: Vec<f32> = places.iter().map(|&at| row[at]).collect();
+        if probabilities.iter().any(|chance| !chance.is_finite()) {
+            return Err(Error::NotFinite { index });
         }
-        Ok(())
+        Ok(Self {
+            tokens: places.iter().map(|&at| text.tokens()[at].clone()).collect(),
+            offsets: places.iter().map(|&at| text.offsets()[at]).collect(),
+            probabilities,
+        })
     }
 }
