@@ -5,7 +5,7 @@ use bert_core::hub::resolve_model;
 use bert_heads::tasks::masked_lm::{Candidate, FillMask};
 use serde::Serialize;
 
-use crate::cli::device::DeviceArgs;
+use crate::cli::device::{DeviceArgs, WeightArgs};
 use crate::cli::output::Output;
 
 #[derive(clap::Args)]
@@ -15,6 +15,8 @@ pub(crate) struct Args {
     model: String,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    weights: WeightArgs,
     /// Text with one or more mask tokens of the model, `[MASK]` or `<mask>`
     text: String,
     /// Tokens to show for each gap
@@ -33,8 +35,8 @@ struct Filled {
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let dir = resolve_model(&args.model)?;
-    let device = args.device.open()?;
-    let masks = FillMask::from_dir(dir, &device)?.fill(&args.text, args.top_k)?;
+    let (device, weights) = args.device.open_for_inference(&args.weights)?;
+    let masks = FillMask::from_dir(dir, &device, weights)?.fill(&args.text, args.top_k)?;
     let mut output = Output::stdout();
     if args.json {
         output.json(&Filled { masks })?;

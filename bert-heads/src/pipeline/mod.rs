@@ -142,7 +142,8 @@ impl Pipeline {
     ) -> Result<Self> {
         let dir = dir.as_ref();
         if options.overrule.task.is_none() && is_masked_lm(dir)? {
-            return Ok(Self::FillMask(Box::new(FillMask::from_dir(dir, device)?)));
+            let model = FillMask::from_dir(dir, device, options.predict.weights)?;
+            return Ok(Self::FillMask(Box::new(model)));
         }
         Self::of_kind(options.kind(dir)?.kind, dir, device, options)
     }

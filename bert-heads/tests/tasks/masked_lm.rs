@@ -10,8 +10,8 @@ use bert_core::device::test_devices;
 use bert_core::inference::{Weights, prepare};
 use bert_core::models::BERT;
 use bert_heads::Error;
-use bert_heads::tasks::masked_lm::FillMask;
 use bert_heads::tasks::masked_lm::{BertForMaskedLm, masked_lm_loss};
+use bert_heads::tasks::masked_lm::{Candidate, FillMask};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, serialize};
 
@@ -378,7 +378,7 @@ fn check_fillings(name: &str) {
     let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
     let expected = reference["fill_mask"].as_array().unwrap();
     for (label, device) in test_devices() {
-        let filler = FillMask::from_dir(&dir, &device).unwrap();
+        let filler = FillMask::from_dir(&dir, &device, Weights::Float).unwrap();
         let mut filled = Vec::new();
         let texts = expected.iter().map(|fill| fill["text"].as_str().unwrap());
         let texts: BTreeSet<&str> = texts.collect();
@@ -416,9 +416,44 @@ fn check_fillings(name: &str) {
 }
 
 #[test]
+fn gaps_are_filled_by_weights_that_are_held_otherwise() {
+    let dir = fixture("tiny-pretraining");
+    for (label, device) in test_devices() {
+        let fill = |weights| {
+            let filler = FillMask::from_dir(&dir, &device, weights)?;
+            filler.fill("the old [MASK] bank", usize::MAX)
+        };
+        let expected = fill(Weights::Float).unwrap();
+        for weights in [Weights::BFloat16, Weights::Int8] {
+            let Ok(found) = fill(weights) else {
+                assert!(label != "flex" || weights == Weights::BFloat16);
+                continue;
+            };
+            let probabilities = |filled: &[Vec<Candidate>]| {
+                let mut of_ids: Vec<_> = filled[0]
+                    .iter()
+                    .map(|c| (c.token_id, c.probability))
+                    .collect();
+                of_ids.sort_by_key(|&(id, _)| id);
+                of_ids
+            };
+            let pairs = probabilities(&found)
+                .into_iter()
+                .zip(probabilities(&expected));
+            let largest = pairs.map(|((_, found), (_, expected))| (found - expected).abs());
+            let largest = largest.fold(0.0, f32::max);
+            assert!(
+                largest > 0.0 && largest < 0.05,
+                "{label}, {weights:?}: {largest}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_text_that_cannot_be_filled_is_an_error() {
     let (_, device) = test_devices().swap_remove(0);
-    let filler = FillMask::from_dir(fixture("tiny-pretraining"), &device).unwrap();
+    let filler = FillMask::from_dir(fixture("tiny-pretraining"), &device, Weights::Float).unwrap();
     let error = filler.fill("nothing to do", 5).unwrap_err();
     assert!(error.to_string().contains("[MASK]"), "{error}");
     assert!(filler.fill("", 5).is_err());

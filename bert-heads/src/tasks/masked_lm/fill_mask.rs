@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bert_core::batch::BertBatcher;
 use bert_core::checkpoint::Checkpoint;
+use bert_core::inference::{Weights, prepare};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Truncation};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData, activation};
 use serde::Serialize;
@@ -36,20 +37,24 @@ pub struct Candidate {
 }
 
 impl FillMask {
-    /// Loads model and tokenizer from a model directory.
+    /// Loads model and tokenizer from a model directory, the encoder's weights held as `weights`.
     ///
     /// # Errors
     ///
     /// [`Error::NoMaskedLmHead`] for a checkpoint without the head, and [`Error::Core`] for files
-    /// that are missing, malformed or do not belong together.
-    pub fn from_dir(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
+    /// that are missing, malformed or do not belong together, or weights that the device does not
+    /// hold so.
+    pub fn from_dir(dir: impl AsRef<Path>, device: &Device, weights: Weights) -> Result<Self> {
         let dir = dir.as_ref();
         let checkpoint = Checkpoint::open(dir)?;
         let tokenizer = BertTokenizer::from_dir(dir)?;
         tokenizer.check_vocab(checkpoint.config().vocab_size)?;
         let max_length = checkpoint.config().max_input_length();
         Ok(Self {
-            model: BertForMaskedLm::from_checkpoint(&checkpoint, device)?,
+            model: prepare(
+                BertForMaskedLm::from_checkpoint(&checkpoint, device)?,
+                weights,
+            )?,
             batcher: BertBatcher::new(&tokenizer).for_model(checkpoint.config()),
             tokenizer,
             max_length,
