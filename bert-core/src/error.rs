@@ -129,11 +129,13 @@ pub enum Error {
     },
     /// The dashboard was asked for where it cannot be drawn.
     #[error(
-        "the dashboard cannot be drawn because {reason}: run in a terminal, or choose plain lines"
+        "the dashboard cannot be drawn because {reason}: {remedy}, or choose plain lines"
     )]
     NoDashboard {
         /// Obstacle to drawing it.
         reason: String,
+        /// Way to have it drawn.
+        remedy: &'static str,
     },
     /// Token ids the model has no embedding for.
     #[error(

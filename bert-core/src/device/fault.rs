@@ -23,6 +23,7 @@ use burn::tensor::TensorReadError;
 use crate::error::{Error, Result};
 
 pub use cause::FaultKind;
+#[cfg(feature = "dashboard")]
 pub(crate) use watch::is_device_thread;
 pub use watch::watch;
 

@@ -241,6 +241,7 @@ pub(super) fn heard(target: &str, message: Arguments<'_>) {
 }
 
 /// Keeps lines back, or lets them through again.
+#[cfg(feature = "dashboard")]
 pub(crate) fn keep_silent(silent: bool) {
     SILENT.store(silent, Ordering::Relaxed);
 }

@@ -21,7 +21,7 @@ pub use batches::{Prefetch, Update};
 pub use gradients::ParameterGradients;
 pub use model::{MicroBatch, Sums, TrainableModel};
 pub use observe::{
-    Dashboard, DashboardMode, Event, MetricsLog, Observer, Observers, PlainProgress, RunInfo,
+    DashboardMode, Event, MetricsLog, Observer, Observers, PlainProgress, RunInfo,
     Split, dashboard_is_open, follow, restore_terminal,
 };
 pub use optimizer::{Optimizer, ParameterRule, ParameterRules, default_rule};

@@ -3,6 +3,7 @@
 mod byte_level;
 mod checkpoint;
 mod checkpoint_files;
+#[cfg(feature = "dashboard")]
 mod dashboard;
 mod device;
 mod families;

@@ -19,32 +19,19 @@ use screen::{End, Screen};
 /// Messages that are kept for when the dashboard is closed.
 const KEPT_MESSAGES: usize = 20;
 
-/// Choice between the dashboard and plain lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DashboardMode {
-    /// Where it can be drawn and keys reach it, else lines.
-    #[default]
-    Auto,
-    /// Always; an error where it cannot be drawn.
-    On,
-    /// Never: lines.
-    Off,
-}
-
-/// The observer that shows a run to whoever started it: the [`Dashboard`] or [`PlainProgress`].
+/// The dashboard, which opens when the run starts.
 ///
-/// The dashboard takes standard input, output and error all being a terminal that can move its cursor.
-/// On Windows [`Auto`](DashboardMode::Auto) chooses lines, since the dashboard keeps Ctrl-C to itself there.
+/// It takes standard input, output and error all being a terminal that can move its cursor.
 ///
 /// # Errors
-/// [`Error::NoDashboard`] with [`DashboardMode::On`] where there is no such terminal.
-pub fn follow(mode: DashboardMode) -> Result<Box<dyn Observer>> {
-    let obstacle = obstacle();
-    match (mode, obstacle) {
-        (DashboardMode::On, Some(reason)) => Err(Error::NoDashboard { reason }),
-        (DashboardMode::On, None) => Ok(Box::new(Dashboard::new())),
-        (DashboardMode::Auto, None) if cfg!(unix) => Ok(Box::new(Dashboard::new())),
-        _ => Ok(Box::new(PlainProgress::stderr())),
+/// [`Error::NoDashboard`] where there is no such terminal.
+pub(super) fn dashboard() -> Result<Box<dyn Observer>> {
+    match obstacle() {
+        None => Ok(Box::new(Dashboard::new())),
+        Some(reason) => Err(Error::NoDashboard {
+            reason,
+            remedy: "run in a terminal",
+        }),
     }
 }
 
@@ -208,13 +195,11 @@ mod tests {
         // Under a test harness one of the three streams may be a terminal, but hardly all.
         let Some(obstacle) = obstacle() else { return };
         assert!(!obstacle.is_empty());
-        let error = follow(DashboardMode::On).err().unwrap().to_string();
+        let error = dashboard().err().unwrap().to_string();
         assert!(
             error.contains(&obstacle) && error.contains("plain lines"),
             "{error}"
         );
-        assert!(follow(DashboardMode::Auto).is_ok());
-        assert!(follow(DashboardMode::Off).is_ok());
     }
 
     #[test]

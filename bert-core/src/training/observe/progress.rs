@@ -57,6 +57,7 @@ impl PlainProgress {
     }
 
     /// Progress on standard error without drawing in place, for use beside something else on the terminal.
+    #[cfg(feature = "dashboard")]
     pub(super) fn lines_on_stderr() -> Self {
         let mut progress = Self::stderr();
         progress.style.in_place = false;
