@@ -128,9 +128,7 @@ pub enum Error {
         remedy: String,
     },
     /// The dashboard was asked for where it cannot be drawn.
-    #[error(
-        "the dashboard cannot be drawn because {reason}: {remedy}, or choose plain lines"
-    )]
+    #[error("the dashboard cannot be drawn because {reason}: {remedy}, or choose plain lines")]
     NoDashboard {
         /// Obstacle to drawing it.
         reason: String,

@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Size of the models of --zoo; a small one shows that everything runs.
     #[arg(long, default_value = "base", requires = "zoo")]
     preset: String,
+    /// Rounds of --zoo, in which all contestants take turns.
+    #[arg(long, default_value_t = 3, requires = "zoo")]
+    rounds: usize,
     /// Texts of --zoo that become vectors.
     #[arg(long, default_value_t = 4096, requires = "zoo")]
     texts: usize,
@@ -276,14 +279,16 @@ fn zoo(options: &Options) -> Vec<Part> {
         options.preset
     );
     let batch = |length: usize| format!("{models} --batch-sizes 8 --seq-lengths {length}");
-    let forward = format!("{} --mode forward --min-samples 3", batch(128));
-    let long = format!("{} --mode forward --seconds 5 --min-samples 3", batch(1024));
+    let rounds = options.rounds;
+    let timed = |length: usize| format!("{} --rounds {rounds} --min-samples 3", batch(length));
+    let forward = format!("{} --mode forward --seconds 3", timed(128));
+    let long = format!("{} --mode forward --seconds 5", timed(1024));
     let texts = options.texts;
     let embed = format!(
         "{models} --mode embed --batch-sizes {texts} --seq-lengths 128 --lengths {SHORT_TEXTS} \
          --rounds 1 --seconds 1 --warmup-seconds 1 --min-samples 1"
     );
-    let train = format!("{} --mode train --seconds 10 --min-samples 3", batch(128));
+    let train = format!("{} --mode train --seconds 5", timed(128));
     let mut parts = vec![
         part("zoo-forward", "Forward, 8 x 128", &devices, &forward),
         part("zoo-long", "Forward, 8 x 1,024", &devices, &long),
@@ -372,6 +377,7 @@ mod tests {
             zoo: false,
             families: vec!["all".to_owned()],
             preset: "base".to_owned(),
+            rounds: 3,
             texts: 4096,
             program: None,
             dry_run: true,

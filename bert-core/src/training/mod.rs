@@ -21,8 +21,8 @@ pub use batches::{Prefetch, Update};
 pub use gradients::ParameterGradients;
 pub use model::{MicroBatch, Sums, TrainableModel};
 pub use observe::{
-    DashboardMode, Event, MetricsLog, Observer, Observers, PlainProgress, RunInfo,
-    Split, dashboard_is_open, follow, restore_terminal,
+    DashboardMode, Event, MetricsLog, Observer, Observers, PlainProgress, RunInfo, Split,
+    dashboard_is_open, follow, restore_terminal,
 };
 pub use optimizer::{Optimizer, ParameterRule, ParameterRules, default_rule};
 pub use precision::{LossScale, PassPrecision};

@@ -11,8 +11,8 @@ mod log;
 mod progress;
 
 pub use dashboard::{dashboard_is_open, restore_terminal};
-pub use follow::{DashboardMode, follow};
 pub(super) use event::number;
 pub use event::{Event, Observer, Observers, RunInfo, Split};
+pub use follow::{DashboardMode, follow};
 pub use log::MetricsLog;
 pub use progress::PlainProgress;
