@@ -2,7 +2,7 @@
 
 mod temporary;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -128,6 +128,27 @@ pub fn write_atomically(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<()> {
         Ok(()) => file.finish(),
         Err(error) => Err(Error::io("write", file.path, error)),
     }
+}
+
+/// Copies the files of the directory `from` and of those within it to `to`, each file as a whole.
+///
+/// # Errors
+///
+/// [`Error::Io`] naming what cannot be read or written.
+pub fn copy_directory(from: &Path, to: &Path) -> Result<()> {
+    let failed = |error| Error::io("read", from, error);
+    fs::create_dir_all(to).map_err(|error| Error::io("create", to, error))?;
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_directory(&path, &target)?;
+        } else {
+            let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+            write_atomically(target, &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 const GZIP: &[u8] = &[0x1f, 0x8b];

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use bert_core::files::{copy_directory, write_atomically};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::data::TrainingData;
-use super::run::copy_files;
 use crate::datasets::{Dataset, Target, TextExample};
 use crate::error::{Error, Result};
 use crate::task::Splits;
@@ -101,7 +101,7 @@ impl SelfTraining {
             train(&told, &dir, data)?;
             last = dir;
         }
-        Ok(copy_files(&last, &self.output)?)
+        Ok(copy_directory(&last, &self.output).map_err(Error::from)?)
     }
 
     fn check(&self) -> Result<()> {
@@ -157,5 +157,5 @@ fn write(dir: &Path, taken: &[(TextExample, f32)]) -> Result<()> {
         text.push_str(&format!("{line}\n"));
     }
     let path = dir.join("pseudo_labels.jsonl");
-    Ok(bert_core::files::write_atomically(path, text.as_bytes())?)
+    Ok(write_atomically(path, text.as_bytes())?)
 }

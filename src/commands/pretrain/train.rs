@@ -8,7 +8,7 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Decay, OptimizerConfig, Recipe, Schedule, TrainerOptions};
+use bert_core::training::{Decay, OptimizerConfig, Recipe, RunContext, Schedule, TrainerOptions};
 use bert_pretrain::corpus::{Documents, Layout, hold_out};
 use bert_pretrain::instances::PreparedInstances;
 use bert_pretrain::recipe::peak_learning_rate;
@@ -195,6 +195,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         data,
         held_out,
         evaluation_batches: args.eval_batches,
+    }
+    .run(RunContext {
         devices,
         gradient_checkpointing: args.devices.gradient_checkpointing,
         options: TrainerOptions {
@@ -207,12 +209,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         resume: args.resume,
         observer: &mut observers,
         stop,
-    }
-    .run()?;
-    let interrupted = (!summary.finished).then_some(Interrupted {
-        step: summary.step,
-        steps: args.steps,
-    });
+    })?;
+    let interrupted = Interrupted::of(&summary, args.steps);
     training::conclude(&args.output, &summary, interrupted)
 }
 
