@@ -172,10 +172,10 @@ pub enum Error {
         supported: String,
     },
     /// A maximal length beyond the positions the model has.
-    #[error("a maximal length of {asked} tokens exceeds the model's {positions} positions")]
+    #[error("a maximal length of {requested} tokens exceeds the model's {positions} positions")]
     MaxLength {
         /// Tokens asked for.
-        asked: usize,
+        requested: usize,
         /// `max_position_embeddings` of the configuration.
         positions: usize,
     },

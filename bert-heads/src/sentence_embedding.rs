@@ -145,8 +145,13 @@ impl SentenceEmbedder {
 
         let positions = config.max_input_length();
         let max_length = match options.max_length {
-            Some(asked) if asked > positions => return Err(Error::MaxLength { asked, positions }),
-            Some(asked) => asked,
+            Some(requested) if requested > positions => {
+                return Err(Error::MaxLength {
+                    requested,
+                    positions,
+                });
+            }
+            Some(requested) => requested,
             None => files
                 .max_seq_length
                 .or(tokenizer.model_max_length())

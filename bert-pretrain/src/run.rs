@@ -319,13 +319,13 @@ pub fn evaluate<M: PreTrainingModel>(
 
 /// [`evaluate`], or none if asked to stop before it is done.
 fn evaluate_unless<M: PreTrainingModel>(
-    asked: ShouldStop<'_>,
+    should_stop: ShouldStop<'_>,
     model: &M,
     batches: &[PreTrainingBatch],
 ) -> Option<Vec<(String, f64)>> {
     let mut sums: Vec<f64> = Vec::new();
     for batch in batches {
-        if asked() {
+        if should_stop() {
             return None;
         }
         let passed = InferenceStep::step(

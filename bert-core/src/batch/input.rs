@@ -62,12 +62,12 @@ impl BertInput {
         self.input_ids.dims()
     }
 
-    /// The places of every row's first token, `[batch]`, as [`BertModel::forward_at`](crate::nn::BertModel::forward_at)
-    /// takes them.
-    pub fn first_places(&self) -> Tensor<1, Int> {
+    /// Positions of every row's first token in the padded batch, `[batch]`, as
+    /// [`BertModel::forward_at`](crate::nn::BertModel::forward_at) takes them.
+    pub fn first_positions(&self) -> Tensor<1, Int> {
         let [batch, seq] = self.dims();
-        let places = (0..batch).map(|row| (row * seq) as i32).collect();
-        indices_on(&self.mask_pad.device(), places)
+        let indices = (0..batch).map(|row| (row * seq) as i32).collect();
+        indices_on(&self.mask_pad.device(), indices)
     }
 
     /// The device that holds the tensors.

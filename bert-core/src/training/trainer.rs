@@ -348,8 +348,8 @@ where
         let _operation = fault::during(format!("the evaluation after step {}", self.state.step));
         let model = self.model.valid();
         let (stop, observer) = (&self.stop, &*self.observer);
-        let asked = || stop.is_set() || observer.wants_to_stop();
-        let Some(numbers) = evaluate(&model, &asked)? else {
+        let should_stop = || stop.is_set() || observer.wants_to_stop();
+        let Some(numbers) = evaluate(&model, &should_stop)? else {
             return Ok(false);
         };
         fault::check()?;

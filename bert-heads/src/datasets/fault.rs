@@ -89,7 +89,7 @@ pub enum RowFault {
     },
     /// A row of 0 and 1, which may be labels of these names or a flag for each label.
     #[error(
-        "column `{column}` is `{text}`, which may be labels that are called so or a flag for each of {places} labels: name as many labels in the order of the flags (--labels), or write the names"
+        "column `{column}` is `{text}`, which may be labels that are called so or a flag for each of {flags} labels: name as many labels in the order of the flags (--labels), or write the names"
     )]
     AmbiguousLabels {
         /// Its name or number.
@@ -97,7 +97,7 @@ pub enum RowFault {
         /// Text of the file.
         text: String,
         /// Values in the row.
-        places: usize,
+        flags: usize,
     },
     /// Several labels where there may be one.
     #[error(

@@ -7,15 +7,15 @@
 //! class loads, label names included: the best evaluation by a named metric, or the last step where
 //! there is nothing to evaluate on.
 
+mod constructors;
 mod data;
-mod makers;
 mod pseudo_labels;
 mod run;
 mod stored;
 mod updates;
 
+pub use constructors::DataConstructor;
 pub use data::TrainingData;
-pub use makers::DataMaker;
 pub use pseudo_labels::{Round, SelfTraining};
 pub use run::PreparedData;
 pub use stored::stored_labels;

@@ -86,7 +86,7 @@ impl SelfTraining {
             }
             let mut train_set = self.labelled.clone();
             train_set.examples.extend(taken.iter().cloned());
-            let told = Round {
+            let counts = Round {
                 round,
                 taken: taken.len(),
                 unlabelled: self.unlabelled.examples.len(),
@@ -98,7 +98,7 @@ impl SelfTraining {
             };
             let task = SequenceClassification::of(ProblemType::SingleLabel);
             let data = TrainingData::new(task, splits);
-            train(&told, &dir, data)?;
+            train(&counts, &dir, data)?;
             last = dir;
         }
         Ok(copy_directory(&last, &self.output).map_err(Error::from)?)

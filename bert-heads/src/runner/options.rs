@@ -45,8 +45,11 @@ impl PredictOptions {
     pub(crate) fn max_length_for(&self, config: &BertConfig) -> Result<usize> {
         let positions = config.max_input_length();
         match self.max_length {
-            Some(asked) if asked > positions => Err(Error::MaxLength { asked, positions }),
-            asked => Ok(asked.unwrap_or(positions)),
+            Some(requested) if requested > positions => Err(Error::MaxLength {
+                requested,
+                positions,
+            }),
+            requested => Ok(requested.unwrap_or(positions)),
         }
     }
 

@@ -209,14 +209,14 @@ pub fn mask_tokens(
                 words.swap(drawn, other);
                 let word = words[drawn];
                 if positions.len() + word.len as usize <= picks {
-                    positions.extend(word.places());
+                    positions.extend(word.positions());
                 }
             }
             positions.sort_unstable();
         }
         MaskingStrategy::PerToken => {
             words.retain(|_| random.random::<f64>() < options.probability);
-            positions.extend(words.iter().flat_map(|word| word.places()));
+            positions.extend(words.iter().flat_map(|word| word.positions()));
         }
     }
     let mut input_ids = ids.to_vec();
@@ -245,7 +245,7 @@ impl Word {
         self.start + self.len
     }
 
-    fn places(self) -> impl Iterator<Item = u32> {
+    fn positions(self) -> impl Iterator<Item = u32> {
         self.start..self.end()
     }
 }

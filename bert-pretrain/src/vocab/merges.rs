@@ -25,7 +25,7 @@ pub(super) struct Word {
 struct Pairs {
     counts: HashMap<Pair, u64>,
     /// Words that hold the pair or held it; a word may be listed twice.
-    places: HashMap<Pair, Vec<u32>>,
+    words: HashMap<Pair, Vec<u32>>,
     /// The count may be out of date, and is compared when it comes up.
     queue: BinaryHeap<(u64, Reverse<Pair>)>,
 }
@@ -94,9 +94,9 @@ pub(super) fn join(
 impl Pairs {
     fn add(&mut self, pair: Pair, count: u64, word: u32) {
         *self.counts.entry(pair).or_default() += count;
-        let places = self.places.entry(pair).or_default();
-        if places.last() != Some(&word) {
-            places.push(word);
+        let words = self.words.entry(pair).or_default();
+        if words.last() != Some(&word) {
+            words.push(word);
         }
     }
 
@@ -124,11 +124,11 @@ impl Pairs {
     /// Replaces a pair by a symbol in all words.
     fn join(&mut self, words: &mut [Word], pair: Pair, new: u32) {
         let mut grown: HashSet<Pair> = HashSet::new();
-        let mut places = self.places.remove(&pair).unwrap_or_default();
-        places.sort_unstable();
-        places.dedup();
-        for place in places {
-            let word = &mut words[place as usize];
+        let mut indices = self.words.remove(&pair).unwrap_or_default();
+        indices.sort_unstable();
+        indices.dedup();
+        for index in indices {
+            let word = &mut words[index as usize];
             let before = std::mem::take(&mut word.symbols);
             let after = replace(&before, pair, new);
             if after.len() < before.len() {

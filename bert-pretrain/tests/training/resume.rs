@@ -69,11 +69,13 @@ fn evaluated_session(
         resume: true,
         ..RunContext::new(device.clone(), dir, &mut course)
     };
-    let data = |first| updates(first, loss_epsilon(RECIPE));
-    let summary = common::session(RECIPE, schedule(RECIPE), context, data, |model, asked| {
+    let (schedule, data) = (schedule(RECIPE), |first| {
+        updates(first, loss_epsilon(RECIPE))
+    });
+    let summary = common::session(RECIPE, schedule, context, data, |model, should_stop| {
         let pooler = model.bert.pooler.as_ref().unwrap();
         let value = pooler.dense.weight.val().mean().into_scalar::<f64>();
-        (!asked()).then_some(value)
+        (!should_stop()).then_some(value)
     });
     (course, summary.unwrap().finished)
 }

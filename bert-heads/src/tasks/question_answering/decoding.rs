@@ -223,12 +223,12 @@ mod tests {
     }
 
     fn answer(windows: &[(Window, Vec<f32>)], settings: &QuestionSettings) -> FoundAnswer {
-        let (places, logits): (Vec<_>, Vec<_>) = windows.iter().cloned().unzip();
+        let (spans, logits): (Vec<_>, Vec<_>) = windows.iter().cloned().unzip();
         let mut gathered = Gathered::default();
         for (number, logits) in logits.iter().enumerate() {
-            gathered.add(&places, number, logits, settings);
+            gathered.add(&spans, number, logits, settings);
         }
-        gathered.answer(&question(), &OFFSETS, settings, places.len())
+        gathered.answer(&question(), &OFFSETS, settings, spans.len())
     }
 
     fn window(tokens: std::ops::Range<usize>) -> Window {
