@@ -90,17 +90,17 @@ impl QuestionFeaturizer {
         };
         let tokenizer = self.rows.tokenizer();
         let texts = questions.iter().map(|question| question.question.as_str());
-        let asked = tokenizer.encode_batch(texts, &short)?;
+        let encodings = tokenizer.encode_batch(texts, &short)?;
         let same = |a: &QuestionExample, b: &QuestionExample| a.context == b.context;
         let contexts = questions.chunk_by(same).map(|chunk| &*chunk[0].context);
         let contexts = tokenizer.encode_batch(contexts, &plain)?;
 
         let special = tokenizer.special_token_count(true);
         let mut features = QuestionRows::default();
-        let mut asked = asked.iter();
+        let mut encodings = encodings.iter();
         for (chunk, context) in questions.chunk_by(same).zip(&contexts) {
             let offsets: Arc<[(usize, usize)]> = context.offsets().into();
-            for question in asked.by_ref().take(chunk.len()) {
+            for question in encodings.by_ref().take(chunk.len()) {
                 let start = features.rows.len();
                 let position = tokenizer.second_text_start(question.len());
                 let room = self.settings.max_length - question.len() - special;
@@ -205,13 +205,13 @@ mod tests {
 
     #[test]
     fn windows_begin_a_stride_apart_and_cover_the_context() {
-        let asked = [
+        let questions = [
             question("x y z w", "a b c d e f g h i j k", None),
             question("x", "a b c d e f g h i j k", None),
             question("x", "a b", None),
             question("x", "\u{ad}", None),
         ];
-        let features = featurizer(11, 2).questions(&asked).unwrap();
+        let features = featurizer(11, 2).questions(&questions).unwrap();
         assert_eq!(features.of_question, [0..4, 4..7, 7..8, 8..9]);
         // The question is cut to three tokens.
         assert_eq!(features.rows[0].ids, [2, 28, 29, 30, 3, 5, 6, 7, 8, 9, 3]);
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(features.rows[8].ids, [2, 28, 3, 3]);
         assert!(Arc::ptr_eq(&features.offsets[0], &features.offsets[1]));
         // A stride beyond the window leaves nothing out.
-        let features = featurizer(11, 99).questions(&asked[..1]).unwrap();
+        let features = featurizer(11, 99).questions(&questions[..1]).unwrap();
         let tokens: Vec<_> = features.windows.iter().map(|w| w.tokens.clone()).collect();
         assert_eq!(tokens, [0..5, 5..10, 10..11]);
     }
@@ -233,14 +233,14 @@ mod tests {
     #[test]
     fn answers_are_found_in_the_windows_that_hold_the_whole_of_them() {
         let context = "a b c Déf g h i j k";
-        let asked = [
+        let questions = [
             question("x y z", context, Some(("Déf g", 6))),
             question("x y z", context, None),
         ];
         // `Déf` is one unknown word, so that characters and tokens part ways.
-        let features = featurizer(11, 2).questions(&asked).unwrap();
+        let features = featurizer(11, 2).questions(&questions).unwrap();
         assert_eq!(features.of_question, [0..3, 3..6]);
-        let targets = features.targets(&asked);
+        let targets = features.targets(&questions);
         assert_eq!(targets[..3], [(8, 9), (6, 7), (0, 0)]);
         assert_eq!(targets[3..], [(0, 0); 3]);
         assert_eq!(features.rows[0].ids[8..10], [1, 11]);
