@@ -1,5 +1,5 @@
 //! A linear layer as one node of the autodiff graph, whose forward pass is [`BertOps::project`]; and the
-//! default for weights that a kernel holds.
+//! default for packed weights.
 
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
@@ -24,7 +24,7 @@ pub(super) fn table<B: BertOps>(
     B::float_add(scores, B::float_reshape(bias, Shape::new([1, rows])))
 }
 
-/// The default body of [`BertOps::project_held`], with what the weight stands for.
+/// The default body of [`PackedWeightOps::project_packed`](super::PackedWeightOps::project_packed), with the unpacked weight.
 pub(super) fn project_data<B: BertOps>(
     input: FloatTensor<B>,
     bias: FloatTensor<B>,
