@@ -65,7 +65,7 @@ impl AtomicFile {
         &self.path
     }
 
-    /// Where it lies in the meantime: a handler of signals that ends the process can remove it.
+    /// Temporary path of the file: a handler of signals that ends the process can remove it.
     pub fn temporary_path(&self) -> &Path {
         self.file.path()
     }

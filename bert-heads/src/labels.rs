@@ -148,7 +148,7 @@ impl Labels {
         })
     }
 
-    /// How many there are.
+    /// Number of labels.
     pub fn count(&self) -> usize {
         self.names.len()
     }

@@ -1,4 +1,4 @@
-//! How far a long run has come, on standard error.
+//! Progress of a long run, on standard error.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};

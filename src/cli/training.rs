@@ -18,7 +18,7 @@ use super::note::note;
 use super::output::Output;
 use super::proof::ProofArgs;
 
-/// How often a run reports, measures and saves.
+/// Intervals in which a run reports, measures and saves.
 #[derive(clap::Args)]
 pub(crate) struct FollowArgs {
     /// Steps between two lines of metrics.

@@ -15,7 +15,7 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// Where cargo puts what it builds.
+/// Target directory of cargo.
 pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         // As cargo takes it when it is called in the root.

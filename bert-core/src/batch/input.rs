@@ -15,7 +15,7 @@ pub struct BertInput {
     ///
     /// This is Burn's polarity. Hugging Face's `attention_mask` is 1 where a token counts.
     pub mask_pad: Tensor<2, Bool>,
-    /// Where the tokens are, if the blocks of an encoder are to leave out the padding; none lets them compute it.
+    /// Positions of the tokens, if the blocks of an encoder are to leave out the padding; none lets them compute it.
     ///
     /// The results are the same but for rounding, and zero at padding.
     pub packing: Option<Packing>,
@@ -75,7 +75,7 @@ impl BertInput {
         self.input_ids.device()
     }
 
-    /// How many tokens of each row are not padding.
+    /// Number of tokens of each row, without padding.
     ///
     /// Waits for the device and copies the mask to the host.
     pub fn lengths(&self) -> Vec<usize> {

@@ -8,8 +8,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
-/// How long something must have lain untouched before it counts as left behind: what has just been
-/// made may not be locked yet.
+/// Time that something must have lain untouched before it counts as left behind: what has just been made may not be locked
+/// yet.
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// Random letters that follow the prefix of a temporary name.
@@ -51,7 +51,7 @@ impl TemporaryDirectory {
         })
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -19,7 +19,7 @@ use super::id::ModelId;
 use super::options::HubOptions;
 use crate::error::{Error, Result};
 
-/// Why a download failed.
+/// Failure of a download.
 pub(super) struct Failure {
     pub(super) error: Error,
     /// The hub did not answer at all, as against answering no.

@@ -25,7 +25,7 @@ use crate::{Error, Result};
 pub type Evaluate<'a, M, E> =
     dyn FnMut(&M, ShouldStop<'_>) -> Result<Option<Vec<(String, f64)>>, E> + 'a;
 
-/// How long and how often.
+/// Options of the loop: intervals, patience, precision.
 #[derive(Clone, Debug)]
 pub struct TrainerOptions {
     /// For headings: "pretraining".
@@ -71,11 +71,11 @@ pub struct Trainer<'a, M: TrainableModel, E> {
     pub schedule: Schedule,
     /// Devices that share the work, with autodiff; the model lives on the first.
     pub devices: Vec<Device>,
-    /// How long and how often.
+    /// Intervals, patience and precision.
     pub options: TrainerOptions,
-    /// Where the run stands; a fresh run's has step 0.
+    /// State of the run; a fresh run's has step 0.
     pub state: TrainerState,
-    /// Where checkpoints go, if anywhere.
+    /// Store of the checkpoints, if any.
     pub store: Option<&'a CheckpointStore>,
     /// Writes the model as users load it: weights, configuration, tokenizer.
     pub write_model: &'a dyn Fn(&M, &Path) -> Result<(), E>,
@@ -87,7 +87,7 @@ pub struct Trainer<'a, M: TrainableModel, E> {
     pub stop: StopFlag,
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All steps were taken.

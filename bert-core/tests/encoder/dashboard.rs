@@ -15,7 +15,7 @@ use serde_json::{Map, json};
 /// Set for the process on the terminal to the number of its steps.
 const STEPS: &str = "BERT_TEST_DASHBOARD_STEPS";
 
-/// When a run that nobody stops counts as hanging.
+/// Time after which a run counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const LEAVE: &str = "\x1b[?1049l";

@@ -263,7 +263,7 @@ fn a_wrong_weight_is_noticed() {
     assert!(differences.iter().any(|d| !d.is_within_bars()));
 }
 
-/// How far a sentence alone may be from the same in a batch.
+/// Bound on the difference between a sentence alone and the same in a batch.
 ///
 /// LibTorch's products are MKL's, whose kernels for AMD's processors choose another order of sums for other numbers of rows:
 /// 6.9e-6 has been seen. GPU kernels are tuned for each size, and other kernels add up in another order, too. Both results are

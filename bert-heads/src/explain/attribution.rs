@@ -32,8 +32,8 @@ impl IntegratedGradients {
             .sum()
     }
 
-    /// How far the sum is from the difference of the scores, as a share of it; `None` where the
-    /// scores are equal.
+    /// Difference of the sum from that of the scores, as a share of it; `None` where the scores are
+    /// equal.
     pub fn relative_error(&self) -> Option<f64> {
         let difference = self.score - self.baseline_score;
         (difference != 0.0).then(|| ((self.sum() - difference) / difference).abs())

@@ -18,17 +18,17 @@ use crate::tasks::sequence_classification::{
 /// Labelled texts, and those that are to be labelled on the way.
 #[derive(Clone, Debug)]
 pub struct SelfTraining {
-    /// To train on in every round.
+    /// Training set of every round.
     pub labelled: Dataset<TextExample>,
-    /// To choose by in every round.
+    /// Validation set of every round.
     pub validation: Option<Dataset<TextExample>>,
     /// Texts whose targets are not looked at.
     pub unlabelled: Dataset<TextExample>,
-    /// From which probability on a label is taken, above 0 and at most 1.
+    /// Probability from which a label is taken, above 0 and at most 1.
     pub confidence: f32,
     /// Rounds after the first, which learns from labelled texts alone.
     pub rounds: usize,
-    /// Where the rounds are, each in a directory of its own, and at last the model.
+    /// Output directory for the rounds, each in a directory of its own, and at last the model.
     pub output: PathBuf,
 }
 
@@ -41,7 +41,7 @@ pub struct Round {
     pub taken: usize,
     /// Unlabelled texts in total.
     pub unlabelled: usize,
-    /// How many were taken for each label.
+    /// Number of texts taken for each label.
     pub taken_by_label: Map<String, Value>,
 }
 

@@ -16,9 +16,9 @@ use crate::error::Result;
 pub enum Score {
     /// A finite number: shares are 0 to 1, the scores of SQuAD 0 to 100 as its scripts have them.
     Value(f64),
-    /// How many of something.
+    /// Count.
     Count(u64),
-    /// How the other numbers came about, such as the language of answers.
+    /// Name that says how the other numbers came about, such as the language of answers.
     Name(&'static str),
     /// Not defined for these data, `null` in JSON.
     Undefined,

@@ -15,7 +15,7 @@ pub trait RowModel {
     /// `[rows, seq or 1, outputs]` logits.
     fn row_logits(&self, input: BertInput) -> Tensor<3>;
 
-    /// Where the model is.
+    /// Device of the model.
     fn device(&self) -> Device;
 }
 

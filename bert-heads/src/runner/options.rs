@@ -8,7 +8,7 @@ use super::LongTexts;
 use crate::error::{Error, Result};
 use crate::sentence_embedding::BATCH_TOKENS;
 
-/// How a model is run over texts.
+/// Options of a pass over texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PredictOptions {
     /// Most tokens of a row, special tokens included; by default as many as the model has positions.
@@ -16,11 +16,11 @@ pub struct PredictOptions {
     /// Tokens that neighbouring windows of a long text share at least; by default a quarter of the
     /// maximal length.
     pub overlap: Option<usize>,
-    /// How the outputs of a long text are made of those of its windows.
+    /// Pooling of the outputs of a long text's windows.
     pub long_texts: LongTexts,
     /// Most tokens of a batch, padding included.
     pub batch_tokens: usize,
-    /// How the weights of the encoder are held.
+    /// Form of the encoder's weights in memory.
     pub weights: Weights,
 }
 

@@ -27,7 +27,7 @@ pub struct WordRows {
     /// For every word of each sentence the row and the position in it to read; `None` for a word
     /// without a token.
     pub of_sentence: Vec<Vec<Option<(usize, usize)>>>,
-    /// How many rows each sentence takes.
+    /// Number of rows of each sentence.
     pub windows: Vec<usize>,
 }
 
@@ -116,7 +116,7 @@ impl Featurizer {
         }
     }
 
-    /// How the outputs of a long text are made of those of its windows.
+    /// Pooling of the outputs of a long text's windows.
     pub(super) fn long_texts(&self) -> LongTexts {
         self.long_texts
     }
@@ -229,7 +229,7 @@ impl Featurizer {
     }
 }
 
-/// How many tokens of each of two texts a window holds.
+/// Numbers of tokens of two texts that a window holds.
 fn shares(first: usize, second: usize, budget: usize, is_pair: bool) -> [usize; 2] {
     let half = budget / 2;
     match (first <= half, second <= half) {

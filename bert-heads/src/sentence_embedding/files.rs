@@ -33,7 +33,7 @@ pub(super) const POOLING_FLAGS: [(&str, Pooling); 6] = [
 
 /// Settings in the files of a model, with the defaults of sentence-transformers where they are silent.
 pub(super) struct SentenceTransformersFiles {
-    /// Where checkpoint and tokenizer lie.
+    /// Directory of checkpoint and tokenizer.
     pub(super) transformer_dir: PathBuf,
     pub(super) pooling: Poolings,
     /// Modules after the pooling, in their order.
@@ -42,7 +42,7 @@ pub(super) struct SentenceTransformersFiles {
     pub(super) do_lower_case: bool,
     /// Put in front of every text.
     pub(super) prompt: String,
-    /// How two vectors are compared.
+    /// Function by which two vectors are compared.
     pub(super) similarity: SimilarityFunction,
     /// Pooling is to leave the tokens of the prompt out.
     excludes_prompt: bool,

@@ -17,7 +17,7 @@ use crate::tasks::token_classification::CrfSettings;
 /// Settings that determine the outcome of a run; kept in its checkpoints and compared on resume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
-    /// Where the encoder comes from, for people and to notice a change.
+    /// Source of the encoder, for people and to notice a change.
     pub model: String,
     /// Start from random weights in place of the encoder's, for comparison.
     pub from_scratch: bool,

@@ -26,7 +26,7 @@ use crate::{Error, Result};
 /// Files that instances are scattered over, at least.
 const MIN_BUCKETS: usize = 64;
 
-/// How far preparing has come.
+/// Progress of preparing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrepareProgress {
     /// Documents that are cut.

@@ -35,7 +35,7 @@ struct Pairs {
 pub(super) struct Joining {
     /// Symbols wanted.
     pub(super) size: usize,
-    /// How often a pair must occur to be joined.
+    /// Minimal count of a pair that is joined.
     pub(super) min_frequency: u64,
     /// Prefix of symbols within a word, which the second of a pair loses.
     pub(super) continuing: &'static str,

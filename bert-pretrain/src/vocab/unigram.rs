@@ -30,7 +30,7 @@ const SURPLUS: f64 = 1.1;
 pub(super) struct Pruning {
     /// Pieces wanted, characters included; at least as many as there are characters.
     pub(super) size: usize,
-    /// How often a substring must occur to be a piece.
+    /// Minimal count of a substring that is a piece.
     pub(super) min_frequency: u64,
 }
 

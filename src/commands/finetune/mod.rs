@@ -125,7 +125,7 @@ pub(crate) struct Args {
     /// from them too
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "multi_label"])]
     unlabelled: Option<PathBuf>,
-    /// From which probability on a label of --unlabelled is taken
+    /// Probability from which a label of --unlabelled is taken
     #[arg(long, value_name = "P", default_value_t = 0.9, requires = "unlabelled")]
     confidence: f32,
     /// Rounds with --unlabelled after the first, which learns from labelled texts alone

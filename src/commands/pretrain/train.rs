@@ -43,7 +43,7 @@ pub(crate) struct Args {
         visible_alias = "static"
     )]
     instances: Option<PathBuf>,
-    /// How the text is laid out: auto, lines (one sentence each) or raw.
+    /// Layout of the text: auto, lines (one sentence each) or raw.
     #[arg(long, default_value_t)]
     layout: Layout,
     /// Directory with the vocabulary [default: that of --init or --instances]
@@ -112,7 +112,7 @@ pub(crate) struct Args {
     /// Steps in which the learning rate rises [default: a hundredth of the steps]
     #[arg(long, value_name = "N")]
     warmup: Option<u64>,
-    /// How the rate falls: constant, linear, linear-from-start, cosine, polynomial:POWER [default: the recipe's]
+    /// Decay of the rate: constant, linear, linear-from-start, cosine, polynomial:POWER [default: the recipe's]
     #[arg(long, value_name = "SHAPE")]
     schedule: Option<Decay>,
     /// Decoupled weight decay [default: 0.01]
@@ -137,7 +137,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     devices: TrainingDevices,
 
-    /// Where checkpoints, metrics and at last the weights go.
+    /// Output directory for checkpoints, metrics and the final model.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
     /// Go on with the run in the output directory.

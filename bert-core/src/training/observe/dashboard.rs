@@ -22,7 +22,7 @@ const KEPT_MESSAGES: usize = 20;
 /// Choice between the dashboard and plain lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DashboardMode {
-    /// Where it can be drawn and keys reach it, else lines.
+    /// Dashboard where it can be drawn and keys reach it, else lines.
     #[default]
     Auto,
     /// Always; an error where it cannot be drawn.

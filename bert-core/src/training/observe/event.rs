@@ -33,7 +33,7 @@ pub enum Split {
 /// As JSON: `{"split":"train","step":10,"elapsed_s":3.2,"loss":7.1,"learning_rate":1e-4,…}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Where the numbers come from.
+    /// Data that the numbers are of.
     pub split: Split,
     /// Optimizer steps taken when they were measured.
     pub step: u64,

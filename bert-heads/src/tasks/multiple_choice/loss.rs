@@ -15,7 +15,7 @@ use crate::task::{
 /// Rows of a batch that belong together, and the right one of each group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChoiceTargets {
-    /// How many neighbouring rows each example has.
+    /// Number of neighbouring rows of each example.
     pub counts: Vec<usize>,
     /// `[examples]`, counted from the first row of each.
     pub right: Vec<i64>,

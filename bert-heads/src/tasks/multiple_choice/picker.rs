@@ -43,7 +43,7 @@ pub struct Choice {
 /// The rows of some questions with choices.
 pub(crate) struct ChoiceRows {
     texts: TextRows,
-    /// How many choices each question has.
+    /// Number of choices of each question.
     counts: Vec<usize>,
 }
 

@@ -33,7 +33,7 @@ pub struct QuestionRows {
 /// Part of a context that a row covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Window {
-    /// Where its first token stands in the row.
+    /// Position of its first token in the row.
     pub(super) position: usize,
     /// Its tokens, counted in the context.
     pub(super) tokens: Range<usize>,

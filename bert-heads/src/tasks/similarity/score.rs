@@ -1,4 +1,5 @@
-//! How alike texts are: the cosine of their vectors, or another function that the model's files name.
+//! Similarity of texts: the cosine of their vectors, or another function that the model's files
+//! name.
 
 use bert_core::batch::BertInput;
 use bert_core::stop::ShouldStop;
@@ -11,7 +12,7 @@ use crate::runner::{Featurizer, Row, RowModel, run_rows};
 use crate::sentence_embedding::{SentenceEmbedder, SentenceEncoder, cosine_similarity};
 
 impl SentenceEmbedder {
-    /// How alike the vectors of each pair of texts are, by the model's
+    /// Similarity of the vectors of each pair of texts, by the model's
     /// [function](SentenceEmbedder::similarity_function), cut as [`embed`](SentenceEmbedder::embed)
     /// cuts them.
     ///

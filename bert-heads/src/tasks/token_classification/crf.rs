@@ -154,7 +154,7 @@ impl Crf {
     }
 }
 
-/// How often some sequences of tags use each score.
+/// Number of times that some sequences of tags use each score.
 struct Counts {
     /// `[rows, words, labels]`
     words: Vec<f32>,

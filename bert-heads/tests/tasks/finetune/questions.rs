@@ -23,7 +23,7 @@ fn question(id: usize, context: &str, place: Option<&str>) -> QuestionExample {
     }
 }
 
-/// Where the cat is; a context without a place has no answer.
+/// Questions for the place of the cat; a context without a place has no answer.
 fn places(impossible: bool) -> Dataset<QuestionExample> {
     let long = "the quick fox was old . ".repeat(6);
     let mut examples = Vec::new();

@@ -95,12 +95,12 @@ impl TokenizedCorpus {
         })
     }
 
-    /// How many WordPieces there are.
+    /// Number of WordPieces.
     pub fn token_count(&self) -> u64 {
         self.counts.tokens
     }
 
-    /// How much there is.
+    /// Counts of the corpus.
     pub fn counts(&self) -> CorpusCounts {
         self.counts
     }

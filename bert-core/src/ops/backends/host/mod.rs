@@ -113,7 +113,7 @@ enum Operands<T, const N: usize> {
 
 use Operands::{Backend, Kernel};
 
-/// When a kernel computes an operation on operands that it can read.
+/// Condition on which a kernel computes an operation on operands that it can read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     /// In any case: the backend has nothing as fast.

@@ -25,7 +25,7 @@ use crate::training::observe::event::{Event, RunInfo, Split};
 /// Set while there is a screen.
 pub(super) static OPEN: AtomicBool = AtomicBool::new(false);
 
-/// How the screen came to its end.
+/// End of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// By us, or because it could not be drawn.
