@@ -43,7 +43,7 @@ impl AtomicFile {
     /// # Errors
     ///
     /// [`Error::Io`] naming `path` when its directory cannot be written, or when a device or a pipe is there: the
-    /// file would take its place, and nobody could write to `/dev/null` any more.
+    /// file would take its place, and `/dev/null` would be lost.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         if is_stream(&path) {

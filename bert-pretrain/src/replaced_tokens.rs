@@ -303,7 +303,7 @@ fn token_labels(
         .mask_fill(input.mask_pad.clone(), IGNORED_LABEL)
 }
 
-/// Numbers of tokens by their place in the sums, `[1]` each: all, told right, replaced, told to be replaced, and both.
+/// Counts of tokens by their index in the sums, `[1]` each: all, predicted right, replaced, predicted as replaced, and both.
 fn hits(logits: &Tensor<2>, labels: &Tensor<2, Int>) -> [(usize, Tensor<1>); 5] {
     let labels = labels.clone().inner();
     let real = labels.clone().not_equal_elem(IGNORED_LABEL);
@@ -330,7 +330,7 @@ fn hits(logits: &Tensor<2>, labels: &Tensor<2, Int>) -> [(usize, Tensor<1>); 5] 
     ]
 }
 
-/// Places in the sums, behind those of the masked LM.
+/// Indices of the sums, behind those of the masked LM.
 mod sum {
     pub(super) const LOSS: usize = 4;
     pub(super) const TOKENS: usize = 5;

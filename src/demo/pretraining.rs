@@ -20,7 +20,7 @@ use super::files::Texts;
 use super::results::{Ending, Pretraining};
 
 impl Demo {
-    /// The step that pretraining goes on from, `None` for a fresh one.
+    /// The step that pretraining is resumed from, `None` for a fresh one.
     ///
     /// # Errors
     /// Those of a damaged checkpoint.

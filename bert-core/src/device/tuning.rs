@@ -44,7 +44,7 @@ impl Hardware {
         Self::named("graphics", drivers.collect::<Vec<_>>())
     }
 
-    /// Cards that a runtime counts: those that an environment variable lets it see, with the driver that a file tells of.
+    /// Cards that a runtime counts: those that an environment variable lets it see, with the driver that a file names.
     pub(super) fn cards(runtime: &str, visible: &str, version: &str) -> Self {
         let parts = (std::env::var_os(visible), std::fs::read(version).ok());
         Self::named(runtime, parts)
@@ -219,7 +219,7 @@ impl Course {
 
 /// Takes note of a message that CubeCL logs, at the level of information: those of its tuner keep the [`Course`].
 ///
-/// From the fifth second of tuning on, a thread tells of it on standard error.
+/// From the fifth second of tuning on, a thread reports it on standard error.
 pub(super) fn heard(target: &str, message: Arguments<'_>) {
     let Some(begins) = event(target, message) else {
         return;

@@ -19,8 +19,8 @@ const LOCK: &str = ".lock";
 
 /// A directory for the duration of some work; it vanishes when dropped.
 ///
-/// A killed process cannot remove its own, so whoever makes the next one in the same place removes
-/// those whose owners are gone: each holds the lock of a file in it while it lives.
+/// A killed process cannot remove its own, so the next one in the same place removes those whose
+/// owners are gone: each holds the lock of a file in it while it lives.
 #[derive(Debug)]
 pub struct TemporaryDirectory {
     // Dropped before the lock's file is closed; the order of fields is the order of drops.

@@ -108,7 +108,7 @@ impl TrainerState {
         }
     }
 
-    /// Refuses to go on under other settings than the run in `dir` was begun with.
+    /// Refuses to resume under other settings than the run in `dir` was begun with.
     ///
     /// # Errors
     /// [`Error::Run`] naming every setting that differs.

@@ -61,11 +61,11 @@ impl Default for TrainerOptions {
     }
 }
 
-/// A run about to begin or to go on.
+/// A run about to begin or to be resumed.
 pub struct Trainer<'a, M: TrainableModel, E> {
     /// The model, on the first device with autodiff.
     pub model: M,
-    /// The optimizer, with its memory when the run goes on.
+    /// The optimizer, with its moments when the run is resumed.
     pub optimizer: Optimizer,
     /// Learning rates; its `total_steps` is the length of the run.
     pub schedule: Schedule,
@@ -311,7 +311,7 @@ where
         Ok(())
     }
 
-    /// Tells what was gathered since the last time; this waits for the device.
+    /// Reports the metrics since the last time; this waits for the device.
     fn report(
         &mut self,
         interval: &mut Interval,

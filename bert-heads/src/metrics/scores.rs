@@ -57,7 +57,7 @@ impl Score {
 }
 
 impl Scores {
-    /// An empty result, in which the number called `primary` will tell the better model.
+    /// An empty result, whose number called `primary` ranks models.
     pub fn new(primary: &'static str) -> Self {
         Self {
             primary,
@@ -129,7 +129,7 @@ impl Scores {
         score.as_f64()
     }
 
-    /// Name and value of the number that tells the better model; `None` if it is undefined.
+    /// Name and value of the number that ranks models; `None` if it is undefined.
     pub fn primary(&self) -> (&'static str, Option<f64>) {
         (self.primary, self.get(self.primary))
     }

@@ -44,7 +44,7 @@ pub(super) struct Joining {
 /// Adds symbols to `vocab` until it has enough of them or no pair occurs often enough; gives the pairs that were joined, first
 /// come first.
 ///
-/// `vocab` holds the symbols of the words in the order of their ids. `progress` is told its length
+/// `vocab` holds the symbols of the words in the order of their ids. `progress` receives its length
 /// now and then.
 pub(super) fn join(
     words: &mut [Word],

@@ -57,7 +57,7 @@ struct Edge {
 
 /// The pieces of `words`, the most probable first, each with the logarithm of its probability.
 ///
-/// `characters` are all pieces of their own; words are cut at others. `progress` is told the number of pieces now and then.
+/// `characters` are all pieces of their own; words are cut at others. `progress` receives the number of pieces now and then.
 pub(super) fn train(
     words: &[(String, u64)],
     characters: &[String],

@@ -138,7 +138,7 @@ impl Workshop {
         }
     }
 
-    /// Begins a run or goes on with it, and gives its losses.
+    /// Begins a run or resumes it, and returns its losses.
     fn run(&self, session: &Session<'_>) -> (Summary, Vec<f64>) {
         let mut recorder = Recorder {
             stop_after: session.stop_after,

@@ -31,7 +31,7 @@ pub enum DashboardMode {
     Off,
 }
 
-/// The observer that shows a run to whoever started it: the [`Dashboard`] or [`PlainProgress`].
+/// Observer that shows a run to its user: the [`Dashboard`] or [`PlainProgress`].
 ///
 /// The dashboard takes standard input, output and error all being a terminal that can move its cursor.
 /// On Windows [`Auto`](DashboardMode::Auto) chooses lines, since the dashboard keeps Ctrl-C to itself there.
@@ -79,7 +79,7 @@ pub fn restore_terminal() {
     }
 }
 
-/// Draws curves and progress on the whole terminal while a run goes on, with Burn's own renderer.
+/// Draws curves and progress on the whole terminal during a run, with Burn's own renderer.
 ///
 /// `q` and then `s` or `k` end the run through [`wants_to_stop`](Observer::wants_to_stop): both let it come to its
 /// orderly end. Ctrl-C raises the usual signal (on Unix). Curves count events along their axis, not steps.

@@ -69,7 +69,7 @@ pub(in crate::training) fn number(value: &Value) -> Option<f64> {
 
 /// Receives the events of a run: a log file, a progress line, a dashboard.
 pub trait Observer {
-    /// The run begins, or goes on.
+    /// The run begins, or is resumed.
     ///
     /// # Errors
     /// Errors of the observer.

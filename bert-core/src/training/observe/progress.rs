@@ -181,7 +181,7 @@ impl PlainProgress {
         self.write(&format!("{before}{text}\n"));
     }
 
-    /// Nobody is left to hear of it if standard error fails.
+    /// Writes to standard error, and ignores its failure, which could not be reported.
     fn write(&mut self, text: &str) {
         let _ = self.out.write_all(text.as_bytes());
         let _ = self.out.flush();
