@@ -71,8 +71,9 @@ impl SelfTraining {
             let mut by_label = Map::new();
             if round > 0 {
                 let classifier = open(&last)?;
-                let sure = self.sure(&classifier)?;
-                let now: Vec<TextExample> = sure.iter().map(|(text, _)| text.clone()).collect();
+                let confident = self.confident(&classifier)?;
+                let now: Vec<TextExample> =
+                    confident.iter().map(|(text, _)| text.clone()).collect();
                 if now == taken {
                     break;
                 }
@@ -82,7 +83,7 @@ impl SelfTraining {
                     by_label.insert(label.clone(), count.into());
                 }
                 taken = now;
-                write(&dir, &sure)?;
+                write(&dir, &confident)?;
             }
             let mut train_set = self.labelled.clone();
             train_set.examples.extend(taken.iter().cloned());
@@ -123,7 +124,7 @@ impl SelfTraining {
     }
 
     /// The texts that the classifier is sure of, with its labels and their probabilities.
-    fn sure(&self, classifier: &TextClassifier) -> Result<Vec<(TextExample, f32)>> {
+    fn confident(&self, classifier: &TextClassifier) -> Result<Vec<(TextExample, f32)>> {
         let problem_type = classifier.problem_type();
         if problem_type != ProblemType::SingleLabel {
             return Err(Error::InvalidOption {

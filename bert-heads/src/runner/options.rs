@@ -53,8 +53,8 @@ impl PredictOptions {
         }
     }
 
-    /// A loaded model as these options want its weights held.
-    pub(crate) fn hold<M: Module>(&self, model: M) -> Result<M> {
+    /// A loaded model with its weights in the form of these options.
+    pub(crate) fn pack_weights<M: Module>(&self, model: M) -> Result<M> {
         Ok(prepare(model, self.weights)?)
     }
 }

@@ -195,7 +195,7 @@ impl Log for Watch {
     }
 
     fn log(&self, entry: &Record<'_>) {
-        tuning::heard(entry.target(), *entry.args());
+        tuning::record_message(entry.target(), *entry.args());
         if is_fatal_target(entry.metadata()) {
             let message = entry.args().to_string();
             let target = entry.target();

@@ -82,7 +82,7 @@ impl ChoicePicker {
         Ok(Self {
             featurizer: Featurizer::new(tokenizer, checkpoint.config(), options)?
                 .on(checkpoint.config(), device)?,
-            model: options.hold(model)?,
+            model: options.pack_weights(model)?,
         })
     }
 

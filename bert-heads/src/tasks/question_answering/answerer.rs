@@ -56,7 +56,7 @@ impl QuestionAnswerer {
             .on(config, device)?;
         Ok(Self {
             featurizer: QuestionFeaturizer::new(rows, settings)?,
-            model: row_options.hold(BertForQuestionAnswering::from_checkpoint(
+            model: row_options.pack_weights(BertForQuestionAnswering::from_checkpoint(
                 &checkpoint,
                 device,
             )?)?,

@@ -95,7 +95,7 @@ pub(crate) fn score_questions(
     }
     let mut scorer = V1Scorer::in_language(language);
     for (question, answer) in questions.iter().zip(answers) {
-        let said = answer.under(null_threshold);
+        let said = answer.with_threshold(null_threshold);
         scorer.add(&question.id, &gold(question), Some(said))?;
     }
     Ok(naming(language, scorer.scores()))

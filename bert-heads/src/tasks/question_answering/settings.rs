@@ -13,8 +13,8 @@ const FILE: &str = "question_answering.json";
 
 /// Settings of windows of contexts and of answers; the defaults are those of `run_squad.py`.
 ///
-/// `bert finetune` writes it beside the weights, and [`QuestionAnswerer`](super::QuestionAnswerer) reads it there:
-/// a threshold belongs to the weights that it was searched for.
+/// `bert finetune` writes it beside the weights, and [`QuestionAnswerer`](super::QuestionAnswerer)
+/// reads it there: a threshold belongs to the weights that it was searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuestionSettings {
     /// Most tokens of a window with its question, special tokens included.

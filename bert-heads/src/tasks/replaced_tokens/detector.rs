@@ -53,7 +53,7 @@ impl ReplacedTokenDetector {
         let max_length = options.max_length_for(checkpoint.config())?;
         let model = BertForReplacedTokens::from_checkpoint(&checkpoint, device)?;
         Ok(Self {
-            model: options.hold(model)?,
+            model: options.pack_weights(model)?,
             batcher: BertBatcher::new(&tokenizer).for_model(checkpoint.config()),
             tokenizer,
             max_length,

@@ -131,7 +131,7 @@ impl TextClassifier {
             };
             labels.check_outputs(&model.cls.seq_relationship)?;
             return Ok(Self {
-                model: TextModel::NextSentence(Box::new(options.hold(model)?)),
+                model: TextModel::NextSentence(Box::new(options.pack_weights(model)?)),
                 featurizer,
                 labels,
                 problem_type: ProblemType::SingleLabel,
@@ -156,7 +156,7 @@ impl TextClassifier {
         };
         let model = BertForSequenceClassification::from_weights(&checkpoint, device)?;
         Ok(Self {
-            model: TextModel::Classifier(Box::new(options.hold(model)?)),
+            model: TextModel::Classifier(Box::new(options.pack_weights(model)?)),
             featurizer,
             labels,
             problem_type,

@@ -113,7 +113,7 @@ impl TokenTagger {
         }
         let labels = overrule.labels(&checkpoint, HEAD.outputs(&checkpoint)?)?;
         let model = BertForTokenClassification::from_weights(&checkpoint, device)?;
-        let model = options.hold(model)?;
+        let model = options.pack_weights(model)?;
         Ok(Self {
             chain: model.crf.as_ref().map(Crf::chain).transpose()?,
             tags: are_tags(&labels),
