@@ -9,7 +9,9 @@ use bert_core::device::Device;
 use bert_core::ops::Products;
 use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{MicroBatch, Observer, RunContext, Summary, TrainerState, Update};
+use bert_core::training::{
+    Evaluation, MicroBatch, Observer, RunContext, Summary, TrainerState, Update,
+};
 use burn::train::InferenceStep;
 
 use crate::corpus::Documents;
@@ -91,7 +93,7 @@ impl Run {
             )?,
             None => Vec::new(),
         };
-        let evaluate = |model: &M, should_stop: ShouldStop<'_>| {
+        let evaluate = |model: &M, should_stop: ShouldStop<'_>| -> Result<Option<Evaluation>> {
             let Some(mut values) = evaluate_unless(should_stop, model, &held_out) else {
                 return Ok(None);
             };

@@ -9,7 +9,7 @@ use bert_core::device::Device;
 use bert_core::nn::BertInit;
 use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Observer, RunContext, Schedule, Summary, TrainerState};
+use bert_core::training::{Evaluation, Observer, RunContext, Schedule, Summary, TrainerState};
 
 use super::stored::stored_labels;
 use super::updates::{Cursor, Updates};
@@ -168,7 +168,7 @@ fn train<T: Task>(
         Ok(tokenizer.save(dir)?)
     };
     let evaluate = evaluation.map(|mut evaluate| {
-        move |model: &T::Model, should_stop: ShouldStop<'_>| -> Result<_> {
+        move |model: &T::Model, should_stop: ShouldStop<'_>| -> Result<Option<Evaluation>> {
             let scores = match evaluate(model, should_stop) {
                 Err(Error::Interrupted) => return Ok(None),
                 scores => scores?,
