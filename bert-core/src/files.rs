@@ -246,4 +246,26 @@ mod tests {
             assert_eq!(dir.path().read_dir().unwrap().count(), 2);
         }
     }
+
+    #[test]
+    fn a_directory_is_copied_over_another_with_all_within() {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+        fs::create_dir_all(from.join("inner")).unwrap();
+        fs::create_dir(&to).unwrap();
+        for (path, text) in [
+            (from.join("a"), "new"),
+            (from.join("inner/b"), "inner"),
+            (to.join("a"), "old"),
+            (to.join("kept"), "kept"),
+        ] {
+            fs::write(path, text).unwrap();
+        }
+        copy_directory(&from, &to).unwrap();
+        for (name, text) in [("a", "new"), ("inner/b", "inner"), ("kept", "kept")] {
+            assert_eq!(fs::read_to_string(to.join(name)).unwrap(), text);
+        }
+        let error = copy_directory(&dir.path().join("none"), &to).unwrap_err();
+        assert!(error.to_string().contains("none"), "{error}");
+    }
 }
