@@ -11,10 +11,10 @@ const BAR_32_BITS: f64 = 1e-3;
 /// Largest difference in narrower types: bf16 has 8 bits of mantissa, as has an 8-bit number of its column's or row's range.
 const BAR_NARROW: f64 = 0.1;
 
-/// How far results are from those of the reference.
+/// Differences of results from those of the reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Whose results these are measured against.
+    /// Contestant that these results are measured against.
     pub reference: String,
     /// The value that differs most.
     pub worst: String,

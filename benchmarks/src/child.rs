@@ -65,7 +65,7 @@ fn through_loader(line: &[u8], arguments: usize) -> Option<Program> {
     })
 }
 
-/// How a child process ended.
+/// End of a child process.
 pub enum Outcome {
     /// Exit code 0, with standard output.
     Finished(String),

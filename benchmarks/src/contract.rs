@@ -74,7 +74,7 @@ pub struct Job {
     pub model: PathBuf,
     /// Float type to compute in: f32, f16 or bf16; or [`INT8`].
     pub dtype: String,
-    /// Where a peer computes, `cpu` or `cuda`; a device of ours is named on the command line of its process.
+    /// Device of a peer, `cpu` or `cuda`; a device of ours is named on the command line of its process.
     pub device: String,
     /// Threads to compute with; the process also finds them in its environment.
     pub threads: usize,
@@ -84,7 +84,7 @@ pub struct Job {
     pub seed: u64,
     /// Batch to compute on.
     pub inputs: Inputs,
-    /// How long to measure.
+    /// Limits of the measurement.
     pub limits: Limits,
 }
 
@@ -111,7 +111,7 @@ pub struct Inputs {
     pub texts: Vec<String>,
 }
 
-/// How long to measure, after the first iteration.
+/// Limits of a measurement, after the first iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Seconds after which warming up ends even if times still change.
@@ -124,7 +124,7 @@ pub struct Limits {
     pub max_samples: usize,
 }
 
-/// How long iterations took, in seconds, in the order in which they ran.
+/// Times of iterations in seconds, in the order in which they ran.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// The first iteration, with whatever is compiled, tuned or allocated once.

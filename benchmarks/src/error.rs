@@ -53,7 +53,7 @@ pub enum Error {
     Record {
         /// The file.
         path: PathBuf,
-        /// Where and why it fails.
+        /// Position and cause of the failure.
         reason: String,
     },
     /// An option outside its range.

@@ -134,12 +134,12 @@ impl Words {
                         inputs.next_sentence.push((row % 2) as i64);
                     }
                     let count = ((length as f64 * MASKED).round() as usize).max(1);
-                    let places = index::sample(&mut random, length - 2, count.min(length - 2));
-                    let mut places = places.into_vec();
-                    places.sort_unstable();
-                    for place in places.into_iter().map(|place| start + 1 + place) {
-                        inputs.positions.push(place as i64);
-                        let token = std::mem::replace(&mut inputs.input_ids[place], self.mask);
+                    let positions = index::sample(&mut random, length - 2, count.min(length - 2));
+                    let mut positions = positions.into_vec();
+                    positions.sort_unstable();
+                    for position in positions.into_iter().map(|position| start + 1 + position) {
+                        inputs.positions.push(position as i64);
+                        let token = std::mem::replace(&mut inputs.input_ids[position], self.mask);
                         inputs.labels.push(token);
                     }
                 }

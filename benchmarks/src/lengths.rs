@@ -6,7 +6,7 @@ use bert_core::tokenizer::{BertTokenizer, EncodeOptions};
 
 use crate::error::{Error, Result};
 
-/// Where the lengths of rows come from.
+/// Source of the lengths of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lengths {
     /// Given lengths.

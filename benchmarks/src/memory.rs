@@ -1,4 +1,4 @@
-//! How much memory this process needs, and has needed.
+//! Memory of this process, now and at its peak.
 
 /// The largest share of physical memory that this process had at any time (Linux: `VmHWM`), in bytes; `None` where the
 /// operating system does not say.

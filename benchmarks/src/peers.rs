@@ -141,7 +141,7 @@ fn unknown_peer(name: &str) -> String {
     format!("`{name}` is none of {names}")
 }
 
-/// Where the programs of the peers are.
+/// Programs of the peers.
 #[derive(Debug)]
 pub(crate) struct Peers {
     environment: PathBuf,

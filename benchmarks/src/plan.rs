@@ -25,9 +25,9 @@ pub struct Plan {
     pub int8: bool,
     /// Other implementations.
     pub peers: Vec<Peer>,
-    /// Where `cargo xtask peers` put what they need.
+    /// Directory in which `cargo xtask peers` put what they need.
     pub peers_dir: PathBuf,
-    /// Where peers compute: `cpu` or `cuda`.
+    /// Device of peers: `cpu` or `cuda`.
     pub peer_device: String,
     /// Timed workload.
     pub mode: Mode,
@@ -41,10 +41,10 @@ pub struct Plan {
     pub seq_lengths: Vec<usize>,
     /// Lengths to draw rows from; without them all are as long as `seq_lengths` says.
     pub lengths: Option<Lengths>,
-    /// How often every contestant of a case is measured, in turn, each time in a new process: what slows the machine down for
-    /// a while then falls on all of them, and shows in the spread.
+    /// Number of rounds, in each of which every contestant of a case is measured in turn, in a new process: what slows the
+    /// machine down for a while then falls on all of them, and shows in the spread.
     pub rounds: usize,
-    /// How long to measure, all rounds together.
+    /// Limits of the measurement, all rounds together.
     pub limits: Limits,
     /// After this a process counts as hung.
     pub time_limit: Duration,
@@ -57,13 +57,13 @@ pub struct Plan {
 /// A model to measure.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// How the record calls it.
+    /// Name in the record.
     pub name: String,
-    /// Where it comes from.
+    /// Source of the model.
     pub source: ModelSource,
 }
 
-/// Where a model comes from.
+/// Source of a model.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
     /// A directory with weights and tokenizer.
@@ -127,7 +127,7 @@ impl Plan {
         Ok(())
     }
 
-    /// How long to measure in one round.
+    /// Limits of one round.
     pub(crate) fn limits_of_a_round(&self) -> Limits {
         let rounds = self.rounds;
         Limits {

@@ -22,13 +22,13 @@ pub struct Record {
     pub format: u32,
     /// The command line.
     pub command: String,
-    /// When it began, in seconds since 1970.
+    /// Time of the start, in seconds since 1970.
     pub started: u64,
     /// Machine that is measured.
     pub machine: Machine,
     /// Build that measures.
     pub build: Build,
-    /// How long each measurement was to take.
+    /// Limits of each measurement.
     pub limits: Limits,
     /// One per contestant and case, in the order in which they ran.
     pub rows: Vec<Row>,
@@ -47,7 +47,7 @@ pub struct Row {
     pub case: Case,
     /// Work of one iteration.
     pub work: Work,
-    /// How it went.
+    /// Outcome of the measurement.
     pub outcome: RowOutcome,
 }
 
@@ -68,7 +68,7 @@ pub struct Case {
     pub seq: usize,
 }
 
-/// How a measurement ended.
+/// Outcome of a measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum RowOutcome {
@@ -137,8 +137,8 @@ impl Measured {
         }
     }
 
-    /// How far the median may move without anything having changed, in seconds: the notch of the samples, or half of the range
-    /// of the rounds' medians where that is more.
+    /// Noise of the median in seconds, by which it may move without anything having changed: the notch of the samples, or
+    /// half of the range of the rounds' medians where that is more.
     pub fn noise(&self) -> f64 {
         let rounds = Summary::of(&self.rounds);
         self.seconds.notch().max((rounds.max - rounds.min) / 2.0)

@@ -135,7 +135,11 @@ pub fn run(plan: &Plan, runner: Runner<'_>) -> Result<Record> {
                             work,
                             outcome,
                         };
-                        progress(&format!("{:<22} {name}: {}", row.contestant, told(&row)));
+                        progress(&format!(
+                            "{:<22} {name}: {}",
+                            row.contestant,
+                            one_line_summary(&row)
+                        ));
                         match round {
                             0 => rows.push(row),
                             _ => rows[at].outcome.add(row.outcome),
@@ -219,7 +223,7 @@ fn open(
     }
 }
 
-fn told(row: &Row) -> String {
+fn one_line_summary(row: &Row) -> String {
     let time = row
         .measured()
         .map(|measured| format!("{:.1} ms", measured.seconds.median * 1e3));

@@ -7,7 +7,7 @@ use crate::contract::{Limits, Timing};
 /// Iterations that must be alike for times to count as settled.
 const WINDOW: usize = 3;
 
-/// How much longer the slowest of them may take than the fastest.
+/// Share by which the slowest of them may take longer than the fastest.
 const SETTLED_WITHIN: f64 = 0.1;
 
 /// Times `iteration`, which must not return before all its work is done.

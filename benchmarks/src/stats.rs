@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where samples lie. Times of a computer are skewed to the right, so nothing here is a mean.
+/// Distribution of samples. Times of a computer are skewed to the right, so nothing here is a mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many samples.
+    /// Number of samples.
     pub count: usize,
     /// The smallest.
     pub min: f64,

@@ -129,7 +129,7 @@ pub(crate) fn measurements(record: &Record) -> Table {
     table
 }
 
-/// How many times as fast each device is as each peer, case by case; `None` without peers.
+/// Speed of each device as a multiple of each peer's, case by case; `None` without peers.
 pub(crate) fn ratios(record: &Record) -> Option<Table> {
     let mut peers: Vec<&str> = Vec::new();
     for row in record.rows.iter().filter(|row| row.is_peer) {

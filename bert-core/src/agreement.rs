@@ -1,5 +1,4 @@
-//! How far devices agree: everything a model computes for one input, by name, and the differences
-//! between two such traces.
+//! Agreement of devices: everything a model computes for one input, by name, and the differences between two such traces.
 //!
 //! The same code serves the golden fixtures (against float64 of transformers), the self-test of
 //! `bert doctor` and the table of `bert compare`.

@@ -43,7 +43,7 @@ pub enum Error {
         path: PathBuf,
         /// "config.json", "safetensors", "PyTorch checkpoint", …
         format: &'static str,
-        /// Where and why it fails.
+        /// Position and cause of the failure.
         reason: String,
     },
     /// A field of the configuration is absent, of the wrong type or out of range.

@@ -2,7 +2,7 @@
 
 mod temporary;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ impl AtomicFile {
     /// # Errors
     ///
     /// [`Error::Io`] naming `path` when its directory cannot be written, or when a device or a pipe is there: the
-    /// file would take its place, and nobody could write to `/dev/null` any more.
+    /// file would take its place, and `/dev/null` would be lost.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         if is_stream(&path) {
@@ -65,7 +65,7 @@ impl AtomicFile {
         &self.path
     }
 
-    /// Where it lies in the meantime: a handler of signals that ends the process can remove it.
+    /// Temporary path of the file: a handler of signals that ends the process can remove it.
     pub fn temporary_path(&self) -> &Path {
         self.file.path()
     }
@@ -128,6 +128,27 @@ pub fn write_atomically(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<()> {
         Ok(()) => file.finish(),
         Err(error) => Err(Error::io("write", file.path, error)),
     }
+}
+
+/// Copies the files of the directory `from` and of those within it to `to`, each file as a whole.
+///
+/// # Errors
+///
+/// [`Error::Io`] naming what cannot be read or written.
+pub fn copy_directory(from: &Path, to: &Path) -> Result<()> {
+    let failed = |error| Error::io("read", from, error);
+    fs::create_dir_all(to).map_err(|error| Error::io("create", to, error))?;
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_directory(&path, &target)?;
+        } else {
+            let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+            write_atomically(target, &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -224,5 +245,27 @@ mod tests {
             assert!(pipe.metadata().unwrap().file_type().is_fifo());
             assert_eq!(dir.path().read_dir().unwrap().count(), 2);
         }
+    }
+
+    #[test]
+    fn a_directory_is_copied_over_another_with_all_within() {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+        fs::create_dir_all(from.join("inner")).unwrap();
+        fs::create_dir(&to).unwrap();
+        for (path, text) in [
+            (from.join("a"), "new"),
+            (from.join("inner/b"), "inner"),
+            (to.join("a"), "old"),
+            (to.join("kept"), "kept"),
+        ] {
+            fs::write(path, text).unwrap();
+        }
+        copy_directory(&from, &to).unwrap();
+        for (name, text) in [("a", "new"), ("inner/b", "inner"), ("kept", "kept")] {
+            assert_eq!(fs::read_to_string(to.join(name)).unwrap(), text);
+        }
+        let error = copy_directory(&dir.path().join("none"), &to).unwrap_err();
+        assert!(error.to_string().contains("none"), "{error}");
     }
 }

@@ -308,7 +308,7 @@ impl BertTokenizer {
         check_rows(self.needed_rows, vocab_size)
     }
 
-    /// [`check_vocab`](Self::check_vocab) with added tokens, for whoever draws tokens from the whole vocabulary.
+    /// [`check_vocab`](Self::check_vocab) with added tokens, for code that draws tokens from the whole vocabulary.
     ///
     /// # Errors
     /// [`Error::VocabularyMismatch`] with the highest id if it does not fit.

@@ -29,7 +29,7 @@ pub struct Augmenter {
     words: Vec<Option<String>>,
 }
 
-/// How texts are altered.
+/// Alterations of texts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AugmentOptions {
     /// Share of the words of a text that are replaced, at least one; above 0 and at most 1.

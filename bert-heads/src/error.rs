@@ -82,7 +82,7 @@ pub enum Error {
         field: &'static str,
         /// The value.
         found: String,
-        /// Why it does not decide.
+        /// Reason why it does not decide.
         reason: &'static str,
         /// Remedy in the files.
         remedy: String,
@@ -172,10 +172,10 @@ pub enum Error {
         supported: String,
     },
     /// A maximal length beyond the positions the model has.
-    #[error("a maximal length of {asked} tokens exceeds the model's {positions} positions")]
+    #[error("a maximal length of {requested} tokens exceeds the model's {positions} positions")]
     MaxLength {
         /// Tokens asked for.
-        asked: usize,
+        requested: usize,
         /// `max_position_embeddings` of the configuration.
         positions: usize,
     },
@@ -222,7 +222,7 @@ pub enum Error {
     PredictionWords {
         /// The file of predictions.
         path: PathBuf,
-        /// Where the sentence begins, counted from 1.
+        /// Line on which the sentence begins, counted from 1.
         line: usize,
         /// The first word that differs.
         found: String,
@@ -234,7 +234,7 @@ pub enum Error {
     Predictions {
         /// The file.
         path: PathBuf,
-        /// Where it fails, counted from 1.
+        /// Line of the failure, counted from 1.
         line: usize,
         /// Expected JSON.
         expected: &'static str,
@@ -289,7 +289,7 @@ pub enum Error {
     /// A score for "no answer" that cannot be compared.
     #[error("{place}: the score for no answer is {found}: give a finite number")]
     NoAnswerScore {
-        /// Where it was found.
+        /// Place of the value.
         place: String,
         /// The number.
         found: f64,
@@ -317,7 +317,7 @@ pub enum Error {
     BadRow {
         /// The file.
         path: PathBuf,
-        /// Where it is.
+        /// Place of the row.
         place: Place,
         /// Fault, as a part of the message.
         fault: Box<RowFault>,
@@ -361,7 +361,7 @@ pub enum Error {
     Questions {
         /// The file.
         path: PathBuf,
-        /// Where it fails, counted from 1.
+        /// Line of the failure, counted from 1.
         line: usize,
         /// Message of the JSON parser.
         reason: String,

@@ -47,7 +47,7 @@ impl Labels {
         Ok(Self { names })
     }
 
-    /// `LABEL_0`, `LABEL_1`, …: the names that transformers gives where nobody did.
+    /// `LABEL_0`, `LABEL_1`, …: the names that transformers gives by default.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl Labels {
         })
     }
 
-    /// How many there are.
+    /// Number of labels.
     pub fn count(&self) -> usize {
         self.names.len()
     }

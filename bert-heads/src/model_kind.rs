@@ -47,7 +47,7 @@ pub struct FoundKind {
     pub evidence: Option<&'static str>,
 }
 
-/// How the classes of transformers end whose heads are known.
+/// Endings of transformers' classes whose heads are known.
 const CLASSES: [(&str, ModelKind); 6] = [
     ("ForSequenceClassification", ModelKind::Texts),
     ("ForTokenClassification", ModelKind::Tokens),

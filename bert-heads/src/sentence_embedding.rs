@@ -56,7 +56,7 @@ use steps::{Step, StepConfig, Vectors};
 /// Overrides of the settings in a model directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EmbedderOptions {
-    /// How token vectors become one; by default as `1_Pooling/config.json` says, else the mean.
+    /// Pooling of token vectors; by default as `1_Pooling/config.json` says, else the mean.
     pub pooling: Option<Poolings>,
     /// True if vectors get length 1 at last; by default if `modules.json` lists `Normalize`.
     pub normalize: Option<bool>,
@@ -68,7 +68,7 @@ pub struct EmbedderOptions {
     pub long_texts: LongInputs,
     /// The most tokens of a batch, padding included; by default [`BATCH_TOKENS`].
     pub batch_tokens: Option<usize>,
-    /// How the weights of the encoder are held.
+    /// Form of the encoder's weights in memory.
     pub weights: Weights,
 }
 
@@ -103,7 +103,7 @@ pub struct SentenceEmbedding {
     pub index: usize,
     /// [`dimension`](SentenceEmbedder::dimension) numbers.
     pub values: Vec<f32>,
-    /// How many tokens at the end of the text were cut and play no part.
+    /// Number of tokens cut from the end of the text, which play no part.
     pub truncated: usize,
 }
 
@@ -116,7 +116,7 @@ pub struct TokenEmbeddings {
     pub tokens: Vec<String>,
     /// Their vectors one after the other, `[tokens, dimension]`.
     pub values: Vec<f32>,
-    /// How many tokens at the end of the text were cut and play no part.
+    /// Number of tokens cut from the end of the text, which play no part.
     pub truncated: usize,
 }
 
@@ -145,8 +145,13 @@ impl SentenceEmbedder {
 
         let positions = config.max_input_length();
         let max_length = match options.max_length {
-            Some(asked) if asked > positions => return Err(Error::MaxLength { asked, positions }),
-            Some(asked) => asked,
+            Some(requested) if requested > positions => {
+                return Err(Error::MaxLength {
+                    requested,
+                    positions,
+                });
+            }
+            Some(requested) => requested,
             None => files
                 .max_seq_length
                 .or(tokenizer.model_max_length())
@@ -225,7 +230,7 @@ impl SentenceEmbedder {
         self.hidden_size
     }
 
-    /// How token vectors become one.
+    /// Pooling of token vectors.
     pub fn pooling(&self) -> &Poolings {
         &self.pooling
     }
@@ -235,7 +240,7 @@ impl SentenceEmbedder {
         matches!(self.steps.last(), Some(Step::Normalize))
     }
 
-    /// How two vectors of texts are compared.
+    /// Function by which two vectors of texts are compared.
     pub fn similarity_function(&self) -> SimilarityFunction {
         self.similarity
     }

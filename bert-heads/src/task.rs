@@ -34,7 +34,7 @@ pub(crate) use model::{NEVER, floats, hits, ints, share, trained_by_loss, values
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::metrics::{GlueTask, Scores};
-use crate::runner::RowMaker;
+use crate::runner::Featurizer;
 
 /// A task that models are fine-tuned for.
 pub trait Task: Copy + Debug + Send + Sync + 'static {
@@ -96,7 +96,7 @@ pub struct Context<'a> {
     /// Its tokenizer.
     pub tokenizer: &'a BertTokenizer,
     /// Rows for evaluation, of the settings' length.
-    pub maker: RowMaker,
+    pub featurizer: Featurizer,
     /// Task of GLUE whose metrics are reported, if any.
     pub glue: Option<GlueTask>,
 }

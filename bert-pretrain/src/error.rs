@@ -56,7 +56,7 @@ pub enum Error {
         path: std::path::PathBuf,
         /// The line, counted from 1.
         line: u64,
-        /// Where in the line and what to do.
+        /// Position in the line and remedy.
         source: std::io::Error,
     },
     /// An input that cannot be part of a corpus.
@@ -86,7 +86,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// That the inputs as given hold no sentence.
+    /// Error for inputs that hold no sentence as given.
     pub(crate) fn empty(inputs: &[std::path::PathBuf]) -> Self {
         let inputs: Vec<String> = inputs.iter().map(|p| p.display().to_string()).collect();
         Self::EmptyCorpus {

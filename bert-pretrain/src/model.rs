@@ -144,19 +144,19 @@ impl BertForPreTraining {
     ) -> PreTrainingLogits {
         let next_sentence = self.cls.seq_relationship.as_ref();
         let next_sentence = next_sentence.zip(self.bert.pooler.as_ref());
-        let firsts = next_sentence.map(|_| input.first_places());
+        let firsts = next_sentence.map(|_| input.first_positions());
         let rows = firsts.as_ref().map_or(0, |firsts| firsts.dims()[0]);
         let count = positions
             .as_ref()
             .map_or(0, |positions| positions.dims()[0]);
-        let places: Vec<_> = firsts.into_iter().chain(positions).collect();
-        if places.is_empty() {
+        let positions: Vec<_> = firsts.into_iter().chain(positions).collect();
+        if positions.is_empty() {
             return PreTrainingLogits {
                 predictions: None,
                 seq_relationship: None,
             };
         }
-        let vectors = self.bert.forward_at(input, Tensor::cat(places, 0)); // [rows + n, hidden]
+        let vectors = self.bert.forward_at(input, Tensor::cat(positions, 0)); // [rows + n, hidden]
         let predictions = (count > 0).then(|| {
             let gathered = vectors.clone().narrow(0, rows, count); // [n, hidden]
             let table = self.bert.embeddings.word_embeddings.weight.val();

@@ -240,8 +240,9 @@ fn fits(found: &BertConfig, config: &BertConfig, options: Option<ReplacedTokenOp
             config.intermediate_size,
         ]
     };
-    let asked = options.map(|options| generator_config(config, options.generator_size));
-    tables(found) == tables(config) && asked.is_none_or(|asked| sizes(&asked) == sizes(found))
+    let expected = options.map(|options| generator_config(config, options.generator_size));
+    tables(found) == tables(config)
+        && expected.is_none_or(|expected| sizes(&expected) == sizes(found))
 }
 
 /// A token for each row, drawn by the probabilities that its logits stand for.
@@ -302,34 +303,40 @@ fn token_labels(
         .mask_fill(input.mask_pad.clone(), IGNORED_LABEL)
 }
 
-/// Numbers of tokens by their place in the sums, `[1]` each: all, told right, replaced, told to be replaced, and both.
+/// Counts of tokens by their index in the sums, `[1]` each: all, predicted right, replaced, predicted as replaced, and both.
 fn hits(logits: &Tensor<2>, labels: &Tensor<2, Int>) -> [(usize, Tensor<1>); 5] {
     let labels = labels.clone().inner();
     let real = labels.clone().not_equal_elem(IGNORED_LABEL);
     let replaced = labels.equal_elem(1);
-    let told = logits
+    let predicted = logits
         .clone()
         .inner()
         .greater_elem(0.0)
         .bool_and(real.clone());
-    let right = told.clone().equal(replaced.clone()).bool_and(real.clone());
+    let right = predicted
+        .clone()
+        .equal(replaced.clone())
+        .bool_and(real.clone());
     let count = |tokens: Tensor<2, Bool>| tokens.float().cast(FloatDType::F32).sum();
     [
-        (sum::HITS, count(told.clone().bool_and(replaced.clone()))),
+        (
+            sum::HITS,
+            count(predicted.clone().bool_and(replaced.clone())),
+        ),
         (sum::TOKENS, count(real)),
         (sum::CORRECT, count(right)),
         (sum::REPLACED, count(replaced)),
-        (sum::TOLD, count(told)),
+        (sum::PREDICTED, count(predicted)),
     ]
 }
 
-/// Places in the sums, behind those of the masked LM.
+/// Indices of the sums, behind those of the masked LM.
 mod sum {
     pub(super) const LOSS: usize = 4;
     pub(super) const TOKENS: usize = 5;
     pub(super) const CORRECT: usize = 6;
     pub(super) const REPLACED: usize = 7;
-    pub(super) const TOLD: usize = 8;
+    pub(super) const PREDICTED: usize = 8;
     pub(super) const HITS: usize = 9;
     pub(super) const COUNT: usize = 10;
 }
@@ -360,7 +367,7 @@ impl TrainableModel for ReplacedTokenDetection {
         for (name, part, whole) in [
             ("rtd_loss", sum::LOSS, sum::TOKENS),
             ("rtd_accuracy", sum::CORRECT, sum::TOKENS),
-            ("rtd_precision", sum::HITS, sum::TOLD),
+            ("rtd_precision", sum::HITS, sum::PREDICTED),
             ("rtd_recall", sum::HITS, sum::REPLACED),
             ("replaced", sum::REPLACED, sum::TOKENS),
         ] {

@@ -1,6 +1,5 @@
 //! A pretraining run from settings to a finished checkpoint.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::batch::Workload;
@@ -8,15 +7,12 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::device::Device;
 use bert_core::ops::Products;
-use bert_core::stop::{ShouldStop, StopFlag};
+use bert_core::stop::ShouldStop;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{
-    CheckpointStore, Ending, MicroBatch, Observer, Optimizer, Trainer, TrainerOptions,
-    TrainerState, Update, read_optimizer, training_devices,
+    Evaluation, MicroBatch, Observer, RunContext, Summary, TrainerState, Update,
 };
 use burn::train::InferenceStep;
-use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::corpus::Documents;
 use crate::data::{
@@ -39,8 +35,8 @@ pub enum Data {
     Instances(Arc<PreparedInstances>),
 }
 
-/// A run's surroundings.
-pub struct Run<'a> {
+/// A pretraining run: model, data and settings.
+pub struct Run {
     /// Settings that determine the outcome.
     pub settings: Settings,
     /// Sizes and dropout of the model.
@@ -55,156 +51,93 @@ pub struct Run<'a> {
     pub held_out: Option<Documents>,
     /// Batches of an evaluation, at most.
     pub evaluation_batches: usize,
-    /// Devices to share the micro-batches, without autodiff.
-    pub devices: Vec<Device>,
-    /// Recompute what is cheap in the backward pass instead of keeping it.
-    pub gradient_checkpointing: bool,
-    /// Intervals and precision.
-    pub options: TrainerOptions,
-    /// Where everything is written.
-    pub output: PathBuf,
-    /// Checkpoints to keep.
-    pub keep: usize,
-    /// Go on with the run in `output`.
-    pub resume: bool,
-    /// Observer of the run.
-    pub observer: &'a mut dyn Observer,
-    /// Stops the run between two steps.
-    pub stop: StopFlag,
 }
 
-/// How a run ended.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary {
-    /// Optimizer steps taken.
-    pub step: u64,
-    /// True if all of them are done; otherwise a checkpoint holds the state.
-    pub finished: bool,
-    /// Seconds of training, all sessions together.
-    pub elapsed_s: f64,
-    /// Tokens trained on.
-    pub tokens: u64,
-    /// The last evaluation's numbers.
-    pub evaluation: Map<String, Value>,
-}
-
-impl Run<'_> {
-    /// Trains to the end, or until asked to stop.
+impl Run {
+    /// Trains to the end, or until asked to stop; the model of the last step is then in the output directory.
     ///
     /// # Errors
-    /// [`bert_core::Error::Run`] if `output` holds another run; those of data, model, device and disk.
-    pub fn run(self) -> Result<Summary> {
+    /// [`bert_core::Error::Run`] if that directory holds another run; those of data, model, device and disk.
+    pub fn run(&self, context: RunContext<'_>) -> Result<Summary> {
         match &self.settings.replaced_tokens {
-            None => self.train::<BertForPreTraining>(),
+            None => self.train::<BertForPreTraining>(context),
             Some(options) => {
                 options.check()?;
-                self.train::<ReplacedTokenDetection>()
+                self.train::<ReplacedTokenDetection>(context)
             }
         }
     }
 
-    fn train<M: PreTrainingModel>(mut self) -> Result<Summary> {
-        self.settings.optimizer.validate()?;
-        self.settings.schedule.validate()?;
+    fn train<M: PreTrainingModel>(&self, context: RunContext<'_>) -> Result<Summary> {
+        let (config, settings, tokenizer) = (&self.config, &self.settings, &self.tokenizer);
         self.check_lengths()?;
         self.check_embeddings()?;
-        self.check_buffers()?;
-        let found = CheckpointStore::find(&self.output, self.resume)?;
-        let store = CheckpointStore::open(&self.output, self.keep)?;
-
-        let devices = training_devices(&self.devices, self.gradient_checkpointing);
-        let settings = serde_json::to_value(&self.settings).expect("settings are JSON");
-        let seed = self.settings.seed;
-        let (model, optimizer, state) = match found {
-            Some((path, state)) => {
-                state.check_settings(&self.output, &settings)?;
-                let checkpoint = Checkpoint::open(&path)?;
-                let (model, missing) = M::load(&checkpoint, &self.settings, &devices[0])?;
-                if let Some(name) = missing.first() {
-                    return Err(bert_core::Error::Run {
-                        dir: path,
-                        reason: format!(
-                            "lacks the tensor `{name}`: it is not a checkpoint of this run"
-                        ),
-                    }
-                    .into());
-                }
-                let optimizer = read_optimizer(&path, &state, &devices[0])?;
-                self.observer
-                    .message(&format!("resuming from {}", path.display()));
-                (model, optimizer, state)
-            }
-            None => {
-                let model: M = self.fresh_model(&devices[0])?;
-                let optimizer = Optimizer::new(self.settings.optimizer);
-                let (optimizer_config, schedule) =
-                    (self.settings.optimizer, self.settings.schedule);
-                let state = TrainerState::new(seed, optimizer_config, schedule, settings);
-                (model, optimizer, state)
-            }
-        };
-
+        self.check_buffers(&context.devices)?;
+        let initial = TrainerState::new(
+            settings.seed,
+            settings.optimizer,
+            settings.schedule,
+            serde_json::to_value(settings).expect("settings are JSON"),
+        );
+        let session = context.begin(initial, |checkpoint, device, observer| {
+            self.model::<M>(checkpoint, device, observer)
+        })?;
         let held_out = match &self.held_out {
-            Some(documents) => self.evaluation(documents)?,
+            Some(documents) => held_out_batches(
+                documents,
+                tokenizer,
+                settings.pairs.clone(),
+                settings.masking.clone(),
+                settings.batch_size,
+                self.evaluation_batches,
+            )?,
             None => Vec::new(),
         };
-        let updates = self.updates(&state)?;
-        let (config, settings, tokenizer) = (&self.config, &self.settings, &self.tokenizer);
-        let write_model = |model: &M, dir: &Path| model.write(dir, config, settings, tokenizer);
-        let mut last_evaluation = Map::new();
-        let mut evaluate = |model: &M, asked: ShouldStop<'_>| {
-            let Some(mut values) = evaluate_unless(asked, model, &held_out) else {
+        let evaluate = |model: &M, should_stop: ShouldStop<'_>| -> Result<Option<Evaluation>> {
+            let Some(mut values) = evaluate_unless(should_stop, model, &held_out) else {
                 return Ok(None);
             };
             // The same every time: no news in the course of a run.
             values.retain(|(name, _)| name != "predictions");
-            last_evaluation = values
-                .iter()
-                .map(|(name, value)| (name.clone(), (*value).into()))
-                .collect();
-            Ok(Some(values))
+            let all = values.iter().cloned();
+            let all = all.map(|(name, value)| (name, value.into())).collect();
+            Ok(Some((values, all)))
         };
-        let trainer = Trainer {
-            model,
-            optimizer,
-            schedule: self.settings.schedule,
-            devices,
-            options: self.options.clone(),
-            state,
-            store: Some(&store),
-            write_model: &write_model,
-            evaluate: match held_out.is_empty() {
-                true => None,
-                false => Some(&mut evaluate),
-            },
-            observer: self.observer,
-            stop: self.stop.clone(),
-        };
-        let (model, state, ending) = trainer.run(updates)?;
-        let finished = ending == Ending::Finished;
-        if finished {
-            write_model(&model, &self.output)?;
-        }
-        Ok(Summary {
-            step: state.step,
-            finished,
-            elapsed_s: state.elapsed_s,
-            tokens: state.tokens,
-            evaluation: last_evaluation,
-        })
+        let cursor = session.state.cursor_as(&session.context.output)?;
+        let updates = self.updates(session.state.step, cursor)?;
+        session.train(
+            updates,
+            |model, dir| model.write(dir, config, settings, tokenizer),
+            (!held_out.is_empty()).then_some(evaluate),
+            false,
+        )
     }
 
-    fn fresh_model<M: PreTrainingModel>(&mut self, device: &Device) -> Result<M> {
-        let Some(checkpoint) = &self.initial else {
+    /// The model of the run's checkpoint, or that of a new run.
+    fn model<M: PreTrainingModel>(
+        &self,
+        resumed: Option<&Checkpoint>,
+        device: &Device,
+        observer: &mut dyn Observer,
+    ) -> Result<M> {
+        let Some(checkpoint) = resumed.or(self.initial.as_ref()) else {
             return M::fresh(&self.config, &self.settings, device);
         };
         let (model, missing) = M::load(checkpoint, &self.settings, device)?;
-        if !missing.is_empty() {
-            self.observer.message(&format!(
+        let dir = checkpoint.dir();
+        match missing.first() {
+            Some(name) if resumed.is_some() => {
+                let dir = dir.to_owned();
+                let reason =
+                    format!("lacks the tensor `{name}`: it is not a checkpoint of this run");
+                return Err(bert_core::Error::Run { dir, reason }.into());
+            }
+            Some(_) => observer.message(&format!(
                 "{} has no {}: these start from random values",
-                checkpoint.dir().display(),
+                dir.display(),
                 missing.join(", ")
-            ));
+            )),
+            None => {}
         }
         Ok(model)
     }
@@ -220,7 +153,7 @@ impl Run<'_> {
     }
 
     /// Refuses micro-batches that make buffers beyond what a device gives out.
-    fn check_buffers(&self) -> Result<()> {
+    fn check_buffers(&self, devices: &[Device]) -> Result<()> {
         let settings = &self.settings;
         let stages = [
             Some((
@@ -240,7 +173,7 @@ impl Run<'_> {
                 scored: rows.saturating_mul(predictions),
                 remedy: "use a smaller --batch-size (--accumulate makes up for it), or shorter sequences",
             };
-            for device in &self.devices {
+            for device in devices {
                 workload.check(&self.config, device)?;
             }
         }
@@ -270,22 +203,22 @@ impl Run<'_> {
         }
     }
 
-    /// The run's remaining updates, in both stages.
+    /// The updates after `step` ones, in both stages.
     fn updates(
         &self,
-        state: &TrainerState,
+        step: u64,
+        reached: Stage,
     ) -> Result<impl Iterator<Item = Result<Update<PreTrainingBatch>>> + Send + use<>> {
         let total = self.settings.schedule.total_steps;
         let long_steps = self.settings.long.map_or(0, |long| long.steps);
         let main_steps = total - long_steps;
-        let reached: Stage = state.cursor_as(&self.output)?;
         let mut stages = Vec::new();
-        if state.step < main_steps {
-            let left = main_steps - state.step;
+        if step < main_steps {
+            let left = main_steps - step;
             stages.push((self.stage(reached, None)?, left));
         }
         if let Some(long) = self.settings.long {
-            let done = state.step.saturating_sub(main_steps);
+            let done = step.saturating_sub(main_steps);
             let start = match reached.stage {
                 1 => reached,
                 _ => Stage {
@@ -348,17 +281,6 @@ impl Run<'_> {
         let loss_epsilon = loss_epsilon(self.settings.recipe);
         Ok(Updates::new(instances, options, start.stage, loss_epsilon))
     }
-
-    fn evaluation(&self, documents: &Documents) -> Result<Vec<PreTrainingBatch>> {
-        held_out_batches(
-            documents,
-            &self.tokenizer,
-            self.settings.pairs.clone(),
-            self.settings.masking.clone(),
-            self.settings.batch_size,
-            self.evaluation_batches,
-        )
-    }
 }
 
 /// The batches of an evaluation on `documents`: the same at every call, whatever the seed of the run.
@@ -399,13 +321,13 @@ pub fn evaluate<M: PreTrainingModel>(
 
 /// [`evaluate`], or none if asked to stop before it is done.
 fn evaluate_unless<M: PreTrainingModel>(
-    asked: ShouldStop<'_>,
+    should_stop: ShouldStop<'_>,
     model: &M,
     batches: &[PreTrainingBatch],
 ) -> Option<Vec<(String, f64)>> {
     let mut sums: Vec<f64> = Vec::new();
     for batch in batches {
-        if asked() {
+        if should_stop() {
             return None;
         }
         let passed = InferenceStep::step(

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub struct Settings {
     /// Which data, for people and to notice a change.
     pub data: String,
-    /// Where the weights come from: "preset tiny", "checkpoint DIR".
+    /// Source of the weights: "preset tiny", "checkpoint DIR".
     pub initial: String,
     /// The recipe that the optimizer and schedule come from.
     pub recipe: Recipe,
@@ -41,7 +41,7 @@ pub struct Settings {
 /// The second phase of BERT's pretraining (BERT §A.2): the last steps with sequences of full length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LongStage {
-    /// How many of the run's steps it takes.
+    /// Number of the run's steps that it takes.
     pub steps: u64,
     /// Tokens of an instance.
     pub seq_length: usize,

@@ -7,24 +7,19 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bert_core::Error as CoreError;
-use bert_core::agreement::without_dropout;
-use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::device::{Device, fault, test_devices};
-use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::training::{
-    CheckpointStore, Event, Observer, Optimizer, Recipe, RunInfo, Schedule, Split, Trainer,
-    TrainerOptions, TrainerState, Update, read_optimizer, read_state,
+    CheckpointStore, Event, Observer, Recipe, RunContext, RunInfo, Schedule, Split, TrainerOptions,
+    Update,
 };
 use bert_pretrain::Error;
-use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::objective::PreTrainingBatch;
 use bert_pretrain::recipe::loss_epsilon;
 use burn::tensor::Tensor;
-use common::{UPDATES, fixture, model, schedule, updates};
+use common::{UPDATES, schedule, updates};
 use cubecl_common::device::{DeviceId, DeviceService, ServerUtilitiesHandle};
 use cubecl_common::device_handle::{CallResultExt, DeviceHandle};
 use safetensors::SafeTensors;
-use serde_json::Value;
 
 const RECIPE: Recipe = Recipe::HuggingFace;
 
@@ -72,58 +67,28 @@ struct Session<'a> {
 impl Session<'_> {
     /// Goes on with the run, or begins it.
     fn run(self) -> Result<u64, Error> {
-        let device = self.device.clone().autodiff();
-        let config = RECIPE.optimizer();
-        let store = CheckpointStore::open(self.dir, 2).unwrap();
-        let (model, optimizer, state) = match store.latest().unwrap() {
-            None => (
-                model(&device),
-                Optimizer::new(config),
-                TrainerState::new(0, config, self.schedule, Value::Null),
-            ),
-            Some(path) => {
-                let state = read_state(&path).unwrap();
-                let optimizer = read_optimizer(&path, &state, &device).unwrap();
-                let checkpoint = Checkpoint::open(&path).unwrap();
-                let (model, _) =
-                    BertForPreTraining::from_checkpoint(&checkpoint, true, 0, &device).unwrap();
-                (without_dropout(model), optimizer, state)
-            }
+        let data = |first| {
+            let mut data = updates(first, loss_epsilon(RECIPE));
+            (self.spoil)(&mut data);
+            data
         };
-        let mut data = updates(state.step as usize, loss_epsilon(RECIPE));
-        (self.spoil)(&mut data);
-        let checkpoint = Checkpoint::open(fixture("tiny-pretraining")).unwrap();
-        let model_config = checkpoint.config().clone();
-        let mut evaluate = |_: &BertForPreTraining, _: ShouldStop<'_>| -> Result<_, Error> {
-            (self.evaluate)(self.device);
-            Ok(Some(vec![("loss".to_owned(), 1.0)]))
-        };
-        let trainer = Trainer {
-            model,
-            optimizer,
-            schedule: self.schedule,
-            devices: vec![device],
+        let mut observer = Steps(self.at_step);
+        let context = RunContext {
             options: TrainerOptions {
                 log_every: self.log_every,
                 evaluate_every: self.evaluate_every,
                 checkpoint_every: 3,
                 ..TrainerOptions::default()
             },
-            state,
-            store: Some(&store),
-            write_model: &|model: &BertForPreTraining, dir| {
-                let architecture = model.architecture(&model_config);
-                Ok(checkpoint::save(dir, model, &model_config, &architecture)?)
-            },
-            evaluate: match self.evaluate_every {
-                0 => None,
-                _ => Some(&mut evaluate),
-            },
-            observer: &mut Steps(self.at_step),
-            stop: StopFlag::new(),
+            keep: 2,
+            resume: true,
+            ..RunContext::new(self.device.clone(), self.dir, &mut observer)
         };
-        let (_, state, _) = trainer.run(data.into_iter().map(Ok))?;
-        Ok(state.step)
+        let summary = common::session(RECIPE, self.schedule, context, data, |_, _| {
+            (self.evaluate)(self.device);
+            Some(1.0)
+        })?;
+        Ok(summary.step)
     }
 }
 

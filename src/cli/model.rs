@@ -25,7 +25,7 @@ pub(crate) struct ModelName {
     pub(crate) model: String,
 }
 
-/// How a fine-tuned model is run.
+/// Options of a fine-tuned model.
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
     #[command(flatten)]

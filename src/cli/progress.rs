@@ -1,55 +1,53 @@
-//! How far a long run has come, on standard error.
+//! Progress of a long run, on standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use bert_heads::sentence_embedding::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::note::note;
+
+/// Time between two lines in a log file.
+const NEXT_LINE: Duration = Duration::from_secs(10);
 
 /// On a terminal a line that is written over; elsewhere a line now and then.
 pub(crate) struct ProgressLine {
-    start: Instant,
-    shown: Instant,
-    in_place: bool,
-    dirty: bool,
+    bar: ProgressBar,
+    noted: Instant,
 }
 
 impl ProgressLine {
     pub(crate) fn new() -> Self {
-        let now = Instant::now();
+        // Results on the same terminal would end up in the middle of the line.
+        let bar = match io::stdout().is_terminal() {
+            true => ProgressBar::hidden(),
+            false => ProgressBar::new_spinner(),
+        };
+        let style = ProgressStyle::with_template("{msg}").expect("a valid template");
         Self {
-            start: now,
-            shown: now,
-            // Results on the same terminal would end up in the middle of the line.
-            in_place: io::stderr().is_terminal() && !io::stdout().is_terminal(),
-            dirty: false,
+            bar: bar.with_style(style),
+            noted: Instant::now(),
         }
     }
 
     pub(crate) fn update(&mut self, progress: Progress) {
-        let pause = Duration::from_millis(if self.in_place { 200 } else { 10_000 });
-        if self.shown.elapsed() < pause {
-            return;
+        if !self.bar.is_hidden() {
+            self.bar.set_message(self.status(progress));
+        } else if self.noted.elapsed() >= NEXT_LINE {
+            self.noted = Instant::now();
+            note(self.status(progress));
         }
-        self.shown = Instant::now();
-        let (before, after) = if self.in_place {
-            ("\r", "\x1b[K")
-        } else {
-            ("", "\n")
-        };
-        self.dirty = self.in_place;
-        let _ = write!(io::stderr(), "{before}{}{after}", self.status(progress));
     }
 
     /// Takes the line away.
-    pub(crate) fn clear(&mut self) {
-        if std::mem::take(&mut self.dirty) {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 
     /// Counts and rate since the start.
     pub(crate) fn status(&self, Progress { texts, tokens }: Progress) -> String {
-        let seconds = self.start.elapsed().as_secs_f64();
+        let seconds = self.bar.elapsed().as_secs_f64();
         let tokens_per_second = tokens as f64 / seconds.max(1e-9);
         format!(
             "{texts} texts, {tokens} tokens in {seconds:.1} s ({tokens_per_second:.0} tokens/s)"

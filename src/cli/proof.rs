@@ -85,7 +85,7 @@ pub(crate) struct Proving {
     cache: Option<PathBuf>,
 }
 
-/// How a self-test ended without a proof.
+/// End of a self-test without a proof.
 #[derive(Debug)]
 pub(crate) enum Unproven {
     /// The device differs from the reference.

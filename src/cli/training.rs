@@ -9,7 +9,7 @@ use bert_core::report::Section;
 use bert_core::stop::StopFlag;
 use bert_core::training::{
     CheckpointStore, DashboardMode, Event, MetricsLog, Observer, Observers, PassPrecision, RunInfo,
-    TrainerOptions, curves_svg, follow, write_report as write_html,
+    Summary, TrainerOptions, curves_svg, follow, write_report as write_html,
 };
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use super::note::note;
 use super::output::Output;
 use super::proof::ProofArgs;
 
-/// How often a run reports, measures and saves.
+/// Intervals in which a run reports, measures and saves.
 #[derive(clap::Args)]
 pub(crate) struct FollowArgs {
     /// Steps between two lines of metrics.
@@ -152,8 +152,16 @@ pub(crate) fn conclude(
 /// The run was stopped before its end, with a checkpoint to go on from: exit code 130, as shells report Ctrl-C.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
-    pub(crate) step: u64,
-    pub(crate) steps: u64,
+    step: u64,
+    steps: u64,
+}
+
+impl Interrupted {
+    /// The interruption of a run of `steps` steps that did not come to its end.
+    pub(crate) fn of(summary: &Summary, steps: u64) -> Option<Self> {
+        let step = summary.step;
+        (!summary.finished).then_some(Self { step, steps })
+    }
 }
 
 impl std::fmt::Display for Interrupted {

@@ -111,7 +111,7 @@ struct Options {
     /// Other implementations to measure too: transformers, transformers-eager, transformers-tf32, transformers-stock, onnxruntime, onnxruntime-int8, sentence-transformers, candle
     #[arg(long, value_name = "PEERS", value_delimiter = ',')]
     peers: Vec<Peer>,
-    /// Where `cargo xtask peers` put their programs
+    /// Directory of the programs that `cargo xtask peers` made
     #[arg(
         long,
         value_name = "DIR",
@@ -119,10 +119,10 @@ struct Options {
         default_value = "target/xtask/peers"
     )]
     peers_dir: PathBuf,
-    /// Where peers compute: cpu or cuda
+    /// Device of peers: cpu or cuda
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = ["cpu", "cuda"])]
     peer_device: String,
-    /// How often every contestant of a case is measured, in turn and in a new process each time
+    /// Number of measurements of every contestant of a case, in turn and in a new process each time
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
     /// Seconds to collect samples for, of each contestant and case, all rounds together

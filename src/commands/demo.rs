@@ -18,7 +18,7 @@ use crate::cli::training;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where texts, models and the report go: a new directory, or that of an interrupted demonstration
+    /// Output directory for texts, models and the report: a new one, or that of an interrupted demonstration
     #[arg(long, value_name = "DIR", default_value = "bert-demo-output")]
     output: PathBuf,
     /// Language of the texts: en or zh

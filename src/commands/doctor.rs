@@ -52,7 +52,7 @@ struct Row {
     /// Everything that was compared, with its bar.
     measured: Vec<Measurement>,
     seconds: f64,
-    /// When the test passed, in seconds since 1970-01-01 (UTC), if an earlier run's result is shown.
+    /// Time of the test in seconds since 1970-01-01 (UTC), if an earlier run's result is shown.
     proven_at: Option<u64>,
     reason: Option<String>,
 }

@@ -29,8 +29,8 @@ pub(crate) struct Args {
     device: DeviceArgs,
     #[command(flatten)]
     weights: WeightArgs,
-    /// How token vectors become one: cls, mean, mean-sqrt-len, weighted-mean, max, last-token, pooler,
-    /// or several joined by + [default: as the model's 1_Pooling/config.json says, else mean]
+    /// Pooling of token vectors: cls, mean, mean-sqrt-len, weighted-mean, max, last-token, pooler, or several joined by +
+    /// [default: as the model's 1_Pooling/config.json says, else mean]
     #[arg(long)]
     pooling: Option<Poolings>,
     /// Scale vectors to length 1 [default: if the model's modules.json says so]

@@ -18,7 +18,7 @@ pub struct Texts {
     pub corpus: PathBuf,
     /// Documents of the test to measure pretraining with.
     pub held_out: PathBuf,
-    /// How many documents and sentences there are to pretrain on.
+    /// Numbers of documents and sentences to pretrain on.
     pub counts: Counts,
     /// Texts with their mood: to train on, and to test with.
     pub reviews: [Dataset<TextExample>; 2],

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Observers, Recipe, TrainerOptions};
-use bert_heads::finetune::FineTuning;
+use bert_core::training::{Observers, Recipe, RunContext, TrainerOptions};
 use bert_heads::runner::PredictOptions;
 use bert_heads::task::{LayerRules, Settings};
 use bert_heads::tasks::question_answering::{QuestionAnswerer, QuestionOptions, QuestionSettings};
@@ -104,22 +103,17 @@ impl Demo {
             let checkpoint = Checkpoint::open(&pretrained)?;
             let tokenizer = BertTokenizer::from_dir(&pretrained)?;
             let data = data.prepare(settings, &checkpoint, &tokenizer, None)?;
-            let summary = FineTuning {
-                checkpoint,
-                tokenizer,
-                devices: vec![self.device.clone()],
-                gradient_checkpointing: false,
+            let mut observer = Observers::default();
+            let context = RunContext {
                 options: TrainerOptions {
                     title: format!("fine-tuning: {task}"),
                     ..TrainerOptions::default()
                 },
-                output: output.clone(),
-                keep: 1,
                 resume: true,
-                observer: &mut Observers::default(),
                 stop: stop.clone(),
-            }
-            .run(data)?;
+                ..RunContext::new(self.device.clone(), &output, &mut observer)
+            };
+            let summary = data.train(&checkpoint, &tokenizer, context)?;
             if !summary.finished {
                 return Ok(Ending::Stopped);
             }

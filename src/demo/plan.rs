@@ -1,8 +1,8 @@
-//! How large a demonstration is.
+//! Size of a demonstration.
 
 use serde::{Deserialize, Serialize};
 
-/// How large a demonstration is.
+/// Size of a demonstration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Documents to pretrain on.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bert_core::config::BertConfig;
 use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{CheckpointStore, MetricsLog, Observer, Recipe, Split, TrainerOptions};
+use bert_core::training::{
+    CheckpointStore, MetricsLog, Observer, Recipe, RunContext, Split, TrainerOptions,
+};
 use bert_pretrain::corpus::{CorpusOptions, Documents, Layout, TokenizedCorpus};
 use bert_pretrain::instances::{MaskingOptions, PairOptions};
 use bert_pretrain::run::{Data, Run, Settings};
@@ -18,7 +20,7 @@ use super::files::Texts;
 use super::results::{Ending, Pretraining};
 
 impl Demo {
-    /// The step that pretraining goes on from, `None` for a fresh one.
+    /// The step that pretraining is resumed from, `None` for a fresh one.
     ///
     /// # Errors
     /// Those of a damaged checkpoint.
@@ -80,20 +82,17 @@ impl Demo {
                 held_out: Some(documents("held-out", &texts.held_out)?),
                 tokenizer: tokenizer.clone(),
                 evaluation_batches: 30,
-                devices: vec![self.device.clone()],
-                gradient_checkpointing: false,
+            }
+            .run(RunContext {
                 options: TrainerOptions {
                     title: "pretraining".to_owned(),
                     evaluate_every: (plan.steps / 4).max(1),
                     ..TrainerOptions::default()
                 },
-                output: output.clone(),
-                keep: 1,
                 resume: true,
-                observer,
                 stop: stop.clone(),
-            }
-            .run()?;
+                ..RunContext::new(self.device.clone(), &output, observer)
+            })?;
             if !summary.finished {
                 return Ok(Ending::Stopped);
             }

@@ -8,7 +8,7 @@ use super::inspection::Inspection;
 use super::subject::Subject;
 use super::text::Language;
 
-/// How a stage ended.
+/// End of a stage.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending<T> {
     /// With a result.

@@ -1,4 +1,4 @@
-//! How commands end that nobody waits for any more.
+//! Commands whose reader has gone.
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;

@@ -18,7 +18,7 @@ pub(crate) struct Options {
     /// A Python that has the packages of xtask/python/requirements.txt already.
     #[arg(long, conflicts_with = "venv")]
     python: Option<PathBuf>,
-    /// Where to make the virtual environment [default: target/xtask/venv]
+    /// Directory of the virtual environment [default: target/xtask/venv]
     #[arg(long)]
     venv: Option<PathBuf>,
     /// Unpacked data sets (vocab/, stsbenchmark/): regenerates what depends on them too.

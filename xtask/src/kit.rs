@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// Root of the system that it was built in, whose loader and libraries go along
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-    /// Where the kit goes [default: target/xtask/kit]
+    /// Output directory of the kit [default: target/xtask/kit]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Leave it as a directory, without the archive and its limit of 60 MiB

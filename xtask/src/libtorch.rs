@@ -29,7 +29,7 @@ const MARKER: &str = ".complete";
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Where to put it [default: bert/libtorch-2.9.0 in the user's cache directory]
+    /// Directory of LibTorch [default: bert/libtorch-2.9.0 in the user's cache directory]
     #[arg(long)]
     dir: Option<PathBuf>,
     /// The Python whose pip downloads the wheels.

@@ -54,7 +54,7 @@ pub(crate) struct RealFiles {
 /// Which LibTorch to build against.
 #[derive(Args, Default)]
 pub(crate) struct LibTorch {
-    /// Where LibTorch lies or is to be put [default: bert/libtorch-2.9.0 in the user's cache directory]
+    /// Directory of LibTorch, which is made if it isn't there [default: bert/libtorch-2.9.0 in the user's cache directory]
     #[arg(long = "libtorch")]
     dir: Option<PathBuf>,
 }

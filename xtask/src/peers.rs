@@ -12,7 +12,7 @@ pub(crate) struct Options {
     /// The Python to make the virtual environment from.
     #[arg(long, default_value = python::SYSTEM)]
     python: PathBuf,
-    /// Where to put it all [default: target/xtask/peers, where `bert bench` looks when run from here]
+    /// Directory of the peers [default: target/xtask/peers, where `bert bench` looks when run from here]
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Leave the Python peers out.
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Where they are unless told otherwise.
+/// Default directory of the peers.
 pub(crate) fn directory() -> PathBuf {
     python::work().join("peers")
 }

@@ -75,7 +75,7 @@ pub(crate) fn with_packages(
     Ok(interpreter)
 }
 
-/// Where tasks keep their own things: ignored by git, gone with `cargo clean`.
+/// Working directory of tasks: ignored by git, gone with `cargo clean`.
 pub(crate) fn work() -> PathBuf {
     shell::root().join("target").join("xtask")
 }

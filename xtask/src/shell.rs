@@ -15,7 +15,7 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// Where cargo puts what it builds.
+/// Target directory of cargo.
 pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         // As cargo takes it when it is called in the root.
@@ -116,7 +116,7 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The user's cache directory, by the XDG rules. `option` names a place for whoever has none.
+/// The user's cache directory, by the XDG rules. `option` names a place where there is none.
 pub(crate) fn cache(option: &str) -> Result<PathBuf> {
     let absolute = |name| {
         std::env::var_os(name)

@@ -31,7 +31,7 @@ pub(crate) struct Options {
     command: Vec<String>,
 }
 
-/// Where roots lie and come from.
+/// Directory of roots and the mirror they are made from.
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct Place {

@@ -16,7 +16,7 @@ pub struct Trace {
     entries: Vec<(String, Vec<f64>)>,
 }
 
-/// How far one named value is from its reference.
+/// Difference of one named value from its reference.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
     /// "hidden_states.3", "pooled_output", "grad.encoder.layer.0.output.dense.weight", …

@@ -12,13 +12,13 @@ use crate::{Error, Result};
 /// Length to which the rows of a batch are filled up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
-    /// That of its longest row; where much of that is padding, the blocks of an encoder leave it out.
+    /// Length of the longest row; where much of that is padding, the blocks of an encoder leave it out.
     #[default]
     Longest,
     /// Always the same, so that every batch has one shape and kernels are compiled once; nothing is packed.
     Fixed(usize),
-    /// That of its longest row rounded up, which bounds the number of different shapes; 0 rounds
-    /// nothing. Nothing is packed.
+    /// Length of the longest row rounded up, which bounds the number of different shapes; 0 rounds nothing. Nothing is
+    /// packed.
     MultipleOf(usize),
 }
 

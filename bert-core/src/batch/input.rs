@@ -15,7 +15,7 @@ pub struct BertInput {
     ///
     /// This is Burn's polarity. Hugging Face's `attention_mask` is 1 where a token counts.
     pub mask_pad: Tensor<2, Bool>,
-    /// Where the tokens are, if the blocks of an encoder are to leave out the padding; none lets them compute it.
+    /// Positions of the tokens, if the blocks of an encoder are to leave out the padding; none lets them compute it.
     ///
     /// The results are the same but for rounding, and zero at padding.
     pub packing: Option<Packing>,
@@ -62,12 +62,12 @@ impl BertInput {
         self.input_ids.dims()
     }
 
-    /// The places of every row's first token, `[batch]`, as [`BertModel::forward_at`](crate::nn::BertModel::forward_at)
-    /// takes them.
-    pub fn first_places(&self) -> Tensor<1, Int> {
+    /// Positions of every row's first token in the padded batch, `[batch]`, as
+    /// [`BertModel::forward_at`](crate::nn::BertModel::forward_at) takes them.
+    pub fn first_positions(&self) -> Tensor<1, Int> {
         let [batch, seq] = self.dims();
-        let places = (0..batch).map(|row| (row * seq) as i32).collect();
-        indices_on(&self.mask_pad.device(), places)
+        let indices = (0..batch).map(|row| (row * seq) as i32).collect();
+        indices_on(&self.mask_pad.device(), indices)
     }
 
     /// The device that holds the tensors.
@@ -75,7 +75,7 @@ impl BertInput {
         self.input_ids.device()
     }
 
-    /// How many tokens of each row are not padding.
+    /// Number of tokens of each row, without padding.
     ///
     /// Waits for the device and copies the mask to the host.
     pub fn lengths(&self) -> Vec<usize> {

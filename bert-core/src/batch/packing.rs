@@ -9,7 +9,7 @@ use crate::ops::{PackedLayout, lookup};
 /// what is saved: measured with 2 blocks of 128 on LibTorch, where large models gain long before.
 const MIN_PADDING_SHARE: f64 = 0.25;
 
-/// How the tokens that an encoder reads lie in memory.
+/// Layout in memory of the tokens that an encoder reads.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -116,7 +116,7 @@ impl Packing {
         self.tokens.clone().select(0, places)
     }
 
-    /// How an encoder is to read what [`pack`](Self::pack) returns.
+    /// Layout of what [`pack`](Self::pack) returns.
     pub fn layout(&self) -> TokenLayout {
         TokenLayout::Packed(self.layout.clone())
     }

@@ -62,7 +62,7 @@ pub(super) fn load<'a, M: Module>(
     Ok((module, report))
 }
 
-/// Where a traversal stands in the module tree.
+/// Position of a traversal in the module tree.
 #[derive(Default)]
 pub(crate) struct Position {
     path: Vec<String>,

@@ -86,7 +86,7 @@ impl Checkpoint {
                 ));
             }
         }
-        unite(&config, &mut tensors);
+        canonicalize_names(&config, &mut tensors);
         Ok(Self {
             dir: dir.to_owned(),
             config,
@@ -232,7 +232,7 @@ impl Checkpoint {
 }
 
 /// Gives parameters that transformers saves under either of two names the one that modules have.
-fn unite(config: &BertConfig, tensors: &mut BTreeMap<String, StoredTensor>) {
+fn canonicalize_names(config: &BertConfig, tensors: &mut BTreeMap<String, StoredTensor>) {
     let tied = config.ties_word_embeddings();
     // An untied decoder is a linear layer with a bias of its own, beside which the other plays no part.
     if (!tied || !tensors.contains_key(BIAS))

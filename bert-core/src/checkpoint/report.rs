@@ -38,7 +38,7 @@ pub struct LoadReport {
 pub struct Ignored {
     /// Name in the file.
     pub name: String,
-    /// Why it may be left out.
+    /// Reason for leaving it out.
     pub reason: &'static str,
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 const VARIABLE: &str = "BERT_DEVICE";
 
 impl DeviceSpec {
-    /// The device to use when nobody names one: a real GPU if a compiled-in backend finds one,
+    /// Default device: a real GPU if a compiled-in backend finds one,
     /// else the processor; never a software rasteriser.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ pub enum DeviceSpec {
     },
 }
 
-/// Where LibTorch computes.
+/// Device of LibTorch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TorchDevice {
     /// `libtorch`, `libtorch:cpu`.

@@ -44,7 +44,7 @@ impl Hardware {
         Self::named("graphics", drivers.collect::<Vec<_>>())
     }
 
-    /// Cards that a runtime counts: those that an environment variable lets it see, with the driver that a file tells of.
+    /// Cards that a runtime counts: those that an environment variable lets it see, with the driver that a file names.
     pub(super) fn cards(runtime: &str, visible: &str, version: &str) -> Self {
         let parts = (std::env::var_os(visible), std::fs::read(version).ok());
         Self::named(runtime, parts)
@@ -217,10 +217,10 @@ impl Course {
     }
 }
 
-/// Takes note of a message that CubeCL logs, at the level of information: those of its tuner keep the [`Course`].
+/// Records a message that CubeCL logs, at the level of information: those of its tuner keep the [`Course`].
 ///
-/// From the fifth second of tuning on, a thread tells of it on standard error.
-pub(super) fn heard(target: &str, message: Arguments<'_>) {
+/// From the fifth second of tuning on, a thread reports it on standard error.
+pub(super) fn record_message(target: &str, message: Arguments<'_>) {
     let Some(begins) = event(target, message) else {
         return;
     };
@@ -242,11 +242,11 @@ pub(super) fn heard(target: &str, message: Arguments<'_>) {
 
 /// Keeps lines back, or lets them through again.
 #[cfg(feature = "dashboard")]
-pub(crate) fn keep_silent(silent: bool) {
+pub(crate) fn set_silent(silent: bool) {
     SILENT.store(silent, Ordering::Relaxed);
 }
 
-/// True for a message that [`heard`] wants.
+/// True for a message that [`record_message`] wants.
 pub(super) fn is_of_the_tuner(target: &str) -> bool {
     TARGETS.contains(&target)
 }

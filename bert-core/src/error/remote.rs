@@ -64,7 +64,7 @@ pub enum RemoteError {
     NoSuchDevice {
         /// The device.
         label: String,
-        /// How many devices the worker offers.
+        /// Number of devices that the worker offers.
         count: usize,
     },
     /// A worker of another release of Burn.

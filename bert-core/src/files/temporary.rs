@@ -8,8 +8,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
-/// How long something must have lain untouched before it counts as left behind: what has just been
-/// made may not be locked yet.
+/// Time that something must have lain untouched before it counts as left behind: what has just been made may not be locked
+/// yet.
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// Random letters that follow the prefix of a temporary name.
@@ -19,8 +19,8 @@ const LOCK: &str = ".lock";
 
 /// A directory for the duration of some work; it vanishes when dropped.
 ///
-/// A killed process cannot remove its own, so whoever makes the next one in the same place removes
-/// those whose owners are gone: each holds the lock of a file in it while it lives.
+/// A killed process cannot remove its own, so the next one in the same place removes those whose
+/// owners are gone: each holds the lock of a file in it while it lives.
 #[derive(Debug)]
 pub struct TemporaryDirectory {
     // Dropped before the lock's file is closed; the order of fields is the order of drops.
@@ -51,7 +51,7 @@ impl TemporaryDirectory {
         })
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -6,13 +6,12 @@
 //! broken off is not found under its name.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::cache::{CachedModel, folder, is_commit};
 use super::files::{BYTE_LEVEL, OPTIONAL, SAFETENSORS_INDEX, modules, plan, shards};
@@ -20,7 +19,7 @@ use super::id::ModelId;
 use super::options::HubOptions;
 use crate::error::{Error, Result};
 
-/// Why a download failed.
+/// Failure of a download.
 pub(super) struct Failure {
     pub(super) error: Error,
     /// The hub did not answer at all, as against answering no.
@@ -259,55 +258,45 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Progress on standard error: a line that counts on a terminal, one line a file elsewhere.
+/// Progress on standard error: a bar on a terminal, and a line for each file at its end.
 struct Meter {
     name: String,
-    size: u64,
-    done: u64,
-    shown: u64,
-    start: Instant,
+    bar: ProgressBar,
     enabled: bool,
-    live: bool,
 }
 
 impl Meter {
     fn new(name: &str, size: u64, enabled: bool) -> Self {
+        let template = "downloading {msg} {percent:>3}% {bytes_per_sec}, {eta} left";
+        let style = ProgressStyle::with_template(template).expect("a valid template");
+        let bar = match enabled {
+            true => ProgressBar::new(size),
+            false => ProgressBar::hidden(),
+        };
         Self {
             name: name.to_owned(),
-            size,
-            done: 0,
-            shown: 0,
-            start: Instant::now(),
+            bar: bar.with_style(style).with_message(name.to_owned()),
             enabled,
-            live: enabled && std::io::stderr().is_terminal(),
         }
     }
 }
 
 impl Progress for Meter {
     fn init(&mut self, _size: usize, _filename: &str) {
-        self.done = 0;
-        self.shown = 0;
+        self.bar.set_position(0);
     }
 
     fn update(&mut self, size: usize) {
-        self.done += size as u64;
-        let percent = (self.done * 100).checked_div(self.size).unwrap_or(100);
-        if self.live && percent > self.shown {
-            self.shown = percent;
-            eprint!("\rdownloading {} {percent:3}%", self.name);
-        }
+        self.bar.inc(size as u64);
     }
 
     fn finish(&mut self) {
+        self.bar.finish_and_clear();
         if self.enabled {
-            let end = if self.live { "\r" } else { "" };
-            let seconds = self.start.elapsed().as_secs_f64();
-            let megabytes = self.size as f64 / 1e6;
-            eprintln!(
-                "{end}downloaded {} ({megabytes:.1} MB in {seconds:.1} s)",
-                self.name
-            );
+            let megabytes = self.bar.length().unwrap_or(0) as f64 / 1e6;
+            let seconds = self.bar.elapsed().as_secs_f64();
+            let name = &self.name;
+            eprintln!("downloaded {name} ({megabytes:.1} MB in {seconds:.1} s)");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Where models come from and where they are kept.
+//! Source of models and their cache.
 
 use std::path::PathBuf;
 
-/// Where models come from, where they are kept and whether the network may be used.
+/// Endpoint and cache of models, and permission to use the network.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HubOptions {
     /// The hub's address without a trailing slash.

@@ -139,7 +139,7 @@ impl Reparameterizer for WeightPacker<'_> {
         };
         match packed {
             Ok(Some(weight)) => {
-                let (param, packed) = PackedParam::hang(&param, weight);
+                let (param, packed) = PackedParam::attach(&param, weight);
                 (param, Some(packed))
             }
             Ok(None) => (param, None),
@@ -171,7 +171,7 @@ fn round<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<PackedW
     if bfloat16_instructions().is_none() {
         return Err(Error::NoBFloat16Instructions);
     }
-    hold(path, param, PackedWeight::bfloat16)
+    pack_rows(path, param, PackedWeight::bfloat16)
 }
 
 fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<PackedWeight> {
@@ -181,11 +181,11 @@ fn quantize<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<Pack
             device: format!("{device:?}"),
         });
     }
-    hold(path, param, PackedWeight::int8)
+    pack_rows(path, param, PackedWeight::int8)
 }
 
 /// The weight as `pack` packs its rows of a number of columns.
-fn hold<const D: usize>(
+fn pack_rows<const D: usize>(
     path: &str,
     param: &Param<Tensor<D>>,
     pack: fn(&[f32], usize) -> Option<PackedWeight>,

@@ -115,16 +115,16 @@ fn of_sequences(embeddings: Tensor<3>, layout: &PackedLayout, kernel: usize) -> 
     for &length in layout.lengths.iter() {
         for token in 0..length {
             let before = (token + first).wrapping_sub(kernel / 2);
-            let places = (0..kernel).map(|shift| before.wrapping_add(shift));
+            let indices = (0..kernel).map(|shift| before.wrapping_add(shift));
             let within = |place: &usize| (first..first + length).contains(place);
-            neighbours.extend(places.map(|place| {
+            neighbours.extend(indices.map(|place| {
                 let place = Some(place).filter(within).unwrap_or(tokens);
                 place as i32
             }));
         }
         first += length;
     }
-    let places = TensorData::new(neighbours, [1, tokens * kernel]);
-    let places = Tensor::<2, Int>::from_data(places, &device);
-    ops::lookup(rows, places).reshape([1, tokens, kernel * hidden])
+    let indices = TensorData::new(neighbours, [1, tokens * kernel]);
+    let indices = Tensor::<2, Int>::from_data(indices, &device);
+    ops::lookup(rows, indices).reshape([1, tokens, kernel * hidden])
 }

@@ -10,7 +10,7 @@ use rand_distr::StandardNormal;
 
 use crate::config::BertConfig;
 
-/// Where a normal distribution ends.
+/// Cut-off of a normal distribution.
 #[derive(Clone, Copy, PartialEq)]
 enum Cut {
     TwoDeviations,

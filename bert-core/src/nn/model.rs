@@ -148,7 +148,7 @@ impl BertModel {
 
     /// The vector of every row's first token, `[CLS]`, as [`forward_at`](Self::forward_at) computes it, `[batch, hidden]`.
     pub fn forward_first(&self, input: BertInput) -> Tensor<2> {
-        let positions = input.first_places();
+        let positions = input.first_positions();
         self.forward_at(input, positions)
     }
 

@@ -1,5 +1,5 @@
 //! A linear layer as one node of the autodiff graph, whose forward pass is [`BertOps::project`]; and the
-//! default for weights that a kernel holds.
+//! default for packed weights.
 
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
@@ -24,7 +24,7 @@ pub(super) fn table<B: BertOps>(
     B::float_add(scores, B::float_reshape(bias, Shape::new([1, rows])))
 }
 
-/// The default body of [`BertOps::project_held`], with what the weight stands for.
+/// The default body of [`PackedWeightOps::project_packed`](super::PackedWeightOps::project_packed), with the unpacked weight.
 pub(super) fn project_data<B: BertOps>(
     input: FloatTensor<B>,
     bias: FloatTensor<B>,
@@ -47,8 +47,8 @@ trait Affine<B: GradientOps>: Clone + Copy + std::fmt::Debug + Send + Sync + 'st
         weight: FloatTensor<B>,
         bias: FloatTensor<B>,
     ) -> FloatTensor<B>;
-    fn of_input(weight: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B>;
-    fn of_weight(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B>;
+    fn input_backward(weight: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B>;
+    fn weight_backward(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B>;
 }
 
 /// By a matrix `[d_input, d_output]`.
@@ -64,11 +64,11 @@ impl<B: GradientOps> Affine<B> for ByMatrix {
         B::project(input, weight, bias)
     }
 
-    fn of_input(weight: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    fn input_backward(weight: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
         B::project_input_backward(weight, grad)
     }
 
-    fn of_weight(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    fn weight_backward(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
         B::project_weight_backward(input, grad)
     }
 }
@@ -86,11 +86,11 @@ impl<B: GradientOps> Affine<B> for ByTable {
         B::project_table(input, table, bias)
     }
 
-    fn of_input(table: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    fn input_backward(table: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
         B::project_table_backward(table, grad)
     }
 
-    fn of_weight(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    fn weight_backward(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
         B::project_weight_backward(grad, input)
     }
 }
@@ -158,20 +158,20 @@ fn product_autodiff<B: GradientOps, C: CheckpointStrategy, A: Affine<B>, const N
             checkpointer: &mut Checkpointer,
         ) {
             let mut parents = ops.parents.into_iter();
-            let [of_input, of_weight, of_bias] = [(); 3].map(|()| parents.next().flatten());
+            let [input_node, weight_node, bias_node] = [(); 3].map(|()| parents.next().flatten());
             let grad = grads.consume::<B>(&ops.node);
             let [input, weight] = ops.state.map(|node| {
                 node.map(|node| checkpointer.retrieve_node_output::<FloatTensor<B>>(node))
             });
-            if let (Some(node), Some(weight)) = (of_input, weight) {
-                let grad = A::of_input(weight, grad.clone());
+            if let (Some(node), Some(weight)) = (input_node, weight) {
+                let grad = A::input_backward(weight, grad.clone());
                 grads.register::<B>(node.id, grad);
             }
-            if let (Some(node), Some(input)) = (of_weight, input) {
-                let grad = A::of_weight(input, grad.clone());
+            if let (Some(node), Some(input)) = (weight_node, input) {
+                let grad = A::weight_backward(input, grad.clone());
                 grads.register::<B>(node.id, grad);
             }
-            if let Some(node) = of_bias {
+            if let Some(node) = bias_node {
                 grads.register::<B>(node.id, B::project_bias_backward(grad));
             }
         }
@@ -184,10 +184,10 @@ fn product_autodiff<B: GradientOps, C: CheckpointStrategy, A: Affine<B>, const N
         .stateful()
     {
         OpsKind::Tracked(mut prep) => {
-            let [of_input, of_weight] = tracked;
+            let [input_tracked, weight_tracked] = tracked;
             let state = [
-                of_weight.then(|| prep.checkpoint(&input)),
-                of_input.then(|| prep.checkpoint(&weight)),
+                weight_tracked.then(|| prep.checkpoint(&input)),
+                input_tracked.then(|| prep.checkpoint(&weight)),
             ];
             let output = forward(input.into_primitive(), weight.into_primitive());
             prep.finish(state, output)

@@ -4,7 +4,8 @@
 //! is added by an empty `impl` in the private module `backends`; overrides replace the default
 //! where a backend has a better kernel. The default body is the reference that the overrides are tested against, and
 //! [`backend_extension`] routes a call on a [`Tensor`](burn::tensor::Tensor) to the implementation of its device.
-//! [`GradientOps`] are what the nodes of the autodiff graph ask of the backend below, without a route.
+//! [`OptimizerOps`] and [`PackedWeightOps`] are routed likewise; [`GradientOps`] are what the nodes of the autodiff graph ask of
+//! the backend below, without a route.
 #![cfg_attr(
     any(feature = "ndarray", feature = "tch"),
     expect(
@@ -12,8 +13,6 @@
         reason = "NdArray and LibTorch leave Burn after 0.22; they are supported while they are there"
     )
 )]
-
-use std::sync::Arc;
 
 #[expect(
     unused_imports,
@@ -40,6 +39,7 @@ mod linear;
 mod lookup;
 mod node;
 mod norm;
+mod optimizer;
 mod packed;
 mod packed_param;
 mod packed_weight;
@@ -60,14 +60,15 @@ pub(crate) use available::{
 };
 pub use gate::GateActivation;
 pub use groups::packed_by_group;
+pub use optimizer::OptimizerOps;
+pub(crate) use optimizer::{adam_update, scale_by, sum_of_squares};
 pub use packed::{PackedLayout, PackedTokens};
 pub(crate) use packed_param::PackedParam;
-pub use packed_weight::PackedWeight;
 pub(crate) use packed_weight::release_replaced_weights;
+pub use packed_weight::{PackedWeight, PackedWeightOps};
 pub use products::Products;
 pub(crate) use products::with_products;
 pub use rotary::{RotaryAngles, RotaryColumns};
-pub(crate) use tensors::{adam_update, scale_by, sum_of_squares};
 pub use tensors::{
     add_layer_norm, cross_entropy, dropout, dropout_mask, dropout_probability, gate, gelu_erf,
     gelu_tanh, layer_norm, linear, linear_gelu_erf, linear_table, lookup, rotate, swish,
@@ -251,26 +252,6 @@ pub trait BertOps: Backend {
         linear::table::<Self>(input, table, bias)
     }
 
-    /// [`project`](BertOps::project) with a packed weight, and exact GELU of it if asked for; without a gradient.
-    ///
-    /// The default body multiplies with the unpacked weight; with one in 8 bits an override quantises `input` too, each row with
-    /// a scale of its own.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[..., any, d_input]`
-    /// - bias: `[d_output]`
-    /// - weight: `[d_input, d_output]`
-    /// - output: `[..., any, d_output]`
-    fn project_held(
-        input: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        weight: Arc<PackedWeight>,
-        gelu: bool,
-    ) -> FloatTensor<Self> {
-        linear::project_data::<Self>(input, bias, weight.floats(), gelu)
-    }
-
     /// Cross-entropy in nats of every row with its label.
     ///
     /// # Shapes
@@ -286,28 +267,6 @@ pub trait BertOps: Backend {
     /// `1 / (1 - probability)`, of the type and on the device of `like`.
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
         dropout::mask::<Self>(like, shape, probability)
-    }
-
-    /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its
-    /// square. All are flat and of one size.
-    fn adam_update(
-        value: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        step: AdamStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        adam::update::<Self>(value, gradient, first, second, step)
-    }
-
-    /// The sum of the squares of all elements, `[1]`.
-    fn sum_of_squares(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        scale::sum_of_squares::<Self>(input)
-    }
-
-    /// A flat `input` multiplied by `factor`, `[1]`.
-    fn scale_by(input: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_mul(input, factor)
     }
 
     /// Exact GELU, `x · Φ(x)`.

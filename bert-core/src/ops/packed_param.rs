@@ -25,8 +25,8 @@ impl Reparameterization for PackedParam {
 }
 
 impl PackedParam {
-    /// Hangs `weight` on `param`, whose own value becomes lazy.
-    pub(crate) fn hang<const D: usize>(
+    /// Attaches `weight` to `param`, whose own value becomes lazy.
+    pub(crate) fn attach<const D: usize>(
         param: &Param<Tensor<D>>,
         weight: PackedWeight,
     ) -> (Param<Tensor<D>>, Self) {

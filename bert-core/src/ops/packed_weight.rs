@@ -1,8 +1,14 @@
 //! Weights of linear layers, packed for the kernels that read them, for models that only infer.
 
+use std::sync::Arc;
+
 #[cfg(feature = "kernels")]
 use bert_kernels::{bf16::Bf16Matrix, int8::QuantizedMatrix, matmul::PackedMatrix};
+use burn::backend::backend_extension;
+use burn::backend::tensor::FloatTensor;
 use burn::tensor::TensorData;
+
+use super::{BertOps, linear};
 
 /// Returns to the system the memory of weights that packed ones have replaced.
 pub(crate) fn release_replaced_weights() {
@@ -22,6 +28,37 @@ pub enum PackedWeight {
     /// In floats.
     #[cfg(feature = "kernels")]
     Panels(PackedMatrix),
+}
+
+/// Products with packed weights; they have no gradients.
+#[backend_extension(
+    Autodiff,
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    LibTorch: cfg(feature = "tch"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu")),
+    Remote: cfg(feature = "remote")
+)]
+pub trait PackedWeightOps: BertOps {
+    /// [`project`](BertOps::project) with a packed weight, and exact GELU of it with `gelu`.
+    ///
+    /// The default body multiplies with the unpacked weight; with one in 8 bits an override quantises `input` too, each row with
+    /// a scale of its own.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - bias: `[d_output]`
+    /// - weight: `[d_input, d_output]`
+    /// - output: `[..., any, d_output]`
+    fn project_packed(
+        input: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight: Arc<PackedWeight>,
+        gelu: bool,
+    ) -> FloatTensor<Self> {
+        linear::project_data::<Self>(input, bias, weight.floats(), gelu)
+    }
 }
 
 impl PackedWeight {

@@ -8,7 +8,7 @@ use burn::tensor::{Shape, Slice, Tensor};
 use super::GradientOps;
 use super::node::keeping;
 
-/// Cosines and sines of the angles by which heads are turned, for the places of a row.
+/// Cosines and sines of the angles by which heads are rotated, for the places of a row.
 #[derive(Clone, Debug)]
 pub struct RotaryAngles {
     /// Cosines, `[seq, head_size / 2]`.
@@ -51,7 +51,7 @@ pub(super) fn forward<B: Backend>(
             B::float_slice(input, &slices)
         }
     };
-    turn::<B>(input, cos, sin)
+    rotate_heads::<B>(input, cos, sin)
 }
 
 /// The default body of [`GradientOps::rotate_backward`].
@@ -61,18 +61,18 @@ pub(super) fn backward<B: Backend>(
     sin: FloatTensor<B>,
     columns: RotaryColumns,
 ) -> FloatTensor<B> {
-    let turned = turn::<B>(grad, cos, B::float_neg(sin));
-    let [batch, seq, width] = turned.shape().dims::<3>();
+    let rotated = rotate_heads::<B>(grad, cos, B::float_neg(sin));
+    let [batch, seq, width] = rotated.shape().dims::<3>();
     if width == columns.row {
-        return turned;
+        return rotated;
     }
     let shape = Shape::new([batch, seq, columns.row]);
-    let zeros = B::float_zeros(shape.clone(), &turned.device(), turned.dtype().into());
-    B::float_slice_assign(zeros, &columns.slices(&shape, width), turned)
+    let zeros = B::float_zeros(shape.clone(), &rotated.device(), rotated.dtype().into());
+    B::float_slice_assign(zeros, &columns.slices(&shape, width), rotated)
 }
 
-/// Turns every head, `[batch, seq, heads · head_size]`.
-fn turn<B: Backend>(
+/// Rotates every head, `[batch, seq, heads · head_size]`.
+fn rotate_heads<B: Backend>(
     input: FloatTensor<B>,
     cos: FloatTensor<B>,
     sin: FloatTensor<B>,
@@ -99,8 +99,8 @@ fn turn<B: Backend>(
         B::float_mul(right, cos.clone()),
         B::float_mul(left, sin.clone()),
     );
-    let turned = B::float_cat(vec![new_left, new_right], 3); // [batch, seq, heads, head_size]
-    B::float_reshape(turned, shape)
+    let rotated = B::float_cat(vec![new_left, new_right], 3); // [batch, seq, heads, head_size]
+    B::float_reshape(rotated, shape)
 }
 
 /// [`BertOps::rotate`](super::BertOps::rotate) as one node, which keeps the angles alone.

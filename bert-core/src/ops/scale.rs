@@ -3,7 +3,7 @@
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
-/// The default body of [`BertOps::sum_of_squares`](super::BertOps::sum_of_squares).
+/// The default body of [`OptimizerOps::sum_of_squares`](super::OptimizerOps::sum_of_squares).
 pub(super) fn sum_of_squares<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
     B::float_sum(B::float_mul(input.clone(), input))
 }

@@ -2,13 +2,24 @@
 
 use std::sync::Arc;
 
-use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{DType, Int, Shape, Tensor};
 
 use super::{
-    AdamStep, BertOps, GateActivation, PackedParam, PackedWeight, RotaryAngles, RotaryColumns,
+    BertOps, GateActivation, PackedParam, PackedWeight, PackedWeightOps, RotaryAngles,
+    RotaryColumns,
 };
+
+/// The tensor of an operation, `Trait::operation(tensors…), other arguments…`, on the backend of its tensors.
+macro_rules! dispatch {
+    ($trait:ident::$name:ident($($tensor:expr),+ $(,)?) $(, $argument:expr)* $(,)?) => {
+        burn::tensor::Tensor::from_dispatch(<burn::backend::Dispatch as $trait>::$name(
+            $($tensor.into_dispatch(),)+
+            $($argument),*
+        ))
+    };
+}
+pub(super) use dispatch;
 
 /// A linear layer, `input · weight + bias`, the last only if the layer has one.
 ///
@@ -22,16 +33,9 @@ pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
         return linear_packed(input, bias, weight, false);
     }
     let Some(bias) = &layer.bias else {
-        return Tensor::from_dispatch(<Dispatch as BertOps>::project_unbiased(
-            input.into_dispatch(),
-            layer.weight.val().into_dispatch(),
-        ));
+        return dispatch!(BertOps::project_unbiased(input, layer.weight.val()));
     };
-    Tensor::from_dispatch(<Dispatch as BertOps>::project(
-        input.into_dispatch(),
-        layer.weight.val().into_dispatch(),
-        bias.val().into_dispatch(),
-    ))
+    dispatch!(BertOps::project(input, layer.weight.val(), bias.val()))
 }
 
 /// Exact GELU of a linear layer.
@@ -48,11 +52,7 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
     let Some(bias) = &layer.bias else {
         return gelu_erf(linear(input, layer));
     };
-    Tensor::from_dispatch(<Dispatch as BertOps>::project_gelu(
-        input.into_dispatch(),
-        layer.weight.val().into_dispatch(),
-        bias.val().into_dispatch(),
-    ))
+    dispatch!(BertOps::project_gelu(input, layer.weight.val(), bias.val()))
 }
 
 /// The rows of a table, by number.
@@ -63,10 +63,7 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
 /// - ids: `[batch, seq]`, each in `0..rows`
 /// - output: `[batch, seq, width]`
 pub fn lookup(table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::lookup(
-        table.into_dispatch(),
-        ids.into_dispatch(),
-    ))
+    dispatch!(BertOps::lookup(table, ids))
 }
 
 /// `input · tableᵀ + bias`, a score for every row of a table.
@@ -78,11 +75,7 @@ pub fn lookup(table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
 /// - bias: `[rows]`
 /// - output: `[n, rows]`
 pub fn linear_table(input: Tensor<2>, table: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::project_table(
-        input.into_dispatch(),
-        table.into_dispatch(),
-        bias.into_dispatch(),
-    ))
+    dispatch!(BertOps::project_table(input, table, bias))
 }
 
 /// The bias of `layer`, zeros if it has none: kernels of packed weights add one.
@@ -104,12 +97,7 @@ fn linear_packed<const D: usize>(
     weight: Arc<PackedWeight>,
     gelu: bool,
 ) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::project_held(
-        input.into_dispatch(),
-        bias.into_dispatch(),
-        weight,
-        gelu,
-    ))
+    dispatch!(PackedWeightOps::project_packed(input, bias), weight, gelu)
 }
 
 /// LayerNorm over the last dimension, `(x - mean) / √(variance + epsilon) · gamma + beta`.
@@ -125,12 +113,7 @@ pub fn layer_norm<const D: usize>(input: Tensor<D>, layer: &LayerNorm, epsilon: 
         return layer.forward(input);
     }
     let beta = beta_or_zeros(layer, &input);
-    Tensor::from_dispatch(<Dispatch as BertOps>::normalize(
-        input.into_dispatch(),
-        layer.gamma.val().into_dispatch(),
-        beta.into_dispatch(),
-        epsilon,
-    ))
+    dispatch!(BertOps::normalize(input, layer.gamma.val(), beta), epsilon)
 }
 
 /// [`layer_norm`] of `input + residual`.
@@ -148,13 +131,10 @@ pub fn add_layer_norm<const D: usize>(
         return layer.forward(input + residual);
     }
     let beta = beta_or_zeros(layer, &input);
-    Tensor::from_dispatch(<Dispatch as BertOps>::add_normalize(
-        input.into_dispatch(),
-        residual.into_dispatch(),
-        layer.gamma.val().into_dispatch(),
-        beta.into_dispatch(),
-        epsilon,
-    ))
+    dispatch!(
+        BertOps::add_normalize(input, residual, layer.gamma.val(), beta),
+        epsilon
+    )
 }
 
 /// The bias of `layer`, zeros if it has none: they cost less than a pass of their own for norms without.
@@ -174,10 +154,7 @@ fn beta_or_zeros<const D: usize>(layer: &LayerNorm, input: &Tensor<D>) -> Tensor
 /// - labels: `[rows]`, each in `0..classes`
 /// - output: `[rows]`
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::cross_entropy(
-        logits.into_dispatch(),
-        labels.into_dispatch(),
-    ))
+    dispatch!(BertOps::cross_entropy(logits, labels))
 }
 
 /// Dropout as `layer` has it: in training, that is, on an autodiff device.
@@ -209,69 +186,26 @@ pub fn dropout_mask<const L: usize, const D: usize>(
     shape: [usize; D],
     probability: f64,
 ) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::dropout_mask(
-        like.clone().into_dispatch(),
+    dispatch!(
+        BertOps::dropout_mask(like.clone()),
         Shape::new(shape),
-        probability,
-    ))
-}
-
-/// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its square.
-///
-/// # Shapes
-///
-/// - all: `[size]`
-pub(crate) fn adam_update(
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    first: Tensor<1>,
-    second: Tensor<1>,
-    step: AdamStep,
-) -> [Tensor<1>; 3] {
-    let (output, first, second) = <Dispatch as BertOps>::adam_update(
-        value.into_dispatch(),
-        gradient.into_dispatch(),
-        first.into_dispatch(),
-        second.into_dispatch(),
-        step,
-    );
-    [output, first, second].map(Tensor::from_dispatch)
-}
-
-/// The sum of the squares of all elements.
-///
-/// # Shapes
-///
-/// - input: `[size]`
-/// - output: `[1]`
-pub(crate) fn sum_of_squares(input: Tensor<1>) -> Tensor<1> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::sum_of_squares(input.into_dispatch()))
-}
-
-/// `input · factor`, without a number leaving the device.
-///
-/// # Shapes
-///
-/// - input, output: `[size]`
-/// - factor: `[1]`
-pub(crate) fn scale_by(input: Tensor<1>, factor: Tensor<1>) -> Tensor<1> {
-    let (input, factor) = (input.into_dispatch(), factor.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as BertOps>::scale_by(input, factor))
+        probability
+    )
 }
 
 /// Exact GELU with an exact gradient on every backend.
 pub fn gelu_erf<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::gelu_erf(input.into_dispatch()))
+    dispatch!(BertOps::gelu_erf(input))
 }
 
 /// GELU by its tanh approximation.
 pub fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::gelu_tanh(input.into_dispatch()))
+    dispatch!(BertOps::gelu_tanh(input))
 }
 
 /// Swish, `x · σ(slope·x)`.
 pub fn swish<const D: usize>(input: Tensor<D>, slope: f64) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::swish(input.into_dispatch(), slope))
+    dispatch!(BertOps::swish(input), slope)
 }
 
 /// Rotary position embedding of the heads in some columns: the halves of each turned against each other by the angle of its
@@ -282,12 +216,10 @@ pub fn swish<const D: usize>(input: Tensor<D>, slope: f64) -> Tensor<D> {
 /// - input: `[batch, seq, columns.row]`
 /// - output: `[batch, seq, columns.heads · head_size]`
 pub fn rotate(input: Tensor<3>, angles: &RotaryAngles, columns: RotaryColumns) -> Tensor<3> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::rotate(
-        input.into_dispatch(),
-        angles.cos.clone().into_dispatch(),
-        angles.sin.clone().into_dispatch(),
-        columns,
-    ))
+    dispatch!(
+        BertOps::rotate(input, angles.cos.clone(), angles.sin.clone()),
+        columns
+    )
 }
 
 /// Gated activation: one half of every row activated and multiplied by the other.
@@ -297,8 +229,5 @@ pub fn rotate(input: Tensor<3>, angles: &RotaryAngles, columns: RotaryColumns) -
 /// - input: `[..., any, 2 · width]`
 /// - output: `[..., any, width]`
 pub fn gate<const D: usize>(input: Tensor<D>, activation: GateActivation) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::gate(
-        input.into_dispatch(),
-        activation,
-    ))
+    dispatch!(BertOps::gate(input), activation)
 }

@@ -1,6 +1,6 @@
 //! Axes of a chart: domain, ticks and their labels.
 
-/// How values are laid along an axis.
+/// Scale of an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scale {
     /// Even steps around the values.
@@ -96,7 +96,7 @@ impl Axis {
         }
     }
 
-    /// Where `value` lies between the ends, 0 to 1; `None` if it cannot be drawn.
+    /// Position of `value` between the ends, 0 to 1; `None` if it cannot be drawn.
     pub(super) fn position(&self, value: f64) -> Option<f64> {
         let at = if self.log { value.log10() } else { value };
         let position = (at - self.low) / (self.high - self.low);

@@ -7,7 +7,7 @@ use super::markup::escape;
 /// Colours that [`STYLE`](super::chart::STYLE) has.
 const COLOURS: usize = 6;
 
-/// How a series is drawn.
+/// Style of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// A line.
@@ -25,7 +25,7 @@ pub struct Series {
     pub name: String,
     /// Points from left to right; where one is not finite the line has a gap.
     pub points: Vec<(f64, f64)>,
-    /// How it is drawn.
+    /// Style.
     pub look: Look,
     /// Which of the six colours it has; after the sixth they repeat in dashed lines.
     pub colour: usize,
@@ -102,7 +102,7 @@ impl Series {
     }
 }
 
-/// Where a point lies, if it can be drawn.
+/// Position of a point, if it can be drawn.
 pub(super) fn place(
     (x_value, y_value): &(f64, f64),
     x: &impl Fn(f64) -> Option<f64>,

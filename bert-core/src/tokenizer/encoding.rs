@@ -97,7 +97,7 @@ impl Encoding {
         self.inner.get_special_tokens_mask()
     }
 
-    /// How many tokens of the text were cut to stay within the maximal length.
+    /// Number of tokens cut from the text to stay within the maximal length.
     pub fn truncated(&self) -> usize {
         self.truncated
     }

@@ -4,7 +4,7 @@ use tokenizers::normalizers::BertNormalizer;
 
 use crate::models::{BERT, Family};
 
-/// How text becomes words before WordPiece, with the defaults of transformers' `BertTokenizer`.
+/// Options of the splitting of text into words before WordPiece, with the defaults of transformers' `BertTokenizer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerOptions {
     /// Lower-case the text: true for the uncased models.

@@ -10,7 +10,7 @@ use super::{BertTokenizer, SpecialTokens, TokenizerOptions, byte_bpe, failed, un
 use crate::models::{Family, TokenizerModel};
 use crate::{Error, Result};
 
-/// Where a new vocabulary comes from, for messages.
+/// Origin of a new vocabulary, for messages.
 const ORIGIN: &str = "the vocabulary";
 
 /// A vocabulary of a family, its special tokens included.

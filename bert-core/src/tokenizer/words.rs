@@ -9,7 +9,7 @@ use crate::Result;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WordPieces {
     ids: Vec<u32>,
-    /// Where the pieces of each word end; they begin where those of the word before end.
+    /// End of the pieces of each word; they begin where those of the word before end.
     ends: Vec<usize>,
 }
 
@@ -19,7 +19,7 @@ impl WordPieces {
         &self.ids
     }
 
-    /// How many words there are, with those that gave no token.
+    /// Number of words, with those that gave no token.
     pub fn word_count(&self) -> usize {
         self.ends.len()
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub struct Update<D> {
     /// Parts small enough for a device, run one after the other or side by side.
     pub micro_batches: Vec<D>,
-    /// Where the data stands after this update: handed back to its source when a run is taken up again.
+    /// Position of the data after this update: handed back to its source when a run is resumed.
     pub cursor: Value,
     /// Tokens that are not padding.
     pub tokens: usize,

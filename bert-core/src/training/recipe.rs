@@ -37,7 +37,7 @@ pub enum Recipe {
     Nvidia,
 }
 
-/// How a gradient becomes an update.
+/// Algorithm of the optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {

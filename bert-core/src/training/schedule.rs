@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How the rate falls after the warm-up.
+/// Decay of the rate after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decay {
@@ -40,7 +40,7 @@ pub struct Schedule {
     pub warmup_steps: u64,
     /// Steps after which it has fallen to zero.
     pub total_steps: u64,
-    /// How it falls.
+    /// Decay after the warm-up.
     pub decay: Decay,
     /// Number of the first step: 0, so that it has rate 0 (google, transformers), or 1 (NVIDIA).
     pub count_from: u64,

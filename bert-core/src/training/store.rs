@@ -28,7 +28,7 @@ pub struct TrainerState {
     pub elapsed_s: f64,
     /// Tokens trained on, without padding.
     pub tokens: u64,
-    /// Where the data stands, as its source put it.
+    /// Position of the data, as its source put it.
     pub cursor: Value,
     /// Seeds dropout; each step derives its own from it.
     pub seed: u64,
@@ -94,7 +94,7 @@ impl TrainerState {
         }
     }
 
-    /// Where the data stand, as their source left it; the beginning for a fresh run.
+    /// Position of the data, as their source left it; the beginning for a fresh run.
     ///
     /// # Errors
     /// [`Error::Run`] naming `dir` if the source cannot read it.
@@ -108,7 +108,7 @@ impl TrainerState {
         }
     }
 
-    /// Refuses to go on under other settings than the run in `dir` was begun with.
+    /// Refuses to resume under other settings than the run in `dir` was begun with.
     ///
     /// # Errors
     /// [`Error::Run`] naming every setting that differs.
@@ -203,7 +203,7 @@ impl CheckpointStore {
         self.dir.join("checkpoints")
     }
 
-    /// Where the best evaluation's weights lie once there was one.
+    /// Directory of the best evaluation's weights, once there was one.
     pub fn best_dir(&self) -> PathBuf {
         self.dir.join("best")
     }

@@ -25,7 +25,7 @@ use crate::{Error, Result};
 pub type Evaluate<'a, M, E> =
     dyn FnMut(&M, ShouldStop<'_>) -> Result<Option<Vec<(String, f64)>>, E> + 'a;
 
-/// How long and how often.
+/// Options of the loop: intervals, patience, precision.
 #[derive(Clone, Debug)]
 pub struct TrainerOptions {
     /// For headings: "pretraining".
@@ -61,21 +61,21 @@ impl Default for TrainerOptions {
     }
 }
 
-/// A run about to begin or to go on.
+/// A run about to begin or to be resumed.
 pub struct Trainer<'a, M: TrainableModel, E> {
     /// The model, on the first device with autodiff.
     pub model: M,
-    /// The optimizer, with its memory when the run goes on.
+    /// The optimizer, with its moments when the run is resumed.
     pub optimizer: Optimizer,
     /// Learning rates; its `total_steps` is the length of the run.
     pub schedule: Schedule,
     /// Devices that share the work, with autodiff; the model lives on the first.
     pub devices: Vec<Device>,
-    /// How long and how often.
+    /// Intervals, patience and precision.
     pub options: TrainerOptions,
-    /// Where the run stands; a fresh run's has step 0.
+    /// State of the run; a fresh run's has step 0.
     pub state: TrainerState,
-    /// Where checkpoints go, if anywhere.
+    /// Store of the checkpoints, if any.
     pub store: Option<&'a CheckpointStore>,
     /// Writes the model as users load it: weights, configuration, tokenizer.
     pub write_model: &'a dyn Fn(&M, &Path) -> Result<(), E>,
@@ -87,7 +87,7 @@ pub struct Trainer<'a, M: TrainableModel, E> {
     pub stop: StopFlag,
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All steps were taken.
@@ -311,7 +311,7 @@ where
         Ok(())
     }
 
-    /// Tells what was gathered since the last time; this waits for the device.
+    /// Reports the metrics since the last time; this waits for the device.
     fn report(
         &mut self,
         interval: &mut Interval,
@@ -348,8 +348,8 @@ where
         let _operation = fault::during(format!("the evaluation after step {}", self.state.step));
         let model = self.model.valid();
         let (stop, observer) = (&self.stop, &*self.observer);
-        let asked = || stop.is_set() || observer.wants_to_stop();
-        let Some(numbers) = evaluate(&model, &asked)? else {
+        let should_stop = || stop.is_set() || observer.wants_to_stop();
+        let Some(numbers) = evaluate(&model, &should_stop)? else {
             return Ok(false);
         };
         fault::check()?;

@@ -15,7 +15,7 @@ use serde_json::{Map, json};
 /// Set for the process on the terminal to the number of its steps.
 const STEPS: &str = "BERT_TEST_DASHBOARD_STEPS";
 
-/// When a run that nobody stops counts as hanging.
+/// Time after which a run counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const LEAVE: &str = "\x1b[?1049l";
@@ -139,7 +139,7 @@ fn wait_for(drawn: &Receiver<Vec<u8>>, written: &mut Vec<u8>, text: Option<&str>
 }
 
 /// The text behind `name:` on a line of its own.
-fn told<'a>(transcript: &'a str, name: &str) -> &'a str {
+fn value_of<'a>(transcript: &'a str, name: &str) -> &'a str {
     let (_, rest) = transcript
         .split_once(name)
         .unwrap_or_else(|| panic!("{name} in {transcript}"));
@@ -147,9 +147,12 @@ fn told<'a>(transcript: &'a str, name: &str) -> &'a str {
 }
 
 fn assert_tidy(transcript: &str, end: &str) {
-    assert_eq!(told(transcript, "run over: "), end, "{transcript}");
-    assert_eq!(told(transcript, "status:"), "0", "{transcript}");
-    assert_eq!(told(transcript, "before:"), told(transcript, "after:"));
+    assert_eq!(value_of(transcript, "run over: "), end, "{transcript}");
+    assert_eq!(value_of(transcript, "status:"), "0", "{transcript}");
+    assert_eq!(
+        value_of(transcript, "before:"),
+        value_of(transcript, "after:")
+    );
     let (screen, after) = transcript.rsplit_once(LEAVE).unwrap();
     assert!(screen.contains("\x1b[?1049h"), "the dashboard was drawn");
     let cursor = |what: &str| transcript.rfind(what);

@@ -129,7 +129,7 @@ fn packed_rows_and_some_tokens_alone_are_those_of_padded_rows() {
             assert!(difference < 1e-5, "{label} {name}: {difference}");
 
             let hidden = padded.len() / LENGTHS.iter().sum::<usize>();
-            let places = [0, 12, 14, 31, 39, 56];
+            let positions = [0, 12, 14, 31, 39, 56];
             // Of the tokens without padding, in order.
             let expected = [0, 12, 14, 20, 24, 29];
             let expected = expected
@@ -137,9 +137,9 @@ fn packed_rows_and_some_tokens_alone_are_those_of_padded_rows() {
                 .flat_map(|at| &padded[at * hidden..][..hidden]);
             let expected: Vec<f32> = expected.copied().collect();
             for is_packed in [false, true] {
-                let places = TensorData::new(places.to_vec(), [places.len()]);
-                let places = Tensor::<1, Int>::from_data(places, &device);
-                let vectors = model.forward_at(input(&device, is_packed), places);
+                let positions = TensorData::new(positions.to_vec(), [positions.len()]);
+                let positions = Tensor::<1, Int>::from_data(positions, &device);
+                let vectors = model.forward_at(input(&device, is_packed), positions);
                 let found: Vec<f32> = vectors.into_data().iter().collect();
                 let difference = largest_difference(&found, &expected);
                 assert!(difference < 1e-5, "{label} {name}: {difference}");

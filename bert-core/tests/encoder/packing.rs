@@ -201,7 +201,7 @@ fn padding_anywhere_is_taken_out_and_put_back() {
 }
 
 /// Places of tokens in [`ROWS`], as wide as the longest of them: first and last ones, and one twice.
-const PLACES: [i32; 7] = [0, 12, 24, 35, 25, 48, 25];
+const POSITIONS: [i32; 7] = [0, 12, 24, 35, 25, 48, 25];
 
 #[test]
 fn the_vectors_of_some_tokens_are_those_of_all() {
@@ -210,12 +210,12 @@ fn the_vectors_of_some_tokens_are_those_of_all() {
         let packed = batch(&ROWS, &device);
         assert_eq!(packed.dims(), [5, 12]);
         for input in [packed.clone().padded(), packed] {
-            let places = Tensor::<1, Int>::from_data(PLACES, &device);
+            let positions = Tensor::<1, Int>::from_data(POSITIONS, &device);
             let all = model.forward(input.clone());
             let [batch, seq, hidden] = all.sequence_output.dims();
             let all_rows = all.sequence_output.clone().reshape([batch * seq, hidden]);
-            let expected = values(all_rows.select(0, places.clone()));
-            let found = values(model.forward_at(input.clone(), places));
+            let expected = values(all_rows.select(0, positions.clone()));
+            let found = values(model.forward_at(input.clone(), positions));
             assert_close(&label, &found, &expected, 5e-6);
 
             let expected = values(all.sequence_output.narrow(1, 0, 1));
@@ -245,13 +245,13 @@ fn gradients_from_some_tokens_are_those_of_a_pass_over_all() {
         let packed = batch(&ROWS, &device);
         for input in [packed.clone().padded(), packed] {
             let gradients = |some: bool| {
-                let places = Tensor::<1, Int>::from_data(PLACES, &device);
+                let positions = Tensor::<1, Int>::from_data(POSITIONS, &device);
                 let vectors = match some {
-                    true => model.forward_at(input.clone(), places),
+                    true => model.forward_at(input.clone(), positions),
                     false => {
                         let all = model.forward(input.clone()).sequence_output;
                         let [batch, seq, hidden] = all.dims();
-                        all.reshape([batch * seq, hidden]).select(0, places)
+                        all.reshape([batch * seq, hidden]).select(0, positions)
                     }
                 };
                 let shape = vectors.dims();

@@ -168,16 +168,16 @@ fn check_layouts(golden: &Golden, model: &BertModel, about: &str, label: &str, d
         }
     }
     // The first token of every row and the last of the first.
-    let mut places: Vec<i64> = (0..batch).map(|row| (row * seq) as i64).collect();
-    places.push(probe.attention_mask[..seq].iter().sum::<i64>() - 1);
-    places.retain(|&place| probe.attention_mask[place as usize] == 1);
-    let count = places.len();
-    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), device);
+    let mut positions: Vec<i64> = (0..batch).map(|row| (row * seq) as i64).collect();
+    positions.push(probe.attention_mask[..seq].iter().sum::<i64>() - 1);
+    positions.retain(|&position| probe.attention_mask[position as usize] == 1);
+    let count = positions.len();
+    let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [count]), device);
     let hidden = together.sequence_output.dims()[2];
     let all = together.sequence_output.reshape([batch * seq, hidden]);
-    let expected = all.select(0, places.clone()).unsqueeze::<3>();
+    let expected = all.select(0, positions.clone()).unsqueeze::<3>();
     for input in [probe.input(device).padded(), packed] {
-        let found = model.forward_at(input, places.clone());
+        let found = model.forward_at(input, positions.clone());
         equal(found.unsqueeze(), expected.clone(), "some tokens");
     }
 }
@@ -263,7 +263,7 @@ fn a_wrong_weight_is_noticed() {
     assert!(differences.iter().any(|d| !d.is_within_bars()));
 }
 
-/// How far a sentence alone may be from the same in a batch.
+/// Bound on the difference between a sentence alone and the same in a batch.
 ///
 /// LibTorch's products are MKL's, whose kernels for AMD's processors choose another order of sums for other numbers of rows:
 /// 6.9e-6 has been seen. GPU kernels are tuned for each size, and other kernels add up in another order, too. Both results are

@@ -21,7 +21,7 @@ pub enum BadRows {
 /// A row that was passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
-    /// Where it is.
+    /// Place of the row.
     pub place: Place,
     /// Fault of the row.
     pub fault: RowFault,
@@ -43,7 +43,7 @@ pub struct ReadReport {
 }
 
 impl ReadReport {
-    /// How many bad rows were passed over.
+    /// Number of bad rows that were skipped.
     pub fn skipped_rows(&self) -> usize {
         self.skipped.values().sum()
     }

@@ -15,7 +15,7 @@ use super::table::{Table, TableRow};
 use super::text::Targets;
 use crate::error::{Error, Result};
 
-/// Where the choices are.
+/// Columns of the choices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChoiceTexts {
     /// Each in a column of its own.
@@ -37,10 +37,10 @@ pub struct ChoiceColumns {
     pub label: Option<Column>,
 }
 
-/// How a file of choices is to be read.
+/// Format of a file of choices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChoiceFormat {
-    /// How rows are written.
+    /// Layout of the rows.
     pub layout: Layout,
     /// Which columns to read; by default they are found by name: `sent1`, `context` or `passage`;
     /// `sent2` or `question`; `ending0` …, `choice0` … or `option0` … (or from 1), `A` …, or a list

@@ -61,7 +61,7 @@ impl FromStr for Column {
     }
 }
 
-/// Where the target of a text is, and of what kind.
+/// Column of a text's target, and the kind of target in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetColumn {
     /// One class.
@@ -191,7 +191,7 @@ const LABELS: [&str; 8] = [
 ];
 const LABEL_LISTS: [&str; 2] = ["labels", "categories"];
 const NUMBERS: [&str; 3] = ["score", "similarity", "similarity_score"];
-/// Between the labels of one column, unless told otherwise.
+/// Separator of the labels of one column, by default.
 pub(super) const LABEL_SEPARATOR: char = ',';
 
 impl Columns {

@@ -17,7 +17,7 @@ pub struct Dataset<T> {
 }
 
 impl<T> Dataset<T> {
-    /// That the example on `line` cannot be used.
+    /// Error for the example on `line`.
     pub(crate) fn fault(&self, line: usize, fault: RowFault) -> Error {
         Error::BadRow {
             path: self.path.clone(),

@@ -20,7 +20,7 @@ use crate::error::Result;
 const HEAD_LINES: usize = 50;
 /// A quote between quotes.
 const DOUBLED: &str = "\"\"";
-/// How far the end of a row is looked for whose quotes may be no more than characters.
+/// Bytes in which the end of a row is looked for whose quotes may be no more than characters.
 const MAX_ROW_BYTES: usize = 1 << 16;
 
 /// The rows of a file; empty lines are none.

@@ -12,7 +12,7 @@ pub struct TextExample {
     pub pair: Option<String>,
     /// Target of the prediction.
     pub target: Target,
-    /// Where it begins in the file, counted from 1.
+    /// Line of the file on which it begins, counted from 1.
     pub line: usize,
 }
 
@@ -48,7 +48,7 @@ pub struct TokenExample {
     pub words: Vec<String>,
     /// Tags, one per word.
     pub tags: Option<Vec<String>>,
-    /// Where it begins in the file, counted from 1.
+    /// Line of the file on which it begins, counted from 1.
     pub line: usize,
 }
 
@@ -74,8 +74,8 @@ pub struct QuestionExample {
 pub struct Answer {
     /// Never empty, and what stands at `start`, unless it is read to score.
     pub text: String,
-    /// Where it begins in the context, in characters (Unicode scalar values) counted from 0; 0 where
-    /// it is read to score.
+    /// Offset in the context, in characters (Unicode scalar values) counted from 0; 0 where it is
+    /// read to score.
     pub start: usize,
 }
 
@@ -90,7 +90,7 @@ pub struct ChoiceExample {
     pub choices: Vec<String>,
     /// The right one, counted from 0; none where it is unknown.
     pub label: Option<usize>,
-    /// Where it begins in the file, counted from 1.
+    /// Line of the file on which it begins, counted from 1.
     pub line: usize,
 }
 
@@ -99,9 +99,9 @@ pub struct ChoiceExample {
 pub struct SimilarExample {
     /// A text, one like it, and any number that are not; none blank.
     pub texts: Vec<String>,
-    /// How alike the first two are, where that is known.
+    /// Similarity of the first two, where that is known.
     pub score: Option<f64>,
-    /// Where it begins in the file, counted from 1.
+    /// Line of the file on which it begins, counted from 1.
     pub line: usize,
 }
 

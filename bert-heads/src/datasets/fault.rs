@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-/// Where a row is in its file.
+/// Place of a row in its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The line it begins on, counted from 1.
@@ -29,7 +29,7 @@ impl Display for Place {
     }
 }
 
-/// Why a row cannot be used.
+/// Fault of a row that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RowFault {
@@ -48,9 +48,9 @@ pub enum RowFault {
     /// Too few or too many fields.
     #[error("it has {found} field(s) instead of {expected}: look for a stray or missing separator")]
     FieldCount {
-        /// How many there ought to be.
+        /// Number of fields that there ought to be.
         expected: String,
-        /// How many there are.
+        /// Number of fields in the row.
         found: usize,
     },
     /// Quotes that RFC 4180 does not allow.
@@ -89,7 +89,7 @@ pub enum RowFault {
     },
     /// A row of 0 and 1, which may be labels of these names or a flag for each label.
     #[error(
-        "column `{column}` is `{text}`, which may be labels that are called so or a flag for each of {places} labels: name as many labels in the order of the flags (--labels), or write the names"
+        "column `{column}` is `{text}`, which may be labels that are called so or a flag for each of {flags} labels: name as many labels in the order of the flags (--labels), or write the names"
     )]
     AmbiguousLabels {
         /// Its name or number.
@@ -97,7 +97,7 @@ pub enum RowFault {
         /// Text of the file.
         text: String,
         /// Values in the row.
-        places: usize,
+        flags: usize,
     },
     /// Several labels where there may be one.
     #[error(
@@ -143,9 +143,9 @@ pub enum RowFault {
     /// Words and tags that do not pair up.
     #[error("it has {words} word(s) and {tags} tag(s): give each word one tag")]
     TagCount {
-        /// How many words.
+        /// Number of words.
         words: usize,
-        /// How many tags.
+        /// Number of tags.
         tags: usize,
     },
     /// A tag that its scheme does not allow where it is.
@@ -171,7 +171,7 @@ pub enum RowFault {
         start: String,
         /// Characters of the context.
         length: usize,
-        /// Where the answer does stand, nearest to its offset.
+        /// Offset at which the answer does stand, nearest to the one given.
         instead: Option<usize>,
     },
     /// An answer that is not what stands at its offset.
@@ -183,7 +183,7 @@ pub enum RowFault {
         start: usize,
         /// Text of the context at that offset.
         found: String,
-        /// Where the answer does stand, nearest to its offset.
+        /// Offset at which the answer does stand, nearest to the one given.
         instead: Option<usize>,
     },
     /// A question without an answer that is not called impossible, or the reverse.

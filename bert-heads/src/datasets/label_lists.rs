@@ -78,7 +78,7 @@ fn chosen(
     let ambiguous = || RowFault::AmbiguousLabels {
         column: key.name.clone(),
         text: shown(&values.join(", ")),
-        places: values.len(),
+        flags: values.len(),
     };
     let known = known.ok_or_else(ambiguous)?;
     let are_names = values.iter().all(|value| known.id(value).is_some());

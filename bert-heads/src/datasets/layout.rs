@@ -1,8 +1,8 @@
-//! How rows and columns are written down.
+//! Layout of rows and columns.
 
 use std::path::Path;
 
-/// How a file of rows is written.
+/// Layout of a file of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Fields with a separator between them.
@@ -20,7 +20,7 @@ pub struct Delimited {
     pub quotes: Quotes,
     /// True if the first line names the columns.
     pub header: bool,
-    /// How many fields a row may have; by default as many as the header, else the first row.
+    /// Numbers of fields that a row may have; by default as many as the header, else the first row.
     pub fields: Vec<usize>,
 }
 

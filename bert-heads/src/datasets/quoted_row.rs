@@ -65,7 +65,7 @@ impl QuotedRow {
         Ok(true)
     }
 
-    /// How many fields have ended.
+    /// Number of fields that have ended.
     pub(super) fn ended_fields(&self) -> usize {
         self.fields.len()
     }

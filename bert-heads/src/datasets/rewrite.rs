@@ -29,7 +29,7 @@ pub struct RewritableRow {
     pub text: String,
     /// The second text.
     pub pair: Option<String>,
-    /// Where it begins in the file, counted from 1.
+    /// Line of the file on which it begins, counted from 1.
     pub line: usize,
     cells: Cells,
     layout: Layout,

@@ -34,9 +34,9 @@ pub fn shuffle<T>(examples: &mut [T], seed: u64) {
 /// Training and validation examples, each in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainValidation<T> {
-    /// To train on; never empty.
+    /// Training set; never empty.
     pub train: Vec<T>,
-    /// To validate with; never empty.
+    /// Validation set; never empty.
     pub validation: Vec<T>,
 }
 

@@ -24,10 +24,10 @@ pub struct SimilarColumns {
     pub unlike: Vec<Column>,
 }
 
-/// How a file of texts and what is like them is to be read.
+/// Format of a file of texts and what is like them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimilarFormat {
-    /// How rows are written.
+    /// Layout of the rows.
     pub layout: Layout,
     /// Which columns to read; by default they are found by name: `anchor` or `query` with `positive`,
     /// or the names that pairs of texts have; every column that begins with `negative`.

@@ -19,8 +19,8 @@ pub(super) struct Table {
     rows: Rows,
     /// From the header, or the first JSON object; `None` without either.
     names: Option<Vec<String>>,
-    /// Where each name is, counted from 0; `None` of one that comes twice.
-    places: HashMap<String, Option<usize>>,
+    /// Index of each column, by name; `None` of a name that comes twice.
+    indices: HashMap<String, Option<usize>>,
     /// Fields a row may have; empty until the first row tells.
     widths: Vec<usize>,
     /// Read ahead to learn names and widths.
@@ -49,7 +49,7 @@ impl Table {
                 Layout::JsonLines => Rows::Json(DataLines::open(path)?),
             },
             names: None,
-            places: HashMap::new(),
+            indices: HashMap::new(),
             widths: Vec::new(),
             ahead: VecDeque::new(),
             blank: true,
@@ -76,9 +76,9 @@ impl Table {
                     self.widths.push(names.len());
                 }
                 for (index, name) in names.iter().enumerate() {
-                    let place = self.places.entry(name.clone());
-                    place
-                        .and_modify(|place| *place = None)
+                    let entry = self.indices.entry(name.clone());
+                    entry
+                        .and_modify(|index| *index = None)
                         .or_insert(Some(index));
                 }
                 self.names = Some(names);
@@ -193,7 +193,7 @@ impl Table {
             (Column::Name(_), _) if self.names.is_none() => Err(refuse(
                 "the file is read without a header: give the number of the column".to_owned(),
             )),
-            (Column::Name(name), _) => match self.places.get(name) {
+            (Column::Name(name), _) => match self.indices.get(name) {
                 Some(Some(index)) => Ok(Key {
                     name: name.clone(),
                     index: *index,

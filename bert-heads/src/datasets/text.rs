@@ -30,16 +30,16 @@ pub enum Targets {
 /// Rows in which the separator of labels is looked for.
 const SEPARATOR_ROWS: usize = 50;
 
-/// How a file of texts is to be read.
+/// Format of a file of texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextFormat {
-    /// How rows are written.
+    /// Layout of the rows.
     pub layout: Layout,
     /// Which columns to read; by default they are found by the names that published data sets give
     /// them, such as `sentence1`, `sentence2` and `label`.
     pub columns: Option<Columns>,
-    /// Where the target is, if the texts are found by name and it is not. Does not matter where the
-    /// columns are given.
+    /// Column of the target, if the texts are found by name and it is not. Does not matter where
+    /// the columns are given.
     pub target: Option<TargetColumn>,
     /// Kind of the target; by default the name of its column tells it. Does not matter where the
     /// columns are given with a target.
@@ -165,7 +165,7 @@ pub fn read_texts(
     Ok(Examples::new(path, bad_rows, rows).with_remarks(parted.into_iter().chain(remark)))
 }
 
-/// Where the texts of a file are, targets left aside.
+/// Columns of the texts of a file, targets left aside.
 pub(super) fn text_keys(
     path: &Path,
     table: &Table,
@@ -179,11 +179,11 @@ pub(super) fn text_keys(
     Ok((table.key(&columns.text)?, pair))
 }
 
-/// Where the texts of a row are.
+/// Columns of the texts of a row.
 struct TextKeys {
     text: Key,
     pair: Option<Key>,
-    /// Where the second text may be of a JSON object that has one, though the first object has none.
+    /// Columns of the second text of a JSON object that has one, though the first object has none.
     later_pairs: Vec<Key>,
     /// The column of the target, which holds no text.
     targets: Vec<Column>,

@@ -32,8 +32,8 @@ impl IntegratedGradients {
             .sum()
     }
 
-    /// How far the sum is from the difference of the scores, as a share of it; `None` where the
-    /// scores are equal.
+    /// Difference of the sum from that of the scores, as a share of it; `None` where the scores are
+    /// equal.
     pub fn relative_error(&self) -> Option<f64> {
         let difference = self.score - self.baseline_score;
         (difference != 0.0).then(|| ((self.sum() - difference) / difference).abs())
@@ -107,10 +107,10 @@ pub fn integrated_gradients(
     let mut mean = words.zeros_like();
     let points = gauss_legendre(steps);
     for points in points.chunks((PASS_TOKENS / seq).max(1)) {
-        let (places, weights): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+        let (nodes, weights): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
         let shape = [points.len(), seq, hidden];
         let path = start.clone().expand(shape)
-            + difference.clone().expand(shape) * column(&places, &device);
+            + difference.clone().expand(shape) * column(&nodes, &device);
         let gradients = gradients(model, input, path, output); // [points, seq, hidden]
         mean = mean + (gradients * column(&weights, &device)).sum_dim(0);
     }

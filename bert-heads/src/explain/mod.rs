@@ -1,4 +1,4 @@
-//! Why a classifier says what it says: which tokens its output rests on, and where every head
+//! Explanations of a classifier's output: the tokens that it rests on, and where every head
 //! attends.
 //!
 //! Attributions are taken with respect to the word vectors: gradient × input (Shrikumar et al. 2016)

@@ -100,7 +100,7 @@ impl<T: Task> TrainableData for TaskData<T> {
             });
         }
         let context = Context {
-            maker: settings.row_maker(tokenizer, config)?,
+            featurizer: settings.featurizer(tokenizer, config)?,
             settings: &settings,
             labels: &labels,
             checkpoint,

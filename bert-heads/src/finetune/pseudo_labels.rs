@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use bert_core::files::{copy_directory, write_atomically};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::data::TrainingData;
-use super::run::copy_files;
 use crate::datasets::{Dataset, Target, TextExample};
 use crate::error::{Error, Result};
 use crate::task::Splits;
@@ -18,17 +18,17 @@ use crate::tasks::sequence_classification::{
 /// Labelled texts, and those that are to be labelled on the way.
 #[derive(Clone, Debug)]
 pub struct SelfTraining {
-    /// To train on in every round.
+    /// Training set of every round.
     pub labelled: Dataset<TextExample>,
-    /// To choose by in every round.
+    /// Validation set of every round.
     pub validation: Option<Dataset<TextExample>>,
     /// Texts whose targets are not looked at.
     pub unlabelled: Dataset<TextExample>,
-    /// From which probability on a label is taken, above 0 and at most 1.
+    /// Probability from which a label is taken, above 0 and at most 1.
     pub confidence: f32,
     /// Rounds after the first, which learns from labelled texts alone.
     pub rounds: usize,
-    /// Where the rounds are, each in a directory of its own, and at last the model.
+    /// Output directory for the rounds, each in a directory of its own, and at last the model.
     pub output: PathBuf,
 }
 
@@ -41,7 +41,7 @@ pub struct Round {
     pub taken: usize,
     /// Unlabelled texts in total.
     pub unlabelled: usize,
-    /// How many were taken for each label.
+    /// Number of texts taken for each label.
     pub taken_by_label: Map<String, Value>,
 }
 
@@ -71,8 +71,9 @@ impl SelfTraining {
             let mut by_label = Map::new();
             if round > 0 {
                 let classifier = open(&last)?;
-                let sure = self.sure(&classifier)?;
-                let now: Vec<TextExample> = sure.iter().map(|(text, _)| text.clone()).collect();
+                let confident = self.confident(&classifier)?;
+                let now: Vec<TextExample> =
+                    confident.iter().map(|(text, _)| text.clone()).collect();
                 if now == taken {
                     break;
                 }
@@ -82,11 +83,11 @@ impl SelfTraining {
                     by_label.insert(label.clone(), count.into());
                 }
                 taken = now;
-                write(&dir, &sure)?;
+                write(&dir, &confident)?;
             }
             let mut train_set = self.labelled.clone();
             train_set.examples.extend(taken.iter().cloned());
-            let told = Round {
+            let counts = Round {
                 round,
                 taken: taken.len(),
                 unlabelled: self.unlabelled.examples.len(),
@@ -98,10 +99,10 @@ impl SelfTraining {
             };
             let task = SequenceClassification::of(ProblemType::SingleLabel);
             let data = TrainingData::new(task, splits);
-            train(&told, &dir, data)?;
+            train(&counts, &dir, data)?;
             last = dir;
         }
-        Ok(copy_files(&last, &self.output)?)
+        Ok(copy_directory(&last, &self.output).map_err(Error::from)?)
     }
 
     fn check(&self) -> Result<()> {
@@ -123,7 +124,7 @@ impl SelfTraining {
     }
 
     /// The texts that the classifier is sure of, with its labels and their probabilities.
-    fn sure(&self, classifier: &TextClassifier) -> Result<Vec<(TextExample, f32)>> {
+    fn confident(&self, classifier: &TextClassifier) -> Result<Vec<(TextExample, f32)>> {
         let problem_type = classifier.problem_type();
         if problem_type != ProblemType::SingleLabel {
             return Err(Error::InvalidOption {
@@ -157,5 +158,5 @@ fn write(dir: &Path, taken: &[(TextExample, f32)]) -> Result<()> {
         text.push_str(&format!("{line}\n"));
     }
     let path = dir.join("pseudo_labels.jsonl");
-    Ok(bert_core::files::write_atomically(path, text.as_bytes())?)
+    Ok(write_atomically(path, text.as_bytes())?)
 }

@@ -25,7 +25,7 @@ pub struct UpdatesOptions {
     pub seed: u64,
 }
 
-/// Where a run stands in its data.
+/// Position of a run in its data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Passes over the data that are complete.
@@ -52,7 +52,7 @@ impl UpdatesOptions {
         self.batch_size.max(1) * self.accumulate.max(1)
     }
 
-    /// How many updates a pass over `rows` rows has.
+    /// Number of updates of a pass over `rows` rows.
     pub fn updates_per_epoch(&self, rows: usize) -> u64 {
         rows.div_ceil(self.update_rows()) as u64
     }

@@ -6,8 +6,8 @@ use super::averages::{Averages, LabelCounts, PrecisionRecallF1};
 use super::{ratio, same_length, scores::Scores};
 use crate::error::{Error, Result};
 
-/// How often each class was predicted for each gold class, and the scores that follow from it
-/// (scikit-learn `metrics/_classification.py`).
+/// Confusion matrix, counts of each predicted class for each gold class, and the scores that follow
+/// from it (scikit-learn `metrics/_classification.py`).
 #[derive(Clone, Debug)]
 pub struct ConfusionMatrix {
     classes: Vec<LabelCounts>,

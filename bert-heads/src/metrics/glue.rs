@@ -22,7 +22,7 @@ pub enum GlueTask {
     Mrpc,
     /// Do two questions ask the same? F1 and accuracy.
     Qqp,
-    /// How similar are two sentences, 0 to 5? Pearson and Spearman correlation.
+    /// Similarity of two sentences, 0 to 5. Pearson and Spearman correlation.
     Stsb,
     /// Entailment, contradiction or neither, matched and mismatched alike. Accuracy.
     Mnli,

@@ -1,5 +1,5 @@
-//! How good predictions are: the metrics of the tasks that BERT is fine-tuned for (BERT §4), with
-//! the numbers of the scripts they are published with.
+//! Metrics of the tasks that BERT is fine-tuned for (BERT §4), with the numbers of the scripts they
+//! are published with.
 //!
 //! | task | here | reference |
 //! | --- | --- | --- |

@@ -16,9 +16,9 @@ use crate::error::Result;
 pub enum Score {
     /// A finite number: shares are 0 to 1, the scores of SQuAD 0 to 100 as its scripts have them.
     Value(f64),
-    /// How many of something.
+    /// Count.
     Count(u64),
-    /// How the other numbers came about, such as the language of answers.
+    /// Name that says how the other numbers came about, such as the language of answers.
     Name(&'static str),
     /// Not defined for these data, `null` in JSON.
     Undefined,
@@ -57,7 +57,7 @@ impl Score {
 }
 
 impl Scores {
-    /// An empty result, in which the number called `primary` will tell the better model.
+    /// An empty result, whose number called `primary` ranks models.
     pub fn new(primary: &'static str) -> Self {
         Self {
             primary,
@@ -129,7 +129,7 @@ impl Scores {
         score.as_f64()
     }
 
-    /// Name and value of the number that tells the better model; `None` if it is undefined.
+    /// Name and value of the number that ranks models; `None` if it is undefined.
     pub fn primary(&self) -> (&'static str, Option<f64>) {
         (self.primary, self.get(self.primary))
     }

@@ -4,7 +4,7 @@ use strum::{VariantArray, VariantNames};
 
 use crate::error::Error;
 
-/// How tags mark where entities begin and end (seqeval `scheme.py`).
+/// Scheme by which tags mark where entities begin and end (seqeval `scheme.py`).
 #[derive(
     Clone,
     Copy,

@@ -15,7 +15,7 @@ pub trait RowModel {
     /// `[rows, seq or 1, outputs]` logits.
     fn row_logits(&self, input: BertInput) -> Tensor<3>;
 
-    /// Where the model is.
+    /// Device of the model.
     fn device(&self) -> Device;
 }
 
@@ -40,13 +40,13 @@ impl Batches<'_> {
     pub(crate) fn run<T>(
         &self,
         rows: &[impl Borrow<Row>],
-        asked: ShouldStop<'_>,
+        should_stop: ShouldStop<'_>,
         mut run: impl FnMut(BertInput, &[usize]) -> Result<Vec<T>>,
     ) -> Result<Vec<T>> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.borrow().ids.len()).collect();
         let mut results: Vec<(usize, T)> = Vec::with_capacity(rows.len());
         for batch in plan_batches(&lengths, self.tokens) {
-            if asked() {
+            if should_stop() {
                 return Err(Error::Interrupted);
             }
             let chosen: Vec<_> = batch

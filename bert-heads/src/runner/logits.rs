@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bert_core::stop::ShouldStop;
 
-use super::{Row, RowMaker, RowModel, TextRows, host_values};
+use super::{Featurizer, Row, RowModel, TextRows, host_values};
 use crate::error::{Error, Result};
 
 /// Runs `rows` in batches of similar length and hands each one's logits to `take`, in no particular
@@ -15,14 +15,14 @@ use crate::error::{Error, Result};
 /// Those of [`Batches::run`] and of `take`.
 pub(crate) fn run_rows(
     model: &impl RowModel,
-    maker: &RowMaker,
+    featurizer: &Featurizer,
     rows: &[Row],
-    asked: ShouldStop<'_>,
+    should_stop: ShouldStop<'_>,
     mut take: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {
     let device = model.device();
-    let batches = maker.batches(&device);
-    batches.run(rows, asked, |input, batch| {
+    let batches = featurizer.batches(&device);
+    batches.run(rows, should_stop, |input, batch| {
         let logits = model.row_logits(input);
         let [_, positions, outputs] = logits.dims();
         let values = host_values(logits)?;
@@ -39,17 +39,18 @@ pub(crate) fn run_rows(
 /// The logits of each text, those of its windows pooled.
 pub(crate) fn text_logits(
     model: &impl RowModel,
-    maker: &RowMaker,
+    featurizer: &Featurizer,
     texts: &TextRows,
-    asked: ShouldStop<'_>,
+    should_stop: ShouldStop<'_>,
 ) -> Result<Vec<Vec<f32>>> {
-    let mut of_row: Vec<Vec<f32>> = vec![Vec::new(); texts.rows.len()];
-    run_rows(model, maker, &texts.rows, asked, |row, values| {
+    let rows = &texts.rows;
+    let mut of_row: Vec<Vec<f32>> = vec![Vec::new(); rows.len()];
+    run_rows(model, featurizer, rows, should_stop, |row, values| {
         of_row[row] = values.to_vec();
         Ok(())
     })?;
     let pooled = |(index, rows): (usize, &Range<usize>)| {
-        let pooled = maker.long_texts().pool(&of_row[rows.clone()]);
+        let pooled = featurizer.long_texts().pool(&of_row[rows.clone()]);
         match pooled.iter().all(|value| value.is_finite()) {
             true => Ok(pooled),
             false => Err(Error::NotFinite { index }),

@@ -1,11 +1,11 @@
-//! How the windows of a long text become one answer.
+//! Pooling of the outputs of a long text's windows.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// How the outputs of a text are made of those of its windows.
+/// Pooling of the outputs of a long text's windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LongTexts {
     /// The mean of each output: every window has its say.

@@ -8,7 +8,7 @@ use super::LongTexts;
 use crate::error::{Error, Result};
 use crate::sentence_embedding::BATCH_TOKENS;
 
-/// How a model is run over texts.
+/// Options of a pass over texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PredictOptions {
     /// Most tokens of a row, special tokens included; by default as many as the model has positions.
@@ -16,11 +16,11 @@ pub struct PredictOptions {
     /// Tokens that neighbouring windows of a long text share at least; by default a quarter of the
     /// maximal length.
     pub overlap: Option<usize>,
-    /// How the outputs of a long text are made of those of its windows.
+    /// Pooling of the outputs of a long text's windows.
     pub long_texts: LongTexts,
     /// Most tokens of a batch, padding included.
     pub batch_tokens: usize,
-    /// How the weights of the encoder are held.
+    /// Form of the encoder's weights in memory.
     pub weights: Weights,
 }
 
@@ -45,13 +45,16 @@ impl PredictOptions {
     pub(crate) fn max_length_for(&self, config: &BertConfig) -> Result<usize> {
         let positions = config.max_input_length();
         match self.max_length {
-            Some(asked) if asked > positions => Err(Error::MaxLength { asked, positions }),
-            asked => Ok(asked.unwrap_or(positions)),
+            Some(requested) if requested > positions => Err(Error::MaxLength {
+                requested,
+                positions,
+            }),
+            requested => Ok(requested.unwrap_or(positions)),
         }
     }
 
-    /// A loaded model as these options want its weights held.
-    pub(crate) fn hold<M: Module>(&self, model: M) -> Result<M> {
+    /// A loaded model with its weights in the form of these options.
+    pub(crate) fn pack_weights<M: Module>(&self, model: M) -> Result<M> {
         Ok(prepare(model, self.weights)?)
     }
 }

@@ -27,14 +27,14 @@ pub struct WordRows {
     /// For every word of each sentence the row and the position in it to read; `None` for a word
     /// without a token.
     pub of_sentence: Vec<Vec<Option<(usize, usize)>>>,
-    /// How many rows each sentence takes.
+    /// Number of rows of each sentence.
     pub windows: Vec<usize>,
 }
 
 /// Cuts texts into rows of at most a maximal length: one row where it fits, else windows that are
 /// spread evenly and overlap.
 #[derive(Clone, Debug)]
-pub struct RowMaker {
+pub struct Featurizer {
     tokenizer: BertTokenizer,
     max_length: usize,
     overlap: usize,
@@ -43,7 +43,7 @@ pub struct RowMaker {
     batcher: BertBatcher,
 }
 
-impl RowMaker {
+impl Featurizer {
     /// Rows for a model of `config`.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl RowMaker {
         })
     }
 
-    /// The maker itself, if `device` can hold the buffers of its batches.
+    /// The featurizer itself, if `device` can hold the buffers of its batches.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl RowMaker {
         }
     }
 
-    /// How the outputs of a long text are made of those of its windows.
+    /// Pooling of the outputs of a long text's windows.
     pub(super) fn long_texts(&self) -> LongTexts {
         self.long_texts
     }
@@ -131,14 +131,14 @@ impl RowMaker {
         let encodings = self
             .tokenizer
             .encode_batch(texts, &EncodeOptions::default())?;
-        let mut made = TextRows::default();
+        let mut features = TextRows::default();
         for encoding in encodings {
-            let start = made.rows.len();
-            self.push_text(&encoding, &mut made.rows);
-            made.of_text.push(start..made.rows.len());
+            let start = features.rows.len();
+            self.push_text(&encoding, &mut features.rows);
+            features.of_text.push(start..features.rows.len());
         }
-        self.check(&made.rows)?;
-        Ok(made)
+        self.check(&features.rows)?;
+        Ok(features)
     }
 
     /// Checks that the model has an embedding for every token and segment of some rows.
@@ -178,33 +178,33 @@ impl RowMaker {
         }
     }
 
-    /// The rows of one sentence of words, appended to `made`: its tokens, and the first token of each
-    /// word.
+    /// The rows of one sentence of words, appended to `features`: its tokens, and the first token of
+    /// each word.
     pub(crate) fn push_words(
         &self,
         ids: &[u32],
         first_tokens: impl IntoIterator<Item = Option<usize>>,
-        made: &mut WordRows,
+        features: &mut WordRows,
     ) {
         let size = self.max_length - self.tokenizer.special_token_count(false);
         let count = windows::count(ids.len(), size, self.overlap);
-        let start = made.rows.len();
+        let start = features.rows.len();
         let windows: Vec<Range<usize>> = (0..count)
             .map(|number| windows::spread(ids.len(), size, count, number))
             .collect();
         for window in &windows {
-            made.rows.push(self.frame(&ids[window.clone()], None));
+            features.rows.push(self.frame(&ids[window.clone()], None));
         }
         let place = |token: usize| {
             let number = windows::with_most_context(&windows, token)?;
             Some((start + number, token - windows[number].start + 1)) // [CLS] stands before
         };
-        let places = first_tokens
+        let positions = first_tokens
             .into_iter()
             .map(|token| token.and_then(place))
             .collect();
-        made.of_sentence.push(places);
-        made.windows.push(count);
+        features.of_sentence.push(positions);
+        features.windows.push(count);
     }
 
     /// The rows of sentences of words.
@@ -213,13 +213,13 @@ impl RowMaker {
     ///
     /// Those of [`texts`](Self::texts).
     pub fn words<'a>(&self, sentences: impl IntoIterator<Item = &'a [String]>) -> Result<WordRows> {
-        let mut made = WordRows::default();
+        let mut features = WordRows::default();
         for words in sentences {
             let pieces = self.tokenizer.encode_words(words)?;
-            self.push_words(pieces.ids(), pieces.first_tokens(), &mut made);
+            self.push_words(pieces.ids(), pieces.first_tokens(), &mut features);
         }
-        self.check(&made.rows)?;
-        Ok(made)
+        self.check(&features.rows)?;
+        Ok(features)
     }
 
     /// One text or two with the special tokens around them.
@@ -229,7 +229,7 @@ impl RowMaker {
     }
 }
 
-/// How many tokens of each of two texts a window holds.
+/// Numbers of tokens of two texts that a window holds.
 fn shares(first: usize, second: usize, budget: usize, is_pair: bool) -> [usize; 2] {
     let half = budget / 2;
     match (first <= half, second <= half) {
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use bert_core::tokenizer::TokenizerOptions;
 
-    fn maker(max_length: usize, overlap: usize) -> RowMaker {
+    fn featurizer(max_length: usize, overlap: usize) -> Featurizer {
         let vocab = "[PAD] [UNK] [CLS] [SEP] [MASK] a b c d e f g h i j k l m n o p q r s t u v w";
         let options = TokenizerOptions::default();
         let tokenizer = BertTokenizer::from_vocab(vocab.split(' ').map(String::from), &options);
@@ -256,21 +256,21 @@ mod tests {
             overlap: Some(overlap),
             ..PredictOptions::default()
         };
-        RowMaker::new(tokenizer.unwrap(), &config, &options).unwrap()
+        Featurizer::new(tokenizer.unwrap(), &config, &options).unwrap()
     }
 
     const LETTERS: &str = "a b c d e f g h i j k l m n o p q r s t u v w";
 
     #[test]
     fn a_long_text_is_covered_by_windows_that_overlap() {
-        let maker = maker(9, 3);
-        let made = maker
+        let featurizer = featurizer(9, 3);
+        let features = featurizer
             .texts([TextInput::Single("a b"), TextInput::Single(LETTERS)])
             .unwrap();
-        assert_eq!(made.of_text, [0..1, 1..6]);
-        assert_eq!(made.rows[0].ids, [2, 5, 6, 3]);
+        assert_eq!(features.of_text, [0..1, 1..6]);
+        assert_eq!(features.rows[0].ids, [2, 5, 6, 3]);
         let mut covered = 5; // the id of `a`
-        for row in &made.rows[1..] {
+        for row in &features.rows[1..] {
             assert_eq!((row.ids.len(), row.ids[0], row.ids[8]), (9, 2, 3));
             assert!(
                 row.ids[1] == 5 || row.ids[1] + 3 <= covered,
@@ -283,22 +283,22 @@ mod tests {
 
     #[test]
     fn of_a_long_pair_the_shorter_stays_whole_and_two_long_ones_move_together() {
-        let maker = maker(13, 2);
-        let made = maker
+        let featurizer = featurizer(13, 2);
+        let features = featurizer
             .texts([
                 TextInput::Pair("a b", LETTERS),
                 TextInput::Pair(LETTERS, "v w"),
                 TextInput::Pair(LETTERS, LETTERS),
             ])
             .unwrap();
-        let rows = |text: usize| &made.rows[made.of_text[text].clone()];
+        let rows = |text: usize| &features.rows[features.of_text[text].clone()];
         assert!(rows(0).len() > 1 && rows(0).iter().all(|row| row.ids[..4] == [2, 5, 6, 3]));
         assert!(
             rows(1)
                 .iter()
                 .all(|row| row.ids[row.ids.len() - 3..] == [26, 27, 3])
         );
-        for row in &made.rows {
+        for row in &features.rows {
             assert!(row.ids.len() <= 13);
             let second = row.type_ids.iter().filter(|&&segment| segment == 1).count();
             assert_eq!(row.type_ids[row.ids.len() - second..], vec![1; second]);
@@ -316,19 +316,22 @@ mod tests {
 
     #[test]
     fn a_word_is_read_where_it_has_most_context() {
-        let maker = maker(9, 3);
+        let featurizer = featurizer(9, 3);
         let words: Vec<String> = LETTERS
             .split(' ')
             .chain(["\u{ad}"])
             .map(String::from)
             .collect();
-        let made = maker.words([words.as_slice()]).unwrap();
-        let places = &made.of_sentence[0];
-        assert_eq!((places.len(), made.windows[0]), (24, made.rows.len()));
-        assert_eq!(places[23], None);
-        for (word, place) in places[..23].iter().enumerate() {
+        let features = featurizer.words([words.as_slice()]).unwrap();
+        let positions = &features.of_sentence[0];
+        assert_eq!(
+            (positions.len(), features.windows[0]),
+            (24, features.rows.len())
+        );
+        assert_eq!(positions[23], None);
+        for (word, place) in positions[..23].iter().enumerate() {
             let (row, position) = place.unwrap();
-            assert_eq!(made.rows[row].ids[position], word as u32 + 5);
+            assert_eq!(features.rows[row].ids[position], word as u32 + 5);
             let context = (position - 1).min(7 - position);
             assert!(
                 context >= 1 || word == 0 || word == 22,
@@ -339,7 +342,7 @@ mod tests {
 
     #[test]
     fn lengths_without_room_are_refused() {
-        let maker = maker(9, 3);
+        let featurizer = featurizer(9, 3);
         let config = BertConfig::new(28, 12, 1, 2, 13);
         let make = |max_length, overlap| {
             let options = PredictOptions {
@@ -347,11 +350,11 @@ mod tests {
                 overlap,
                 ..PredictOptions::default()
             };
-            RowMaker::new(maker.tokenizer().clone(), &config, &options)
+            Featurizer::new(featurizer.tokenizer().clone(), &config, &options)
         };
         assert!(matches!(
             make(513, None),
-            Err(Error::MaxLength { asked: 513, .. })
+            Err(Error::MaxLength { requested: 513, .. })
         ));
         assert!(matches!(make(4, None), Err(Error::InvalidOption { .. })));
         assert!(matches!(make(8, Some(5)), Err(Error::InvalidOption { .. })));

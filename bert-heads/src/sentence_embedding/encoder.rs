@@ -22,7 +22,7 @@ pub struct SentenceEncoder {
     pub bert: BertModel,
     /// Modules after the pooling, in their order.
     pub dense: Vec<Dense>,
-    /// How token vectors become one.
+    /// Pooling of token vectors.
     #[module(skip)]
     pub pooling: Poolings,
 }

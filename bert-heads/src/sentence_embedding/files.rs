@@ -33,7 +33,7 @@ pub(super) const POOLING_FLAGS: [(&str, Pooling); 6] = [
 
 /// Settings in the files of a model, with the defaults of sentence-transformers where they are silent.
 pub(super) struct SentenceTransformersFiles {
-    /// Where checkpoint and tokenizer lie.
+    /// Directory of checkpoint and tokenizer.
     pub(super) transformer_dir: PathBuf,
     pub(super) pooling: Poolings,
     /// Modules after the pooling, in their order.
@@ -42,7 +42,7 @@ pub(super) struct SentenceTransformersFiles {
     pub(super) do_lower_case: bool,
     /// Put in front of every text.
     pub(super) prompt: String,
-    /// How two vectors are compared.
+    /// Function by which two vectors are compared.
     pub(super) similarity: SimilarityFunction,
     /// Pooling is to leave the tokens of the prompt out.
     excludes_prompt: bool,
@@ -241,23 +241,23 @@ fn poolings(fields: &Fields) -> Result<Poolings> {
         all.find(|pooling| pooling.mode().is_some() && pooling.mode() == mode.as_str())
     };
     let stated = fields.object.get(FIELD);
-    let asked: Option<Vec<Pooling>> = match stated {
+    let modes: Option<Vec<Pooling>> = match stated {
         None | Some(Value::Null) => {
-            let mut asked = Vec::new();
+            let mut modes = Vec::new();
             for (flag, pooling) in POOLING_FLAGS {
                 if fields.get(flag, "true or false", Value::as_bool)? == Some(true) {
-                    asked.push(pooling);
+                    modes.push(pooling);
                 }
             }
-            match asked.is_empty() {
+            match modes.is_empty() {
                 true => return Ok(Poolings::default()),
-                false => Some(asked),
+                false => Some(modes),
             }
         }
         Some(Value::Array(modes)) => modes.iter().map(known).collect(),
         Some(mode) => known(mode).map(|pooling| vec![pooling]),
     };
-    asked.and_then(Poolings::new).ok_or_else(|| {
+    modes.and_then(Poolings::new).ok_or_else(|| {
         let modes: Vec<&str> = Pooling::ALL.iter().filter_map(|p| p.mode()).collect();
         let supported = format!(
             "only {} are implemented: choose one explicitly",

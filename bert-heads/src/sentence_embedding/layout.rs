@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// Modules and settings of a sentence encoder, saved beside its weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddingLayout {
-    /// How token vectors become one.
+    /// Pooling of token vectors.
     pub pooling: Poolings,
     /// Modules after the pooling.
     pub dense: Vec<DenseConfig>,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 pub(crate) const MODULES: &str = "modules.json";
 
-/// Where the classes of sentence-transformers lie; others are code of a model's author.
+/// Package of the classes of sentence-transformers; others are code of a model's author.
 const PACKAGE: &str = "sentence_transformers.";
 
 /// An entry of `modules.json`.
@@ -25,7 +25,7 @@ impl Module {
         &self.class
     }
 
-    /// Where its files lie.
+    /// Directory of its files.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }

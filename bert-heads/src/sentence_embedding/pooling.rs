@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How token vectors become one vector (sentence-transformers `modules/pooling.py`).
+/// Pooling of token vectors to one vector (sentence-transformers `modules/pooling.py`).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display,
 )]

@@ -1,4 +1,4 @@
-//! How alike two vectors are (sentence-transformers `util/similarity.py`).
+//! Similarity of two vectors (sentence-transformers `util/similarity.py`).
 
 use std::fmt::{self, Display, Formatter};
 

@@ -23,9 +23,9 @@ pub(super) enum StepConfig {
     Dense(PathBuf, DenseConfig),
     /// The directory and the width.
     LayerNorm(PathBuf, usize),
-    /// To length 1.
+    /// Scales vectors to length 1.
     Normalize,
-    /// To the first numbers of a vector (Kusupati et al. 2022).
+    /// Truncates vectors to their first numbers (Kusupati et al. 2022).
     Truncate(usize),
 }
 

@@ -13,7 +13,7 @@ const WINDOW_TEXTS: usize = 4096;
 /// Bytes of token vectors that a window may come to hold.
 const WINDOW_VECTOR_BYTES: usize = 128 << 20;
 
-/// How far a stream has come.
+/// Progress of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Texts embedded so far.

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::losses::IGNORED_LABEL;
 use crate::runner::RowModel;
 
-/// A model that [`FineTuning`](crate::finetune::FineTuning) can begin, continue and train.
+/// A model that a run of [`finetune`](crate::finetune) can begin, continue and train.
 pub trait TaskModel:
     TrainableModel<Data = LabelledBatch<<Self as TaskModel>::Targets>> + RowModel + 'static
 {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{LayerRules, TaskEntry};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::runner::{PredictOptions, RowMaker};
+use crate::runner::{Featurizer, PredictOptions};
 use crate::tasks::question_answering::QuestionSettings;
 use crate::tasks::similarity::SimilaritySettings;
 use crate::tasks::token_classification::CrfSettings;
@@ -17,7 +17,7 @@ use crate::tasks::token_classification::CrfSettings;
 /// Settings that determine the outcome of a run; kept in its checkpoints and compared on resume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
-    /// Where the encoder comes from, for people and to notice a change.
+    /// Source of the encoder, for people and to notice a change.
     pub model: String,
     /// Start from random weights in place of the encoder's, for comparison.
     pub from_scratch: bool,
@@ -139,15 +139,15 @@ impl Settings {
     }
 
     /// Rows of the settings' length.
-    pub(crate) fn row_maker(
+    pub(crate) fn featurizer(
         &self,
         tokenizer: &BertTokenizer,
         config: &BertConfig,
-    ) -> Result<RowMaker> {
+    ) -> Result<Featurizer> {
         let options = PredictOptions {
             max_length: Some(self.max_length),
             ..PredictOptions::default()
         };
-        RowMaker::new(tokenizer.clone(), config, &options)
+        Featurizer::new(tokenizer.clone(), config, &options)
     }
 }

@@ -5,9 +5,9 @@ use crate::datasets::Dataset;
 /// Examples of a task, to train on and to choose the best weights by.
 #[derive(Clone, Debug)]
 pub struct Splits<T, V = T> {
-    /// To train on.
+    /// Training set.
     pub train: Dataset<T>,
-    /// To choose by.
+    /// Validation set, to choose the best weights by.
     pub validation: Option<Dataset<V>>,
 }
 

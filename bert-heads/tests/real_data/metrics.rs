@@ -93,7 +93,7 @@ fn squad_v2_gold_answers(data: &Path) -> Outcome {
     )
 }
 
-/// To say that there is no answer is right where there is none.
+/// Predictions without an answer are right where there is none.
 fn squad_v2_no_answers(data: &Path) -> Outcome {
     let share = 100.0 * 5_945.0 / 11_873.0;
     let expected = [

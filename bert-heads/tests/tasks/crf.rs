@@ -34,7 +34,7 @@ struct Enumerated {
     best: Vec<usize>,
     /// By word and tag.
     marginals: Vec<Vec<f64>>,
-    /// How often each transition is expected.
+    /// Expected count of each transition.
     transitions: Vec<f64>,
 }
 

@@ -244,8 +244,8 @@ fn an_untied_decoder_stays_what_it_is_in_a_prepared_model() {
     for (label, device) in test_devices() {
         let reference = Reference::of("tiny-untied");
         let logits = |model: &BertForMaskedLm| -> Vec<f32> {
-            let places = ints(vec![0, 3, 13], &device);
-            let logits = model.forward(reference.input(&device), places);
+            let positions = ints(vec![0, 3, 13], &device);
+            let logits = model.forward(reference.input(&device), positions);
             logits.into_data().iter::<f32>().collect()
         };
         let model = load("tiny-untied", &device);

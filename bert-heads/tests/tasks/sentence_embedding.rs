@@ -377,7 +377,7 @@ fn settings_come_from_the_directory_and_can_be_overridden() {
         matches!(
             error,
             Error::MaxLength {
-                asked: 49,
+                requested: 49,
                 positions: 48
             }
         ),

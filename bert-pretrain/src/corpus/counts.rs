@@ -1,10 +1,10 @@
-//! How much a corpus holds.
+//! Counts of a corpus.
 
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-/// How much a corpus holds, or how much of it has been read so far.
+/// Counts of a corpus, or of what has been read of it so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorpusCounts {
     /// Files opened.

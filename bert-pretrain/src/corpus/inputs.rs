@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// A file of a corpus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Input {
-    /// Where it is; `-` is standard input.
+    /// Path of the input; `-` is standard input.
     pub(crate) path: PathBuf,
     /// Name that is independent of the corpus's location: its own, or its path below the directory
     /// that was given.

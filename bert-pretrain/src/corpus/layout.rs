@@ -1,10 +1,10 @@
-//! How sentences and documents lie in a file.
+//! Layout of sentences and documents in a file.
 
 use serde::{Deserialize, Serialize};
 
 use super::sentences;
 
-/// How sentences and documents lie in a file.
+/// Layout of sentences and documents in a file.
 #[derive(
     Clone,
     Copy,

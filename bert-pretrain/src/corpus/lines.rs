@@ -11,7 +11,7 @@ use bert_core::text_lines::TextLines;
 use super::inputs::Input;
 use crate::{Error, Result};
 
-/// How much of a file is looked at to tell its layout, in bytes of text.
+/// Bytes of text by which the layout of a file is detected.
 const HEAD_BYTES: usize = 64 << 10;
 
 /// The lines of a file without line breaks and byte-order mark; numbers count from 1.

@@ -21,10 +21,10 @@ const MOST_LINES_BYTES: usize = 1 << 20;
 /// Longer paragraphs are no headings.
 const LONGEST_HEADING: usize = 60;
 
-/// How texts are read, and how they are kept once tokenised.
+/// Options of reading texts and of keeping them once tokenised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorpusOptions {
-    /// How sentences and documents lie in the files.
+    /// Layout of sentences and documents in the files.
     pub layout: Layout,
     /// The language whose abbreviations do not end sentences, as a code such as `en`; used for
     /// running text only. The default, English, parts Chinese as well.
@@ -108,7 +108,7 @@ impl CorpusReader {
         }
     }
 
-    /// How many files have been opened so far.
+    /// Number of files opened so far.
     pub fn files(&self) -> u64 {
         self.files
     }

@@ -1,4 +1,4 @@
-//! Where a paragraph parts into sentences.
+//! Sentence boundaries of a paragraph.
 //!
 //! The work is done by the `sentencex` crate of the Wikimedia Foundation, chosen over
 //! `unicode-segmentation` and `icu_segmenter` (UAX #29 knows no abbreviations: "Mr. | Smith",

@@ -7,7 +7,7 @@ pub type TokenizedDocument = Vec<Vec<u32>>;
 
 /// Documents that can be read in any order and from several threads.
 pub trait DocumentSource: Sync {
-    /// How many there are.
+    /// Number of documents.
     fn len(&self) -> usize;
 
     /// True if there is no document.

@@ -13,7 +13,7 @@ use crate::instances::{
 };
 use crate::{Error, Result};
 
-/// How instances are made out of documents.
+/// Options of instances made out of documents.
 #[derive(Clone, Debug)]
 pub struct DynamicOptions {
     /// Segment pairs.
@@ -38,7 +38,7 @@ pub struct DynamicInstances<S: ?Sized> {
     /// The documents in the order of the current pass.
     order: Vec<u32>,
     block: Vec<Instance>,
-    /// Where the next block begins in `order`.
+    /// Start of the next block in `order`.
     next_block: u64,
 }
 

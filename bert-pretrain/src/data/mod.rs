@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::instances::Instance;
 
-/// Where a stream of instances stands: enough to take it up again without running through what came before.
+/// Position of a stream of instances: enough to resume it without running through what came before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Passes over the data that are complete.
     pub epoch: u64,
-    /// Where the current block of the pass begins: documents (dynamic) or 0 (prepared).
+    /// Start of the current block of the pass: documents (dynamic) or 0 (prepared).
     pub block: u64,
     /// Instances of the block that have been handed out.
     pub offset: u64,
@@ -32,7 +32,7 @@ pub trait InstanceStream: Send {
     /// If the data cannot be read, or hold no instance at all.
     fn next_instance(&mut self) -> Result<Instance>;
 
-    /// Where the stream stands now.
+    /// Position of the stream now.
     fn cursor(&self) -> Cursor;
 }
 

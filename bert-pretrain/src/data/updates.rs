@@ -26,7 +26,7 @@ pub struct UpdatesOptions {
 pub struct Stage {
     /// 0 for the main phase, 1 for the one with long sequences.
     pub stage: u32,
-    /// Where its instances stand.
+    /// Position of its instances.
     #[serde(flatten)]
     pub cursor: Cursor,
 }

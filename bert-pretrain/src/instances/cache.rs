@@ -29,7 +29,7 @@ impl<'a, S: DocumentSource + ?Sized> DocumentCache<'a, S> {
         }
     }
 
-    /// Where the documents come from.
+    /// Source of the documents.
     pub(super) fn documents(&self) -> &'a S {
         self.documents
     }

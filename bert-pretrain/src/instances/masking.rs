@@ -67,7 +67,7 @@ impl MaskVocabulary {
     }
 }
 
-/// How many tokens are picked.
+/// Strategy that decides how many tokens are masked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaskingStrategy {
@@ -113,7 +113,7 @@ impl Replacement {
     }
 }
 
-/// How tokens are picked for prediction.
+/// Options of the masks that are drawn for prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskingOptions {
@@ -124,7 +124,7 @@ pub struct MaskingOptions {
     /// Pick words as a whole: a token with the `##` pieces behind it. A word that would overflow the
     /// number of picks is passed over.
     pub whole_word: bool,
-    /// How many tokens are picked.
+    /// Strategy that decides how many tokens are masked.
     pub strategy: MaskingStrategy,
     /// Tokens in their place.
     #[serde(default, skip_serializing_if = "Replacement::is_default")]
@@ -209,14 +209,14 @@ pub fn mask_tokens(
                 words.swap(drawn, other);
                 let word = words[drawn];
                 if positions.len() + word.len as usize <= picks {
-                    positions.extend(word.places());
+                    positions.extend(word.positions());
                 }
             }
             positions.sort_unstable();
         }
         MaskingStrategy::PerToken => {
             words.retain(|_| random.random::<f64>() < options.probability);
-            positions.extend(words.iter().flat_map(|word| word.places()));
+            positions.extend(words.iter().flat_map(|word| word.positions()));
         }
     }
     let mut input_ids = ids.to_vec();
@@ -245,7 +245,7 @@ impl Word {
         self.start + self.len
     }
 
-    fn places(self) -> impl Iterator<Item = u32> {
+    fn positions(self) -> impl Iterator<Item = u32> {
         self.start..self.end()
     }
 }

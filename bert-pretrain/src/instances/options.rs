@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// Shards at most: every one is an open file to its reader.
 const MAX_SHARDS: usize = 256;
 
-/// How instances are prepared.
+/// Options of preparing instances.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrepareOptions {
@@ -17,8 +17,7 @@ pub struct PrepareOptions {
     pub pair: PairOptions,
     /// Masks.
     pub masking: MaskingOptions,
-    /// How often every document is gone through, with other pairs and masks each time; Google's
-    /// `dupe_factor`.
+    /// Number of passes over every document, with other pairs and masks each time; Google's `dupe_factor`.
     pub duplicates: usize,
     /// Decides pairs, masks and order.
     pub seed: u64,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::{DocumentSource, TokenizedDocument};
 use crate::{Error, Result};
 
-/// How documents become segments.
+/// Options of the segments that documents are cut into.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairOptions {
@@ -131,7 +131,7 @@ pub fn pairs_from_document<S: DocumentSource + ?Sized>(
     cut(&document, index, &corpus, cutting, random)
 }
 
-/// Where random second segments come from.
+/// Source of random second segments.
 pub(super) struct Corpus<'a> {
     /// Number of documents.
     pub(super) len: usize,

@@ -26,7 +26,7 @@ use crate::{Error, Result};
 /// Files that instances are scattered over, at least.
 const MIN_BUCKETS: usize = 64;
 
-/// How far preparing has come.
+/// Progress of preparing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrepareProgress {
     /// Documents that are cut.
@@ -69,7 +69,7 @@ pub fn prepare<S: DocumentSource + ?Sized>(
     let staging = TemporaryDirectory::create_in(out_dir, ".preparing-")?;
     // A multiple of the shards, so that no bucket falls into two.
     let buckets = options.shards * MIN_BUCKETS.div_ceil(options.shards);
-    let maker = Maker {
+    let preparation = Preparation {
         cache: DocumentCache::new(documents, options.buffer / 4),
         vocabulary,
         format: RecordFormat::new(identity.size),
@@ -79,26 +79,26 @@ pub fn prepare<S: DocumentSource + ?Sized>(
         frames: tokenizer.frames(),
         buckets: Buckets::create(staging.path(), buckets as u64, options.buffer / 4)?,
         documents_done: AtomicUsize::new(0),
-        instances_made: AtomicU64::new(0),
+        instances_done: AtomicU64::new(0),
         progress: &progress,
     };
     (0..documents.len())
         .into_par_iter()
-        .try_for_each(|index| maker.document(index))?;
+        .try_for_each(|index| preparation.document(index))?;
 
-    let made = maker.instances_made.into_inner();
-    if made == 0 {
+    let instances = preparation.instances_done.into_inner();
+    if instances == 0 {
         return Err(Error::NoInstances);
     }
     let so_far = |written| {
         progress(PrepareProgress {
             documents: documents.len(),
             total_documents: documents.len(),
-            instances: made,
+            instances,
             written,
         });
     };
-    let mut runs = maker.buckets.finish()?.into_iter();
+    let mut runs = preparation.buckets.finish()?.into_iter();
     let mut manifest = Manifest::default();
     for shard in 0..options.shards {
         let runs: Vec<Run> = runs.by_ref().take(buckets / options.shards).collect();
@@ -108,7 +108,7 @@ pub fn prepare<S: DocumentSource + ?Sized>(
             records: runs.iter().map(|run| run.records).sum(),
             data_bytes: 0,
             options: options.clone(),
-            vocabulary: maker.identity.clone(),
+            vocabulary: preparation.identity.clone(),
             statistics: Default::default(),
         };
         let record_bytes = runs.iter().map(|run| run.bytes).sum();
@@ -168,7 +168,7 @@ fn publish(
 }
 
 /// State shared by all threads.
-struct Maker<'a, S: ?Sized, P> {
+struct Preparation<'a, S: ?Sized, P> {
     cache: DocumentCache<'a, S>,
     vocabulary: MaskVocabulary,
     identity: VocabularyIdentity,
@@ -178,11 +178,11 @@ struct Maker<'a, S: ?Sized, P> {
     frames: &'a Frames,
     buckets: Buckets,
     documents_done: AtomicUsize,
-    instances_made: AtomicU64,
+    instances_done: AtomicU64,
     progress: &'a P,
 }
 
-impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Maker<'_, S, P> {
+impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Preparation<'_, S, P> {
     /// Makes all instances of a document.
     fn document(&self, index: usize) -> Result<()> {
         let document = self.cache.get(index)?;
@@ -201,7 +201,7 @@ impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Maker<'_, S, P> 
         (self.progress)(PrepareProgress {
             documents: self.documents_done.fetch_add(1, Ordering::Relaxed) + 1,
             total_documents: self.cache.documents().len(),
-            instances: self.instances_made.load(Ordering::Relaxed),
+            instances: self.instances_done.load(Ordering::Relaxed),
             written: 0,
         });
         Ok(())
@@ -232,7 +232,7 @@ impl<S: DocumentSource + ?Sized, P: Fn(PrepareProgress) + Sync> Maker<'_, S, P> 
                 statistics.add(&instance, mask_id, masking.max_predictions);
             })?;
         }
-        self.instances_made
+        self.instances_done
             .fetch_add(pairs.len() as u64, Ordering::Relaxed);
         Ok(())
     }

@@ -173,7 +173,7 @@ impl PreparedInstances {
         })
     }
 
-    /// How many instances there are.
+    /// Number of instances.
     pub fn len(&self) -> usize {
         self.len
     }

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 /// The ChaCha8 stream for one place in a run: `seed`, then numbers such as epoch and document.
 ///
-/// Streams of different places are independent of each other, and of the thread that asks; each
+/// Streams of different paths are independent of each other, and of the thread that asks; each
 /// number is folded into a key drawn from the stream of the numbers before it.
 pub fn stream(seed: u64, place: &[u64]) -> ChaCha8Rng {
     place
@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn every_place_has_its_own_stream() {
-        let places: [(u64, &[u64]); 9] = [
+        let paths: [(u64, &[u64]); 9] = [
             (0, &[]),
             (0, &[0]),
             (0, &[0, 0]),
@@ -37,9 +37,9 @@ mod tests {
             (1, &[0]),
             (u64::MAX, &[0]),
         ];
-        let first = |(seed, place)| stream(seed, place).random::<u64>();
-        let drawn: HashSet<u64> = places.into_iter().map(first).collect();
-        assert_eq!(drawn.len(), places.len());
+        let first = |(seed, path)| stream(seed, path).random::<u64>();
+        let drawn: HashSet<u64> = paths.into_iter().map(first).collect();
+        assert_eq!(drawn.len(), paths.len());
         assert_eq!(first((7, &[5, 13])), first((7, &[5, 13])));
     }
 

@@ -2,8 +2,8 @@
 
 use super::Instance;
 
-/// How instances of one vocabulary are written: numbers little-endian, lengths and positions in two
-/// bytes, ids in two where the vocabulary allows it and else in four.
+/// Format of the instances of one vocabulary: numbers little-endian, lengths and positions in two bytes, ids in two where
+/// the vocabulary allows it and else in four.
 ///
 /// In order: number of tokens, length of segment A, number of predictions, next sentence (0 none, 1
 /// true, 2 random; one byte), ids, positions, labels.

@@ -216,9 +216,9 @@ impl Shard {
 
     /// Instance `number` of this shard, which holds more than that.
     pub(super) fn get(&self, number: u64) -> Result<Instance> {
-        let mut places = [0; 2 * INDEX_BYTES as usize];
-        self.read_at(&mut places, self.index_start + number * INDEX_BYTES)?;
-        let (start, end) = places.split_at(INDEX_BYTES as usize);
+        let mut offsets = [0; 2 * INDEX_BYTES as usize];
+        self.read_at(&mut offsets, self.index_start + number * INDEX_BYTES)?;
+        let (start, end) = offsets.split_at(INDEX_BYTES as usize);
         let length = self.record_length(number, offset(start), offset(end))?;
         let mut record = vec![0; length];
         self.read_at(&mut record, self.data_start + offset(start))?;

@@ -1,4 +1,4 @@
-//! How prepared files know the vocabulary they were made with.
+//! Identity of the vocabulary that prepared files were made with.
 
 use bert_core::tokenizer::BertTokenizer;
 use serde::{Deserialize, Serialize};

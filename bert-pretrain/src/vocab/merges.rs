@@ -25,7 +25,7 @@ pub(super) struct Word {
 struct Pairs {
     counts: HashMap<Pair, u64>,
     /// Words that hold the pair or held it; a word may be listed twice.
-    places: HashMap<Pair, Vec<u32>>,
+    words: HashMap<Pair, Vec<u32>>,
     /// The count may be out of date, and is compared when it comes up.
     queue: BinaryHeap<(u64, Reverse<Pair>)>,
 }
@@ -35,7 +35,7 @@ struct Pairs {
 pub(super) struct Joining {
     /// Symbols wanted.
     pub(super) size: usize,
-    /// How often a pair must occur to be joined.
+    /// Minimal count of a pair that is joined.
     pub(super) min_frequency: u64,
     /// Prefix of symbols within a word, which the second of a pair loses.
     pub(super) continuing: &'static str,
@@ -44,7 +44,7 @@ pub(super) struct Joining {
 /// Adds symbols to `vocab` until it has enough of them or no pair occurs often enough; gives the pairs that were joined, first
 /// come first.
 ///
-/// `vocab` holds the symbols of the words in the order of their ids. `progress` is told its length
+/// `vocab` holds the symbols of the words in the order of their ids. `progress` receives its length
 /// now and then.
 pub(super) fn join(
     words: &mut [Word],
@@ -94,9 +94,9 @@ pub(super) fn join(
 impl Pairs {
     fn add(&mut self, pair: Pair, count: u64, word: u32) {
         *self.counts.entry(pair).or_default() += count;
-        let places = self.places.entry(pair).or_default();
-        if places.last() != Some(&word) {
-            places.push(word);
+        let words = self.words.entry(pair).or_default();
+        if words.last() != Some(&word) {
+            words.push(word);
         }
     }
 
@@ -124,11 +124,11 @@ impl Pairs {
     /// Replaces a pair by a symbol in all words.
     fn join(&mut self, words: &mut [Word], pair: Pair, new: u32) {
         let mut grown: HashSet<Pair> = HashSet::new();
-        let mut places = self.places.remove(&pair).unwrap_or_default();
-        places.sort_unstable();
-        places.dedup();
-        for place in places {
-            let word = &mut words[place as usize];
+        let mut indices = self.words.remove(&pair).unwrap_or_default();
+        indices.sort_unstable();
+        indices.dedup();
+        for index in indices {
+            let word = &mut words[index as usize];
             let before = std::mem::take(&mut word.symbols);
             let after = replace(&before, pair, new);
             if after.len() < before.len() {

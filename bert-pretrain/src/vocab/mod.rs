@@ -39,14 +39,14 @@ pub struct VocabOptions {
     pub family: &'static Family,
     /// Tokens wanted, special tokens included; a small corpus may give fewer.
     pub size: usize,
-    /// How often a pair of pieces must occur to become one; for Unigram, how often a piece must occur.
+    /// Minimal count of a pair of pieces that becomes one; for Unigram, of a piece.
     pub min_frequency: u64,
     /// The most different characters to keep, the commonest; `None` keeps as many as have room.
     /// Words with another character become `[UNK]`. Byte-level BPE has no such limit.
     pub limit_alphabet: Option<usize>,
-    /// How text becomes words, as in the tokenizer that comes of it ([`BertTokenizer::of_family`]).
+    /// Splitting of text into words, as in the tokenizer that comes of it ([`BertTokenizer::of_family`]).
     pub tokenizer: TokenizerOptions,
-    /// How the texts are read.
+    /// Options of reading the texts.
     pub corpus: CorpusOptions,
 }
 
@@ -65,7 +65,7 @@ impl Default for VocabOptions {
     }
 }
 
-/// How far training has come.
+/// Progress of the training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VocabProgress {
     /// Reading the texts and counting words.
@@ -98,7 +98,7 @@ pub struct VocabSummary {
     pub characters_seen: usize,
     /// Words in the texts, and punctuation marks where the tokenizer parts them from words.
     pub words: u64,
-    /// How many of them are different.
+    /// Number of different words.
     pub distinct_words: usize,
     /// The share of words in the texts that become `[UNK]`, 0 to 1.
     pub unknown_share: f64,

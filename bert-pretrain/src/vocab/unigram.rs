@@ -30,7 +30,7 @@ const SURPLUS: f64 = 1.1;
 pub(super) struct Pruning {
     /// Pieces wanted, characters included; at least as many as there are characters.
     pub(super) size: usize,
-    /// How often a substring must occur to be a piece.
+    /// Minimal count of a substring that is a piece.
     pub(super) min_frequency: u64,
 }
 
@@ -57,7 +57,7 @@ struct Edge {
 
 /// The pieces of `words`, the most probable first, each with the logarithm of its probability.
 ///
-/// `characters` are all pieces of their own; words are cut at others. `progress` is told the number of pieces now and then.
+/// `characters` are all pieces of their own; words are cut at others. `progress` receives the number of pieces now and then.
 pub(super) fn train(
     words: &[(String, u64)],
     characters: &[String],
@@ -112,9 +112,9 @@ fn substrings<'a>(
 ) -> HashMap<&'a str, u64> {
     let mut counts: HashMap<&str, u64> = HashMap::new();
     for Stretch { text, count } in stretches {
-        for places in borders(text).windows(length + 1) {
-            let (start, end) = (places[0], places[length]);
-            if length == 1 || shorter.contains_key(&text[start..places[length - 1]]) {
+        for borders in borders(text).windows(length + 1) {
+            let (start, end) = (borders[0], borders[length]);
+            if length == 1 || shorter.contains_key(&text[start..borders[length - 1]]) {
                 *counts.entry(&text[start..end]).or_default() += *count as u64;
             }
         }
@@ -179,12 +179,12 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Every piece in `text`, by the places where they begin.
+    /// Every piece in `text`, by the byte where it begins.
     fn edges(&self, text: &str) -> Vec<Edge> {
-        let places = borders(text);
+        let borders = borders(text);
         let mut edges = Vec::new();
-        for (index, &start) in places.iter().enumerate() {
-            for &end in places[index + 1..].iter().take(LONGEST_PIECE) {
+        for (index, &start) in borders.iter().enumerate() {
+            for &end in borders[index + 1..].iter().take(LONGEST_PIECE) {
                 if let Some(&id) = self.ids.get(&text[start..end]) {
                     edges.push(Edge { start, end, id });
                 }

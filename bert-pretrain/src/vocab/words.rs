@@ -10,7 +10,7 @@ use crate::corpus::{CorpusCounts, RawDocument};
 /// Longer runs are seldom met twice.
 const LONGEST_REMEMBERED: usize = 32;
 
-/// How often each word occurs.
+/// Count of each word.
 pub(super) type WordCounts = HashMap<String, u64>;
 
 /// Counts the words of a text as a tokenizer parts it.

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use bert_core::agreement::without_dropout;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::device::Device;
-use bert_core::stop::StopFlag;
+use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::training::{
-    Event, Observer, Optimizer, Recipe, RunInfo, Schedule, Trainer, TrainerOptions, TrainerState,
-    Update,
+    Event, Observer, Optimizer, Recipe, RunContext, RunInfo, Schedule, Summary, Trainer,
+    TrainerOptions, TrainerState, Update,
 };
 use bert_pretrain::Error;
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::objective::PreTrainingBatch;
 use bert_pretrain::recipe::loss_epsilon;
 use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 pub(crate) const UPDATES: usize = 20;
 pub(crate) const MICRO_BATCHES: usize = 2;
@@ -164,6 +164,42 @@ impl Observer for Recorder {
     fn finish(&mut self) -> bert_core::Result<()> {
         Ok(())
     }
+}
+
+/// Begins or resumes the curve of `recipe` by `schedule`, and trains on `data` from its step on; `evaluate` measures the
+/// model where `options` want that.
+pub(crate) fn session(
+    recipe: Recipe,
+    schedule: Schedule,
+    context: RunContext<'_>,
+    data: impl FnOnce(usize) -> Vec<Update<PreTrainingBatch>>,
+    mut evaluate: impl FnMut(&BertForPreTraining, ShouldStop<'_>) -> Option<f64>,
+) -> Result<Summary, Error> {
+    let initial = TrainerState::new(0, recipe.optimizer(), schedule, json!({}));
+    let session = context.begin(initial, |checkpoint, device, _| -> Result<_, Error> {
+        let Some(checkpoint) = checkpoint else {
+            return Ok(model(device));
+        };
+        let (model, _) = BertForPreTraining::from_checkpoint(checkpoint, true, 0, device)?;
+        Ok(without_dropout(model))
+    })?;
+    let first = session.state.step;
+    assert_eq!(session.state.cursor.as_u64().unwrap_or(0), first);
+    let checkpoint = Checkpoint::open(fixture("tiny-pretraining")).unwrap();
+    let config = checkpoint.config();
+    let evaluates = session.context.options.evaluate_every > 0;
+    session.train(
+        data(first as usize).into_iter().map(Ok),
+        |model: &BertForPreTraining, dir| {
+            let architecture = model.architecture(config);
+            Ok(checkpoint::save(dir, model, config, &architecture)?)
+        },
+        evaluates.then_some(|model: &BertForPreTraining, should_stop: ShouldStop<'_>| {
+            let loss = evaluate(model, should_stop);
+            Ok(loss.map(|loss| (vec![("loss".to_owned(), loss)], Map::new())))
+        }),
+        false,
+    )
 }
 
 /// Runs the curve of `recipe` on `devices`.

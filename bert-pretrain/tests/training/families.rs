@@ -7,9 +7,8 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::device::{Device, test_devices};
 use bert_core::models::{FAMILIES, Family};
-use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Event, Recipe, Split, TrainerOptions};
+use bert_core::training::{Event, Recipe, RunContext, Split, Summary, TrainerOptions};
 use bert_heads::tasks::masked_lm::BertForMaskedLm;
 use bert_heads::tasks::replaced_tokens::BertForReplacedTokens;
 use bert_pretrain::corpus::{CorpusOptions, Documents, Layout, TokenizedCorpus};
@@ -17,9 +16,7 @@ use bert_pretrain::instances::{MaskingOptions, PairOptions, Replacement};
 use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::objective::PreTrainingModel;
 use bert_pretrain::replaced_tokens::{GENERATOR, ReplacedTokenDetection};
-use bert_pretrain::run::{
-    Data, ReplacedTokenOptions, Run, Settings, Summary, evaluate, held_out_batches,
-};
+use bert_pretrain::run::{Data, ReplacedTokenOptions, Run, Settings, evaluate, held_out_batches};
 use bert_pretrain::vocab::{VocabOptions, train_vocab};
 
 use crate::common::Recorder;
@@ -141,7 +138,7 @@ impl Workshop {
         }
     }
 
-    /// Begins a run or goes on with it, and gives its losses.
+    /// Begins a run or resumes it, and returns its losses.
     fn run(&self, session: &Session<'_>) -> (Summary, Vec<f64>) {
         let mut recorder = Recorder {
             stop_after: session.stop_after,
@@ -158,19 +155,19 @@ impl Workshop {
             data: Data::Documents(Arc::clone(&self.documents)),
             held_out: Some(Arc::clone(&self.documents)),
             evaluation_batches: 4,
-            devices: vec![self.device.clone()],
-            gradient_checkpointing: false,
+        }
+        .run(RunContext {
             options: TrainerOptions {
                 log_every: 1,
                 ..TrainerOptions::default()
             },
-            output: self.path(session.output),
-            keep: 1,
             resume: true,
-            observer: &mut recorder,
-            stop: StopFlag::new(),
-        }
-        .run()
+            ..RunContext::new(
+                self.device.clone(),
+                self.path(session.output),
+                &mut recorder,
+            )
+        })
         .unwrap();
         let trained = |event: &&Event| event.split == Split::Train;
         let losses = recorder.events.iter().filter(trained);

@@ -1,18 +1,12 @@
 //! A run that is stopped, saved and taken up again, on the same device and on another.
 
-use crate::common::{UPDATES, fixture, model, schedule, updates};
-use bert_core::agreement::without_dropout;
-use bert_core::checkpoint::{self, Checkpoint};
+use crate::common::{self, UPDATES, schedule, updates};
 use bert_core::device::{Device, test_devices};
-use bert_core::stop::{ShouldStop, StopFlag};
 use bert_core::training::{
-    CheckpointStore, Ending, Event, Observer, Optimizer, Recipe, RunInfo, Split, Trainer,
-    TrainerOptions, TrainerState, read_optimizer, read_state,
+    CheckpointStore, Event, Observer, Recipe, RunContext, RunInfo, Split, TrainerOptions,
+    read_state,
 };
-use bert_pretrain::Error;
-use bert_pretrain::model::BertForPreTraining;
 use bert_pretrain::recipe::loss_epsilon;
-use serde_json::Value;
 use std::path::Path;
 
 const RECIPE: Recipe = Recipe::HuggingFace;
@@ -47,10 +41,10 @@ impl Observer for Course {
     }
 }
 
-/// Goes on with the run in `dir`, or begins it; stops after `stop_after` steps.
-fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, Ending) {
-    let (course, ending) = evaluated_session(dir, device, stop_after, None);
-    (course.losses, ending)
+/// Resumes the run in `dir`, or begins it; stops after `stop_after` steps. Losses, and true if it is finished.
+fn session(dir: &Path, device: &Device, stop_after: usize) -> (Vec<f64>, bool) {
+    let (course, finished) = evaluated_session(dir, device, stop_after, None);
+    (course.losses, finished)
 }
 
 /// [`session`] with an evaluation every so many steps: of one weight, which is the best when it is smallest.
@@ -59,73 +53,31 @@ fn evaluated_session(
     device: &Device,
     stop_after: usize,
     evaluate_every: Option<u64>,
-) -> (Course, Ending) {
-    let device = device.clone().autodiff();
-    let config = RECIPE.optimizer();
-    let store = CheckpointStore::open(dir, 2).unwrap();
-    let (model, optimizer, state) = match store.latest().unwrap() {
-        None => (
-            model(&device),
-            Optimizer::new(config),
-            TrainerState::new(0, config, schedule(RECIPE), Value::Null),
-        ),
-        Some(path) => {
-            let state = read_state(&path).unwrap();
-            let optimizer = read_optimizer(&path, &state, &device).unwrap();
-            let checkpoint = Checkpoint::open(&path).unwrap();
-            let (model, _) =
-                BertForPreTraining::from_checkpoint(&checkpoint, true, 0, &device).unwrap();
-            (without_dropout(model), optimizer, state)
-        }
-    };
-    let first = state.step as usize;
-    assert_eq!(state.cursor.as_u64().unwrap_or(0) as usize, first);
-    let model_config = Checkpoint::open(fixture("tiny-pretraining"))
-        .unwrap()
-        .config()
-        .clone();
+) -> (Course, bool) {
     let mut course = Course {
         losses: Vec::new(),
         evaluations: Vec::new(),
         stop_after,
     };
-    let mut evaluate = |model: &BertForPreTraining, asked: ShouldStop<'_>| {
-        let pooler = model.bert.pooler.as_ref().unwrap();
-        let value = pooler.dense.weight.val().mean().into_scalar::<f64>();
-        Ok((!asked()).then(|| vec![("loss".to_owned(), value)]))
-    };
-    let trainer = Trainer {
-        model,
-        optimizer,
-        schedule: schedule(RECIPE),
-        devices: vec![device],
+    let context = RunContext {
         options: TrainerOptions {
             log_every: 1,
             evaluate_every: evaluate_every.unwrap_or(0),
             ..TrainerOptions::default()
         },
-        state,
-        store: Some(&store),
-        write_model: &|model: &BertForPreTraining, dir| {
-            Ok(checkpoint::save(
-                dir,
-                model,
-                &model_config,
-                &model.architecture(&model_config),
-            )?)
-        },
-        evaluate: match evaluate_every {
-            Some(_) => Some(&mut evaluate),
-            None => None,
-        },
-        observer: &mut course,
-        stop: StopFlag::new(),
+        keep: 2,
+        resume: true,
+        ..RunContext::new(device.clone(), dir, &mut course)
     };
-    let data = updates(first, loss_epsilon(RECIPE))
-        .into_iter()
-        .map(Ok::<_, Error>);
-    let (_, _, ending) = trainer.run(data).unwrap();
-    (course, ending)
+    let (schedule, data) = (schedule(RECIPE), |first| {
+        updates(first, loss_epsilon(RECIPE))
+    });
+    let summary = common::session(RECIPE, schedule, context, data, |model, should_stop| {
+        let pooler = model.bert.pooler.as_ref().unwrap();
+        let value = pooler.dense.weight.val().mean().into_scalar::<f64>();
+        (!should_stop()).then_some(value)
+    });
+    (course, summary.unwrap().finished)
 }
 
 fn weights(dir: &Path) -> Vec<u8> {
@@ -141,8 +93,8 @@ fn weights(dir: &Path) -> Vec<u8> {
 fn resumed_equals_uninterrupted_bit_for_bit() {
     for (label, device) in test_devices() {
         let whole = tempfile::tempdir().unwrap();
-        let (losses, ending) = session(whole.path(), &device, usize::MAX);
-        assert_eq!((losses.len(), ending), (UPDATES, Ending::Finished));
+        let (losses, finished) = session(whole.path(), &device, usize::MAX);
+        assert_eq!((losses.len(), finished), (UPDATES, true));
 
         let parts = tempfile::tempdir().unwrap();
         let mut resumed = Vec::new();
@@ -163,20 +115,20 @@ fn an_evaluation_that_was_broken_off_is_repeated() {
     let (_, device) = test_devices().swap_remove(0);
     let (every, last) = (5, UPDATES);
     let whole = tempfile::tempdir().unwrap();
-    let (expected, ending) = evaluated_session(whole.path(), &device, usize::MAX, Some(every));
-    assert_eq!(ending, Ending::Finished);
+    let (expected, finished) = evaluated_session(whole.path(), &device, usize::MAX, Some(every));
+    assert!(finished);
     assert_eq!(expected.evaluations.len(), UPDATES.div_ceil(every as usize));
 
     // In the first evaluation, between two, and in the last, after which no step is left.
     let parts = tempfile::tempdir().unwrap();
     let mut evaluations = Vec::new();
     for steps in [5, 2, last - 7] {
-        let (course, ending) = evaluated_session(parts.path(), &device, steps, Some(every));
-        assert_eq!(ending, Ending::Interrupted);
+        let (course, finished) = evaluated_session(parts.path(), &device, steps, Some(every));
+        assert!(!finished);
         evaluations.extend(course.evaluations);
     }
-    let (course, ending) = evaluated_session(parts.path(), &device, usize::MAX, Some(every));
-    assert_eq!((course.losses.len(), ending), (0, Ending::Finished));
+    let (course, finished) = evaluated_session(parts.path(), &device, usize::MAX, Some(every));
+    assert_eq!((course.losses.len(), finished), (0, true));
     evaluations.extend(course.evaluations);
     assert_eq!(evaluations, expected.evaluations);
     let state = |dir: &Path| {
@@ -198,10 +150,10 @@ fn a_run_begun_on_one_backend_goes_on_on_another() {
     let (losses, _) = session(whole.path(), first, usize::MAX);
     for (label, second) in &devices {
         let dir = tempfile::tempdir().unwrap();
-        let (mut resumed, ending) = session(dir.path(), first, 10);
-        assert_eq!(ending, Ending::Interrupted);
-        let (rest, ending) = session(dir.path(), second, usize::MAX);
-        assert_eq!(ending, Ending::Finished);
+        let (mut resumed, finished) = session(dir.path(), first, 10);
+        assert!(!finished);
+        let (rest, finished) = session(dir.path(), second, usize::MAX);
+        assert!(finished);
         resumed.extend(rest);
         assert_eq!(resumed.len(), losses.len());
         for (step, (resumed, loss)) in resumed.iter().zip(&losses).enumerate() {

@@ -17,7 +17,7 @@ use crate::cli::note::note;
 use separator::{name_of, separator};
 pub(crate) use texts::UnlabelledTexts;
 
-/// How labelled files are laid out.
+/// Layout of labelled files.
 #[derive(clap::Args, Clone)]
 pub(crate) struct DataArgs {
     /// Read the files as those of a published data set: mrpc, sst2, conll2003, chnsenticorp, …
@@ -50,8 +50,8 @@ pub(crate) struct DataArgs {
     /// labels per text also the columns of 0 and 1 of all labels, separated by commas
     #[arg(long, value_name = "COLUMN", conflicts_with = "preset")]
     label_column: Option<Column>,
-    /// How the tags of words mark entities: iob1, iob2, bmes, …; they become iob2 [default: they
-    /// stay as they are]
+    /// Scheme by which the tags of words mark entities: iob1, iob2, bmes, …; they become iob2 [default: they stay as they
+    /// are]
     #[arg(long, value_name = "SCHEME", conflicts_with = "preset")]
     scheme: Option<Scheme>,
     /// Pass over rows that cannot be used and count them, instead of ending with the first
@@ -106,7 +106,7 @@ impl DataArgs {
         })
     }
 
-    /// How the rows of a file of texts are written, unless it is plain text.
+    /// Layout of the rows of a file of texts, unless it is plain text.
     fn layout(&self, path: &Path) -> Result<Option<Layout>> {
         let layout = match self.format.as_deref() {
             None => Layout::of(path),
@@ -170,7 +170,7 @@ fn remark<T>(examples: &Examples<T>) {
     }
 }
 
-/// Why the layout of a file cannot be told: a name without an ending may as well be a mistake.
+/// Reason why the layout of a file is unknown: a name without an ending may as well be a mistake.
 fn unknown_layout(path: &Path) -> String {
     let reason = match (path.exists(), path.is_dir()) {
         (false, _) => "there is no such file",

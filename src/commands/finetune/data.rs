@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::hub;
 use bert_heads::datasets::{Dataset, Labelled, Part, TextExample, discover_labels};
-use bert_heads::finetune::{DataMaker, TrainingData, stored_labels};
+use bert_heads::finetune::{DataConstructor, TrainingData, stored_labels};
 use bert_heads::labels::Labels;
 use bert_heads::sentence_embedding::EmbeddingLayout;
 use bert_heads::task::{Reads, Splits, TaskEntry};
@@ -66,36 +66,36 @@ impl Args {
                 .context("the task has no labels of its own")?;
             Ok(Labels::new(names.iter().copied())?)
         };
-        match DataMaker::of(task)? {
-            DataMaker::Texts(make) => {
+        match DataConstructor::of(task)? {
+            DataConstructor::Texts(new) => {
                 let (splits, labels) = self.texts(task, &train_file, validation_file)?;
-                Ok(Self::named(splits, labels, make))
+                Ok(Self::named(splits, labels, new))
             }
-            DataMaker::Questions(make) => {
+            DataConstructor::Questions(new) => {
                 let read = |file: &Path| format.questions(file, Part::Validation);
                 let splits = Splits {
                     train: format.questions(&train_file, Part::Train)?,
                     validation: validation_file.map(read).transpose()?,
                 };
-                Ok(Self::named(splits, own()?, make))
+                Ok(Self::named(splits, own()?, new))
             }
-            DataMaker::Choices(make) => {
+            DataConstructor::Choices(new) => {
                 let read = |file: &Path| format.choices(file, Part::Validation);
                 let splits = Splits {
                     train: format.choices(&train_file, Part::Train)?,
                     validation: validation_file.map(read).transpose()?,
                 };
-                Ok(Self::named(splits, own()?, make))
+                Ok(Self::named(splits, own()?, new))
             }
-            DataMaker::Words(make) => {
+            DataConstructor::Words(new) => {
                 let given = self.given_labels(task)?;
                 let train = format.tokens(&train_file, Part::Train, given.as_ref())?;
                 let labels = self.labels_or_found(task, given, &train.examples)?;
                 let read = |file: &Path| format.tokens(file, Part::Validation, Some(&labels));
                 let validation = validation_file.map(read).transpose()?;
-                Ok(Self::named(Splits { train, validation }, labels, make))
+                Ok(Self::named(Splits { train, validation }, labels, new))
             }
-            DataMaker::Similar(make) => {
+            DataConstructor::Similar(new) => {
                 let train = match self.similarity.ranks() {
                     true => format.similar(&train_file)?,
                     false => format.scored_pairs(&train_file, Part::Train)?,
@@ -104,7 +104,7 @@ impl Args {
                 let validation = validation_file.map(read).transpose()?;
                 let layout = EmbeddingLayout::read(hub::resolve_model(&self.model)?)?;
                 let settings = self.similarity.settings(&layout, &train.examples)?;
-                let data = Self::named(Splits { train, validation }, own()?, make);
+                let data = Self::named(Splits { train, validation }, own()?, new);
                 Ok(Data {
                     similarity: Some((settings, layout)),
                     ..data
@@ -148,11 +148,11 @@ impl Args {
     fn named<T, V>(
         splits: Splits<T, V>,
         labels: Labels,
-        make: fn(Splits<T, V>) -> TrainingData,
+        new: fn(Splits<T, V>) -> TrainingData,
     ) -> Data {
         Data {
             name: Self::name_of(&splits.train),
-            data: make(splits),
+            data: new(splits),
             labels,
             similarity: None,
         }

@@ -9,8 +9,7 @@ use anyhow::{Result, bail};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Recipe, Schedule, TrainerOptions};
-use bert_heads::finetune::{FineTuning, Summary};
+use bert_core::training::{Recipe, RunContext, Schedule, Summary, TrainerOptions};
 use bert_heads::labels::Labels;
 use bert_heads::task::{LayerRules, Reads, Settings, TaskEntry};
 use bert_heads::tasks::question_answering::QuestionSettings;
@@ -126,7 +125,7 @@ pub(crate) struct Args {
     /// from them too
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "multi_label"])]
     unlabelled: Option<PathBuf>,
-    /// From which probability on a label of --unlabelled is taken
+    /// Probability from which a label of --unlabelled is taken
     #[arg(long, value_name = "P", default_value_t = 0.9, requires = "unlabelled")]
     confidence: f32,
     /// Rounds with --unlabelled after the first, which learns from labelled texts alone
@@ -205,9 +204,7 @@ impl Args {
             shown(&labels),
             names.join(", ")
         ));
-        let summary = FineTuning {
-            checkpoint,
-            tokenizer,
+        let context = RunContext {
             devices,
             gradient_checkpointing: self.devices.gradient_checkpointing,
             options: TrainerOptions {
@@ -221,12 +218,10 @@ impl Args {
             resume: self.resume,
             observer: &mut observers,
             stop,
-        }
-        .run(prepared.with_schedule(schedule))?;
-        let interrupted = (!summary.finished).then_some(Interrupted {
-            step: summary.step,
-            steps,
-        });
+        };
+        let prepared = prepared.with_schedule(schedule);
+        let summary = prepared.train(&checkpoint, &tokenizer, context)?;
+        let interrupted = Interrupted::of(&summary, steps);
         Ok((summary, interrupted))
     }
 

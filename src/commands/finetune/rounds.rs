@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use bert_core::training::Summary;
 use bert_heads::datasets::{Dataset, TextExample};
-use bert_heads::finetune::{Round, SelfTraining, Summary, TrainingData};
+use bert_heads::finetune::{Round, SelfTraining, TrainingData};
 use bert_heads::runner::PredictOptions;
 use bert_heads::task::{Splits, TaskEntry};
 use bert_heads::tasks::sequence_classification::{CLASSIFY, TextClassifier};

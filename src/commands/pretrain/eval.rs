@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Text files or directories to measure on.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     corpus: Vec<PathBuf>,
-    /// How the text is laid out: auto, lines (one sentence each) or raw.
+    /// Layout of the text: auto, lines (one sentence each) or raw.
     #[arg(long, default_value_t)]
     layout: Layout,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use bert_pretrain::instances::{MaskingOptions, MaskingStrategy, PairOptions, Rep
 
 use crate::cli::note::note;
 
-/// How pairs and masks are drawn.
+/// Options of pairs and masks.
 #[derive(clap::Args)]
 pub(crate) struct InstanceArgs {
     /// Tokens of a sequence, special tokens included.

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Text files or directories.
     #[arg(long, value_name = "FILE", required = true, num_args = 1.., visible_alias = "corpus")]
     input: Vec<PathBuf>,
-    /// How the text is laid out: auto, lines (one sentence each) or raw.
+    /// Layout of the text: auto, lines (one sentence each) or raw.
     #[arg(long, default_value_t)]
     layout: Layout,
     /// Directory with the vocabulary, or hub id.
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     output: PathBuf,
     #[command(flatten)]
     instances: InstanceArgs,
-    /// How often each document is gone through, with other pairs and masks each time.
+    /// Number of passes over each document, with other pairs and masks each time.
     #[arg(long, value_name = "N", default_value_t = 10)]
     dupe_factor: usize,
     /// Decides pairs, masks and order.

@@ -8,7 +8,7 @@ use bert_core::checkpoint::Checkpoint;
 use bert_core::config::BertConfig;
 use bert_core::hub;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Decay, OptimizerConfig, Recipe, Schedule, TrainerOptions};
+use bert_core::training::{Decay, OptimizerConfig, Recipe, RunContext, Schedule, TrainerOptions};
 use bert_pretrain::corpus::{Documents, Layout, hold_out};
 use bert_pretrain::instances::PreparedInstances;
 use bert_pretrain::recipe::peak_learning_rate;
@@ -43,7 +43,7 @@ pub(crate) struct Args {
         visible_alias = "static"
     )]
     instances: Option<PathBuf>,
-    /// How the text is laid out: auto, lines (one sentence each) or raw.
+    /// Layout of the text: auto, lines (one sentence each) or raw.
     #[arg(long, default_value_t)]
     layout: Layout,
     /// Directory with the vocabulary [default: that of --init or --instances]
@@ -112,7 +112,7 @@ pub(crate) struct Args {
     /// Steps in which the learning rate rises [default: a hundredth of the steps]
     #[arg(long, value_name = "N")]
     warmup: Option<u64>,
-    /// How the rate falls: constant, linear, linear-from-start, cosine, polynomial:POWER [default: the recipe's]
+    /// Decay of the rate: constant, linear, linear-from-start, cosine, polynomial:POWER [default: the recipe's]
     #[arg(long, value_name = "SHAPE")]
     schedule: Option<Decay>,
     /// Decoupled weight decay [default: 0.01]
@@ -137,7 +137,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     devices: TrainingDevices,
 
-    /// Where checkpoints, metrics and at last the weights go.
+    /// Output directory for checkpoints, metrics and the final model.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
     /// Go on with the run in the output directory.
@@ -195,6 +195,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         data,
         held_out,
         evaluation_batches: args.eval_batches,
+    }
+    .run(RunContext {
         devices,
         gradient_checkpointing: args.devices.gradient_checkpointing,
         options: TrainerOptions {
@@ -207,12 +209,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         resume: args.resume,
         observer: &mut observers,
         stop,
-    }
-    .run()?;
-    let interrupted = (!summary.finished).then_some(Interrupted {
-        step: summary.step,
-        steps: args.steps,
-    });
+    })?;
+    let interrupted = Interrupted::of(&summary, args.steps);
     training::conclude(&args.output, &summary, interrupted)
 }
 

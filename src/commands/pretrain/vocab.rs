@@ -73,7 +73,7 @@ pub(crate) struct Args {
         default_missing_value = "true"
     )]
     strip_accents: Option<bool>,
-    /// How often a pair of pieces must occur to become one, or a piece of a unigram vocabulary
+    /// Minimal count of a pair of pieces that becomes one, or of a piece of a unigram vocabulary
     #[arg(long, value_name = "N", default_value_t = 2)]
     min_frequency: u64,
     /// Leave Chinese characters together instead of making each a word of its own, in wordpiece
@@ -83,8 +83,8 @@ pub(crate) struct Args {
     /// [default: as many as there is room for]
     #[arg(long, value_name = "N")]
     limit_alphabet: Option<usize>,
-    /// How sentences and documents lie in the files: lines (one sentence a line, blank line between
-    /// documents), raw (running text), or auto for what each file looks like
+    /// Layout of sentences and documents in the files: lines (one sentence a line, blank line between documents), raw
+    /// (running text), or auto for what each file looks like
     #[arg(long, default_value_t = Layout::Auto)]
     layout: Layout,
     /// Language of running text, whose abbreviations do not end sentences

@@ -69,7 +69,7 @@ pub(super) struct Lexicon {
     pub(super) degrees: [&'static str; 2],
     /// Sentences with a thing, a feeling and the opinions that go with it; only said to pretrain on.
     pub(super) reasons: &'static [&'static str],
-    /// How a document of praise ends, and one of blame.
+    /// Last sentences of a document of praise, and of one of blame.
     pub(super) endings: [&'static [&'static str]; 2],
     pub(super) ambiguous: &'static [Ambiguous],
 }

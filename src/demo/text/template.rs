@@ -36,7 +36,7 @@ pub(super) fn has(frame: &str, slot: &str) -> bool {
     parts(frame).any(|part| matches!(part, Part::Slot(name) if name == slot))
 }
 
-/// How many opinions the frame takes.
+/// Number of opinions in the frame.
 pub(super) fn opinions(frame: &str) -> usize {
     parts(frame)
         .filter(|part| matches!(part, Part::Slot("opinion")))

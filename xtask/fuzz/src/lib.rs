@@ -171,7 +171,7 @@ fn opened(files: &[(&str, &[u8])]) -> String {
     outcome(Checkpoint::open(dir.path()).map(|checkpoint| checkpoint.tensors().count()))
 }
 
-/// How many examples there are and what is wrong with the others.
+/// Number of examples and the faults of the others.
 fn examples<T>(read: bert_heads::Result<Examples<T>>) -> String {
     let mut examples = match read {
         Ok(examples) => examples,

@@ -1,4 +1,4 @@
-//! When the driver is made to fail.
+//! Conditions on which the driver is made to fail.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

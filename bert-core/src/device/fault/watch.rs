@@ -68,8 +68,8 @@ impl KeptPanic {
 /// Panics on a device's thread are not printed, because the autotuner and its probes survive most of them; what they do
 /// not survive is recorded. The environment variable `BERT_LOG` (`off`, `error`, `warn`, `info`, `debug`, `trace`) shows the
 /// messages of the libraries below from that level on, and from `debug` on these panics. Tuning of kernels that takes longer
-/// than some seconds is told of in a line. Where the process has a logger
-/// already, that one stays, and panics of tasks that nobody waits for are not recorded.
+/// than some seconds is reported in a line. Where the process has a logger already, that one stays, and panics of detached
+/// tasks are not recorded.
 ///
 /// # Errors
 /// [`Error::InvalidVariable`] if `BERT_LOG` is none of these levels.
@@ -195,7 +195,7 @@ impl Log for Watch {
     }
 
     fn log(&self, entry: &Record<'_>) {
-        tuning::heard(entry.target(), *entry.args());
+        tuning::record_message(entry.target(), *entry.args());
         if is_fatal_target(entry.metadata()) {
             let message = entry.args().to_string();
             let target = entry.target();

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 // Labels of the remote devices that this process has opened.
 static OPENED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// How Burn reports that a session has ended: of a read, of a synchronisation, and in its log.
+/// Burn's messages on the end of a session: of a read, of a synchronisation, and in its log.
 const MESSAGES: [&str; 3] = [
     "Failed to read tensor: RecvError",
     "Remote response channel closed",

@@ -4,7 +4,6 @@
 #[cfg(feature = "kernels")]
 use std::sync::Arc;
 
-use burn::backend::AutodiffBackend;
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 #[cfg(feature = "flex")]
 use burn::backend::flex::FlexTensor;
@@ -13,14 +12,16 @@ use burn::backend::libtorch::TchTensor;
 #[cfg(feature = "ndarray")]
 use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn::backend::{AutodiffBackend, Backend};
 use burn::tensor::Shape;
 
 #[cfg(feature = "kernels")]
 use super::PackedWeight;
 use super::attention::layout::Layout;
 use super::{
-    AttentionForm, AttentionInputs, BertOps, GateActivation, GradientOps, PackedTokens,
-    RotaryColumns, attention, cross_entropy, gate, gelu, linear, lookup, norm, rotary, softmax,
+    AttentionForm, AttentionInputs, BertOps, GateActivation, GradientOps, OptimizerOps,
+    PackedTokens, PackedWeightOps, RotaryColumns, attention, cross_entropy, gate, gelu, linear,
+    lookup, norm, rotary, softmax,
 };
 #[cfg(feature = "kernels")]
 use super::{AttentionGradients, AttentionOutput, AttentionWeights};
@@ -74,17 +75,33 @@ macro_rules! host_operations {
             project_unbiased(input, weight) -> $tensor;
             lookup(table, ids) -> $tensor;
             project_gelu(input, weight, bias) -> $tensor;
-            project_held(input, bias; weight: Arc<PackedWeight>, gelu: bool) -> $tensor;
             project_table(input, table, bias) -> $tensor;
             cross_entropy(logits, labels) -> $tensor;
             dropout_mask(like; shape: Shape, probability: f64) -> $tensor;
-            adam_update(value, gradient, first, second; step: super::AdamStep)
-                -> ($tensor, $tensor, $tensor);
-            sum_of_squares(input) -> $tensor;
-            scale_by(input, factor) -> $tensor;
             gelu_erf(input) -> $tensor;
             rotate(input, cos, sin; columns: super::RotaryColumns) -> $tensor;
             gate(input; form: super::GateActivation) -> $tensor;
+        }
+    };
+}
+
+/// The operations of the optimizer and with packed weights of [`host`], for a backend with tensors of the type `$tensor`.
+#[cfg(feature = "kernels")]
+macro_rules! host_optimizer_and_packed_weights {
+    ($backend:ty, $tensor:ty) => {
+        impl OptimizerOps for $backend {
+            operations! { $tensor, host:
+                adam_update(value, gradient, first, second; step: super::AdamStep)
+                    -> ($tensor, $tensor, $tensor);
+                sum_of_squares(input) -> $tensor;
+                scale_by(input, factor) -> $tensor;
+            }
+        }
+
+        impl PackedWeightOps for $backend {
+            operations! { $tensor, host:
+                project_packed(input, bias; weight: Arc<PackedWeight>, gelu: bool) -> $tensor;
+            }
         }
     };
 }
@@ -155,6 +172,9 @@ impl GradientOps for burn::backend::Flex {
     host_gradients!(FlexTensor);
 }
 
+#[cfg(feature = "flex")]
+host_optimizer_and_packed_weights!(burn::backend::Flex, FlexTensor);
+
 #[cfg(feature = "ndarray")]
 impl BertOps for burn::backend::NdArray {
     host_operations!(NdArrayTensor);
@@ -164,6 +184,9 @@ impl BertOps for burn::backend::NdArray {
 impl GradientOps for burn::backend::NdArray {
     host_gradients!(NdArrayTensor);
 }
+
+#[cfg(feature = "ndarray")]
+host_optimizer_and_packed_weights!(burn::backend::NdArray, NdArrayTensor);
 
 #[cfg(feature = "tch")]
 impl BertOps for burn::backend::LibTorch {
@@ -178,6 +201,9 @@ impl GradientOps for burn::backend::LibTorch {
     host_gradients!(TchTensor);
 }
 
+#[cfg(feature = "tch")]
+host_optimizer_and_packed_weights!(burn::backend::LibTorch, TchTensor);
+
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
 impl BertOps for burn::backend::Cube {
     fused_attention!();
@@ -186,12 +212,28 @@ impl BertOps for burn::backend::Cube {
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
 impl GradientOps for burn::backend::Cube {}
 
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
+impl OptimizerOps for burn::backend::Cube {}
+
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
+impl PackedWeightOps for burn::backend::Cube {}
+
 // Every default body is made of operations that the server knows.
 #[cfg(feature = "remote")]
 impl BertOps for burn::backend::Remote {}
 
 #[cfg(feature = "remote")]
 impl GradientOps for burn::backend::Remote {}
+
+#[cfg(feature = "remote")]
+impl OptimizerOps for burn::backend::Remote {}
+
+#[cfg(feature = "remote")]
+impl PackedWeightOps for burn::backend::Remote {}
+
+impl<B: Backend, C: CheckpointStrategy> OptimizerOps for Autodiff<B, C> {}
+
+impl<B: GradientOps, C: CheckpointStrategy> PackedWeightOps for Autodiff<B, C> {}
 
 impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
     fn self_attention(

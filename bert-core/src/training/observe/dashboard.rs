@@ -66,7 +66,7 @@ pub fn restore_terminal() {
     }
 }
 
-/// Draws curves and progress on the whole terminal while a run goes on, with Burn's own renderer.
+/// Draws curves and progress on the whole terminal during a run, with Burn's own renderer.
 ///
 /// `q` and then `s` or `k` end the run through [`wants_to_stop`](Observer::wants_to_stop): both let it come to its
 /// orderly end. Ctrl-C raises the usual signal (on Unix). Curves count events along their axis, not steps.

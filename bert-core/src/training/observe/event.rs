@@ -33,7 +33,7 @@ pub enum Split {
 /// As JSON: `{"split":"train","step":10,"elapsed_s":3.2,"loss":7.1,"learning_rate":1e-4,…}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Where the numbers come from.
+    /// Data that the numbers are of.
     pub split: Split,
     /// Optimizer steps taken when they were measured.
     pub step: u64,
@@ -69,7 +69,7 @@ pub(in crate::training) fn number(value: &Value) -> Option<f64> {
 
 /// Receives the events of a run: a log file, a progress line, a dashboard.
 pub trait Observer {
-    /// The run begins, or goes on.
+    /// The run begins, or is resumed.
     ///
     /// # Errors
     /// Errors of the observer.

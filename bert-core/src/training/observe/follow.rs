@@ -8,7 +8,7 @@ use crate::error::Result;
 /// Choice between the dashboard and plain lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DashboardMode {
-    /// Where it is compiled in, can be drawn and keys reach it, else lines.
+    /// Dashboard where it is compiled in, can be drawn and keys reach it, else lines.
     #[default]
     Auto,
     /// Always; an error where it cannot be drawn.

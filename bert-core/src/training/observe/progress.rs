@@ -17,7 +17,7 @@ const REDRAW: Duration = Duration::from_millis(250);
 /// Between two lines in a log file.
 const NEXT_LINE: Duration = Duration::from_secs(10);
 
-/// How progress is written.
+/// Style of the progress.
 #[derive(Clone, Copy, Debug)]
 struct Style {
     /// One line that is written over, as on a terminal.
@@ -90,7 +90,7 @@ impl PlainProgress {
         }
     }
 
-    /// Where in the run a step is: "120/1000, 5 min 3 s left".
+    /// Position of a step in the run: "120/1000, 5 min 3 s left".
     pub(super) fn position(&self, step: u64) -> String {
         match &self.pace {
             Some(pace) => pace.position(step),
@@ -182,7 +182,7 @@ impl PlainProgress {
         self.write(&format!("{before}{text}\n"));
     }
 
-    /// Nobody is left to hear of it if standard error fails.
+    /// Writes to standard error, and ignores its failure, which could not be reported.
     fn write(&mut self, text: &str) {
         let _ = self.out.write_all(text.as_bytes());
         let _ = self.out.flush();

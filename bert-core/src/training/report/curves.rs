@@ -88,7 +88,7 @@ pub(super) fn panels(events: &[Event]) -> Vec<Chart> {
 
 /// Points by name, in the order in which the names appear.
 fn curves(events: &[Event]) -> Vec<Curve<'_>> {
-    let mut places = HashMap::new();
+    let mut indices = HashMap::new();
     let mut curves: Vec<Curve<'_>> = Vec::new();
     for event in events {
         for (name, value) in &event.values {
@@ -100,7 +100,7 @@ fn curves(events: &[Event]) -> Vec<Curve<'_>> {
             } else {
                 value
             };
-            let place = *places.entry(name.as_str()).or_insert_with(|| {
+            let index = *indices.entry(name.as_str()).or_insert_with(|| {
                 curves.push(Curve {
                     name,
                     training: Vec::new(),
@@ -109,8 +109,8 @@ fn curves(events: &[Event]) -> Vec<Curve<'_>> {
                 curves.len() - 1
             });
             let points = match event.split {
-                Split::Train => &mut curves[place].training,
-                Split::Evaluation => &mut curves[place].evaluation,
+                Split::Train => &mut curves[index].training,
+                Split::Evaluation => &mut curves[index].evaluation,
             };
             points.push((event.step as f64, value));
         }

@@ -9,7 +9,7 @@ use crate::training::observe::{Event, RunInfo, Split, number};
 /// Evaluations listed one by one; of more, the latest.
 const LISTED: usize = 200;
 
-/// How far the run came, in a few large numbers.
+/// Progress of the run, in a few large numbers.
 pub(super) fn summary(run: &RunInfo, events: &[Event]) -> Markup {
     let last = |split| {
         let mut from_the_end = events.iter().rev();

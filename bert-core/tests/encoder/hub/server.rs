@@ -12,7 +12,7 @@ const LATER_COMMIT: &str = "fedcba9876543210fedcba9876543210fedcba98";
 /// The one model.
 pub(crate) const ID: &str = "owner/tiny-bert";
 
-/// How the server misbehaves.
+/// Faults of the server.
 #[derive(Default, Clone)]
 pub(crate) struct Faults {
     /// The access token that is asked for.

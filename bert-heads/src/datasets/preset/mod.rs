@@ -30,15 +30,15 @@ pub enum TaskKind {
 /// Which part of a data set a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// To train on.
+    /// Training set.
     Train,
-    /// To choose by, with targets.
+    /// Validation set, with targets.
     Validation,
-    /// To report; published without targets in GLUE and SWAG.
+    /// Test set; published without targets in GLUE and SWAG.
     Test,
 }
 
-/// How a file is to be read.
+/// Format of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// By [`read_texts`].
@@ -76,11 +76,11 @@ impl Format {
 /// The files of a data set that a directory holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataFiles {
-    /// To train on.
+    /// Training set.
     pub train: Option<PathBuf>,
-    /// To validate with; MNLI has two.
+    /// Validation sets; MNLI has two.
     pub validation: Vec<PathBuf>,
-    /// To test with, or to predict for; MNLI has two.
+    /// Test sets; MNLI has two.
     pub test: Vec<PathBuf>,
 }
 
@@ -145,7 +145,7 @@ impl Preset {
         self.glue.map_or(self.metrics, GlueTask::metrics)
     }
 
-    /// How a file of a part is to be read. Test files need no targets.
+    /// Format of a file of a part. Test files need no targets.
     pub fn format(&self, part: Part) -> Format {
         (self.format)(part)
     }

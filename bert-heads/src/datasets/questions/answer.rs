@@ -149,14 +149,14 @@ fn answer(text: &Value, start: &Value, context: &str) -> Result<Answer, RowFault
 
 /// The offset, in characters, where `text` stands nearest to `start`.
 fn nearest(context: &str, text: &str, start: usize) -> Option<usize> {
-    // Characters are counted on from place to place: a letter stands in a long text many times.
-    let (mut byte_of_last, mut place) = (0, 0);
-    let places = context.match_indices(text).map(|(byte, _)| {
-        place += context[byte_of_last..byte].chars().count();
+    // Characters are counted on from match to match: a letter stands in a long text many times.
+    let (mut byte_of_last, mut offset) = (0, 0);
+    let offsets = context.match_indices(text).map(|(byte, _)| {
+        offset += context[byte_of_last..byte].chars().count();
         byte_of_last = byte;
-        place
+        offset
     });
-    places.min_by_key(|place| place.abs_diff(start))
+    offsets.min_by_key(|offset| offset.abs_diff(start))
 }
 
 #[cfg(test)]
@@ -164,13 +164,13 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn the_nearest_of_several_places_counts_characters() {
+    fn the_nearest_of_several_matches_counts_characters() {
         let context = "\u{5b57}ab\u{5b57}ab\u{5b57}ab";
-        let places: Vec<_> = [0, 2, 4, 6, 99]
+        let offsets: Vec<_> = [0, 2, 4, 6, 99]
             .into_iter()
             .map(|start| nearest(context, "ab", start))
             .collect();
-        assert_eq!(places, [1, 1, 4, 7, 7].map(Some));
+        assert_eq!(offsets, [1, 1, 4, 7, 7].map(Some));
         assert_eq!(nearest(context, "ba", 0), None);
     }
 }

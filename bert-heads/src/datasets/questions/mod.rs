@@ -24,7 +24,7 @@ use crate::datasets::text::Targets;
 use crate::error::{Error, Result};
 use answer::{answer_texts, answers};
 
-/// How questions are written.
+/// Layout of questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuestionLayout {
     /// One JSON file of articles, paragraphs and questions, as SQuAD is published. It is read into
@@ -37,10 +37,10 @@ pub enum QuestionLayout {
     JsonLines,
 }
 
-/// How a file of questions is to be read.
+/// Format of a file of questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuestionFormat {
-    /// How they are written.
+    /// Layout of the questions.
     pub layout: QuestionLayout,
     /// Handling of the answers, and of the statement that there is none.
     pub answers: Targets,

@@ -35,16 +35,16 @@ pub enum Field {
 /// A word, its tag and what else may be known of it, on one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WordLine {
-    /// Where the word is.
+    /// Field of the word.
     pub word: Field,
-    /// Where its tag is.
+    /// Field of its tag.
     pub tag: Field,
     /// Separator of two fields; by default any run of spaces and tabs, or single tabs where
     /// lines have equally many fields only so, as those with spaces within a word have.
     pub separator: Option<char>,
 }
 
-/// How sentences are written.
+/// Layout of sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenLayout {
     /// One word per line, a blank line after each sentence (Tjong Kim Sang & De Meulder 2003);
@@ -60,13 +60,13 @@ pub enum TokenLayout {
     },
 }
 
-/// How a file of tagged words is to be read.
+/// Format of a file of tagged words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFormat {
-    /// How sentences are written.
+    /// Layout of the sentences.
     pub layout: TokenLayout,
-    /// How tags mark entities; they are then checked and converted to IOB2. By default they stay as
-    /// they are.
+    /// Scheme by which tags mark entities; they are then checked and converted to IOB2. By default
+    /// they stay as they are.
     pub reading: Option<TagReading>,
     /// Handling of the tags. In lines the last column is a tag whenever there are two, so
     /// that [`Targets::IfPresent`] means: unless there is one column only.

@@ -1,4 +1,4 @@
-//! How two answers compare.
+//! Comparison of two answers.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

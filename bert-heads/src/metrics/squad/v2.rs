@@ -11,7 +11,7 @@ use crate::metrics::Scores;
 pub struct Prediction<'a> {
     /// The answer; empty to say that there is none.
     pub text: &'a str,
-    /// How sure the model is that there is none: a probability, or any number that grows with it,
+    /// Confidence of the model that there is none: a probability, or any number that grows with it,
     /// such as the difference of the scores. Not read by a scorer without a threshold.
     pub no_answer: f64,
 }

@@ -15,7 +15,7 @@ use crate::task::{
 /// Rows of a batch that belong together, and the right one of each group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChoiceTargets {
-    /// How many neighbouring rows each example has.
+    /// Number of neighbouring rows of each example.
     pub counts: Vec<usize>,
     /// `[examples]`, counted from the first row of each.
     pub right: Vec<i64>,
@@ -87,17 +87,17 @@ fn grouped(scores: Tensor<1>, counts: &[usize], device: &Device) -> Tensor<2> {
     if counts.iter().all(|&count| count == most) {
         return scores.reshape(shape);
     }
-    let (mut places, mut lacking, mut first) = (Vec::new(), Vec::new(), 0);
+    let (mut indices, mut lacking, mut first) = (Vec::new(), Vec::new(), 0);
     for &count in counts {
-        places.extend((0..most).map(|choice| (first + choice.min(count - 1)) as i64));
+        indices.extend((0..most).map(|choice| (first + choice.min(count - 1)) as i64));
         lacking.extend((0..most).map(|choice| choice >= count));
         first += count;
     }
-    let size = places.len();
-    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [size]), device);
+    let size = indices.len();
+    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [size]), device);
     let lacking = Tensor::<2, Bool>::from_data(TensorData::new(lacking, shape), device);
     scores
-        .select(0, places)
+        .select(0, indices)
         .reshape(shape)
         .mask_fill(lacking, NEVER)
 }

@@ -13,14 +13,14 @@ use super::BertForMultipleChoice;
 use crate::datasets::{ChoiceExample, Dataset, RowFault};
 use crate::error::Result;
 use crate::metrics::Scores;
-use crate::runner::{PredictOptions, RowMaker, RowModel, TextRows, text_logits};
+use crate::runner::{Featurizer, PredictOptions, RowModel, TextRows, text_logits};
 use crate::task::Overrule;
 use crate::tasks::logits::{argmax, cross_entropy, mean, softmax};
 
 /// A fine-tuned model of choices with all that it takes to ask it.
 pub struct ChoicePicker {
     model: BertForMultipleChoice,
-    rows: RowMaker,
+    featurizer: Featurizer,
 }
 
 /// The choice of a model.
@@ -43,7 +43,7 @@ pub struct Choice {
 /// The rows of some questions with choices.
 pub(crate) struct ChoiceRows {
     texts: TextRows,
-    /// How many choices each question has.
+    /// Number of choices of each question.
     counts: Vec<usize>,
 }
 
@@ -80,15 +80,15 @@ impl ChoicePicker {
             None => BertForMultipleChoice::from_checkpoint(&checkpoint, device)?,
         };
         Ok(Self {
-            rows: RowMaker::new(tokenizer, checkpoint.config(), options)?
+            featurizer: Featurizer::new(tokenizer, checkpoint.config(), options)?
                 .on(checkpoint.config(), device)?,
-            model: options.hold(model)?,
+            model: options.pack_weights(model)?,
         })
     }
 
     /// Most tokens of a row; longer texts are read in windows, of whose scores the mean counts.
     pub fn max_length(&self) -> usize {
-        self.rows.max_length()
+        self.featurizer.max_length()
     }
 
     /// The choices for questions, in their order.
@@ -98,11 +98,11 @@ impl ChoicePicker {
     /// Those of the tokenizer, [`Core`](crate::Error::Core), and
     /// [`NotFinite`](crate::Error::NotFinite) for scores that are no numbers.
     pub fn choose(&self, examples: &[ChoiceExample]) -> Result<Vec<Choice>> {
-        let made = ChoiceRows::new(&self.rows, examples)?;
+        let features = ChoiceRows::new(&self.featurizer, examples)?;
         Ok(self.chosen(
             examples,
-            &made,
-            &choice_logits(&self.model, &self.rows, &made, &|| false)?,
+            &features,
+            &choice_logits(&self.model, &self.featurizer, &features, &|| false)?,
         ))
     }
 
@@ -114,19 +114,19 @@ impl ChoicePicker {
     /// [`choose`](Self::choose).
     pub fn evaluate(&self, data: &Dataset<ChoiceExample>) -> Result<(Scores, Vec<Choice>)> {
         let right = data.right_choices()?;
-        let made = ChoiceRows::new(&self.rows, &data.examples)?;
-        let logits = choice_logits(&self.model, &self.rows, &made, &|| false)?;
-        let choices = self.chosen(&data.examples, &made, &logits);
+        let features = ChoiceRows::new(&self.featurizer, &data.examples)?;
+        let logits = choice_logits(&self.model, &self.featurizer, &features, &|| false)?;
+        let choices = self.chosen(&data.examples, &features, &logits);
         Ok((score_choices(&right, &logits), choices))
     }
 
     fn chosen(
         &self,
         examples: &[ChoiceExample],
-        made: &ChoiceRows,
+        features: &ChoiceRows,
         logits: &[Vec<f32>],
     ) -> Vec<Choice> {
-        let mut windows = made.texts.of_text.iter().map(|rows| rows.len());
+        let mut windows = features.texts.of_text.iter().map(|rows| rows.len());
         let all = examples.iter().zip(logits);
         all.map(|(example, logits)| {
             let scores = softmax(logits);
@@ -166,11 +166,12 @@ impl Dataset<ChoiceExample> {
 }
 
 impl ChoiceRows {
-    pub(crate) fn new(rows: &RowMaker, examples: &[ChoiceExample]) -> Result<Self> {
+    pub(crate) fn new(featurizer: &Featurizer, examples: &[ChoiceExample]) -> Result<Self> {
         let pairs: Vec<_> = examples.iter().flat_map(ChoiceExample::pairs).collect();
         let inputs = pairs.iter();
         Ok(Self {
-            texts: rows.texts(inputs.map(|(first, second)| TextInput::Pair(first, second)))?,
+            texts: featurizer
+                .texts(inputs.map(|(first, second)| TextInput::Pair(first, second)))?,
             counts: examples
                 .iter()
                 .map(|example| example.choices.len())
@@ -192,14 +193,14 @@ impl RowModel for BertForMultipleChoice {
 /// The scores of the choices of each question.
 pub(crate) fn choice_logits(
     model: &BertForMultipleChoice,
-    maker: &RowMaker,
-    made: &ChoiceRows,
-    asked: ShouldStop<'_>,
+    featurizer: &Featurizer,
+    features: &ChoiceRows,
+    should_stop: ShouldStop<'_>,
 ) -> Result<Vec<Vec<f32>>> {
-    let logits = text_logits(model, maker, &made.texts, asked)?;
+    let logits = text_logits(model, featurizer, &features.texts, should_stop)?;
     let mut logits = logits.into_iter().flatten();
     let of_question = |&count: &usize| logits.by_ref().take(count).collect();
-    Ok(made.counts.iter().map(of_question).collect())
+    Ok(features.counts.iter().map(of_question).collect())
 }
 
 /// `accuracy`, the primary number, `examples`, and `loss`, the mean cross-entropy.

@@ -48,7 +48,7 @@ impl Task for MultipleChoice {
         let Context {
             settings,
             tokenizer,
-            maker,
+            featurizer,
             ..
         } = context;
         let (rows, cut) = choice_rows(&data.train, tokenizer, settings.max_length)?;
@@ -56,10 +56,10 @@ impl Task for MultipleChoice {
         let Some(validation) = &data.validation else {
             return Ok(prepared);
         };
-        let made = ChoiceRows::new(&maker, &validation.examples)?;
+        let features = ChoiceRows::new(&featurizer, &validation.examples)?;
         let right = validation.right_choices()?;
-        let evaluate = move |model: &BertForMultipleChoice, asked: ShouldStop<'_>| {
-            let logits = choice_logits(model, &maker, &made, asked)?;
+        let evaluate = move |model: &BertForMultipleChoice, should_stop: ShouldStop<'_>| {
+            let logits = choice_logits(model, &featurizer, &features, should_stop)?;
             Ok(score_choices(&right, &logits))
         };
         Ok(prepared.with_evaluation(evaluate))

@@ -10,12 +10,12 @@ use burn::tensor::{Device, Tensor};
 
 use super::decoding::Gathered;
 use super::{
-    BertForQuestionAnswering, FoundAnswer, QuestionMaker, QuestionOptions, QuestionRows,
+    BertForQuestionAnswering, FoundAnswer, QuestionFeaturizer, QuestionOptions, QuestionRows,
     QuestionSettings,
 };
 use crate::datasets::QuestionExample;
 use crate::error::{Error, Result};
-use crate::runner::{PredictOptions, RowMaker, RowModel, run_rows};
+use crate::runner::{Featurizer, PredictOptions, RowModel, run_rows};
 
 /// Tokens of a window where neither the model nor the caller says.
 const USUAL_LENGTH: usize = 384;
@@ -23,7 +23,7 @@ const USUAL_LENGTH: usize = 384;
 /// A fine-tuned model of questions with all that it takes to ask it.
 pub struct QuestionAnswerer {
     pub(super) model: BertForQuestionAnswering,
-    pub(super) maker: QuestionMaker,
+    pub(super) featurizer: QuestionFeaturizer,
 }
 
 impl QuestionAnswerer {
@@ -32,7 +32,7 @@ impl QuestionAnswerer {
     ///
     /// # Errors
     ///
-    /// [`Error::NoHead`] for a checkpoint that answers no questions, those of [`RowMaker::new`] and
+    /// [`Error::NoHead`] for a checkpoint that answers no questions, those of [`Featurizer::new`] and
     /// [`QuestionSettings::check`], and [`Error::Core`] for files that are missing or malformed.
     pub fn from_dir(
         dir: impl AsRef<Path>,
@@ -52,11 +52,11 @@ impl QuestionAnswerer {
             max_length: Some(settings.max_length),
             ..*predict
         };
-        let rows = RowMaker::new(BertTokenizer::from_dir(&dir)?, config, &row_options)?
+        let rows = Featurizer::new(BertTokenizer::from_dir(&dir)?, config, &row_options)?
             .on(config, device)?;
         Ok(Self {
-            maker: QuestionMaker::new(rows, settings)?,
-            model: row_options.hold(BertForQuestionAnswering::from_checkpoint(
+            featurizer: QuestionFeaturizer::new(rows, settings)?,
+            model: row_options.pack_weights(BertForQuestionAnswering::from_checkpoint(
                 &checkpoint,
                 device,
             )?)?,
@@ -65,7 +65,7 @@ impl QuestionAnswerer {
 
     /// Settings of windows and answers.
     pub fn settings(&self) -> &QuestionSettings {
-        self.maker.settings()
+        self.featurizer.settings()
     }
 
     /// The answers to questions, in their order.
@@ -75,12 +75,12 @@ impl QuestionAnswerer {
     /// Those of the tokenizer, [`Error::Core`], and [`Error::NotFinite`] for outputs that are no
     /// numbers.
     pub fn answer(&self, questions: &[QuestionExample]) -> Result<Vec<FoundAnswer>> {
-        let made = self.maker.questions(questions)?;
+        let features = self.featurizer.questions(questions)?;
         answer_rows(
             &self.model,
-            &self.maker,
+            &self.featurizer,
             questions,
-            &made,
+            &features,
             &|| false,
             |_, _| {},
         )
@@ -106,40 +106,41 @@ impl RowModel for BertForQuestionAnswering {
     }
 }
 
-/// The answers to questions whose rows are `made`; `watch` sees the logits of every row without its
-/// padding, start and end of each position in turn.
+/// The answers to questions whose rows are `features`; `watch` sees the logits of every row without
+/// its padding, start and end of each position in turn.
 pub(crate) fn answer_rows(
     model: &BertForQuestionAnswering,
-    maker: &QuestionMaker,
+    featurizer: &QuestionFeaturizer,
     questions: &[QuestionExample],
-    made: &QuestionRows,
-    asked: ShouldStop<'_>,
+    features: &QuestionRows,
+    should_stop: ShouldStop<'_>,
     mut watch: impl FnMut(usize, &[f32]),
 ) -> Result<Vec<FoundAnswer>> {
-    let mut question_of_row = vec![0; made.rows.len()];
-    for (question, rows) in made.of_question.iter().enumerate() {
+    let mut question_of_row = vec![0; features.rows.len()];
+    for (question, rows) in features.of_question.iter().enumerate() {
         question_of_row[rows.clone()].fill(question);
     }
     let mut gathered = vec![Gathered::default(); questions.len()];
-    run_rows(model, maker.rows(), &made.rows, asked, |row, logits| {
+    let (texts, settings) = (featurizer.rows(), featurizer.settings());
+    run_rows(model, texts, &features.rows, should_stop, |row, logits| {
         let question = question_of_row[row];
-        let logits = &logits[..2 * made.rows[row].ids.len()];
+        let logits = &logits[..2 * features.rows[row].ids.len()];
         if logits.iter().any(|logit| !logit.is_finite()) {
             return Err(Error::NotFinite { index: question });
         }
         watch(row, logits);
-        let rows = made.of_question[question].clone();
+        let rows = features.of_question[question].clone();
         let number = row - rows.start;
-        gathered[question].add(&made.windows[rows], number, logits, maker.settings());
+        gathered[question].add(&features.windows[rows], number, logits, settings);
         Ok(())
     })?;
     let all = questions
         .iter()
         .zip(gathered)
-        .zip(made.of_question.iter().zip(&made.offsets));
+        .zip(features.of_question.iter().zip(&features.offsets));
     Ok(all
         .map(|((question, gathered), (rows, offsets))| {
-            gathered.answer(question, offsets, maker.settings(), rows.len())
+            gathered.answer(question, offsets, settings, rows.len())
         })
         .collect())
 }

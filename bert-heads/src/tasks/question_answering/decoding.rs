@@ -142,12 +142,12 @@ impl Gathered {
                 }
             })
             .collect();
-        let given = given(&n_best, no_answer, settings.null_threshold);
+        let best = best_answer(&n_best, no_answer, settings.null_threshold);
         FoundAnswer {
-            answer: given.map_or_else(String::new, |best| best.text.clone()),
-            start: given.map(|best| best.start),
-            end: given.map(|best| best.end),
-            score: match given {
+            answer: best.map_or_else(String::new, |best| best.text.clone()),
+            start: best.map(|best| best.start),
+            end: best.map(|best| best.end),
+            score: match best {
                 Some(best) => best.score,
                 None => probabilities.last().copied().unwrap_or(0.0),
             },
@@ -159,15 +159,15 @@ impl Gathered {
 }
 
 impl FoundAnswer {
-    /// The answer that is given under a threshold.
-    pub(super) fn under(&self, null_threshold: Option<f64>) -> &str {
-        let given = given(&self.n_best, self.no_answer, null_threshold);
-        given.map_or("", |best| best.text.as_str())
+    /// The answer with a threshold for "no answer".
+    pub(super) fn with_threshold(&self, null_threshold: Option<f64>) -> &str {
+        let best = best_answer(&self.n_best, self.no_answer, null_threshold);
+        best.map_or("", |best| best.text.as_str())
     }
 }
 
 /// The best candidate, unless "no answer" exceeds it by more than the threshold.
-fn given(
+fn best_answer(
     n_best: &[AnswerCandidate],
     no_answer: f32,
     null_threshold: Option<f64>,
@@ -223,12 +223,12 @@ mod tests {
     }
 
     fn answer(windows: &[(Window, Vec<f32>)], settings: &QuestionSettings) -> FoundAnswer {
-        let (places, logits): (Vec<_>, Vec<_>) = windows.iter().cloned().unzip();
+        let (spans, logits): (Vec<_>, Vec<_>) = windows.iter().cloned().unzip();
         let mut gathered = Gathered::default();
         for (number, logits) in logits.iter().enumerate() {
-            gathered.add(&places, number, logits, settings);
+            gathered.add(&spans, number, logits, settings);
         }
-        gathered.answer(&question(), &OFFSETS, settings, places.len())
+        gathered.answer(&question(), &OFFSETS, settings, spans.len())
     }
 
     fn window(tokens: std::ops::Range<usize>) -> Window {

@@ -1,6 +1,6 @@
 //! Questions as rows with targets.
 
-use super::QuestionMaker;
+use super::QuestionFeaturizer;
 use crate::datasets::{Dataset, QuestionExample};
 use crate::error::Result;
 use crate::task::LabelledRow;
@@ -13,11 +13,11 @@ use crate::task::LabelledRow;
 /// Those of the tokenizer.
 pub fn question_rows(
     data: &Dataset<QuestionExample>,
-    maker: &QuestionMaker,
+    featurizer: &QuestionFeaturizer,
 ) -> Result<Vec<LabelledRow<(usize, usize)>>> {
-    let made = maker.questions(&data.examples)?;
-    let targets = made.targets(&data.examples).into_iter();
-    let rows = made.rows.into_iter().zip(targets);
+    let features = featurizer.questions(&data.examples)?;
+    let targets = features.targets(&data.examples).into_iter();
+    let rows = features.rows.into_iter().zip(targets);
     Ok(rows
         .map(|(row, span)| LabelledRow::new(row, span))
         .collect())

@@ -17,7 +17,7 @@ pub use loss::SpanTargets;
 pub use model::{BertForQuestionAnswering, SpanLogits, SpanLoss, question_answering_loss};
 pub use settings::{QuestionOptions, QuestionSettings};
 pub use task::{QA, QuestionAnswering};
-pub use windows::{QuestionMaker, QuestionRows};
+pub use windows::{QuestionFeaturizer, QuestionRows};
 
 pub(crate) use model::HEAD;
 pub(crate) use score::{

@@ -34,7 +34,7 @@ pub struct BertForQuestionAnswering {
     pub qa_outputs: Linear,
 }
 
-/// Where an answer may start and end.
+/// Logits of the start and the end of an answer.
 #[derive(Clone, Debug)]
 pub struct SpanLogits {
     /// `[batch, seq]`, at padding and in the question too.

@@ -2,7 +2,7 @@
 
 use super::answerer::answer_rows;
 use super::{
-    BertForQuestionAnswering, FoundAnswer, QuestionAnswerer, QuestionMaker, QuestionRows,
+    BertForQuestionAnswering, FoundAnswer, QuestionAnswerer, QuestionFeaturizer, QuestionRows,
     QuestionSettings,
 };
 use crate::datasets::QuestionExample;
@@ -15,7 +15,7 @@ use bert_core::stop::ShouldStop;
 /// Questions with known answers, ready to be asked again and again.
 pub(crate) struct QuestionEvaluation {
     questions: Vec<QuestionExample>,
-    made: QuestionRows,
+    features: QuestionRows,
     targets: Vec<(usize, usize)>,
 }
 
@@ -28,20 +28,23 @@ impl QuestionAnswerer {
     /// [`Error::NoGoldAnswer`](crate::Error::NoGoldAnswer) for a question of which nothing is known, and those of
     /// [`answer`](Self::answer).
     pub fn evaluate(&self, questions: &[QuestionExample]) -> Result<(Scores, Vec<FoundAnswer>)> {
-        let evaluation = QuestionEvaluation::new(&self.maker, questions.to_vec())?;
-        let (answers, loss) = evaluation.ask(&self.model, &self.maker, &|| false)?;
+        let evaluation = QuestionEvaluation::new(&self.featurizer, questions.to_vec())?;
+        let (answers, loss) = evaluation.ask(&self.model, &self.featurizer, &|| false)?;
         let scores = score_questions(questions, &answers, self.settings())?;
         Ok((scores.with_value("loss", loss), answers))
     }
 }
 
 impl QuestionEvaluation {
-    pub(crate) fn new(maker: &QuestionMaker, questions: Vec<QuestionExample>) -> Result<Self> {
-        let made = maker.questions(&questions)?;
+    pub(crate) fn new(
+        featurizer: &QuestionFeaturizer,
+        questions: Vec<QuestionExample>,
+    ) -> Result<Self> {
+        let features = featurizer.questions(&questions)?;
         Ok(Self {
-            targets: made.targets(&questions),
+            targets: features.targets(&questions),
             questions,
-            made,
+            features,
         })
     }
 
@@ -53,16 +56,16 @@ impl QuestionEvaluation {
     pub(crate) fn ask(
         &self,
         model: &BertForQuestionAnswering,
-        maker: &QuestionMaker,
-        asked: ShouldStop<'_>,
+        featurizer: &QuestionFeaturizer,
+        should_stop: ShouldStop<'_>,
     ) -> Result<(Vec<FoundAnswer>, f64)> {
-        let mut losses = vec![0.0; self.made.rows.len()];
+        let mut losses = vec![0.0; self.features.rows.len()];
         let answers = answer_rows(
             model,
-            maker,
+            featurizer,
             &self.questions,
-            &self.made,
-            asked,
+            &self.features,
+            should_stop,
             |row, logits| {
                 let (start, end) = self.targets[row];
                 let ends = |which: usize| -> Vec<f32> {
@@ -92,7 +95,7 @@ pub(crate) fn score_questions(
     }
     let mut scorer = V1Scorer::in_language(language);
     for (question, answer) in questions.iter().zip(answers) {
-        let said = answer.under(null_threshold);
+        let said = answer.with_threshold(null_threshold);
         scorer.add(&question.id, &gold(question), Some(said))?;
     }
     Ok(naming(language, scorer.scores()))

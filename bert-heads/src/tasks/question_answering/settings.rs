@@ -1,4 +1,4 @@
-//! How contexts are cut into windows and answers chosen, kept with the model.
+//! Settings of windows of contexts and of answers, kept with the model.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::metrics::squad::AnswerLanguage;
 /// The file beside the weights.
 const FILE: &str = "question_answering.json";
 
-/// How contexts are cut into windows and answers chosen; the defaults are those of `run_squad.py`.
+/// Settings of windows of contexts and of answers; the defaults are those of `run_squad.py`.
 ///
-/// `bert finetune` writes it beside the weights, and whoever asks the model reads it there:
-/// a threshold belongs to the weights that it was searched for.
+/// `bert finetune` writes it beside the weights, and [`QuestionAnswerer`](super::QuestionAnswerer)
+/// reads it there: a threshold belongs to the weights that it was searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuestionSettings {
     /// Most tokens of a window with its question, special tokens included.

@@ -8,7 +8,7 @@ use bert_core::config::BertConfig;
 use bert_core::stop::ShouldStop;
 
 use super::{
-    BertForQuestionAnswering, HEAD, QuestionEvaluation, QuestionMaker, QuestionSettings,
+    BertForQuestionAnswering, HEAD, QuestionEvaluation, QuestionFeaturizer, QuestionSettings,
     best_null_threshold, question_rows, score_questions,
 };
 use crate::datasets::QuestionExample;
@@ -59,31 +59,33 @@ impl Task for QuestionAnswering {
         context: Context<'_>,
     ) -> Result<Prepared<BertForQuestionAnswering>> {
         let Context {
-            settings, maker, ..
+            settings,
+            featurizer,
+            ..
         } = context;
         let usual = QuestionSettings::usual(settings.max_length);
-        let maker = QuestionMaker::new(maker, settings.questions.unwrap_or(usual))?;
+        let featurizer = QuestionFeaturizer::new(featurizer, settings.questions.unwrap_or(usual))?;
         let mut questions = data.train.examples.iter();
         let has_unanswerable = questions.any(|example| example.is_impossible);
-        let stated = maker.settings().null_threshold;
+        let stated = featurizer.settings().null_threshold;
         let threshold = Rc::new(Cell::new(stated.or(has_unanswerable.then_some(0.0))));
-        let answers = *maker.settings();
+        let answers = *featurizer.settings();
         let with_threshold = move |threshold: &Cell<Option<f64>>| QuestionSettings {
             null_threshold: threshold.get(),
             ..answers
         };
-        let mut prepared = Prepared::new(question_rows(&data.train, &maker)?, 0);
+        let mut prepared = Prepared::new(question_rows(&data.train, &featurizer)?, 0);
         let kept = Rc::clone(&threshold);
         prepared.files = Box::new(move |dir| with_threshold(&kept).save(dir));
         let Some(validation) = &data.validation else {
             return Ok(prepared);
         };
-        let evaluation = QuestionEvaluation::new(&maker, validation.examples.clone())?;
-        let evaluate = move |model: &BertForQuestionAnswering, asked: ShouldStop<'_>| {
-            let (answers, loss) = evaluation.ask(model, &maker, asked)?;
+        let evaluation = QuestionEvaluation::new(&featurizer, validation.examples.clone())?;
+        let evaluate = move |model: &BertForQuestionAnswering, should_stop: ShouldStop<'_>| {
+            let (answers, loss) = evaluation.ask(model, &featurizer, should_stop)?;
             let questions = evaluation.questions();
             if has_unanswerable {
-                let best = best_null_threshold(questions, &answers, maker.settings())?;
+                let best = best_null_threshold(questions, &answers, featurizer.settings())?;
                 threshold.set(Some(best));
             }
             let scores = score_questions(questions, &answers, &with_threshold(&threshold))?;

@@ -8,12 +8,12 @@ use bert_core::tokenizer::EncodeOptions;
 use super::QuestionSettings;
 use crate::datasets::QuestionExample;
 use crate::error::{Error, Result};
-use crate::runner::{Row, RowMaker, windows};
+use crate::runner::{Featurizer, Row, windows};
 
 /// Cuts contexts into rows that begin with their question.
 #[derive(Clone, Debug)]
-pub struct QuestionMaker {
-    rows: RowMaker,
+pub struct QuestionFeaturizer {
+    rows: Featurizer,
     settings: QuestionSettings,
 }
 
@@ -33,19 +33,19 @@ pub struct QuestionRows {
 /// Part of a context that a row covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Window {
-    /// Where its first token stands in the row.
+    /// Position of its first token in the row.
     pub(super) position: usize,
     /// Its tokens, counted in the context.
     pub(super) tokens: Range<usize>,
 }
 
-impl QuestionMaker {
+impl QuestionFeaturizer {
     /// Windows by `settings`; the rows are those of `rows`, whose maximal length counts.
     ///
     /// # Errors
     ///
     /// Those of [`QuestionSettings::check`].
-    pub fn new(rows: RowMaker, settings: QuestionSettings) -> Result<Self> {
+    pub fn new(rows: Featurizer, settings: QuestionSettings) -> Result<Self> {
         let settings = QuestionSettings {
             max_length: rows.max_length(),
             ..settings
@@ -70,7 +70,7 @@ impl QuestionMaker {
         &self.settings
     }
 
-    pub(super) fn rows(&self) -> &RowMaker {
+    pub(super) fn rows(&self) -> &Featurizer {
         &self.rows
     }
 
@@ -90,33 +90,34 @@ impl QuestionMaker {
         };
         let tokenizer = self.rows.tokenizer();
         let texts = questions.iter().map(|question| question.question.as_str());
-        let asked = tokenizer.encode_batch(texts, &short)?;
+        let encodings = tokenizer.encode_batch(texts, &short)?;
         let same = |a: &QuestionExample, b: &QuestionExample| a.context == b.context;
         let contexts = questions.chunk_by(same).map(|chunk| &*chunk[0].context);
         let contexts = tokenizer.encode_batch(contexts, &plain)?;
 
         let special = tokenizer.special_token_count(true);
-        let mut made = QuestionRows::default();
-        let mut asked = asked.iter();
+        let mut features = QuestionRows::default();
+        let mut encodings = encodings.iter();
         for (chunk, context) in questions.chunk_by(same).zip(&contexts) {
             let offsets: Arc<[(usize, usize)]> = context.offsets().into();
-            for question in asked.by_ref().take(chunk.len()) {
-                let start = made.rows.len();
+            for question in encodings.by_ref().take(chunk.len()) {
+                let start = features.rows.len();
                 let position = tokenizer.second_text_start(question.len());
                 let room = self.settings.max_length - question.len() - special;
                 let step = self.settings.doc_stride.min(room);
                 for tokens in windows::strided(context.len(), room, step) {
                     let second = &context.ids()[tokens.clone()];
-                    made.rows
+                    features
+                        .rows
                         .push(self.rows.frame(question.ids(), Some(second)));
-                    made.windows.push(Window { position, tokens });
+                    features.windows.push(Window { position, tokens });
                 }
-                made.of_question.push(start..made.rows.len());
-                made.offsets.push(Arc::clone(&offsets));
+                features.of_question.push(start..features.rows.len());
+                features.offsets.push(Arc::clone(&offsets));
             }
         }
-        self.rows.check(&made.rows)?;
-        Ok(made)
+        self.rows.check(&features.rows)?;
+        Ok(features)
     }
 }
 
@@ -165,7 +166,7 @@ mod tests {
     use crate::runner::PredictOptions;
 
     /// Letters have the ids 5 to 30.
-    fn maker(max_length: usize, doc_stride: usize) -> QuestionMaker {
+    fn featurizer(max_length: usize, doc_stride: usize) -> QuestionFeaturizer {
         let vocab = "[PAD] [UNK] [CLS] [SEP] [MASK]"
             .split(' ')
             .map(String::from);
@@ -176,13 +177,13 @@ mod tests {
             ..PredictOptions::default()
         };
         let config = BertConfig::new(31, 12, 1, 2, 13);
-        let rows = RowMaker::new(tokenizer, &config, &options).unwrap();
+        let rows = Featurizer::new(tokenizer, &config, &options).unwrap();
         let settings = QuestionSettings {
             doc_stride,
             max_query_length: 3,
             ..QuestionSettings::usual(max_length)
         };
-        QuestionMaker::new(rows, settings).unwrap()
+        QuestionFeaturizer::new(rows, settings).unwrap()
     }
 
     fn question(question: &str, context: &str, answer: Option<(&str, usize)>) -> QuestionExample {
@@ -204,41 +205,44 @@ mod tests {
 
     #[test]
     fn windows_begin_a_stride_apart_and_cover_the_context() {
-        let asked = [
+        let questions = [
             question("x y z w", "a b c d e f g h i j k", None),
             question("x", "a b c d e f g h i j k", None),
             question("x", "a b", None),
             question("x", "\u{ad}", None),
         ];
-        let made = maker(11, 2).questions(&asked).unwrap();
-        assert_eq!(made.of_question, [0..4, 4..7, 7..8, 8..9]);
+        let features = featurizer(11, 2).questions(&questions).unwrap();
+        assert_eq!(features.of_question, [0..4, 4..7, 7..8, 8..9]);
         // The question is cut to three tokens.
-        assert_eq!(made.rows[0].ids, [2, 28, 29, 30, 3, 5, 6, 7, 8, 9, 3]);
-        assert_eq!(made.rows[0].type_ids, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
-        let tokens: Vec<_> = made.windows[..4].iter().map(|w| w.tokens.clone()).collect();
+        assert_eq!(features.rows[0].ids, [2, 28, 29, 30, 3, 5, 6, 7, 8, 9, 3]);
+        assert_eq!(features.rows[0].type_ids, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
+        let tokens: Vec<_> = features.windows[..4]
+            .iter()
+            .map(|w| w.tokens.clone())
+            .collect();
         assert_eq!(tokens, [0..5, 2..7, 4..9, 6..11]);
-        assert_eq!(made.rows[7].ids, [2, 28, 3, 5, 6, 3]);
-        assert_eq!(made.rows[8].ids, [2, 28, 3, 3]);
-        assert!(Arc::ptr_eq(&made.offsets[0], &made.offsets[1]));
+        assert_eq!(features.rows[7].ids, [2, 28, 3, 5, 6, 3]);
+        assert_eq!(features.rows[8].ids, [2, 28, 3, 3]);
+        assert!(Arc::ptr_eq(&features.offsets[0], &features.offsets[1]));
         // A stride beyond the window leaves nothing out.
-        let made = maker(11, 99).questions(&asked[..1]).unwrap();
-        let tokens: Vec<_> = made.windows.iter().map(|w| w.tokens.clone()).collect();
+        let features = featurizer(11, 99).questions(&questions[..1]).unwrap();
+        let tokens: Vec<_> = features.windows.iter().map(|w| w.tokens.clone()).collect();
         assert_eq!(tokens, [0..5, 5..10, 10..11]);
     }
 
     #[test]
     fn answers_are_found_in_the_windows_that_hold_the_whole_of_them() {
         let context = "a b c Déf g h i j k";
-        let asked = [
+        let questions = [
             question("x y z", context, Some(("Déf g", 6))),
             question("x y z", context, None),
         ];
         // `Déf` is one unknown word, so that characters and tokens part ways.
-        let made = maker(11, 2).questions(&asked).unwrap();
-        assert_eq!(made.of_question, [0..3, 3..6]);
-        let targets = made.targets(&asked);
+        let features = featurizer(11, 2).questions(&questions).unwrap();
+        assert_eq!(features.of_question, [0..3, 3..6]);
+        let targets = features.targets(&questions);
         assert_eq!(targets[..3], [(8, 9), (6, 7), (0, 0)]);
         assert_eq!(targets[3..], [(0, 0); 3]);
-        assert_eq!(made.rows[0].ids[8..10], [1, 11]);
+        assert_eq!(features.rows[0].ids[8..10], [1, 11]);
     }
 }

@@ -53,7 +53,7 @@ impl ReplacedTokenDetector {
         let max_length = options.max_length_for(checkpoint.config())?;
         let model = BertForReplacedTokens::from_checkpoint(&checkpoint, device)?;
         Ok(Self {
-            model: options.hold(model)?,
+            model: options.pack_weights(model)?,
             batcher: BertBatcher::new(&tokenizer).for_model(checkpoint.config()),
             tokenizer,
             max_length,
@@ -99,15 +99,18 @@ impl DetectedTokens {
     /// The tokens of text number `index` with their probabilities, of which there is one for each place of its row.
     fn new(text: &Encoding, row: &[f32], index: usize) -> Result<Self> {
         let of_text = (0..).zip(text.sequence_ids());
-        let of_text = of_text.filter_map(|(place, text)| text.map(|_| place));
-        let places: Vec<usize> = of_text.collect();
-        let probabilities: Vec<f32> = places.iter().map(|&at| row[at]).collect();
+        let of_text = of_text.filter_map(|(position, text)| text.map(|_| position));
+        let positions: Vec<usize> = of_text.collect();
+        let probabilities: Vec<f32> = positions.iter().map(|&at| row[at]).collect();
         if probabilities.iter().any(|chance| !chance.is_finite()) {
             return Err(Error::NotFinite { index });
         }
         Ok(Self {
-            tokens: places.iter().map(|&at| text.tokens()[at].clone()).collect(),
-            offsets: places.iter().map(|&at| text.offsets()[at]).collect(),
+            tokens: positions
+                .iter()
+                .map(|&at| text.tokens()[at].clone())
+                .collect(),
+            offsets: positions.iter().map(|&at| text.offsets()[at]).collect(),
             probabilities,
         })
     }

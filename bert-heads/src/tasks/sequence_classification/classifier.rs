@@ -14,7 +14,7 @@ use super::{BertForSequenceClassification, HEAD, ProblemType};
 use crate::error::Result;
 use crate::labels::{Labels, stated};
 use crate::model_kind::ModelKind;
-use crate::runner::{PredictOptions, RowMaker, RowModel, text_logits};
+use crate::runner::{Featurizer, PredictOptions, RowModel, text_logits};
 use crate::sentence_embedding::cross_encoder;
 use crate::task::Overrule;
 use crate::tasks::logits::{argmax, sigmoid, softmax};
@@ -25,7 +25,7 @@ use crate::torch_activation::TorchActivation;
 /// pretrained model, which tells a text that follows another from a random one.
 pub struct TextClassifier {
     model: TextModel,
-    rows: RowMaker,
+    featurizer: Featurizer,
     labels: Labels,
     problem_type: ProblemType,
     /// Activation that makes a score of the one output.
@@ -91,7 +91,7 @@ impl TextClassifier {
     ///
     /// [`NoHead`](crate::Error::NoHead) for a checkpoint without a classifier, [`WrongHead`](crate::Error::WrongHead) for one of words
     /// or choices, [`HeadLabels`](crate::Error::HeadLabels) for one whose labels are not those of its outputs, those of
-    /// [`RowMaker::new`], and [`Core`](crate::Error::Core) for files that are missing or malformed.
+    /// [`Featurizer::new`], and [`Core`](crate::Error::Core) for files that are missing or malformed.
     pub fn from_dir(
         dir: impl AsRef<Path>,
         options: &PredictOptions,
@@ -115,8 +115,8 @@ impl TextClassifier {
         let dir = dir.as_ref();
         let checkpoint = Checkpoint::open(dir)?;
         let config = checkpoint.config();
-        let rows =
-            RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?.on(config, device)?;
+        let featurizer =
+            Featurizer::new(BertTokenizer::from_dir(dir)?, config, options)?.on(config, device)?;
         let task = overrule.task;
         let has = |name| checkpoint.contains(name);
         let is_next_sentence = match task {
@@ -131,8 +131,8 @@ impl TextClassifier {
             };
             labels.check_outputs(&model.cls.seq_relationship)?;
             return Ok(Self {
-                model: TextModel::NextSentence(Box::new(options.hold(model)?)),
-                rows,
+                model: TextModel::NextSentence(Box::new(options.pack_weights(model)?)),
+                featurizer,
                 labels,
                 problem_type: ProblemType::SingleLabel,
                 activation: None,
@@ -156,8 +156,8 @@ impl TextClassifier {
         };
         let model = BertForSequenceClassification::from_weights(&checkpoint, device)?;
         Ok(Self {
-            model: TextModel::Classifier(Box::new(options.hold(model)?)),
-            rows,
+            model: TextModel::Classifier(Box::new(options.pack_weights(model)?)),
+            featurizer,
             labels,
             problem_type,
             activation,
@@ -192,7 +192,7 @@ impl TextClassifier {
 
     /// Most tokens of a row; longer texts are read in windows.
     pub fn max_length(&self) -> usize {
-        self.rows.max_length()
+        self.featurizer.max_length()
     }
 
     /// The outputs for texts or pairs, in their order.
@@ -205,9 +205,9 @@ impl TextClassifier {
         &self,
         texts: impl IntoIterator<Item = TextInput<'a>>,
     ) -> Result<Vec<TextPrediction>> {
-        let made = self.rows.texts(texts)?;
-        let logits = text_logits(&self.model, &self.rows, &made, &|| false)?;
-        let windows = made.of_text.iter().map(|rows| rows.len());
+        let features = self.featurizer.texts(texts)?;
+        let logits = text_logits(&self.model, &self.featurizer, &features, &|| false)?;
+        let windows = features.of_text.iter().map(|rows| rows.len());
         Ok(logits
             .into_iter()
             .zip(windows)

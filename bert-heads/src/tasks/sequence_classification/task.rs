@@ -143,7 +143,7 @@ pub(crate) fn prepare_texts<M: TaskModel<Targets = TextTargets>>(
         settings,
         labels,
         tokenizer,
-        maker,
+        featurizer,
         glue,
         ..
     } = context;
@@ -153,12 +153,12 @@ pub(crate) fn prepare_texts<M: TaskModel<Targets = TextTargets>>(
     let Some(validation) = &data.validation else {
         return Ok(prepared);
     };
-    let made = maker.texts(validation.inputs())?;
+    let features = featurizer.texts(validation.inputs())?;
     let gold = validation.targets(problem_type, labels)?;
     let labels = labels.clone();
     Ok(
-        prepared.with_evaluation(move |model: &M, asked: ShouldStop<'_>| {
-            let logits = text_logits(model, &maker, &made, asked)?;
+        prepared.with_evaluation(move |model: &M, should_stop: ShouldStop<'_>| {
+            let logits = text_logits(model, &featurizer, &features, should_stop)?;
             score_texts(problem_type, &labels, glue, &gold, &logits)
         }),
     )

@@ -1,4 +1,5 @@
-//! How alike texts are: the cosine of their vectors, or another function that the model's files name.
+//! Similarity of texts: the cosine of their vectors, or another function that the model's files
+//! name.
 
 use bert_core::batch::BertInput;
 use bert_core::stop::ShouldStop;
@@ -7,11 +8,11 @@ use burn::tensor::{Device, Tensor};
 use crate::datasets::{Dataset, RowFault, Target, TextExample};
 use crate::error::{Error, Result};
 use crate::metrics::{RegressionScorer, Scores};
-use crate::runner::{Row, RowMaker, RowModel, run_rows};
+use crate::runner::{Featurizer, Row, RowModel, run_rows};
 use crate::sentence_embedding::{SentenceEmbedder, SentenceEncoder, cosine_similarity};
 
 impl SentenceEmbedder {
-    /// How alike the vectors of each pair of texts are, by the model's
+    /// Similarity of the vectors of each pair of texts, by the model's
     /// [function](SentenceEmbedder::similarity_function), cut as [`embed`](SentenceEmbedder::embed)
     /// cuts them.
     ///
@@ -83,12 +84,12 @@ impl RowModel for SentenceEncoder {
 /// The cosine of each pair of neighbouring rows.
 pub(crate) fn row_similarities(
     model: &SentenceEncoder,
-    maker: &RowMaker,
+    featurizer: &Featurizer,
     rows: &[Row],
-    asked: ShouldStop<'_>,
+    should_stop: ShouldStop<'_>,
 ) -> Result<Vec<f64>> {
     let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); rows.len()];
-    run_rows(model, maker, rows, asked, |row, values| {
+    run_rows(model, featurizer, rows, should_stop, |row, values| {
         if values.iter().any(|value| !value.is_finite()) {
             return Err(Error::NotFinite { index: row });
         }

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::sentence_embedding::{Pooling, Poolings};
 
-/// How vectors of texts come about, and what they are trained with.
+/// Settings of the vectors of texts and of their loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SimilaritySettings {
     /// Loss to minimise.
     pub loss: SimilarityLoss,
-    /// How token vectors become one.
+    /// Pooling of token vectors.
     pub pooling: Poolings,
     /// True if the saved model normalises its vectors to length 1; training is the same either way.
     pub normalize: bool,

@@ -58,7 +58,7 @@ impl Task for Similarity {
             settings,
             checkpoint,
             tokenizer,
-            maker,
+            featurizer,
             ..
         } = context;
         let length = settings.max_length;
@@ -82,9 +82,9 @@ impl Task for Similarity {
         let texts = texts.flat_map(|example| [Some(&example.text), example.pair.as_ref()]);
         let options = EncodeOptions::truncated(length);
         let encodings = tokenizer.encode_batch(texts.flatten(), &options)?;
-        let made: Vec<Row> = encodings.iter().map(Row::of).collect();
-        let evaluate = move |model: &SentenceEncoder, asked: ShouldStop<'_>| {
-            let cosines = row_similarities(model, &maker, &made, asked)?;
+        let rows: Vec<Row> = encodings.iter().map(Row::of).collect();
+        let evaluate = move |model: &SentenceEncoder, should_stop: ShouldStop<'_>| {
+            let cosines = row_similarities(model, &featurizer, &rows, should_stop)?;
             Ok(score_similarity(&gold, &cosines))
         };
         Ok(prepared.with_evaluation(evaluate))

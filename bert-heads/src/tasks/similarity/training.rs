@@ -33,7 +33,7 @@ pub enum SimilarityTargets {
     Cosines(Vec<f32>),
     /// Rows that belong together: a text, one like it, and those that are not.
     Ranking {
-        /// How many neighbouring rows each example has, at least two.
+        /// Number of neighbouring rows of each example, at least two.
         counts: Vec<usize>,
         /// Factor on the cosines before the softmax.
         scale: f32,

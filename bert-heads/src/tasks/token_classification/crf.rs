@@ -104,7 +104,7 @@ impl Crf {
     /// - classes: `rows * seq`, a label or [`IGNORED_LABEL`](crate::losses::IGNORED_LABEL)
     pub(crate) fn loss(&self, logits: Tensor<3>, classes: &[i64]) -> Tensor<1> {
         let [rows, seq, labels] = logits.dims();
-        let mut places: Vec<Vec<i64>> = Vec::with_capacity(rows);
+        let mut positions: Vec<Vec<i64>> = Vec::with_capacity(rows);
         let mut tags: Vec<Vec<usize>> = Vec::with_capacity(rows);
         for (row, classes) in classes.chunks(seq).enumerate() {
             let words = classes.iter().enumerate();
@@ -112,18 +112,18 @@ impl Crf {
             let (at, of_row) = words
                 .map(|(at, class)| ((row * seq + at) as i64, class))
                 .unzip();
-            places.push(at);
+            positions.push(at);
             tags.push(of_row);
         }
         let words = tags.iter().map(Vec::len).max().unwrap_or(0).max(1);
-        for places in &mut places {
-            places.resize(words, 0); // has no part in the loss
+        for positions in &mut positions {
+            positions.resize(words, 0); // has no part in the loss
         }
-        let places = TensorData::new(places.concat(), [rows * words]);
-        let places = Tensor::<1, Int>::from_data(places, &logits.device());
+        let positions = TensorData::new(positions.concat(), [rows * words]);
+        let positions = Tensor::<1, Int>::from_data(positions, &logits.device());
         let scores = logits
             .reshape([rows * seq, labels])
-            .select(0, places)
+            .select(0, positions)
             .reshape([rows, words, labels]);
         self.negative_log_likelihood(scores, &tags)
     }
@@ -154,7 +154,7 @@ impl Crf {
     }
 }
 
-/// How often some sequences of tags use each score.
+/// Number of times that some sequences of tags use each score.
 struct Counts {
     /// `[rows, words, labels]`
     words: Vec<f32>,

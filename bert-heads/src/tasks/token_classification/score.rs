@@ -22,8 +22,8 @@ impl TokenTagger {
     pub fn evaluate(&self, data: &Dataset<TokenExample>) -> Result<(Scores, Vec<Vec<WordTag>>)> {
         let gold = gold_tags(data, self.labels())?;
         let words = data.examples.iter().map(|example| example.words.as_slice());
-        let made: WordRows = self.row_maker().words(words)?;
-        let logits = word_logits(self.model(), self.row_maker(), &made, &|| false)?;
+        let features: WordRows = self.featurizer().words(words)?;
+        let logits = word_logits(self.model(), self.featurizer(), &features, &|| false)?;
         let scores = score_tokens(self.labels(), self.chain(), &gold, &logits)?;
         Ok((scores, self.tags_of(logits)))
     }

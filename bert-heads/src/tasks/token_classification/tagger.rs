@@ -13,7 +13,7 @@ use super::{BertForTokenClassification, Crf, CrfChain, HEAD};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::metrics::{TagReading, entities};
-use crate::runner::{PredictOptions, RowMaker, RowModel, WordRows, run_rows};
+use crate::runner::{Featurizer, PredictOptions, RowModel, WordRows, run_rows};
 use crate::task::Overrule;
 use crate::tasks::logits::{argmax, softmax};
 use crate::tasks::stretch::Stretch;
@@ -23,7 +23,7 @@ pub struct TokenTagger {
     model: BertForTokenClassification,
     /// Chooses the labels of a sentence together.
     chain: Option<CrfChain>,
-    rows: RowMaker,
+    featurizer: Featurizer,
     labels: Labels,
     /// True if every label is a tag of a scheme, so that entities can be decoded.
     tags: bool,
@@ -113,12 +113,12 @@ impl TokenTagger {
         }
         let labels = overrule.labels(&checkpoint, HEAD.outputs(&checkpoint)?)?;
         let model = BertForTokenClassification::from_weights(&checkpoint, device)?;
-        let model = options.hold(model)?;
+        let model = options.pack_weights(model)?;
         Ok(Self {
             chain: model.crf.as_ref().map(Crf::chain).transpose()?,
             tags: are_tags(&labels),
             labels,
-            rows: RowMaker::new(BertTokenizer::from_dir(dir)?, config, options)?
+            featurizer: Featurizer::new(BertTokenizer::from_dir(dir)?, config, options)?
                 .on(config, device)?,
             model,
         })
@@ -143,7 +143,7 @@ impl TokenTagger {
 
     /// Most tokens of a row; longer texts are read in windows.
     pub fn max_length(&self) -> usize {
-        self.rows.max_length()
+        self.featurizer.max_length()
     }
 
     /// A tag for each word of sentences that come as words.
@@ -156,7 +156,7 @@ impl TokenTagger {
         &self,
         sentences: impl IntoIterator<Item = &'a [String]>,
     ) -> Result<Vec<Vec<WordTag>>> {
-        self.tags(&self.rows.words(sentences)?)
+        self.tags(&self.featurizer.words(sentences)?)
     }
 
     /// Tags running texts. Their words are what stands between spaces and punctuation, each
@@ -171,26 +171,26 @@ impl TokenTagger {
             ..EncodeOptions::default()
         };
         let inputs = texts.iter().map(|text| TextInput::Single(text.as_ref()));
-        let encodings = self.rows.tokenizer().encode_batch(inputs, &plain)?;
-        let mut made = WordRows::default();
+        let encodings = self.featurizer.tokenizer().encode_batch(inputs, &plain)?;
+        let mut features = WordRows::default();
         let mut words_of_texts = Vec::with_capacity(texts.len());
         for encoding in &encodings {
             let words = words(encoding);
             let first_tokens = words.iter().map(|word| Some(word.token));
-            self.rows
-                .push_words(encoding.ids(), first_tokens, &mut made);
+            self.featurizer
+                .push_words(encoding.ids(), first_tokens, &mut features);
             words_of_texts.push(words);
         }
-        let tags = self.tags(&made)?;
+        let tags = self.tags(&features)?;
         let texts = texts.iter().map(AsRef::as_ref).zip(words_of_texts);
         texts
-            .zip(tags.into_iter().zip(made.windows))
+            .zip(tags.into_iter().zip(features.windows))
             .map(|((text, words), (tags, windows))| self.found(text, &words, tags, windows))
             .collect()
     }
 
-    pub(super) fn row_maker(&self) -> &RowMaker {
-        &self.rows
+    pub(super) fn featurizer(&self) -> &Featurizer {
+        &self.featurizer
     }
 
     pub(super) fn chain(&self) -> Option<&CrfChain> {
@@ -201,8 +201,13 @@ impl TokenTagger {
         &self.model
     }
 
-    fn tags(&self, made: &WordRows) -> Result<Vec<Vec<WordTag>>> {
-        Ok(self.tags_of(word_logits(&self.model, &self.rows, made, &|| false)?))
+    fn tags(&self, features: &WordRows) -> Result<Vec<Vec<WordTag>>> {
+        Ok(self.tags_of(word_logits(
+            &self.model,
+            &self.featurizer,
+            features,
+            &|| false,
+        )?))
     }
 
     pub(super) fn tags_of(&self, logits: Vec<Vec<Option<Vec<f32>>>>) -> Vec<Vec<WordTag>> {
@@ -364,23 +369,24 @@ impl RowModel for BertForTokenClassification {
 /// The logits of each word of each sentence; `None` for words without a token.
 pub(crate) fn word_logits(
     model: &BertForTokenClassification,
-    maker: &RowMaker,
+    featurizer: &Featurizer,
     sentences: &WordRows,
-    asked: ShouldStop<'_>,
+    should_stop: ShouldStop<'_>,
 ) -> Result<Vec<Vec<Option<Vec<f32>>>>> {
     let [_, outputs] = model.classifier.weight.val().dims();
-    // By row, the places to read from it: sentence, word, position.
-    let mut wanted: Vec<Vec<(usize, usize, usize)>> = vec![Vec::new(); sentences.rows.len()];
+    let rows = &sentences.rows;
+    // By row, what to read from it: sentence, word, position.
+    let mut wanted: Vec<Vec<(usize, usize, usize)>> = vec![Vec::new(); rows.len()];
     let mut found: Vec<Vec<Option<Vec<f32>>>> = Vec::with_capacity(sentences.of_sentence.len());
-    for (sentence, places) in sentences.of_sentence.iter().enumerate() {
-        found.push(vec![None; places.len()]);
-        for (word, place) in places.iter().enumerate() {
-            if let Some((row, position)) = *place {
+    for (sentence, positions) in sentences.of_sentence.iter().enumerate() {
+        found.push(vec![None; positions.len()]);
+        for (word, position) in positions.iter().enumerate() {
+            if let Some((row, position)) = *position {
                 wanted[row].push((sentence, word, position));
             }
         }
     }
-    run_rows(model, maker, &sentences.rows, asked, |row, values| {
+    run_rows(model, featurizer, rows, should_stop, |row, values| {
         for &(sentence, word, position) in &wanted[row] {
             let logits = &values[position * outputs..][..outputs];
             if logits.iter().any(|value| !value.is_finite()) {

@@ -53,7 +53,7 @@ impl Task for TokenClassification {
             settings,
             labels,
             tokenizer,
-            maker,
+            featurizer,
             ..
         } = context;
         let (rows, cut) = token_rows(&data.train, labels, tokenizer, settings.max_length)?;
@@ -62,12 +62,12 @@ impl Task for TokenClassification {
             return Ok(prepared);
         };
         let words = validation.examples.iter();
-        let made = maker.words(words.map(|example| example.words.as_slice()))?;
+        let features = featurizer.words(words.map(|example| example.words.as_slice()))?;
         let gold = gold_tags(validation, labels)?;
         let gold: Vec<Vec<String>> = gold.into_iter().map(<[String]>::to_vec).collect();
         let labels = labels.clone();
-        let evaluate = move |model: &BertForTokenClassification, asked: ShouldStop<'_>| {
-            let logits = word_logits(model, &maker, &made, asked)?;
+        let evaluate = move |model: &BertForTokenClassification, should_stop: ShouldStop<'_>| {
+            let logits = word_logits(model, &featurizer, &features, should_stop)?;
             let gold: Vec<&[String]> = gold.iter().map(Vec::as_slice).collect();
             let chain = model.crf.as_ref().map(Crf::chain).transpose()?;
             score_tokens(&labels, chain.as_ref(), &gold, &logits)

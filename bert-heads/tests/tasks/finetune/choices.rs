@@ -52,15 +52,15 @@ fn choices_are_learnt_and_made() {
 
         let options = PredictOptions::default();
         let picker = ChoicePicker::from_dir(trial.out.path(), &options, &trial.device).unwrap();
-        let asked = animals();
-        let made = picker.choose(&asked.examples).unwrap();
-        for (example, choice) in asked.examples.iter().zip(&made) {
+        let questions = animals();
+        let made = picker.choose(&questions.examples).unwrap();
+        for (example, choice) in questions.examples.iter().zip(&made) {
             assert_eq!(Some(choice.choice), example.label, "{label}: {example:?}");
             assert_eq!(choice.text, example.choices[choice.choice]);
             assert_eq!(choice.scores.len(), example.choices.len());
             assert_eq!(choice.score, choice.scores[choice.choice]);
         }
-        let (scores, _) = picker.evaluate(&asked).unwrap();
+        let (scores, _) = picker.evaluate(&questions).unwrap();
         assert_eq!(scores.get("accuracy"), Some(1.0));
 
         // What transformers takes the class from, and our own loader too.

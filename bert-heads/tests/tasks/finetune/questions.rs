@@ -23,7 +23,7 @@ fn question(id: usize, context: &str, place: Option<&str>) -> QuestionExample {
     }
 }
 
-/// Where the cat is; a context without a place has no answer.
+/// Questions for the place of the cat; a context without a place has no answer.
 fn places(impossible: bool) -> Dataset<QuestionExample> {
     let long = "the quick fox was old . ".repeat(6);
     let mut examples = Vec::new();
@@ -98,9 +98,9 @@ fn answers_are_learnt_and_found_in_long_contexts() {
                 .unwrap();
         assert_eq!(answerer.settings().doc_stride, 9);
         assert_eq!(answerer.settings().null_threshold, None);
-        let asked = places(false).examples;
-        let found = answerer.answer(&asked).unwrap();
-        for (question, found) in asked.iter().zip(&found) {
+        let questions = places(false).examples;
+        let found = answerer.answer(&questions).unwrap();
+        for (question, found) in questions.iter().zip(&found) {
             let gold = &question.answers[0];
             assert_eq!(found.answer, gold.text, "{label}: {question:?}");
             let end = gold.start + gold.text.len();
@@ -109,9 +109,9 @@ fn answers_are_learnt_and_found_in_long_contexts() {
         }
         assert!(found[3].windows > 3 && found[0].windows == 1);
         // Alone as with others.
-        let alone = answerer.answer(&asked[3..4]).unwrap();
+        let alone = answerer.answer(&questions[3..4]).unwrap();
         assert!((alone[0].score - found[3].score).abs() < 1e-4, "{label}");
-        let (scores, _) = answerer.evaluate(&asked).unwrap();
+        let (scores, _) = answerer.evaluate(&questions).unwrap();
         assert_eq!(scores.get("f1"), Some(100.0));
         assert!(scores.get("loss").unwrap() < 1.0);
     }
@@ -128,18 +128,18 @@ fn questions_without_an_answer_are_told_by_a_threshold_that_is_kept() {
     assert_eq!((best.metric.as_str(), best.value), ("exact_match", 100.0));
     assert_eq!(summary.evaluation["NoAns_total"], 3);
 
-    let asked = places(true).examples;
+    let questions = places(true).examples;
     let options = QuestionOptions::default();
     let answerer =
         QuestionAnswerer::from_dir(trial.out.path(), &options, &batches(), &trial.device).unwrap();
     let threshold = answerer.settings().null_threshold.unwrap();
-    let found = answerer.answer(&asked).unwrap();
-    for (question, found) in asked.iter().zip(&found) {
+    let found = answerer.answer(&questions).unwrap();
+    for (question, found) in questions.iter().zip(&found) {
         assert_eq!(found.answer.is_empty(), question.is_impossible, "{found:?}");
         let is_above = f64::from(found.no_answer) > threshold;
         assert_eq!(is_above, question.is_impossible);
     }
-    let (scores, _) = answerer.evaluate(&asked).unwrap();
+    let (scores, _) = answerer.evaluate(&questions).unwrap();
     assert_eq!(scores.get("exact"), Some(100.0));
 
     // Another threshold, and no word of it in the encoder's own file.
@@ -149,7 +149,7 @@ fn questions_without_an_answer_are_told_by_a_threshold_that_is_kept() {
     };
     let silent =
         QuestionAnswerer::from_dir(trial.out.path(), &options, &batches(), &trial.device).unwrap();
-    let found = silent.answer(&asked).unwrap();
+    let found = silent.answer(&questions).unwrap();
     assert!(found.iter().all(|found| found.answer.is_empty()));
     let config = fs::read_to_string(trial.out.path().join("config.json")).unwrap();
     assert!(config.contains("BertForQuestionAnswering") && !config.contains("threshold"));

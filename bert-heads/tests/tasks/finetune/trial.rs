@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint::Checkpoint;
 use bert_core::device::{Device, test_devices};
-use bert_core::stop::StopFlag;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::training::{Event, Observer, Recipe, RunInfo, Split, TrainerOptions};
+use bert_core::training::{
+    Event, Observer, Recipe, RunContext, RunInfo, Split, Summary, TrainerOptions,
+};
 use bert_heads::Result;
 use bert_heads::datasets::{Dataset, Target, TextExample, TokenExample};
-use bert_heads::finetune::{FineTuning, Summary, TrainingData};
+use bert_heads::finetune::TrainingData;
 use bert_heads::labels::Labels;
 use bert_heads::task::{LayerRules, Settings, Splits};
 use bert_heads::tasks::sequence_classification::{ProblemType, SequenceClassification};
@@ -192,24 +193,17 @@ impl Trial {
         let tokenizer = BertTokenizer::from_dir(self.encoder.path()).unwrap();
         let settings = self.settings.clone();
         let data = self.data.prepare(settings, &checkpoint, &tokenizer, None)?;
-        let run = FineTuning {
-            checkpoint,
-            tokenizer,
-            devices: vec![self.device.clone()],
-            gradient_checkpointing: false,
+        let context = RunContext {
             options: TrainerOptions {
                 log_every: 1,
                 evaluate_every: self.evaluate_every,
                 patience: self.patience,
                 ..TrainerOptions::default()
             },
-            output: self.out.path().to_owned(),
-            keep: 1,
             resume,
-            observer: &mut course,
-            stop: StopFlag::new(),
+            ..RunContext::new(self.device.clone(), self.out.path(), &mut course)
         };
-        let summary = run.run(data)?;
+        let summary = data.train(&checkpoint, &tokenizer, context)?;
         Ok((summary, course))
     }
 

@@ -13,7 +13,7 @@ pub(super) struct Header {
     pub(super) documents: u64,
     pub(super) sentences: u64,
     pub(super) tokens: u64,
-    /// Where the documents end and the offsets of the documents begin, in bytes.
+    /// End of the documents and start of their offsets, in bytes.
     pub(super) index_offset: u64,
     /// CRC-32 of the index.
     pub(super) index_crc: u32,

@@ -38,7 +38,7 @@ impl TokenizedCorpus {
     /// read through. Making uses all cores (`RAYON_NUM_THREADS` limits them) and some 100 MB
     /// whatever the size; the files are the same whatever the number of cores. The manifest is
     /// written last, so that a directory left by an interrupted run counts as empty. `progress`
-    /// is told the counts so far, and not called if nothing is to be made.
+    /// receives the counts so far, and is not called if nothing is to be made.
     ///
     /// # Errors
     /// If an input cannot be read or is standard input (which can be read only once), if no input
@@ -95,12 +95,12 @@ impl TokenizedCorpus {
         })
     }
 
-    /// How many WordPieces there are.
+    /// Number of WordPieces.
     pub fn token_count(&self) -> u64 {
         self.counts.tokens
     }
 
-    /// How much there is.
+    /// Counts of the corpus.
     pub fn counts(&self) -> CorpusCounts {
         self.counts
     }

@@ -95,7 +95,7 @@ pub(super) struct Shard {
     path: PathBuf,
     file: File,
     id_bytes: u32,
-    /// Where each document begins, and the last ends.
+    /// Start of each document, and the end of the last.
     offsets: Vec<u64>,
 }
 

@@ -55,8 +55,8 @@ pub(in crate::ops) fn project_table<T: HostTensor>(input: T, table: T, bias: T) 
     }
 }
 
-/// [`BertOps::project_held`](crate::ops::BertOps::project_held).
-pub(in crate::ops) fn project_held<T: HostTensor>(
+/// [`PackedWeightOps::project_packed`](crate::ops::PackedWeightOps::project_packed).
+pub(in crate::ops) fn project_packed<T: HostTensor>(
     input: T,
     bias: T,
     weight: Arc<PackedWeight>,

@@ -274,7 +274,7 @@ pub(in crate::ops) fn dropout_mask<T: HostTensor>(like: T, shape: Shape, probabi
     }
 }
 
-/// [`BertOps::adam_update`](crate::ops::BertOps::adam_update): the output in place of the gradient, the moments in place.
+/// [`OptimizerOps::adam_update`](crate::ops::OptimizerOps::adam_update): the output in place of the gradient, the moments in place.
 pub(in crate::ops) fn adam_update<T: HostTensor>(
     value: T,
     gradient: T,
@@ -309,7 +309,7 @@ impl From<AdamStep> for adam::Step {
     }
 }
 
-/// [`BertOps::sum_of_squares`](crate::ops::BertOps::sum_of_squares).
+/// [`OptimizerOps::sum_of_squares`](crate::ops::OptimizerOps::sum_of_squares).
 pub(in crate::ops) fn sum_of_squares<T: HostTensor>(input: T) -> T {
     match place(When::Always, [input]) {
         Kernel([input]) => {
@@ -321,7 +321,7 @@ pub(in crate::ops) fn sum_of_squares<T: HostTensor>(input: T) -> T {
     }
 }
 
-/// [`BertOps::scale_by`](crate::ops::BertOps::scale_by), in place.
+/// [`OptimizerOps::scale_by`](crate::ops::OptimizerOps::scale_by), in place.
 pub(in crate::ops) fn scale_by<T: HostTensor>(input: T, factor: T) -> T {
     match place(When::Always, [input, factor]) {
         Kernel([mut input, factor]) => {

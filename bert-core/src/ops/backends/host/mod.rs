@@ -21,7 +21,7 @@ pub(super) use attention::{
     attention_backward, attention_with_weights, packed_attention, self_attention,
 };
 pub(super) use dense::{
-    project, project_bias_backward, project_gelu, project_held, project_input_backward,
+    project, project_bias_backward, project_gelu, project_input_backward, project_packed,
     project_table, project_table_backward, project_unbiased, project_weight_backward,
 };
 pub(super) use elementwise::{
@@ -87,7 +87,7 @@ pub(in crate::ops) trait HostBackend: GradientOps {
         Self::normalize(Self::float_add(input, residual), gamma, beta, epsilon)
     }
 
-    /// [`BertOps::adam_update`]
+    /// [`OptimizerOps::adam_update`]
     fn own_adam_update(
         value: Self::FloatTensorPrimitive,
         gradient: Self::FloatTensorPrimitive,
@@ -113,7 +113,7 @@ enum Operands<T, const N: usize> {
 
 use Operands::{Backend, Kernel};
 
-/// When a kernel computes an operation on operands that it can read.
+/// Condition on which a kernel computes an operation on operands that it can read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     /// In any case: the backend has nothing as fast.

@@ -147,25 +147,25 @@ fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
         );
         let linear = || T::Backend::linear(input(), weight(), Some(bias()));
         assert_close(
-            super::project_held(input(), bias(), panels.clone(), false),
+            super::project_packed(input(), bias(), panels.clone(), false),
             linear(),
-            "project_held",
+            "project_packed",
         );
         assert_close(
-            super::project_held(input(), bias(), panels, true),
+            super::project_packed(input(), bias(), panels, true),
             T::Backend::gelu(linear()),
-            "project_held with GELU",
+            "project_packed with GELU",
         );
         // Each number of bf16 is off by a 512th of itself at most.
         let bfloat16 = PackedWeight::bfloat16(&values, width).expect("kernels are compiled in");
-        let found = super::project_held(input(), bias(), Arc::new(bfloat16), false);
+        let found = super::project_packed(input(), bias(), Arc::new(bfloat16), false);
         let (found, expected) = (found.into_contiguous(), linear().into_contiguous());
         for (found, expected) in found.as_slice().iter().zip(expected.as_slice()) {
             assert!((found - expected).abs() < 4e-3, "{found} is not {expected}");
         }
         // Each number of 8 bits is off by half a step at most, so sums are nearly right.
         let int8 = PackedWeight::int8(&values, width).expect("finite values");
-        let found = super::project_held(input(), bias(), Arc::new(int8), false);
+        let found = super::project_packed(input(), bias(), Arc::new(int8), false);
         let (found, expected) = (found.into_contiguous(), linear().into_contiguous());
         for (found, expected) in found.as_slice().iter().zip(expected.as_slice()) {
             assert!((found - expected).abs() < 2e-2, "{found} is not {expected}");
@@ -173,7 +173,7 @@ fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
     }
     let packed = PackedWeight::panels(&[1.0, 2.0, 3.0, 4.0], 2).expect("kernels are compiled in");
     let (none, bias) = (filled(like, [0, 2], &[]), filled(like, [2], &[0.0; 2]));
-    let found = super::project_held(none, bias, Arc::new(packed), false);
+    let found = super::project_packed(none, bias, Arc::new(packed), false);
     assert_eq!(found.shape(), Shape::new([0, 2]));
 }
 

@@ -25,7 +25,7 @@ use crate::training::observe::event::{Event, RunInfo, Split};
 /// Set while there is a screen.
 pub(super) static OPEN: AtomicBool = AtomicBool::new(false);
 
-/// How the screen came to its end.
+/// End of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// By us, or because it could not be drawn.
@@ -63,7 +63,7 @@ impl Screen {
 
         keys::remember();
         OPEN.store(true, Ordering::Release);
-        tuning::keep_silent(true);
+        tuning::set_silent(true);
         let name = Arc::new("Steps".to_owned());
         let steps = run.total_steps.saturating_sub(run.first_step);
         let mut screen = Self {
@@ -203,7 +203,7 @@ impl Screen {
         set_hook(Box::new(move |info| hook(info)));
         keys::forget();
         OPEN.store(false, Ordering::Release);
-        tuning::keep_silent(false);
+        tuning::set_silent(false);
         end
     }
 
@@ -220,7 +220,7 @@ impl Screen {
         await_end(&canary);
         keys::forget();
         OPEN.store(false, Ordering::Release);
-        tuning::keep_silent(false);
+        tuning::set_silent(false);
     }
 
     fn is_gone(&self) -> bool {

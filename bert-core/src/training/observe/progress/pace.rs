@@ -1,4 +1,4 @@
-//! How long a run still takes.
+//! Time left of a run.
 
 use std::time::Instant;
 

@@ -95,8 +95,8 @@ impl CrfChain {
         self.log_partition(words) - score
     }
 
-    /// How likely each word has each tag, all sequences considered (forward-backward): one list per
-    /// word that sums to 1.
+    /// Marginal probabilities of each word's tags, all sequences considered (forward-backward): one
+    /// list per word that sums to 1.
     pub fn marginals(&self, words: &[&[f32]]) -> Vec<Vec<f64>> {
         let labels = self.labels();
         let forward = self.forward(words);

@@ -1,9 +1,9 @@
-//! How a field is trained.
+//! Settings of a conditional random field.
 
 use bert_core::training::ParameterRule;
 use serde::{Deserialize, Serialize};
 
-/// How a [`Crf`](super::Crf) is trained.
+/// Settings of the training of a [`Crf`](super::Crf).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CrfSettings {
     /// The factor on its learning rate. It begins with nothing and has few parameters, for which the

@@ -13,9 +13,9 @@ use crate::tasks::sequence_classification::{
 use crate::tasks::similarity::{SIMILARITY, Similarity};
 use crate::tasks::token_classification::{TOKENS, TokenClassification};
 
-/// Maker of a task's training data from examples of the kind that it reads.
+/// Constructor of a task's training data from examples of the kind that it reads.
 #[derive(Clone, Copy, Debug)]
-pub enum DataMaker {
+pub enum DataConstructor {
     /// Texts or pairs of texts.
     Texts(fn(Splits<TextExample>) -> TrainingData),
     /// Tagged words.
@@ -28,62 +28,62 @@ pub enum DataMaker {
     Similar(fn(Splits<SimilarExample, TextExample>) -> TrainingData),
 }
 
-/// Makers of all tasks.
-static MAKERS: [(&TaskEntry, DataMaker); 8] = [
+/// Constructors of all tasks.
+static CONSTRUCTORS: [(&TaskEntry, DataConstructor); 8] = [
     (
         &CLASSIFY,
-        DataMaker::Texts(|splits| {
+        DataConstructor::Texts(|splits| {
             TrainingData::new(SequenceClassification::of(ProblemType::SingleLabel), splits)
         }),
     ),
     (
         &NEXT_SENTENCE,
-        DataMaker::Texts(|splits| TrainingData::new(NextSentence, splits)),
+        DataConstructor::Texts(|splits| TrainingData::new(NextSentence, splits)),
     ),
     (
         &MULTI_LABEL,
-        DataMaker::Texts(|splits| {
+        DataConstructor::Texts(|splits| {
             TrainingData::new(SequenceClassification::of(ProblemType::MultiLabel), splits)
         }),
     ),
     (
         &REGRESS,
-        DataMaker::Texts(|splits| {
+        DataConstructor::Texts(|splits| {
             TrainingData::new(SequenceClassification::of(ProblemType::Regression), splits)
         }),
     ),
     (
         &TOKENS,
-        DataMaker::Words(|splits| TrainingData::new(TokenClassification, splits)),
+        DataConstructor::Words(|splits| TrainingData::new(TokenClassification, splits)),
     ),
     (
         &QA,
-        DataMaker::Questions(|splits| TrainingData::new(QuestionAnswering, splits)),
+        DataConstructor::Questions(|splits| TrainingData::new(QuestionAnswering, splits)),
     ),
     (
         &CHOICE,
-        DataMaker::Choices(|splits| TrainingData::new(MultipleChoice, splits)),
+        DataConstructor::Choices(|splits| TrainingData::new(MultipleChoice, splits)),
     ),
     (
         &SIMILARITY,
-        DataMaker::Similar(|splits| TrainingData::new(Similarity, splits)),
+        DataConstructor::Similar(|splits| TrainingData::new(Similarity, splits)),
     ),
 ];
 
-impl DataMaker {
-    /// Maker of the training data of `task`.
+impl DataConstructor {
+    /// Constructor of the training data of `task`.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownChoice`] for a task without a line here.
     pub fn of(task: &TaskEntry) -> Result<Self> {
-        let mut all = MAKERS.into_iter();
+        let mut all = CONSTRUCTORS.into_iter();
         all.find(|(known, _)| *known == task)
-            .map(|(_, maker)| maker)
+            .map(|(_, constructor)| constructor)
             .ok_or_else(|| Error::UnknownChoice {
                 what: "task to train",
                 name: task.name.to_owned(),
-                known: MAKERS.map(|(task, _)| task.name).join(", "),
+                known: CONSTRUCTORS.map(|(task, _)| task.name).join(", "),
             })
     }
 }
@@ -107,12 +107,14 @@ mod tests {
     #[test]
     fn every_task_makes_data_of_the_examples_that_it_reads() {
         for task in TASKS {
-            let (reads, data) = match DataMaker::of(task).unwrap() {
-                DataMaker::Texts(make) => (Reads::Texts, make(Splits::of_train(none()))),
-                DataMaker::Words(make) => (Reads::Words, make(Splits::of_train(none()))),
-                DataMaker::Questions(make) => (Reads::Questions, make(Splits::of_train(none()))),
-                DataMaker::Choices(make) => (Reads::Choices, make(Splits::of_train(none()))),
-                DataMaker::Similar(make) => (Reads::Similar, make(Splits::of_train(none()))),
+            let (reads, data) = match DataConstructor::of(task).unwrap() {
+                DataConstructor::Texts(new) => (Reads::Texts, new(Splits::of_train(none()))),
+                DataConstructor::Words(new) => (Reads::Words, new(Splits::of_train(none()))),
+                DataConstructor::Questions(new) => {
+                    (Reads::Questions, new(Splits::of_train(none())))
+                }
+                DataConstructor::Choices(new) => (Reads::Choices, new(Splits::of_train(none()))),
+                DataConstructor::Similar(new) => (Reads::Similar, new(Splits::of_train(none()))),
             };
             assert_eq!((data.task(), reads), (task, task.reads));
         }
