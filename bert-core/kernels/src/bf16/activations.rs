@@ -1,15 +1,19 @@
 //! Activations in bf16, rounded row by row and packed in tiles.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::{Pod, Zeroable, cast_mut};
 use rayon::prelude::*;
 
-use super::number::rounded;
+use super::number::{pair_of, rounded};
+use super::weights::{LANES, PAIR, PAIRS};
 use crate::matmul::Matrix;
 use crate::parallel::CHUNK_LEN;
 use crate::simd::vectorized;
 
 /// Numbers of a row that the kernels take in a step.
 pub(super) const STEP: usize = 32;
+
+/// Tiles that a thread rounds at a time: whole vectors of rows.
+const TILES_PER_THREAD: usize = 8;
 
 /// A step of a row.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -27,9 +31,8 @@ impl RoundedRows {
     /// The nearest numbers to those of a matrix.
     pub(super) fn round(matrix: Matrix<'_>, rows_per_tile: usize) -> Self {
         let mut rows = Self::zeros(matrix, rows_per_tile);
-        let size = rows.tile_size();
-        let tiles = rows.lines.chunks_mut(size.max(1)).enumerate();
-        tiles.for_each(|(tile, lines)| round_tile(matrix, tile, (lines, rows_per_tile)));
+        let steps = rows.steps;
+        round_tiles(matrix, 0, (&mut rows.lines, rows_per_tile, steps));
         rows
     }
 
@@ -40,9 +43,12 @@ impl RoundedRows {
             return Self::round(matrix, rows_per_tile);
         }
         let mut rows = Self::zeros(matrix, rows_per_tile);
-        let size = rows.tile_size();
-        let tiles = rows.lines.par_chunks_mut(size).enumerate();
-        tiles.for_each(|(tile, lines)| round_tile(matrix, tile, (lines, rows_per_tile)));
+        let (size, steps) = (rows.tile_size() * TILES_PER_THREAD, rows.steps);
+        let parts = rows.lines.par_chunks_mut(size).enumerate();
+        parts.for_each(|(part, lines)| {
+            let first = part * TILES_PER_THREAD * rows_per_tile;
+            round_tiles(matrix, first, (lines, rows_per_tile, steps));
+        });
         rows
     }
 
@@ -75,42 +81,84 @@ impl RoundedRows {
     }
 }
 
-/// Rounds the rows of a tile of `matrix`.
-fn round_tile(matrix: Matrix<'_>, tile: usize, (lines, rows_per_tile): (&mut [Line], usize)) {
-    let [rows, depth] = matrix.shape();
-    let first = tile * rows_per_tile;
-    let count = rows_per_tile.min(rows - first);
+/// Rounds rows of `matrix` from `first` on, as many as there are in tiles of `rows_per_tile` with `steps` steps.
+fn round_tiles(
+    matrix: Matrix<'_>,
+    first: usize,
+    (lines, rows_per_tile, steps): (&mut [Line], usize, usize),
+) {
     if matrix.is_row_major() {
-        vectorized(
-            #[inline(always)]
-            || {
-                for row in 0..count {
-                    let (whole, rest) = matrix.row(first + row).as_chunks::<STEP>();
-                    let mut places = lines[row..].iter_mut().step_by(rows_per_tile);
-                    for (values, to) in whole.iter().zip(&mut places) {
-                        for (to, &value) in to.0.iter_mut().zip(values) {
-                            *to = rounded(value);
-                        }
-                    }
-                    if let Some(to) = places.next() {
-                        for (to, &value) in to.0.iter_mut().zip(rest) {
-                            *to = rounded(value);
-                        }
-                    }
-                }
-            },
-        );
-        return;
+        let tiles = lines.chunks_mut((steps * rows_per_tile).max(1));
+        for (tile, lines) in tiles.enumerate() {
+            let first = first + tile * rows_per_tile;
+            round_rows(matrix, first, (lines, rows_per_tile));
+        }
+    } else {
+        round_columns(matrix.transposed(), first, (lines, rows_per_tile, steps));
     }
-    let columns = matrix.transposed();
+}
+
+/// Rounds the rows of a tile of `matrix`, in which they lie one after another.
+fn round_rows(matrix: Matrix<'_>, first: usize, (lines, rows_per_tile): (&mut [Line], usize)) {
+    let [rows, _] = matrix.shape();
+    let count = rows_per_tile.min(rows - first);
     vectorized(
         #[inline(always)]
         || {
-            for (step, lines) in lines.chunks_exact_mut(rows_per_tile).enumerate() {
-                for at in 0..STEP.min(depth - step * STEP) {
-                    let column = &columns.row(step * STEP + at)[first..][..count];
-                    for (line, &value) in lines.iter_mut().zip(column) {
-                        line.0[at] = rounded(value);
+            for row in 0..count {
+                let (whole, rest) = matrix.row(first + row).as_chunks::<STEP>();
+                let mut places = lines[row..].iter_mut().step_by(rows_per_tile);
+                for (values, to) in whole.iter().zip(&mut places) {
+                    for (to, &value) in to.0.iter_mut().zip(values) {
+                        *to = rounded(value);
+                    }
+                }
+                if let Some(to) = places.next() {
+                    for (to, &value) in to.0.iter_mut().zip(rest) {
+                        *to = rounded(value);
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// Rounds rows that are the columns of `matrix`, which is read as it lies in memory; lines are written whole.
+fn round_columns(
+    matrix: Matrix<'_>,
+    first: usize,
+    (lines, rows_per_tile, steps): (&mut [Line], usize, usize),
+) {
+    let [depth, columns] = matrix.shape();
+    let columns = (lines.len() / steps.max(1)).min(columns - first);
+    let none = vec![0.0; columns];
+    let part = |row: usize| match row < depth {
+        true => &matrix.row(row)[first..][..columns],
+        false => &none[..],
+    };
+    // The pairs of a step, apart by no power of two, whose places in the cache would be the same.
+    let stride = columns.next_multiple_of(LANES) + LANES;
+    let mut pairs = vec![0; PAIRS * stride];
+    vectorized(
+        #[inline(always)]
+        || {
+            for step in 0..steps {
+                for (number, pairs) in pairs.chunks_exact_mut(stride).enumerate() {
+                    let row = step * STEP + number * PAIR;
+                    let values = part(row).iter().zip(part(row + 1));
+                    for (pair, (&value, &below)) in pairs.iter_mut().zip(values) {
+                        *pair = pair_of(value, below);
+                    }
+                }
+                let tiles = lines.chunks_mut(steps * rows_per_tile).enumerate();
+                for (tile, lines) in tiles {
+                    let lines = lines[step * rows_per_tile..].iter_mut().take(rows_per_tile);
+                    for (column, line) in (tile * rows_per_tile..columns).zip(lines) {
+                        let line: &mut [u32; PAIRS] = cast_mut(&mut line.0);
+                        let pairs = pairs[column..].iter().step_by(stride);
+                        for (to, &pair) in line.iter_mut().zip(pairs) {
+                            *to = pair;
+                        }
                     }
                 }
             }

@@ -169,7 +169,8 @@ fn product<'a>(
             block(&rows, layer, first / PANEL, (part, width));
         });
     } else {
-        let tiles = (tile_rows, rows_per_block(depth) / tile_rows);
+        let rows = rows_per_block(depth, tile_rows != VECTOR_ROWS);
+        let tiles = (tile_rows, rows / tile_rows);
         for_each_row_block(columns, tiles, output, |first, part| {
             // By the thread that multiplies them, in whose cache they stay.
             let input = input.row_range(first, part.len() / columns);

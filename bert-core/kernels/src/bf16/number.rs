@@ -10,6 +10,17 @@ pub(super) fn rounded(value: f32) -> u16 {
     (if value.is_nan() { quiet } else { nearest }) as u16
 }
 
+/// Two numbers as they lie in memory, the first before the second.
+#[inline(always)]
+pub(super) fn pair_of(first: f32, second: f32) -> u32 {
+    let [first, second] = [first, second].map(|value| u32::from(rounded(value)));
+    if cfg!(target_endian = "little") {
+        first | second << 16
+    } else {
+        first << 16 | second
+    }
+}
+
 /// The float that a number stands for.
 #[inline(always)]
 pub(super) fn widened(number: u16) -> f32 {

@@ -9,8 +9,9 @@ pub(super) const MATRIX_ROWS: usize = 64;
 /// Rows of a tile on the matrix unit where there are few.
 pub(super) const FEW_ROWS: usize = 16;
 
-/// Bytes of rounded rows that a thread works on at a time: they and a panel stay in its L2 cache.
-const BLOCK_BYTES: usize = 3 << 19;
+/// Bytes of rounded rows that a thread works on at a time: they and a panel stay in its L2 cache, which has 2 MiB on processors
+/// with a matrix unit and 1 MiB on the others.
+const BLOCK_BYTES: [usize; 2] = [1 << 19, 3 << 19];
 
 /// Rows of a tile where there are `rows`, with or without a matrix unit, which is left to none, however few: vectors sum in another
 /// order, and a row would depend on its batch.
@@ -23,6 +24,6 @@ pub(super) fn rows_per_tile(rows: usize, matrix_unit: bool) -> usize {
 }
 
 /// Most rows that a thread works on at a time, at least a tile of any kind.
-pub(super) fn rows_per_block(depth: usize) -> usize {
-    (BLOCK_BYTES / 2 / depth.max(1)).max(MATRIX_ROWS)
+pub(super) fn rows_per_block(depth: usize, matrix_unit: bool) -> usize {
+    (BLOCK_BYTES[usize::from(matrix_unit)] / 2 / depth.max(1)).max(MATRIX_ROWS)
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Debug, Formatter};
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::{Pod, Zeroable, cast_mut};
 use rayon::prelude::*;
 
 use super::activations::STEP;
-use super::number::{rounded, widened};
+use super::number::{pair_of, rounded, widened};
 use crate::matmul::Matrix;
 use crate::simd::vectorized;
 
@@ -45,15 +45,23 @@ impl Bf16Matrix {
         let [depth, columns] = matrix.shape();
         let steps = depth.div_ceil(STEP);
         let mut blocks = vec![Block::zeroed(); columns.div_ceil(PANEL) * steps];
-        let panels = blocks.par_chunks_mut(steps.max(1)).enumerate();
-        panels.for_each(|(panel, blocks)| {
-            let first = panel * PANEL;
-            let width = PANEL.min(columns - first);
-            match matrix.is_row_major() {
-                true => round_rows(matrix, (first, width), blocks),
-                false => round_columns(matrix.transposed(), (first, width), blocks),
+        if matrix.is_row_major() {
+            let mut of_steps: Vec<Vec<&mut Block>> = (0..steps).map(|_| Vec::new()).collect();
+            for panel in blocks.chunks_mut(steps.max(1)) {
+                for (blocks, block) in of_steps.iter_mut().zip(panel) {
+                    blocks.push(block);
+                }
             }
-        });
+            let of_steps = of_steps.par_iter_mut().enumerate();
+            of_steps.for_each(|(step, blocks)| round_rows(matrix, step * STEP, blocks));
+        } else {
+            let panels = blocks.par_chunks_mut(steps.max(1)).enumerate();
+            panels.for_each(|(panel, blocks)| {
+                let first = panel * PANEL;
+                let width = PANEL.min(columns - first);
+                round_columns(matrix.transposed(), (first, width), blocks);
+            });
+        }
         Self {
             depth,
             columns,
@@ -92,19 +100,29 @@ impl Debug for Bf16Matrix {
     }
 }
 
-/// Rounds `width` columns of `matrix`, whose rows lie one after another, into a panel.
-fn round_rows(matrix: Matrix<'_>, (first, width): (usize, usize), blocks: &mut [Block]) {
-    let [depth, _] = matrix.shape();
+/// Rounds the rows of a step from `first` on, each as it lies in memory, into the blocks of all panels.
+fn round_rows(matrix: Matrix<'_>, first: usize, blocks: &mut [&mut Block]) {
+    let [depth, columns] = matrix.shape();
+    let none = vec![0.0; columns];
+    let row = |at: usize| match at < depth {
+        true => matrix.row(at),
+        false => &none[..],
+    };
     vectorized(
         #[inline(always)]
         || {
-            for row in 0..depth {
-                let block = &mut blocks[row / STEP].0;
-                let values = matrix.row(row)[first..][..width].chunks(LANES);
-                for (vector, values) in block.iter_mut().zip(values) {
-                    let pairs = &mut vector[row % STEP / PAIR];
-                    for (pair, &value) in pairs.iter_mut().zip(values) {
-                        pair[row % PAIR] = rounded(value);
+            for pair in 0..PAIRS.min((depth - first).div_ceil(PAIR)) {
+                let [values, below] = [0, 1].map(|offset| row(first + pair * PAIR + offset));
+                let parts = values.chunks(PANEL).zip(below.chunks(PANEL));
+                for (block, (values, below)) in blocks.iter_mut().zip(parts) {
+                    let parts = values.chunks(LANES).zip(below.chunks(LANES));
+                    for (vector, (values, below)) in block.0.iter_mut().zip(parts) {
+                        let pairs: &mut [u32; LANES] = cast_mut(&mut vector[pair]);
+                        for (pair, (&value, &below)) in
+                            pairs.iter_mut().zip(values.iter().zip(below))
+                        {
+                            *pair = pair_of(value, below);
+                        }
                     }
                 }
             }
