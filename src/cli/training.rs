@@ -34,10 +34,11 @@ pub(crate) struct FollowArgs {
     /// Checkpoints to keep, besides the best.
     #[arg(long, value_name = "N", default_value_t = 2)]
     keep_checkpoints: usize,
-    /// Draw the dashboard; without this and the next option, wherever a terminal can show it.
+    /// Draw the dashboard, in builds with the Cargo feature `dashboard`; without this and the next option, wherever a
+    /// terminal can show it
     #[arg(long, conflicts_with = "no_dashboard")]
     dashboard: bool,
-    /// Progress as lines on standard error.
+    /// Show progress as lines on standard error
     #[arg(long)]
     no_dashboard: bool,
 }
