@@ -106,6 +106,8 @@ pub struct TokenizerFamily {
     pub model: TokenizerModel,
     /// Special tokens where no file names them: unknown, separator, padding, first, mask.
     pub special_tokens: [&'static str; 5],
+    /// Special tokens beyond those five that its class marks where no file names any.
+    pub extra_special_tokens: &'static [&'static str],
     /// Special tokens of a new vocabulary in the order of their ids: those at its beginning, and those at its end.
     pub special_order: [&'static [&'static str]; 2],
     /// True if a new byte-level vocabulary is one of composed characters (NFC).

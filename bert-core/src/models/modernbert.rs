@@ -125,6 +125,7 @@ pub static MODERNBERT: Family = Family {
         classes: &[],
         model: TokenizerModel::ByteLevelBpe,
         special_tokens: ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+        extra_special_tokens: &[],
         special_order: [&[], &["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]],
         composes: true,
         mask_takes_space: true,

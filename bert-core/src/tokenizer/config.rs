@@ -84,6 +84,15 @@ impl DirConfig {
         // From whichever file names them; transformers 5 overlooks the first key in the older map.
         let mut extra = config.special_list("additional_special_tokens")?;
         extra.extend(config.special_list("extra_special_tokens")?);
+        let names_none = |key: &str| config.object.get(key).is_none_or(Value::is_object);
+        if of_class.is_some()
+            && ["additional_special_tokens", "extra_special_tokens"]
+                .into_iter()
+                .all(names_none)
+        {
+            let of_class = family.tokenizer.extra_special_tokens.iter();
+            extra.extend(of_class.map(|token| AddedToken::from(*token, true)));
+        }
         if old_layout {
             let special = |name: &str| {
                 special_tokens.names().contains(&name) || extra.iter().any(|t| t.content == name)
