@@ -579,6 +579,17 @@ fn packed_sequences_share_a_bias_and_its_gradient() {
 }
 
 #[test]
+#[should_panic(expected = "packed sequences share one bias")]
+fn a_bias_for_each_packed_sequence_is_refused() {
+    let (_, device) = test_devices().swap_remove(0);
+    let lengths = [3, 2];
+    let inputs = [1, 2, 3].map(|seed| numbers([1, 5, HEADS * HEAD_SIZE], seed, &device));
+    let bias = numbers([2, HEADS, 3, 3], 9, &device);
+    let form = AttentionForm::new(HEADS, HEAD_SIZE);
+    ops::packed_biased_attention(inputs, bias, &pack_sequences(&lengths, &device), form);
+}
+
+#[test]
 fn dropout_of_packed_sequences_is_that_of_padded_rows() {
     // Sequences of one length are a group in their order, and draw what the rows of a batch would.
     const LENGTH: usize = 11;
