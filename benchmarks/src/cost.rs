@@ -36,7 +36,7 @@ pub fn encoder_flops(config: &BertConfig, batch: usize, seq: usize) -> f64 {
     let (tokens, hidden) = (batch * seq, config.hidden_size);
     let gates = match config.block.gate {
         GateShape::None => 0.0,
-        GateShape::FirstHalf | GateShape::Apart => 1.0,
+        GateShape::FirstHalf | GateShape::SecondHalf | GateShape::Apart => 1.0,
     };
     let feed_forward = (2.0 + gates) * linear(tokens, hidden, config.intermediate_size);
     let block = 4.0 * linear(tokens, hidden, hidden) + feed_forward;

@@ -6,9 +6,7 @@ use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{DType, Int, Shape, Tensor};
 
-use super::{
-    AdamStep, BertOps, GateActivation, PackedParam, PackedWeight, RotaryAngles, RotaryColumns,
-};
+use super::{AdamStep, BertOps, GateForm, PackedParam, PackedWeight, RotaryAngles, RotaryColumns};
 
 /// A linear layer, `input · weight + bias`, the last only if the layer has one.
 ///
@@ -296,9 +294,6 @@ pub fn rotate(input: Tensor<3>, angles: &RotaryAngles, columns: RotaryColumns) -
 ///
 /// - input: `[..., any, 2 · width]`
 /// - output: `[..., any, width]`
-pub fn gate<const D: usize>(input: Tensor<D>, activation: GateActivation) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as BertOps>::gate(
-        input.into_dispatch(),
-        activation,
-    ))
+pub fn gate<const D: usize>(input: Tensor<D>, form: GateForm) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as BertOps>::gate(input.into_dispatch(), form))
 }
