@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::{SpecialTokens, TokenizerOptions};
-use crate::models::{BERT, Family, family, family_of_tokenizer};
+use crate::models::{BERT, Family, family_of_file, family_of_tokenizer};
 use crate::{Error, Result};
 
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
@@ -164,7 +164,7 @@ impl Model {
         };
         let text = |key: &str| config.get(key).and_then(Value::as_str);
         let family = match text("model_type") {
-            Some(model_type) => family(model_type),
+            Some(model_type) => family_of_file(model_type),
             None => Some(&BERT),
         };
         let usual = family.and_then(|family| family.tokenizer.classes.first());
