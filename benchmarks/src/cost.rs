@@ -1,7 +1,7 @@
 //! Operations counted on paper.
 
 use bert_core::config::BertConfig;
-use bert_core::models::{GateShape, Reads};
+use bert_core::models::{GateShape, Reads, RelativePositions};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Mode;
@@ -15,7 +15,7 @@ pub struct Work {
     pub tokens: usize,
     /// Tokens with padding.
     pub padded_tokens: usize,
-    /// Floating-point operations of all matrix products, padding included.
+    /// Floating-point operations of all matrix products and of what is added to attention scores, padding included.
     pub flops: f64,
 }
 
@@ -27,25 +27,63 @@ fn linear(rows: usize, inputs: usize, outputs: usize) -> f64 {
 /// Operations of the encoder's blocks over `[batch, seq]` tokens, the last block's for tokens that nobody reads included: they
 /// are the same for all contestants, though one may spare itself some.
 ///
-/// Matrix products only: the four projections of attention, its scores and contexts (in local layers those within reach), the
-/// feed-forward layer with its gate, and the projection of embeddings. Lookups, LayerNorm, GELU and softmax are a percent or
-/// two of it, and a cost of memory rather than of arithmetic.
+/// Matrix products: the four projections of attention, its scores and contexts (in local layers those within reach), in
+/// disentangled attention those of contents and relative positions and the projections of these, the feed-forward layer with its
+/// gate, the projection of embeddings and a convolution over them. Beside them, one addition for every term of a score that is no
+/// product of queries and keys. Lookups, LayerNorm, GELU and softmax are a percent or two of it, and a cost of memory rather
+/// than of arithmetic.
 pub fn encoder_flops(config: &BertConfig, batch: usize, seq: usize) -> f64 {
     let (tokens, hidden) = (batch * seq, config.hidden_size);
     let gates = match config.block.gate {
         GateShape::None => 0.0,
-        GateShape::FirstHalf | GateShape::Apart => 1.0,
+        GateShape::FirstHalf | GateShape::SecondHalf | GateShape::Apart => 1.0,
     };
     let feed_forward = (2.0 + gates) * linear(tokens, hidden, config.intermediate_size);
     let block = 4.0 * linear(tokens, hidden, hidden) + feed_forward;
+    let relative = Relative::of(config, seq);
     let attention = |layer| {
         let pairs = batch * pairs_of_tokens(config, layer, seq);
-        2.0 * linear(pairs, hidden, 1)
+        let additions = relative.terms * config.num_attention_heads * pairs;
+        let products = 2 + relative.comparisons;
+        products as f64 * linear(pairs, hidden, 1) + additions as f64
     };
     let attention: f64 = (0..config.num_hidden_layers).map(attention).sum();
+    let block = block + relative.comparisons as f64 * linear(relative.rows, hidden, hidden);
     let projection = config.embedding_size;
     let projection = projection.map_or(0.0, |width| linear(tokens, width, hidden));
-    projection + config.num_hidden_layers as f64 * block + attention
+    let convolution = config.convolution;
+    let convolution =
+        convolution.map_or(0.0, |shape| linear(tokens, shape.kernel * hidden, hidden));
+    projection + convolution + config.num_hidden_layers as f64 * block + attention
+}
+
+/// Work of relative positions in every layer.
+struct Relative {
+    /// Products of a content and a relative position for each pair of tokens.
+    comparisons: usize,
+    /// Terms that are added to each score.
+    terms: usize,
+    /// Relative positions that are projected for each comparison, once for all rows of a batch.
+    rows: usize,
+}
+
+impl Relative {
+    fn of(config: &BertConfig, seq: usize) -> Self {
+        let (comparisons, terms, rows) = match config.relative {
+            RelativePositions::None => (0, 0, 0),
+            RelativePositions::Bias { .. } => (0, 1, 0),
+            RelativePositions::Disentangled(shape) => {
+                let distances = (2 * seq).saturating_sub(1);
+                let rows = distances.min(2 * shape.span());
+                (shape.comparisons(), shape.comparisons(), rows)
+            }
+        };
+        Self {
+            comparisons,
+            terms,
+            rows,
+        }
+    }
 }
 
 /// Pairs of a token and one that it attends to in a layer, in a row of `seq` tokens.
@@ -150,6 +188,52 @@ mod tests {
             encoder_flops(&projected, batch, seq),
             plain + 2.0 * 10.0 * 3.0 * 8.0
         );
+    }
+
+    #[test]
+    fn relative_positions_and_convolutions_count() {
+        use bert_core::activation::HiddenAct;
+        use bert_core::models::{Convolution, Disentangled};
+        let (batch, seq) = (2, 5);
+        let plain = encoder_flops(&config(), batch, seq);
+        let mut biased = config();
+        biased.relative = RelativePositions::Bias { buckets: 32 };
+        // 3 layers, 2 rows of 25 pairs, 2 heads.
+        assert_eq!(encoder_flops(&biased, batch, seq), plain + 300.0);
+
+        let shape = Disentangled {
+            buckets: None,
+            farthest: 16,
+            norm: true,
+            shared_projections: true,
+            content_to_position: true,
+            position_to_content: true,
+        };
+        let with = |shape| {
+            let mut config = config();
+            config.relative = RelativePositions::Disentangled(shape);
+            encoder_flops(&config, batch, seq) - plain
+        };
+        // For each of 2 comparisons: 9 distances projected from width 8 to 8, 50 products of width 8, 100 additions.
+        let comparison = 2 * 9 * 8 * 8 + 2 * 50 * 8 + 100;
+        assert_eq!(with(shape), f64::from(3 * 2 * comparison));
+        // One comparison, a table of 6 rows.
+        let narrow = Disentangled {
+            farthest: 3,
+            position_to_content: false,
+            ..shape
+        };
+        let comparison = 2 * 6 * 8 * 8 + 2 * 50 * 8 + 100;
+        assert_eq!(with(narrow), f64::from(3 * comparison));
+
+        let mut convolved = config();
+        convolved.convolution = Some(Convolution {
+            kernel: 3,
+            activation: HiddenAct::Gelu,
+        });
+        // 10 tokens, 3 times width 8 to 8, once.
+        let convolution = f64::from(2 * 10 * 24 * 8);
+        assert_eq!(encoder_flops(&convolved, batch, seq), plain + convolution);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
 use crate::error::Error;
-use crate::ops::{self, GateActivation};
+use crate::ops::{self, GateActivation, GateForm, GateHalf};
 
 /// `hidden_act` of the configuration.
 ///
@@ -102,22 +102,29 @@ impl HiddenAct {
 }
 
 impl HiddenAct {
-    /// The activation of the first half of every row, multiplied by the second.
+    /// The activation of one half of every row, multiplied by the other.
     ///
     /// # Shapes
     ///
     /// - input: `[..., any, 2 · width]`
     /// - output: `[..., any, width]`
-    pub fn gate<const D: usize>(self, input: Tensor<D>) -> Tensor<D> {
+    pub fn gate<const D: usize>(self, input: Tensor<D>, activated: GateHalf) -> Tensor<D> {
         let activation = match self {
             Self::Gelu => GateActivation::Gelu,
             Self::Silu(_) => GateActivation::Silu,
             Self::GeluTanh(_) | Self::Relu | Self::QuickGelu | Self::Tanh => {
-                let [activated, other] = input.chunk(2, D - 1).try_into().expect("two halves");
+                let halves: [_; 2] = input.chunk(2, D - 1).try_into().expect("two halves");
+                let [activated, other] = activated.before_other(halves);
                 return self.forward(activated) * other;
             }
         };
-        ops::gate(input, activation)
+        ops::gate(
+            input,
+            GateForm {
+                activation,
+                activated,
+            },
+        )
     }
 }
 

@@ -74,7 +74,8 @@ pub struct BertConfig {
     /// Dropout within blocks.
     #[new(value = "BlockDropout::PLAIN")]
     pub block_dropout: BlockDropout,
-    /// Dropout probability within the feed-forward layer, before its narrowing half.
+    /// Dropout probability within the feed-forward layer, before its narrowing half, unless
+    /// [`block_dropout`](Self::block_dropout) says that it is `hidden_dropout_prob`.
     #[new(default)]
     pub mlp_dropout: f64,
     /// Assignment of position embeddings.
@@ -141,6 +142,14 @@ impl BertConfig {
                 as_attention: true, ..
             } => self.attention_probs_dropout_prob,
             _ => self.hidden_dropout_prob,
+        }
+    }
+
+    /// Dropout probability within the feed-forward layer, before its narrowing half.
+    pub(crate) fn widened_dropout_prob(&self) -> f64 {
+        match self.block_dropout.widened {
+            true => self.hidden_dropout_prob,
+            false => self.mlp_dropout,
         }
     }
 
@@ -288,7 +297,7 @@ impl BertConfig {
     pub(crate) const fn widened_size(&self) -> usize {
         match self.block.gate {
             GateShape::None | GateShape::Apart => self.intermediate_size,
-            GateShape::FirstHalf => 2 * self.intermediate_size,
+            GateShape::FirstHalf | GateShape::SecondHalf => 2 * self.intermediate_size,
         }
     }
 
@@ -318,7 +327,7 @@ impl BertConfig {
         let attention = 4 * (h * h + block.attention_bias as usize * h) + norm;
         let gated = match block.gate {
             GateShape::None => 1,
-            GateShape::FirstHalf | GateShape::Apart => 2,
+            GateShape::FirstHalf | GateShape::SecondHalf | GateShape::Apart => 2,
         };
         let [widens, narrows] = block.feed_forward_bias;
         let widened = gated * self.intermediate_size;
@@ -417,7 +426,12 @@ impl BertConfig {
                 ),
             ));
         }
-        if let Some(Rotary { theta, local_theta }) = self.rotary {
+        if let Some(Rotary {
+            theta,
+            local_theta,
+            scale,
+        }) = self.rotary
+        {
             if !self.head_size().is_multiple_of(2) {
                 return Err(Error::config(
                     "num_attention_heads",
@@ -429,14 +443,14 @@ impl BertConfig {
                 ));
             }
             let positive = |value: f64| value.is_finite() && value > 0.0;
-            if let Some(value) = [theta, local_theta]
-                .into_iter()
-                .find(|&value| !positive(value))
-            {
-                return Err(Error::config(
-                    "rope_theta",
-                    format!("{value} is not positive"),
-                ));
+            for (field, value) in [
+                ("rope_theta", theta),
+                ("rope_theta", local_theta),
+                ("rope_parameters", scale),
+            ] {
+                if !positive(value) {
+                    return Err(Error::config(field, format!("{value} is not positive")));
+                }
             }
         }
         if let Some(local) = &self.local

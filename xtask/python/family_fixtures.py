@@ -50,11 +50,14 @@ class Fixture:
     gain: float = 1.7
     # What tells it from the others of its head, as a part of the directory's name.
     variant: str = ""
+    # Rows of the segment table that its inputs use, if they are not those of the family.
+    segments: int | None = None
     name: str = field(init=False, default="")
 
     def named_in(self, family):
-        """The fixture with the directory that it has in a family."""
+        """The fixture with the directory and the segments that it has in a family."""
         self.name = "/".join([family.model_type, "-".join(filter(None, [self.head, self.variant]))])
+        self.segments = family.segments if self.segments is None else self.segments
         return self
 
 
@@ -154,7 +157,7 @@ def inputs(family, fixture, vocab_size):
     for row, length in enumerate(fixture.lengths):
         ids[row, length:] = family.padding
         mask[row, :length] = 1
-        types[row, :length] = np.arange(length) * max(family.segments, 1) // length
+        types[row, :length] = np.arange(length) * max(fixture.segments, 1) // length
     return {
         "input_ids": torch.from_numpy(ids),
         "token_type_ids": torch.from_numpy(types),
@@ -247,7 +250,7 @@ def prove_it_would_tell(family, fixture, model, record):
     }
     if min(fixture.lengths) < fixture.sequence:
         found["mask ignored"] = probe.difference({}, attention_mask=torch.ones_like(given["attention_mask"]))
-    if family.segments > 1:
+    if fixture.segments > 1:
         found["segments ignored"] = probe.difference({}, token_type_ids=torch.zeros_like(given["token_type_ids"]))
     if family.first_position is not None:
         in_order = torch.arange(fixture.sequence).expand_as(given["input_ids"])

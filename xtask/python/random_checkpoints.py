@@ -26,14 +26,14 @@ from transformers import AutoTokenizer
 FIXTURES = Path(__file__).resolve().parents[2] / "bert-core/fixtures"
 FAMILIES = {
     "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "distilbert": "DistilBert",
-    "electra": "Electra", "albert": "Albert", "modernbert": "ModernBert", "nomic_bert": "NomicBert",
+    "electra": "Electra", "albert": "Albert", "modernbert": "ModernBert", "nomic_bert": "NomicBert", "gte": "Gte",
     "mpnet": "MPNet", "deberta-v2": "DebertaV2",
 }
 # Fixtures whose tokenizer a family has, where its own has none.
-TOKENIZERS = {"bert": "tiny-pretraining", "nomic_bert": "tiny-pretraining"}
+TOKENIZERS = {"bert": "tiny-pretraining", "nomic_bert": "tiny-pretraining", "gte": "tiny-pretraining"}
 HEADS = ["Model", "ForSequenceClassification", "ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice"]
 # Families whose tokens have segments, and those whose words carry the space before them.
-SEGMENTS = {"bert", "electra", "albert", "nomic_bert", "deberta-v2"}
+SEGMENTS = {"bert", "electra", "albert", "nomic_bert", "gte", "deberta-v2"}
 BYTE_LEVEL = {"roberta", "modernbert"}
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json"]
 TEXTS = [
@@ -68,6 +68,9 @@ def fields_of(family, head, seed, tokenizer):
         fields |= {"local_attention": pick([4, 8, 128]), "global_attn_every_n_layers": pick([2, 3]),
                    "classifier_pooling": pick(["cls", "mean"])}
         fields |= {key: pick([True, False]) for key in ("attention_bias", "mlp_bias", "norm_bias", "classifier_bias")}
+    if family == "gte":
+        fields |= {"type_vocab_size": pick([0, 2]), "hidden_act": pick(["gelu", "silu"]), "rope_parameters": pick([
+            {"rope_type": "default", "rope_theta": 40.0}, {"rope_type": "linear", "rope_theta": 900.0, "factor": 1.25}])}
     if family == "deberta-v2":
         fields |= disentangled(pick, heads * width)
     if head in ("ForSequenceClassification", "ForTokenClassification"):

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::BertConfig;
 use crate::error::{Error, Result};
-use crate::models::{BERT, FAMILIES, Family, family, family_of_class};
+use crate::models::{BERT, FAMILIES, Family, family_of_class, family_of_file};
 
 impl BertConfig {
     /// Reads `config.json`.
@@ -37,8 +37,9 @@ impl BertConfig {
     /// [`Error::Config`] naming the field.
     pub fn from_json(mut fields: Map<String, Value>) -> Result<Self> {
         let family = family_of(&fields)?;
-        refuse_unsupported(&fields)?;
+        refuse_unsupported(&fields, family)?;
         refuse_foreign_code(&fields, family)?;
+        leave_own_code_out(&mut fields);
         let keys = &family.keys;
         for (ours, theirs) in keys.renamed {
             if let Some(value) = fields.shift_remove(*theirs) {
@@ -173,7 +174,7 @@ fn family_of(fields: &Map<String, Value>) -> Result<&'static Family> {
             },
         };
     };
-    let family = kind.as_str().and_then(family).ok_or_else(|| {
+    let family = kind.as_str().and_then(family_of_file).ok_or_else(|| {
         let reason = format!("is {kind}, but only {} checkpoints are read", model_types());
         Error::config("model_type", reason)
     })?;
@@ -215,10 +216,9 @@ fn departure_from_bert(fields: &Map<String, Value>) -> Option<&'static str> {
 fn refuse_foreign_code(fields: &Map<String, Value>, family: &Family) -> Result<()> {
     let map = fields.get("auto_map").and_then(Value::as_object);
     for (class, code) in map.into_iter().flatten() {
-        let is_network = class == "AutoConfig" || class.starts_with("AutoModel");
         let name = code.as_str().unwrap_or_default();
         let is_own = family.keys.own_code.iter().any(|own| name.contains(own));
-        if is_network && !is_own {
+        if is_of_network(class) && !is_own {
             let reason = format!(
                 "names {code}, code of its own in place of {}'s in transformers, which may compute something else: take it out \
                  if the network is that of {}",
@@ -230,15 +230,32 @@ fn refuse_foreign_code(fields: &Map<String, Value>, family: &Family) -> Result<(
     Ok(())
 }
 
+/// True if a class of `auto_map` is one of configurations or networks.
+fn is_of_network(class: &str) -> bool {
+    class == "AutoConfig" || class.starts_with("AutoModel")
+}
+
+/// Takes the authors' own code for the network out of `auto_map`, which could not read the configuration as it is written.
+fn leave_own_code_out(fields: &mut Map<String, Value>) {
+    if let Some(Value::Object(map)) = fields.get_mut("auto_map") {
+        map.retain(|class, _| !is_of_network(class));
+        if map.is_empty() {
+            fields.shift_remove("auto_map");
+        }
+    }
+}
+
 /// Refuses architectures that share BERT's field names but compute something else.
-fn refuse_unsupported(fields: &Map<String, Value>) -> Result<()> {
+fn refuse_unsupported(fields: &Map<String, Value>, family: &Family) -> Result<()> {
+    let expected = family.keys.position_embedding_type;
     if let Some(kind) = fields.get("position_embedding_type")
-        && kind != "absolute"
+        && kind != expected
     {
-        return Err(Error::config(
-            "position_embedding_type",
-            format!("is {kind}, but BERT's positions are \"absolute\""),
-        ));
+        let reason = format!(
+            "is {kind}, but {}'s positions are \"{expected}\"",
+            family.name
+        );
+        return Err(Error::config("position_embedding_type", reason));
     }
     for field in ["is_decoder", "add_cross_attention"] {
         if fields.get(field) == Some(&Value::Bool(true)) {

@@ -50,6 +50,7 @@ pub(super) const TOKENIZER: TokenizerFamily = TokenizerFamily {
     ],
     model: TokenizerModel::WordPiece,
     special_tokens: ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+    extra_special_tokens: &[],
     special_order: [&["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], &[]],
     composes: false,
     mask_takes_space: false,

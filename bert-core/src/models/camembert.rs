@@ -11,6 +11,7 @@ pub static CAMEMBERT: Family = Family {
     class_prefix: "Camembert",
     tokenizer: TokenizerFamily {
         classes: &["CamembertTokenizer"],
+        extra_special_tokens: &["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"],
         special_order: [
             &[
                 "<s>NOTUSED",

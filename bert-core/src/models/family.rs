@@ -61,8 +61,12 @@ pub struct ConfigKeys {
     pub aliases: &'static [(&'static str, &'static str)],
     /// BERT's keys that the family does not have: they are neither read nor written.
     pub without: &'static [&'static str],
+    /// Values of `model_type` in files of the family from before it was one of transformers'; they are read and not written.
+    pub own_model_types: &'static [&'static str],
     /// Parts of what `auto_map` names in files of the family from before it was one of transformers'.
     pub own_code: &'static [&'static str],
+    /// Value of `position_embedding_type` in the files that state it.
+    pub position_embedding_type: &'static str,
     /// Adds what a new model of the family states, where absent keys stand for something else than the published models have.
     pub new_model: fn(&mut Map<String, Value>),
     /// Sets the values that an absent key stands for, where they are not BERT's.
@@ -81,6 +85,9 @@ pub struct ConfigKeys {
 pub struct TensorNames {
     /// Name of the encoder in a task model, with a dot at its end; the files of an encoder alone have none.
     pub prefix: &'static str,
+    /// Names of the encoder in task models from before the family was one of transformers', with a dot at their end; they are
+    /// read and not written.
+    pub own_prefixes: &'static [&'static str],
     /// Modules of the encoder in the files.
     pub modules: &'static [&'static str],
     /// Classifiers that transformers has no class for in this family, by the ends of BERT's classes: nothing could load them.
@@ -106,6 +113,8 @@ pub struct TokenizerFamily {
     pub model: TokenizerModel,
     /// Special tokens where no file names them: unknown, separator, padding, first, mask.
     pub special_tokens: [&'static str; 5],
+    /// Special tokens beyond those five that its class marks where no file names any.
+    pub extra_special_tokens: &'static [&'static str],
     /// Special tokens of a new vocabulary in the order of their ids: those at its beginning, and those at its end.
     pub special_order: [&'static [&'static str]; 2],
     /// True if a new byte-level vocabulary is one of composed characters (NFC).
@@ -159,7 +168,9 @@ impl ConfigKeys {
         renamed: &[],
         aliases: &[],
         without: &[],
+        own_model_types: &[],
         own_code: &[],
+        position_embedding_type: "absolute",
         new_model: |_| {},
         defaults: |_| {},
         read: |_, _| Ok(()),
@@ -171,6 +182,7 @@ impl TensorNames {
     /// BERT's names.
     pub const PLAIN: Self = Self {
         prefix: "bert.",
+        own_prefixes: &[],
         modules: &["embeddings", "encoder", "pooler"],
         without: &[],
         encoder: &[],

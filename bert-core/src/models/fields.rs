@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::activation::HiddenAct;
+use crate::config::BertConfig;
 use crate::error::{Error, Result};
 
 /// The value of a key that is not null.
@@ -50,6 +51,46 @@ pub(super) fn activation(
             name => name.parse().ok(),
         },
     )
+}
+
+/// Takes out keys of which one value alone is computed, each with that value; a number is the same as a whole one and with a
+/// fraction of zero.
+///
+/// # Errors
+///
+/// [`Error::Config`] naming the first key with another value.
+pub(super) fn only(fields: &mut Map<String, Value>, expected: &[(&str, Value)]) -> Result<()> {
+    let is_equal = |value: &Value, only: &Value| match (value.as_f64(), only.as_f64()) {
+        (Some(value), Some(only)) => value == only,
+        _ => value == only,
+    };
+    for (key, only) in expected {
+        match fields.shift_remove(*key) {
+            Some(value) if !value.is_null() && !is_equal(&value, only) => {
+                let reason = format!("is {value}, but only {only} is computed");
+                return Err(Error::config(*key, reason));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a stated width of heads that is not that of `config`.
+///
+/// # Errors
+///
+/// [`Error::Config`] naming `head_dim`.
+pub(super) fn check_head_size(fields: &Map<String, Value>, config: &BertConfig) -> Result<()> {
+    let width = config.hidden_size.checked_div(config.num_attention_heads);
+    match stated(fields, "head_dim") {
+        Some(size) if size.as_u64() != width.map(|width| width as u64) => {
+            let width = width.unwrap_or_default();
+            let reason = format!("is {size}, but heads have the width {width}");
+            Err(Error::config("head_dim", reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The error of a key whose value is not what it must be.

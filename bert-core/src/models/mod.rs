@@ -10,6 +10,7 @@ mod distilbert;
 mod electra;
 mod family;
 mod fields;
+mod gte;
 mod modernbert;
 mod mpnet;
 pub(crate) mod names;
@@ -30,6 +31,7 @@ pub use electra::ELECTRA;
 pub use family::{
     ConfigKeys, Family, Frame, Published, TensorNames, TokenizerFamily, TokenizerModel, UnigramText,
 };
+pub use gte::GTE;
 pub use modernbert::MODERNBERT;
 pub use mpnet::MPNET;
 pub use nomic_bert::NOMIC_BERT;
@@ -42,7 +44,7 @@ pub use shape::{
 pub use xlm_roberta::XLM_ROBERTA;
 
 /// Every family.
-pub static FAMILIES: [&Family; 11] = [
+pub static FAMILIES: [&Family; 12] = [
     &BERT,
     &ROBERTA,
     &XLM_ROBERTA,
@@ -52,6 +54,7 @@ pub static FAMILIES: [&Family; 11] = [
     &ALBERT,
     &MODERNBERT,
     &NOMIC_BERT,
+    &GTE,
     &MPNET,
     &DEBERTA_V2,
 ];
@@ -61,6 +64,12 @@ pub fn family(model_type: &str) -> Option<&'static Family> {
     FAMILIES
         .into_iter()
         .find(|family| family.model_type == model_type)
+}
+
+/// The family whose files state this `model_type`, today or before transformers had the family.
+pub(crate) fn family_of_file(model_type: &str) -> Option<&'static Family> {
+    let is_own = |family: &&Family| family.keys.own_model_types.contains(&model_type);
+    family(model_type).or_else(|| FAMILIES.into_iter().find(is_own))
 }
 
 /// The family that a class of transformers belongs to, by the beginning of its name.

@@ -125,6 +125,7 @@ pub static MODERNBERT: Family = Family {
         classes: &[],
         model: TokenizerModel::ByteLevelBpe,
         special_tokens: ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+        extra_special_tokens: &[],
         special_order: [&[], &["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]],
         composes: true,
         mask_takes_space: true,
@@ -167,10 +168,12 @@ fn defaults(config: &mut BertConfig) {
         attention: true,
         feed_forward: false,
         as_attention: true,
+        widened: false,
     };
     config.rotary = Some(Rotary {
         theta: GLOBAL_THETA,
         local_theta: LOCAL_THETA,
+        scale: 1.0,
     });
     config.local = Some(LocalLayers {
         reach: LOCAL_ATTENTION / 2,
@@ -257,7 +260,11 @@ fn rotary(fields: &Map<String, Value>) -> Result<Rotary> {
         (None, Some(value)) => number("local_rope_theta", value)?,
         (None, None) => LOCAL_THETA,
     };
-    Ok(Rotary { theta, local_theta })
+    Ok(Rotary {
+        theta,
+        local_theta,
+        scale: 1.0,
+    })
 }
 
 /// Window and place of local layers, by the keys of transformers 5 or those before it.

@@ -159,12 +159,14 @@ impl Family {
     /// The rest of a name in the files after the encoder's prefix, or all of it in the files of an encoder alone.
     fn within_encoder<'a>(&self, name: &'a str) -> Option<&'a str> {
         let TensorNames {
-            prefix, modules, ..
+            prefix,
+            own_prefixes,
+            modules,
+            ..
         } = self.tensors;
-        let within = match prefix {
-            "" => None,
-            _ => name.strip_prefix(prefix),
-        };
+        let prefixes = [prefix].into_iter().chain(own_prefixes.iter().copied());
+        let mut prefixes = prefixes.filter(|prefix| !prefix.is_empty());
+        let within = prefixes.find_map(|prefix| name.strip_prefix(prefix));
         let (first, _) = name.split_once('.').unwrap_or((name, ""));
         within.or_else(|| modules.contains(&first).then_some(name))
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::bert;
 use super::family::{ConfigKeys, Family, Published, TensorNames, TokenizerFamily};
+use super::fields::{check_head_size, only};
 use super::rope;
 use super::shape::{BlockShape, GateShape, HeadShapes, Positions, Rotary};
 use crate::activation::{HiddenAct, SiluName};
@@ -113,6 +114,7 @@ fn defaults(config: &mut BertConfig) {
     config.rotary = Some(Rotary {
         theta: THETA,
         local_theta: THETA,
+        scale: 1.0,
     });
 }
 
@@ -146,15 +148,7 @@ fn read(fields: &mut Map<String, Value>, config: &mut BertConfig) -> Result<()> 
             return Err(Error::config(key, reason));
         }
     }
-    for (key, only) in expected() {
-        match fields.shift_remove(key) {
-            Some(value) if !value.is_null() && !is_equal(&value, &only) => {
-                let reason = format!("is {value}, but only {only} is computed");
-                return Err(Error::config(key, reason));
-            }
-            _ => {}
-        }
-    }
+    only(fields, &expected())?;
     if fields
         .get("rotary_emb_scale_base")
         .is_some_and(|base| !base.is_null())
@@ -162,12 +156,7 @@ fn read(fields: &mut Map<String, Value>, config: &mut BertConfig) -> Result<()> 
         let reason = "is stated, but rotary positions are computed without scaling: take it out";
         return Err(Error::config("rotary_emb_scale_base", reason));
     }
-    if let Some(size) = fields.get("head_dim").filter(|size| !size.is_null())
-        && size.as_u64() != Some(config.head_size() as u64)
-    {
-        let reason = format!("is {size}, but heads have the width {}", config.head_size());
-        return Err(Error::config("head_dim", reason));
-    }
+    check_head_size(fields, config)?;
     // Beyond these, the authors' code scales the positions.
     if let Some(trained) = fields.get("max_trained_positions").and_then(Value::as_u64) {
         let trained = usize::try_from(trained).unwrap_or(usize::MAX);
@@ -189,15 +178,9 @@ fn read(fields: &mut Map<String, Value>, config: &mut BertConfig) -> Result<()> 
     config.rotary = Some(Rotary {
         theta,
         local_theta: theta,
+        scale: 1.0,
     });
     Ok(())
-}
-
-fn is_equal(value: &Value, only: &Value) -> bool {
-    match (value.as_f64(), only.as_f64()) {
-        (Some(value), Some(only)) => value == only,
-        _ => value == only,
-    }
 }
 
 fn write(config: &BertConfig, fields: &mut Map<String, Value>) {
@@ -258,5 +241,8 @@ mod tests {
             let error = config(json!({field: value})).unwrap_err().to_string();
             assert!(error.contains(field), "{field}={value}: {error}");
         }
+        let no_heads = config(json!({"head_dim": 64, "n_head": 0}));
+        let error = no_heads.unwrap_err().to_string();
+        assert!(error.contains("head_dim"), "{error}");
     }
 }

@@ -69,6 +69,7 @@ pub(super) const FAMILY: Family = Family {
         classes: &["RobertaTokenizer"],
         model: TokenizerModel::ByteLevelBpe,
         special_tokens: ["<unk>", "</s>", "<pad>", "<s>", "<mask>"],
+        extra_special_tokens: &[],
         special_order: [&["<s>", "<pad>", "</s>", "<unk>"], &["<mask>"]],
         composes: false,
         mask_takes_space: true,

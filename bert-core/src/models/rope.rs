@@ -6,6 +6,33 @@ use crate::error::{Error, Result};
 
 /// Key of transformers 5 for the parameters of rotary positions.
 pub(super) const PARAMETERS: &str = "rope_parameters";
+/// Key for their scaling before that.
+pub(super) const SCALING: &str = "rope_scaling";
+
+/// Kinds of rotary positions: without scaling, and those of [`Scaling`].
+const DEFAULT: &str = "default";
+const LINEAR: &str = "linear";
+const NTK: &str = "ntk";
+
+/// Parameters of rotary positions, as an object of `config.json` states them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Parameters {
+    /// Base of the wavelengths, if it is stated.
+    pub(super) theta: Option<f64>,
+    /// Scaling to longer inputs.
+    pub(super) scaling: Scaling,
+}
+
+/// Scaling of rotary positions to longer inputs, by a factor of at least 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Scaling {
+    /// No scaling.
+    None,
+    /// All positions are divided by the factor.
+    Linear(f64),
+    /// The longest wavelength is stretched by the factor, shorter ones by less, whatever the length of an input ("NTK-aware").
+    Ntk(f64),
+}
 
 /// Refuses rotary positions that are scaled to longer inputs.
 ///
@@ -13,10 +40,10 @@ pub(super) const PARAMETERS: &str = "rope_parameters";
 ///
 /// [`Error::Config`] naming `rope_scaling`.
 pub(super) fn refuse_scaling(fields: &Map<String, Value>) -> Result<()> {
-    match fields.get("rope_scaling") {
+    match fields.get(SCALING) {
         None | Some(Value::Null) => Ok(()),
         Some(value) => Err(Error::config(
-            "rope_scaling",
+            SCALING,
             format!("is {value}, but rotary positions are computed without scaling: take it out"),
         )),
     }
@@ -28,30 +55,63 @@ pub(super) fn refuse_scaling(fields: &Map<String, Value>) -> Result<()> {
 ///
 /// [`Error::Config`] for anything but the plain kind of rotary positions.
 pub(super) fn theta(parameters: &Value) -> Result<Option<f64>> {
-    let refuse = |what: &str| {
-        let reason = format!("is {parameters}, but {what}");
-        Err(Error::config(PARAMETERS, reason))
-    };
-    let fields = match parameters {
-        Value::Null => return Ok(None),
+    Ok(of_kinds(PARAMETERS, parameters, &[DEFAULT])?.theta)
+}
+
+/// The parameters in the object of a key, scaled or not.
+///
+/// # Errors
+///
+/// [`Error::Config`] naming `key` for a kind of scaling that is not computed.
+pub(super) fn parameters(key: &str, value: &Value) -> Result<Parameters> {
+    of_kinds(key, value, &[DEFAULT, LINEAR, NTK])
+}
+
+fn of_kinds(key: &str, value: &Value, kinds: &[&str]) -> Result<Parameters> {
+    let refuse = |what: &str| Err(Error::config(key, format!("is {value}, but {what}")));
+    let fields = match value {
+        Value::Null => {
+            return Ok(Parameters {
+                theta: None,
+                scaling: Scaling::None,
+            });
+        }
         Value::Object(fields) => fields,
         _ => return refuse("must be an object"),
     };
-    for key in ["rope_type", "type"] {
-        if fields.get(key).is_some_and(|kind| kind != "default") {
-            return refuse("only the rope_type \"default\" is computed");
-        }
-    }
+    let stated = |name: &str| fields.get(name).filter(|value| !value.is_null());
     let whole = |share: &Value| share.as_f64() == Some(1.0);
-    if (fields.get("partial_rotary_factor")).is_some_and(|share| !share.is_null() && !whole(share))
-    {
+    if stated("partial_rotary_factor").is_some_and(|share| !whole(share)) {
         return refuse("heads are turned as a whole");
     }
-    match fields.get("rope_theta") {
-        None | Some(Value::Null) => Ok(None),
-        Some(theta) => match theta.as_f64() {
-            Some(theta) => Ok(Some(theta)),
-            None => refuse("rope_theta must be a number"),
-        },
+    if stated("mixed_b").is_some() {
+        return refuse("a mixture of scalings (mixed_b) is not computed");
     }
+    let theta = match stated("rope_theta").map(Value::as_f64) {
+        None => None,
+        Some(Some(theta)) => Some(theta),
+        Some(None) => return refuse("rope_theta must be a number"),
+    };
+    let kind = match ["rope_type", "type"].map(stated) {
+        [Some(kind), Some(other)] if kind != other => {
+            return refuse("its rope_type and its type are two kinds");
+        }
+        [kind, other] => kind.or(other),
+    };
+    let kind = kind.map_or(DEFAULT, |kind| kind.as_str().unwrap_or_default());
+    if !kinds.contains(&kind) {
+        let known = kinds.join(", ");
+        return refuse(&format!(
+            "rotary positions are computed of the rope_type {known} alone"
+        ));
+    }
+    let factor = stated("factor").and_then(Value::as_f64);
+    let factor = factor.filter(|factor| factor.is_finite() && *factor >= 1.0);
+    let scaling = match (kind, factor) {
+        (LINEAR, Some(factor)) => Scaling::Linear(factor),
+        (NTK, Some(factor)) => Scaling::Ntk(factor),
+        (LINEAR | NTK, None) => return refuse("its factor must be a number of at least 1"),
+        _ => Scaling::None,
+    };
+    Ok(Parameters { theta, scaling })
 }

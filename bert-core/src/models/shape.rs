@@ -128,6 +128,8 @@ pub enum GateShape {
     None,
     /// The first half of a projection of twice the width is activated and multiplied by the second.
     FirstHalf,
+    /// The second half of a projection of twice the width is activated and multiplied by the first.
+    SecondHalf,
     /// A second projection is activated and multiplied by the first.
     Apart,
 }
@@ -139,6 +141,8 @@ pub struct Rotary {
     pub theta: f64,
     /// Base in local layers.
     pub local_theta: f64,
+    /// Factor that positions are divided by; 1 without scaling.
+    pub scale: f64,
 }
 
 /// Layers that attend to the neighbourhood of each token alone.
@@ -312,6 +316,8 @@ pub struct BlockDropout {
     pub feed_forward: bool,
     /// True if that after the projection of attention has the probability of that on attention's probabilities.
     pub as_attention: bool,
+    /// True if there is dropout of `hidden_dropout_prob` before the narrowing half of the feed-forward layer, too.
+    pub widened: bool,
 }
 
 impl BlockDropout {
@@ -320,5 +326,6 @@ impl BlockDropout {
         attention: true,
         feed_forward: true,
         as_attention: false,
+        widened: false,
     };
 }

@@ -8,7 +8,7 @@ use super::BertInit;
 use crate::activation::HiddenAct;
 use crate::config::BertConfig;
 use crate::models::GateShape;
-use crate::ops;
+use crate::ops::{self, GateHalf};
 
 /// Projection to the intermediate size and activation, plain or gated.
 #[derive(Module, Debug)]
@@ -32,7 +32,7 @@ impl BertIntermediate {
         Self {
             dense: linear(config.widened_size()),
             gate: (shape == GateShape::Apart).then(|| linear(config.intermediate_size)),
-            dropout: DropoutConfig::new(config.mlp_dropout).init(),
+            dropout: DropoutConfig::new(config.widened_dropout_prob()).init(),
             shape,
             hidden_act: config.hidden_act,
         }
@@ -53,10 +53,14 @@ impl BertIntermediate {
             let gate = self.hidden_act.after_linear(hidden.clone(), gate);
             return gate * ops::linear(hidden, &self.dense);
         }
-        match self.shape {
-            GateShape::None | GateShape::Apart => self.hidden_act.after_linear(hidden, &self.dense),
-            // [batch, seq, 2 · intermediate]
-            GateShape::FirstHalf => self.hidden_act.gate(ops::linear(hidden, &self.dense)),
-        }
+        let activated = match self.shape {
+            GateShape::None | GateShape::Apart => {
+                return self.hidden_act.after_linear(hidden, &self.dense);
+            }
+            GateShape::FirstHalf => GateHalf::First,
+            GateShape::SecondHalf => GateHalf::Second,
+        };
+        let halves = ops::linear(hidden, &self.dense); // [batch, seq, 2 · intermediate]
+        self.hidden_act.gate(halves, activated)
     }
 }

@@ -17,11 +17,12 @@ pub struct RotaryTable {
 }
 
 impl RotaryTable {
-    /// The angles `position · theta^(-2i / head_size)` of `config`, in f32 as models are trained with them.
+    /// The angles `position / scale · theta^(-2i / head_size)` of `config`, in f32 as models are trained with them.
     pub(super) fn new(theta: f64, config: &BertConfig, device: &Device) -> Self {
         let (rows, half) = (config.max_position_embeddings, config.head_size() / 2);
+        let scale = config.rotary.map_or(1.0, |rotary| rotary.scale) as f32;
         let frequencies: Vec<f32> = (0..half)
-            .map(|at| theta.powf(-(at as f64) / half as f64) as f32)
+            .map(|at| theta.powf(-(at as f64) / half as f64) as f32 / scale)
             .collect();
         let table = |of: fn(f64) -> f64| {
             let turns = (0..rows).flat_map(|row| {

@@ -8,7 +8,16 @@ use burn::tensor::Slice;
 use super::node::keeping;
 use super::{BertOps, GradientOps};
 
-/// Activation of a gate, the first half of the rows of a feed-forward layer, which the second is multiplied by.
+/// Form of a gate, one half of the rows of a feed-forward layer, which the other is multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateForm {
+    /// Activation of the gate.
+    pub activation: GateActivation,
+    /// Half of every row that is the gate.
+    pub activated: GateHalf,
+}
+
+/// Activation of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateActivation {
     /// Exact GELU.
@@ -17,26 +26,43 @@ pub enum GateActivation {
     Silu,
 }
 
+/// Half of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateHalf {
+    /// The columns before the middle.
+    First,
+    /// The columns after the middle.
+    Second,
+}
+
+impl GateHalf {
+    /// This half and the other, of the halves in their order; or the halves in their order, of this one and the other.
+    pub fn before_other<T>(self, [first, second]: [T; 2]) -> [T; 2] {
+        match self {
+            Self::First => [first, second],
+            Self::Second => [second, first],
+        }
+    }
+}
+
 /// The default body of [`BertOps::gate`].
-pub(super) fn forward<B: BertOps>(
-    input: FloatTensor<B>,
-    activation: GateActivation,
-) -> FloatTensor<B> {
-    let [activated, other] = halves::<B>(input);
-    B::float_mul(activate::<B>(activated, activation), other)
+pub(super) fn forward<B: BertOps>(input: FloatTensor<B>, form: GateForm) -> FloatTensor<B> {
+    let [activated, other] = form.activated.before_other(halves::<B>(input));
+    B::float_mul(activate::<B>(activated, form.activation), other)
 }
 
 /// The default body of [`GradientOps::gate_backward`].
 pub(super) fn backward<B: GradientOps>(
     input: FloatTensor<B>,
     grad: FloatTensor<B>,
-    activation: GateActivation,
+    form: GateForm,
 ) -> FloatTensor<B> {
     let last = input.shape().num_dims() - 1;
-    let [activated, other] = halves::<B>(input);
-    let of_other = B::float_mul(grad.clone(), activate::<B>(activated.clone(), activation));
+    let [activated, other] = form.activated.before_other(halves::<B>(input));
+    let value = activate::<B>(activated.clone(), form.activation);
+    let of_other = B::float_mul(grad.clone(), value);
     let grad = B::float_mul(grad, other);
-    let of_activated = match activation {
+    let of_activated = match form.activation {
         GateActivation::Gelu => B::gelu_erf_backward(activated, grad),
         GateActivation::Silu => {
             // σ(x) · (1 + x · (1 - σ(x)))
@@ -46,7 +72,8 @@ pub(super) fn backward<B: GradientOps>(
             B::float_mul(grad, B::float_mul(slope, along))
         }
     };
-    B::float_cat(vec![of_activated, of_other], last)
+    let halves = form.activated.before_other([of_activated, of_other]);
+    B::float_cat(halves.into(), last)
 }
 
 fn activate<B: BertOps>(input: FloatTensor<B>, activation: GateActivation) -> FloatTensor<B> {
@@ -56,7 +83,7 @@ fn activate<B: BertOps>(input: FloatTensor<B>, activation: GateActivation) -> Fl
     }
 }
 
-/// The half that is activated, and the other.
+/// The halves of every row.
 fn halves<B: Backend>(input: FloatTensor<B>) -> [FloatTensor<B>; 2] {
     let shape = input.shape();
     let last = shape.num_dims() - 1;
@@ -74,12 +101,12 @@ fn halves<B: Backend>(input: FloatTensor<B>) -> [FloatTensor<B>; 2] {
 /// [`BertOps::gate`] as one node, which keeps its input.
 pub(super) fn autodiff<B: GradientOps, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
-    activation: GateActivation,
+    form: GateForm,
 ) -> FloatTensor<Autodiff<B, C>> {
     keeping::<B, C, _, 1>(
         [input],
-        |[input]| (input.clone(), activation),
-        |[input]| B::gate(input, activation),
-        |(input, activation), grad, _| [Some(B::gate_backward(input, grad, activation))],
+        |[input]| (input.clone(), form),
+        |[input]| B::gate(input, form),
+        |(input, form), grad, _| [Some(B::gate_backward(input, grad, form))],
     )
 }

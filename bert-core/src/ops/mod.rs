@@ -58,7 +58,7 @@ pub use attention::{
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
 };
-pub use gate::GateActivation;
+pub use gate::{GateActivation, GateForm, GateHalf};
 pub use groups::packed_by_group;
 pub use optimizer::OptimizerOps;
 pub(crate) use optimizer::{adam_update, scale_by, sum_of_squares};
@@ -305,8 +305,8 @@ pub trait BertOps: Backend {
     ///
     /// - input: `[..., any, 2 · width]`
     /// - output: `[..., any, width]`
-    fn gate(input: FloatTensor<Self>, activation: GateActivation) -> FloatTensor<Self> {
-        gate::forward::<Self>(input, activation)
+    fn gate(input: FloatTensor<Self>, form: GateForm) -> FloatTensor<Self> {
+        gate::forward::<Self>(input, form)
     }
 
     /// Swish, `x · σ(slope·x)` (Ramachandran et al. 2017).
@@ -478,8 +478,8 @@ pub trait GradientOps: BertOps {
     fn gate_backward(
         input: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        activation: GateActivation,
+        form: GateForm,
     ) -> FloatTensor<Self> {
-        gate::backward::<Self>(input, grad, activation)
+        gate::backward::<Self>(input, grad, form)
     }
 }

@@ -6,8 +6,7 @@ use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{DType, Int, Shape, Tensor};
 
 use super::{
-    BertOps, GateActivation, PackedParam, PackedWeight, PackedWeightOps, RotaryAngles,
-    RotaryColumns,
+    BertOps, GateForm, PackedParam, PackedWeight, PackedWeightOps, RotaryAngles, RotaryColumns,
 };
 
 /// The tensor of an operation, `Trait::operation(tensors…), other arguments…`, on the backend of its tensors.
@@ -228,6 +227,6 @@ pub fn rotate(input: Tensor<3>, angles: &RotaryAngles, columns: RotaryColumns) -
 ///
 /// - input: `[..., any, 2 · width]`
 /// - output: `[..., any, width]`
-pub fn gate<const D: usize>(input: Tensor<D>, activation: GateActivation) -> Tensor<D> {
-    dispatch!(BertOps::gate(input), activation)
+pub fn gate<const D: usize>(input: Tensor<D>, form: GateForm) -> Tensor<D> {
+    dispatch!(BertOps::gate(input), form)
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::{SpecialTokens, TokenizerOptions};
-use crate::models::{BERT, Family, family, family_of_tokenizer};
+use crate::models::{BERT, Family, family_of_file, family_of_tokenizer};
 use crate::{Error, Result};
 
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
@@ -84,6 +84,15 @@ impl DirConfig {
         // From whichever file names them; transformers 5 overlooks the first key in the older map.
         let mut extra = config.special_list("additional_special_tokens")?;
         extra.extend(config.special_list("extra_special_tokens")?);
+        let names_none = |key: &str| config.object.get(key).is_none_or(Value::is_object);
+        if of_class.is_some()
+            && ["additional_special_tokens", "extra_special_tokens"]
+                .into_iter()
+                .all(names_none)
+        {
+            let of_class = family.tokenizer.extra_special_tokens.iter();
+            extra.extend(of_class.map(|token| AddedToken::from(*token, true)));
+        }
         if old_layout {
             let special = |name: &str| {
                 special_tokens.names().contains(&name) || extra.iter().any(|t| t.content == name)
@@ -155,7 +164,7 @@ impl Model {
         };
         let text = |key: &str| config.get(key).and_then(Value::as_str);
         let family = match text("model_type") {
-            Some(model_type) => family(model_type),
+            Some(model_type) => family_of_file(model_type),
             None => Some(&BERT),
         };
         let usual = family.and_then(|family| family.tokenizer.classes.first());

@@ -62,6 +62,14 @@ impl BertTokenizer {
             set("model_max_length", json!(length));
         }
         let own = &self.family.tokenizer;
+        if !own.extra_special_tokens.is_empty() {
+            // The class marks all of them where the file names none.
+            let added = self.inner.get_added_vocabulary();
+            let extra = own.extra_special_tokens.iter();
+            let marked = extra.filter(|token| added.is_special_token(token));
+            let marked: Vec<_> = marked.collect();
+            set("additional_special_tokens", json!(marked));
+        }
         let wordpiece = match own.model {
             TokenizerModel::WordPiece => own,
             _ => &BERT.tokenizer,

@@ -3,8 +3,9 @@
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::normalizers::NFC;
-use tokenizers::{NormalizerWrapper, Tokenizer};
+use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer};
 
+use super::config::FileToken;
 use super::load::Parts;
 use super::{BertTokenizer, SpecialTokens, TokenizerOptions, byte_bpe, failed, unigram};
 use crate::models::{Family, TokenizerModel};
@@ -97,11 +98,16 @@ impl BertTokenizer {
                 });
             }
         };
+        let extra = family.tokenizer.extra_special_tokens.iter();
+        let extra = extra.map(|token| FileToken {
+            id: None,
+            token: AddedToken::from(*token, true),
+        });
         let parts = Parts {
             family,
             special_tokens: &special_tokens,
             described: &[],
-            added: &[],
+            added: &extra.collect::<Vec<_>>(),
             model_max_length: options.model_max_length,
         };
         Self::assemble(inner, &parts, ORIGIN)
@@ -134,7 +140,7 @@ fn byte_level(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{ALBERT, BERT, FAMILIES, MODERNBERT, ROBERTA, XLM_ROBERTA};
+    use crate::models::{ALBERT, BERT, CAMEMBERT, FAMILIES, MODERNBERT, ROBERTA, XLM_ROBERTA};
     use crate::tokenizer::EncodeOptions;
 
     fn tokens(list: &str) -> Vec<String> {
@@ -186,8 +192,97 @@ mod tests {
         assert_eq!(special(&BERT), [1, 3, 0, 2, 4]);
         assert_eq!(special(&ROBERTA), [3, 2, 1, 0, 4]);
         assert_eq!(special(&XLM_ROBERTA), [3, 2, 1, 0, 4]);
+        assert_eq!(special(&CAMEMBERT), [3, 6, 1, 5, 7]);
         assert_eq!(special(&ALBERT), [1, 3, 0, 2, 4]);
         assert_eq!(special(&MODERNBERT), [0, 2, 3, 1, 4]);
+    }
+
+    /// Special tokens that `tokenizer_config.json` names beside the five, if it has the key, and the tokens of four texts as
+    /// transformers' `CamembertTokenizer` gives them.
+    type NamedAndFound = (Option<&'static [&'static str]>, [&'static [u32]; 4]);
+
+    #[test]
+    fn camembert_marks_the_special_tokens_that_its_class_marks() {
+        const CASES: [NamedAndFound; 3] = [
+            (
+                None,
+                [
+                    &[5, 0, 9, 4, 6],
+                    &[5, 9, 2, 9, 6],
+                    &[5, 4, 3, 6],
+                    &[5, 9, 11, 7, 10, 6],
+                ],
+            ),
+            (
+                Some(&[]),
+                [
+                    &[5, 5, 7, 10, 9, 3, 7, 10, 6],
+                    &[5, 9, 6, 7, 10, 9, 6],
+                    &[5, 3, 7, 10, 3, 6],
+                    &[5, 9, 11, 7, 10, 6],
+                ],
+            ),
+            (
+                Some(&["<unk>NOTUSED"]),
+                [
+                    &[5, 5, 7, 10, 9, 4, 6],
+                    &[5, 9, 6, 7, 10, 9, 6],
+                    &[5, 4, 3, 6],
+                    &[5, 9, 11, 7, 10, 6],
+                ],
+            ),
+        ];
+        let texts = [
+            "<s>NOTUSED x <unk>NOTUSED",
+            "x</s>NOTUSED x",
+            "<unk>NOTUSED<unk>",
+            "x <mask>NOTUSED",
+        ];
+        let [first, last] = CAMEMBERT.tokenizer.special_order;
+        let special = |tokens: &[&str]| -> Vec<(String, f64)> {
+            let tokens = tokens.iter();
+            tokens.map(|token| ((*token).to_owned(), 0.0)).collect()
+        };
+        let pieces = [("▁", -2.0), ("x", -3.0), ("▁x", -2.5), ("NOTUSED", -4.0)];
+        let pieces = pieces.map(|(piece, score)| (piece.to_owned(), score));
+        let all = [special(first), pieces.to_vec(), special(last)].concat();
+        let options = TokenizerOptions::default();
+        let vocabulary = Vocabulary::Unigram(all);
+        let new = BertTokenizer::of_family(&CAMEMBERT, vocabulary, &options).unwrap();
+        let check = |tokenizer: &BertTokenizer, expected: [&[u32]; 4], about: &str| {
+            for (text, expected) in texts.into_iter().zip(expected) {
+                assert_eq!(ids(tokenizer, text), expected, "{about}: {text}");
+            }
+        };
+        check(&new, CASES[0].1, "new");
+        check(&saved(&new), CASES[0].1, "saved");
+        for (named, expected) in CASES {
+            let dir = tempfile::tempdir().unwrap();
+            new.save(dir.path()).unwrap();
+            let rewrite = |name: &str, change: &dyn Fn(&mut serde_json::Value)| {
+                let path = dir.path().join(name);
+                let text = std::fs::read_to_string(&path).unwrap();
+                let mut value = serde_json::from_str(&text).unwrap();
+                change(&mut value);
+                std::fs::write(path, value.to_string()).unwrap();
+            };
+            rewrite("tokenizer_config.json", &|value| {
+                let fields = value.as_object_mut().unwrap();
+                fields.remove("additional_special_tokens");
+                if let Some(named) = named {
+                    fields.insert("additional_special_tokens".to_owned(), named.into());
+                }
+            });
+            // Tokens that this file marks are marked whatever the other says.
+            rewrite("tokenizer.json", &|value| {
+                let added = value["added_tokens"].as_array_mut().unwrap();
+                added.retain(|token| !token["content"].as_str().unwrap().ends_with("NOTUSED"));
+            });
+            let read = BertTokenizer::from_dir(dir.path()).unwrap();
+            let about = format!("{named:?}");
+            check(&read, expected, &about);
+            check(&saved(&read), expected, &about);
+        }
     }
 
     #[test]

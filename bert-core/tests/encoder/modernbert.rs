@@ -1,4 +1,4 @@
-//! Encoders of ModernBERT and NomicBERT: local and global layers, rotary positions, gates.
+//! Encoders of ModernBERT, NomicBERT and GTE: local and global layers, rotary positions, gates.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,12 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::tokenizer_cases::CHECKS;
 
-const FIXTURES: [&str; 3] = [
+const FIXTURES: [&str; 5] = [
     "modernbert/base",
     "modernbert/base-biases",
     "nomic_bert/base",
+    "gte/base",
+    "gte/base-plain",
 ];
 
 fn fixture(name: &str) -> PathBuf {

@@ -3,7 +3,8 @@
 use bert_core::batch::pack_sequences;
 use bert_core::device::{Device, test_devices};
 use bert_core::ops::{
-    self, AttentionForm, GateActivation, PackedLayout, RotaryAngles, RotaryColumns,
+    self, AttentionForm, GateActivation, GateForm, GateHalf, PackedLayout, RotaryAngles,
+    RotaryColumns,
 };
 use burn::module::Param;
 use burn::nn::{DropoutConfig, LayerNormConfig, Linear};
@@ -579,6 +580,17 @@ fn packed_sequences_share_a_bias_and_its_gradient() {
 }
 
 #[test]
+#[should_panic(expected = "packed sequences share one bias")]
+fn a_bias_for_each_packed_sequence_is_refused() {
+    let (_, device) = test_devices().swap_remove(0);
+    let lengths = [3, 2];
+    let inputs = [1, 2, 3].map(|seed| numbers([1, 5, HEADS * HEAD_SIZE], seed, &device));
+    let bias = numbers([2, HEADS, 3, 3], 9, &device);
+    let form = AttentionForm::new(HEADS, HEAD_SIZE);
+    ops::packed_biased_attention(inputs, bias, &pack_sequences(&lengths, &device), form);
+}
+
+#[test]
 fn dropout_of_packed_sequences_is_that_of_padded_rows() {
     // Sequences of one length are a group in their order, and draw what the rows of a batch would.
     const LENGTH: usize = 11;
@@ -884,15 +896,26 @@ fn a_gate_and_its_gradient_equal_the_composed_ones() {
     const WIDTH: usize = 403;
     for (label, device) in test_devices() {
         let device = device.autodiff();
-        for activation in [GateActivation::Gelu, GateActivation::Silu] {
+        let activations = [GateActivation::Gelu, GateActivation::Silu];
+        let forms = activations.into_iter().flat_map(|activation| {
+            [GateHalf::First, GateHalf::Second].map(|activated| GateForm {
+                activation,
+                activated,
+            })
+        });
+        for form in forms {
             let results = |fused: bool| {
                 let input = numbers([BATCH, SEQ, 2 * WIDTH], 1, &device) * 5.0;
                 let input = input.detach().require_grad();
                 let output = match fused {
-                    true => ops::gate(input.clone(), activation),
+                    true => ops::gate(input.clone(), form),
                     false => {
-                        let [a, b] = [0, WIDTH].map(|at| input.clone().narrow(2, at, WIDTH));
-                        b * match activation {
+                        let first = match form.activated {
+                            GateHalf::First => [0, WIDTH],
+                            GateHalf::Second => [WIDTH, 0],
+                        };
+                        let [a, b] = first.map(|at| input.clone().narrow(2, at, WIDTH));
+                        b * match form.activation {
                             GateActivation::Gelu => ops::gelu_erf(a),
                             GateActivation::Silu => {
                                 a.clone() * burn::tensor::activation::sigmoid(a)

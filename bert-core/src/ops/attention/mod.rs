@@ -147,12 +147,18 @@ pub fn packed_attention(
 /// # Shapes
 ///
 /// - bias: `[1, heads, longest, longest]`; a sequence of n tokens takes the first n rows and columns
+///
+/// # Panics
+///
+/// Panics if `bias` is one for each sequence.
 pub fn packed_biased_attention(
     inputs: [Tensor<3>; 3],
     bias: Tensor<4>,
     layout: &PackedLayout,
     form: AttentionForm,
 ) -> Tensor<3> {
+    let [biases, _, _, _] = bias.dims();
+    assert_eq!(biases, 1, "packed sequences share one bias");
     attend_packed(inputs, Some(bias), layout, form)
 }
 

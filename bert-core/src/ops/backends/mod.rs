@@ -19,9 +19,9 @@ use burn::tensor::Shape;
 use super::PackedWeight;
 use super::attention::layout::Layout;
 use super::{
-    AttentionForm, AttentionInputs, BertOps, GateActivation, GradientOps, OptimizerOps,
-    PackedTokens, PackedWeightOps, RotaryColumns, attention, cross_entropy, gate, gelu, linear,
-    lookup, norm, rotary, softmax,
+    AttentionForm, AttentionInputs, BertOps, GateForm, GradientOps, OptimizerOps, PackedTokens,
+    PackedWeightOps, RotaryColumns, attention, cross_entropy, gate, gelu, linear, lookup, norm,
+    rotary, softmax,
 };
 #[cfg(feature = "kernels")]
 use super::{AttentionGradients, AttentionOutput, AttentionWeights};
@@ -80,7 +80,7 @@ macro_rules! host_operations {
             dropout_mask(like; shape: Shape, probability: f64) -> $tensor;
             gelu_erf(input) -> $tensor;
             rotate(input, cos, sin; columns: super::RotaryColumns) -> $tensor;
-            gate(input; form: super::GateActivation) -> $tensor;
+            gate(input; form: super::GateForm) -> $tensor;
         }
     };
 }
@@ -140,7 +140,7 @@ macro_rules! host_gradients {
             cross_entropy_backward(logits, labels, grad) -> $tensor;
             gelu_erf_backward(input, grad) -> $tensor;
             rotate_backward(grad, cos, sin; columns: super::RotaryColumns) -> $tensor;
-            gate_backward(input, grad; form: super::GateActivation) -> $tensor;
+            gate_backward(input, grad; form: super::GateForm) -> $tensor;
         }
     };
 }
@@ -323,7 +323,7 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         rotary::autodiff::<B, C>(input, cos, sin, columns)
     }
 
-    fn gate(input: FloatTensor<Self>, activation: GateActivation) -> FloatTensor<Self> {
-        gate::autodiff::<B, C>(input, activation)
+    fn gate(input: FloatTensor<Self>, form: GateForm) -> FloatTensor<Self> {
+        gate::autodiff::<B, C>(input, form)
     }
 }

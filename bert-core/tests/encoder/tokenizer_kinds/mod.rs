@@ -127,6 +127,35 @@ fn berts_network_takes_the_tokens_of_xlm_roberta() {
 }
 
 #[test]
+fn gte_takes_the_tokens_of_xlm_roberta_or_of_bert() {
+    let reference = reference();
+    for model_type in ["gte", "new"] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = json!({"model_type": model_type}).to_string();
+        std::fs::write(dir.path().join("config.json"), config).unwrap();
+        for name in ["tokenizer.json", "tokenizer_config.json"] {
+            let given = fixtures().join("xlm-roberta-in-bert").join(name);
+            std::fs::copy(given, dir.path().join(name)).unwrap();
+        }
+        let tokenizer = BertTokenizer::from_dir(dir.path()).unwrap();
+        for (list, check) in CHECKS {
+            let count = check(&reference, "xlm-roberta-in-bert", &tokenizer);
+            assert!(count.unwrap() > 0, "{list}");
+        }
+        for name in ["tokenizer.json", "tokenizer_config.json"] {
+            std::fs::remove_file(dir.path().join(name)).unwrap();
+        }
+        let words = fixtures().join("../tokenizer/vocab.txt");
+        std::fs::copy(words, dir.path().join("vocab.txt")).unwrap();
+        let tokenizer = BertTokenizer::from_dir(dir.path()).unwrap();
+        let pair = tokenizer.encode_pair("the", "a", &EncodeOptions::default());
+        let pair = pair.unwrap();
+        assert_eq!(pair.tokens(), ["[CLS]", "the", "[SEP]", "a", "[SEP]"]);
+        assert_eq!(pair.type_ids(), [0, 0, 0, 1, 1]);
+    }
+}
+
+#[test]
 fn a_piece_with_a_space_begins_a_word() {
     let [tokenizer, _] = read_twice("xlm-roberta");
     let beginning = |token: &str| tokenizer.word_beginning(tokenizer.id(token).unwrap());

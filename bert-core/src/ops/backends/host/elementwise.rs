@@ -10,8 +10,8 @@ use burn::tensor::Shape;
 
 use super::{Backend, HostBackend, HostTensor, Kernel, When, place, width, with_width, zeros_like};
 use crate::ops::{
-    AdamStep, GateActivation, RotaryColumns, cross_entropy as default_loss, dropout,
-    gate as default_gate, norm, rotary, scale, softmax,
+    AdamStep, GateActivation, GateForm, GateHalf, RotaryColumns, cross_entropy as default_loss,
+    dropout, gate as default_gate, norm, rotary, scale, softmax,
 };
 
 /// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), in place, for a mask that all queries share.
@@ -174,38 +174,40 @@ fn columns_of(columns: RotaryColumns, angles: rotation::Angles<'_>) -> rotation:
 }
 
 /// [`BertOps::gate`](crate::ops::BertOps::gate).
-pub(in crate::ops) fn gate<T: HostTensor>(input: T, activation: GateActivation) -> T {
+pub(in crate::ops) fn gate<T: HostTensor>(input: T, form: GateForm) -> T {
     match place(When::Always, [input]) {
         Kernel([input]) => {
             let width = width(&input) / 2;
             input.init_like(with_width(&input, width), |to| {
-                gates::forward(input.as_slice(), width, activation.into(), to)
+                gates::forward(input.as_slice(), width, form.into(), to)
             })
         }
-        Backend([input]) => default_gate::forward::<T::Backend>(input, activation),
+        Backend([input]) => default_gate::forward::<T::Backend>(input, form),
     }
 }
 
 /// [`GradientOps::gate_backward`](crate::ops::GradientOps::gate_backward).
-pub(in crate::ops) fn gate_backward<T: HostTensor>(
-    input: T,
-    grad: T,
-    activation: GateActivation,
-) -> T {
+pub(in crate::ops) fn gate_backward<T: HostTensor>(input: T, grad: T, form: GateForm) -> T {
     match place(When::Always, [input, grad]) {
         Kernel([input, grad]) => input.init_like(input.shape(), |to| {
             let (input, grad, width) = (input.as_slice(), grad.as_slice(), width(&grad));
-            gates::backward(input, grad, width, activation.into(), to)
+            gates::backward(input, grad, width, form.into(), to)
         }),
-        Backend([input, grad]) => default_gate::backward::<T::Backend>(input, grad, activation),
+        Backend([input, grad]) => default_gate::backward::<T::Backend>(input, grad, form),
     }
 }
 
-impl From<GateActivation> for gates::GateActivation {
-    fn from(activation: GateActivation) -> Self {
-        match activation {
-            GateActivation::Gelu => Self::Gelu,
-            GateActivation::Silu => Self::Silu,
+impl From<GateForm> for gates::GateForm {
+    fn from(form: GateForm) -> Self {
+        Self {
+            activation: match form.activation {
+                GateActivation::Gelu => gates::GateActivation::Gelu,
+                GateActivation::Silu => gates::GateActivation::Silu,
+            },
+            activated: match form.activated {
+                GateHalf::First => gates::GateHalf::First,
+                GateHalf::Second => gates::GateHalf::Second,
+            },
         }
     }
 }
