@@ -2,7 +2,9 @@
 //!
 //! Rows are those of a short sentence and of 8 sequences of 128 tokens. Items are multiplications, or numbers of the input.
 
-use bert_kernels::attention::{Projections, Scoring, Sequence, Sizes};
+use bert_kernels::attention::{
+    Attention, Dropout, ForwardPass, Heads, Projections, Scoring, Sequence,
+};
 use bert_kernels::bf16::Bf16Matrix;
 use bert_kernels::int8::QuantizedMatrix;
 use bert_kernels::linear::Activation;
@@ -99,29 +101,110 @@ fn attention_of_a_long_text(bencher: Bencher, reach: Option<usize>) {
 }
 
 fn attend(bencher: Bencher, rows: usize, seq: usize, reach: Option<usize>) {
-    let sizes = Sizes {
-        batch: rows.div_ceil(seq),
-        seq,
-        heads: HEADS,
-        head_size: HIDDEN / HEADS,
-    };
-    let scoring = Scoring {
-        reach,
-        ..Scoring::scaled(0.125)
-    };
-    let [query, key, value] = [(); 3].map(|()| numbers(rows * HIDDEN));
-    let attended = vec![1.0; rows];
-    let sequences = Sequence::padded(&attended, sizes.seq);
-    bencher.counter(ItemsCount::new(query.len())).bench(|| {
-        let inputs = Projections {
-            query: black_box(&query),
-            key: &key,
-            value: &value,
-        };
-        init_vec(query.len(), |to| {
-            bert_kernels::attention::attention(inputs, scoring, sizes, &sequences, &attended, to)
+    let layer = Layer::new(rows, seq, reach, 0.0);
+    bencher.counter(layer.items()).bench(|| {
+        let attention = black_box(&layer).attention();
+        init_vec(layer.query.len(), |to| {
+            bert_kernels::attention::forward(attention, to)
         })
     });
+}
+
+/// Sequences of a batch with gradients: their length, their window, and the probability of dropout.
+const TRAINED: [(usize, Option<usize>, f64); 7] = [
+    (32, None, 0.1),
+    (128, None, 0.0),
+    (128, None, 0.1),
+    (512, None, 0.1),
+    (2048, None, 0.0),
+    (2048, Some(64), 0.0),
+    (4096, None, 0.0),
+];
+
+/// Attention with what its gradients take, 1,024 rows or one sequence.
+#[divan::bench(args = TRAINED)]
+fn attention_with_statistics(bencher: Bencher, (seq, reach, dropout): (usize, Option<usize>, f64)) {
+    let layer = Layer::new(seq.max(8 * SEQ), seq, reach, dropout);
+    bencher.counter(layer.items()).bench(|| {
+        let attention = black_box(&layer).attention();
+        init_vec(layer.query.len(), |to| {
+            bert_kernels::attention::forward_with_statistics(attention, to).0
+        })
+    });
+}
+
+/// Gradients of attention, 1,024 rows or one sequence.
+#[divan::bench(args = TRAINED)]
+fn attention_backward(bencher: Bencher, (seq, reach, dropout): (usize, Option<usize>, f64)) {
+    let layer = Layer::new(seq.max(8 * SEQ), seq, reach, dropout);
+    let mut statistics = Vec::new();
+    let context = init_vec(layer.query.len(), |to| {
+        let (context, of_rows) =
+            bert_kernels::attention::forward_with_statistics(layer.attention(), to);
+        statistics = of_rows;
+        context
+    });
+    let grad = numbers(context.len());
+    bencher.counter(layer.items()).bench(|| {
+        let pass = ForwardPass {
+            context: &context,
+            statistics: &statistics,
+        };
+        let attention = black_box(&layer).attention();
+        bert_kernels::attention::backward(attention, pass, &grad, false)
+    });
+}
+
+/// Operands of an attention layer over sequences of one length.
+struct Layer {
+    query: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
+    sequences: Vec<Sequence>,
+    attended: Vec<f32>,
+    scoring: Scoring<'static>,
+    dropout: Option<Dropout>,
+}
+
+impl Layer {
+    fn new(rows: usize, seq: usize, reach: Option<usize>, dropout: f64) -> Self {
+        let [query, key, value] = [(); 3].map(|()| numbers(rows * HIDDEN));
+        let attended = vec![1.0; rows];
+        Self {
+            query,
+            key,
+            value,
+            sequences: Sequence::padded(&attended, seq),
+            attended,
+            scoring: Scoring {
+                reach,
+                ..Scoring::scaled(0.125)
+            },
+            dropout: (dropout > 0.0).then(|| Dropout::new(1, dropout)),
+        }
+    }
+
+    fn items(&self) -> ItemsCount {
+        ItemsCount::new(self.query.len())
+    }
+
+    fn attention(&self) -> Attention<'_> {
+        Attention {
+            inputs: Projections {
+                query: &self.query,
+                key: &self.key,
+                value: &self.value,
+            },
+            sequences: &self.sequences,
+            attended: &self.attended,
+            heads: Heads {
+                count: HEADS,
+                size: HIDDEN / HEADS,
+            },
+            scoring: self.scoring,
+            dropout: self.dropout,
+        }
+    }
 }
 
 #[divan::bench(args = ROWS)]

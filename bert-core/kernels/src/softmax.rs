@@ -40,9 +40,13 @@ pub fn masked_softmax(scores: &mut [f32], attended: &[f32], keys: usize, scale: 
         });
 }
 
+/// Statistics of the softmax of a row: the highest score, and the inverse of the sum of `exp(score - highest)`, 0 in a row
+/// without any key. Probabilities are `exp(score - highest) · inverse`.
+pub type RowStatistics = [f32; 2];
+
 /// Softmax of one row, over the keys that are attended to, of the scores times `scale`.
 #[inline(always)]
-pub(crate) fn softmax_row(values: &mut [f32], attended: &[f32], scale: f32) {
+pub(crate) fn softmax_row(values: &mut [f32], attended: &[f32], scale: f32) -> RowStatistics {
     for (value, &attended) in values.iter_mut().zip(attended) {
         *value = if attended == 0.0 {
             f32::MIN
@@ -59,6 +63,8 @@ pub(crate) fn softmax_row(values: &mut [f32], attended: &[f32], scale: f32) {
     for (value, &attended) in values.iter_mut().zip(attended) {
         *value *= inverse * attended;
     }
+    let has_keys = highest > f32::MIN;
+    [highest, if has_keys { inverse } else { 0.0 }]
 }
 
 /// Gradient with respect to the scores, in place of `grad`.

@@ -51,9 +51,10 @@ mod tensors;
 
 pub use adam::AdamStep;
 pub use attention::{
-    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionOutput,
-    AttentionWeights, attention, attention_with_probabilities, biased_attention, packed_attention,
-    packed_biased_attention, self_attention,
+    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
+    AttentionOutput, AttentionState, AttentionStatistics, AttentionWeights, attention,
+    attention_with_probabilities, biased_attention, packed_attention, packed_biased_attention,
+    self_attention,
 };
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
@@ -125,8 +126,8 @@ pub trait BertOps: Backend {
         mask_pad: BoolTensor<Self>,
         form: AttentionForm,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let output = attention::composed::with_weights::<Self>(inputs, mask_pad, form);
-        (output.context, output.weights.probabilities)
+        let (context, weights) = attention::composed::with_weights::<Self>(inputs, mask_pad, form);
+        (context, weights.probabilities)
     }
 
     /// [`self_attention`](BertOps::self_attention) within each of several sequences that lie side by side.
@@ -141,7 +142,7 @@ pub trait BertOps: Backend {
         #[extension_type] tokens: PackedTokens<Self>,
         form: AttentionForm,
     ) -> FloatTensor<Self> {
-        let layout = attention::layout::Layout::<Self>::Packed(tokens);
+        let layout = AttentionLayout::Packed(tokens);
         attention::composed::packed(inputs, &layout, form)
     }
 
@@ -317,33 +318,38 @@ pub trait BertOps: Backend {
 
 /// Gradients of [`BertOps`], which the nodes of the autodiff graph ask of the backend below; they have none of their own.
 pub trait GradientOps: BertOps {
-    /// [`BertOps::self_attention`], with what [`attention_backward`](GradientOps::attention_backward) wants of it.
-    ///
-    /// # Shapes
-    ///
-    /// - mask_pad: `[batch, 1, 1, seq]`, true at padding
-    fn attention_with_weights(
+    /// Attention within the rows or sequences of a layout, with what [`attention_backward`](GradientOps::attention_backward)
+    /// wants of it.
+    fn attention_with_state(
         inputs: AttentionInputs<Self>,
-        mask_pad: BoolTensor<Self>,
+        layout: AttentionLayout<Self>,
         form: AttentionForm,
     ) -> AttentionOutput<Self> {
-        attention::composed::with_weights::<Self>(inputs, mask_pad, form)
+        attention::composed::tracked(inputs, &layout, form)
     }
 
-    /// Gradients of [`BertOps::self_attention`] with respect to queries, keys and values, and to a bias of shape `bias` if its
-    /// own is wanted: summed over the batch for one that all sequences share.
+    /// Gradients of attention with respect to queries, keys and values, and to the bias if it is there and `with_bias`: summed
+    /// over the batch for one that all sequences share.
     ///
     /// # Shapes
     ///
-    /// - inputs, grad: `[batch, seq, heads · head_size]`
+    /// - grad: that of the queries
     fn attention_backward(
-        inputs: [FloatTensor<Self>; 3],
-        weights: AttentionWeights<Self>,
+        inputs: AttentionInputs<Self>,
+        state: AttentionState<Self>,
+        layout: AttentionLayout<Self>,
         grad: FloatTensor<Self>,
         form: AttentionForm,
-        bias: Option<Shape>,
+        with_bias: bool,
     ) -> AttentionGradients<Self> {
-        attention::composed::backward::<Self>(inputs, weights, grad, form, bias)
+        match state {
+            AttentionState::Probabilities(weights) => {
+                attention::composed::backward(inputs, weights, &layout, grad, form, with_bias)
+            }
+            AttentionState::Statistics(_) => {
+                unreachable!("a backend that keeps statistics has an override")
+            }
+        }
     }
 
     /// Gradient of [`lookup`](BertOps::lookup) with respect to the table, `[rows, width]`.

@@ -420,9 +420,10 @@ fn gradients_of_attention_with_dropout_equal_the_composed_ones() {
     for (label, device) in test_devices() {
         let mask_pad = inputs(&device).mask_pad;
         let device = device.autodiff();
-        for dropout in [0.0, 0.25] {
+        for (dropout, reach) in [(0.0, None), (0.25, None), (0.25, Some(4))] {
             let form = AttentionForm {
                 dropout,
+                reach,
                 ..AttentionForm::new(HEADS, HEAD_SIZE)
             };
             let found = with_gradients(SHAPE, &device, |inputs| {

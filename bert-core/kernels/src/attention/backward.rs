@@ -1,574 +1,386 @@
-//! Attention with gradients: probabilities stay in memory for the way back, of dropout a seed.
+//! Gradients of attention: a block of keys by a block of queries at a time, whose scores are computed again.
 //!
-//! With a window, queries are worked on in blocks, and only the probabilities of the keys in reach of a block are computed and
-//! kept.
+//! Queries are the columns of all products, so that no scores are transposed: `Sᵀ = K·Qᵀ` and `dPᵀ = V·dOᵀ` become the
+//! probabilities `Pᵀ` and the gradient `dSᵀ`, and `dV += Pᵀ·dO`, `dK += dSᵀ·Q` and `dQᵀ += Kᵀ·dSᵀ`. The mean gradient of a
+//! query's probabilities, `Σ P ∘ dP`, is `dO·O` (Dao et al. 2022).
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::scoring::HeadScores;
-use super::{Dropout, HeadRows, Projections, QUERY_BLOCK, Scoring, Sizes};
-use crate::matmul::panels::PanelLayout;
+use super::dropout::MaskColumns;
+use super::scoring::{HeadScores, QueryLanes};
+use super::{Attention, Bias, HeadRows, Heads, RowStatistics, Sequence};
+use crate::matmul::panels::{PackedMatrices, PanelLayout};
 use crate::matmul::transpose::transpose_into;
 use crate::output::init_vec;
-use crate::parallel::{par_fill_chunks, rows_per_chunk};
-use crate::simd::math::add;
+use crate::parallel::{Blocks, CHUNK_LEN, par_fill_blocks, par_fill_chunks};
+use crate::simd::math::{add, sum_pairs};
 use crate::simd::vectorized;
-use crate::softmax::backward_row;
 
-/// Keys of which the probabilities are kept for every query.
-pub fn kept_keys(seq: usize, reach: Option<usize>) -> usize {
-    Blocks::new(seq, reach).keys
+/// Queries of a block, the columns of its products.
+const QUERY_BLOCK: usize = 64;
+
+/// Keys of a block, the rows of its products: whole row tiles.
+const KEY_BLOCK: usize = 192;
+
+/// Parts, by heads and sequences, in which threads add up the gradient of a bias that sequences share, at most twice as many;
+/// a part takes a copy of the bias.
+const SHARED_BIAS_PARTS: usize = 64;
+
+/// Results of [`forward_with_statistics`](super::forward_with_statistics), which gradients take.
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardPass<'a> {
+    /// Context, `[rows, heads · head_size]`.
+    pub context: &'a [f32],
+    /// Statistics of the softmax, `[rows, heads]`.
+    pub statistics: &'a [RowStatistics],
 }
 
-/// Blocks of the queries of a sequence, each with neighbouring keys; one with all keys if there is no window.
-#[derive(Clone, Copy)]
-struct Blocks {
-    seq: usize,
-    reach: usize,
-    /// Queries of a block.
-    queries: usize,
-    /// Keys of a block.
-    keys: usize,
+/// Gradients of attention.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// Gradient of the queries, `[rows, heads · head_size]`.
+    pub query: Vec<f32>,
+    /// Gradient of the keys, `[rows, heads · head_size]`.
+    pub key: Vec<f32>,
+    /// Gradient of the values, `[rows, heads · head_size]`.
+    pub value: Vec<f32>,
+    /// Gradient of the bias, of its shape, if it was asked for.
+    pub bias: Option<Vec<f32>>,
 }
 
-/// Some queries of a sequence and the first of their keys.
-struct Block {
-    queries: Range<usize>,
-    first_key: usize,
-}
-
-impl Blocks {
-    fn new(seq: usize, reach: Option<usize>) -> Self {
-        let (reach, queries) = match reach {
-            None => (seq, seq),
-            Some(reach) => (
-                reach.min(seq),
-                reach.clamp(QUERY_BLOCK, seq.max(QUERY_BLOCK)),
-            ),
-        };
-        Self {
-            seq,
-            reach,
-            queries,
-            keys: (queries + 2 * reach).min(seq),
-        }
-    }
-
-    fn iter(self) -> impl Iterator<Item = Block> {
-        (0..self.seq).step_by(self.queries).map(move |first| Block {
-            queries: first..self.seq.min(first + self.queries),
-            first_key: first.saturating_sub(self.reach).min(self.seq - self.keys),
-        })
-    }
-}
-
-/// Attention probabilities before dropout.
+/// Gradients of attention from that of its context, if `with_bias` also that of the bias: summed over the sequences if they
+/// share it, zeros outside of the rows and columns that a sequence takes.
 ///
 /// # Shapes
 ///
-/// - query, key: `[batch, seq, heads · head_size]`, no size 0
-/// - attended: `[batch, seq]`, 0 at keys that are left out and 1 elsewhere
-/// - output: `[batch, heads, seq, kept]` with [`kept_keys`], which are all without a window
-pub fn probabilities<'a>(
-    query: &[f32],
-    key: &[f32],
-    scoring: Scoring<'_>,
-    sizes: Sizes,
-    attended: &[f32],
-    output: &'a mut [MaybeUninit<f32>],
-) -> &'a mut [f32] {
-    let Sizes {
-        seq,
-        heads,
-        head_size,
-        ..
-    } = sizes;
-    let blocks = Blocks::new(seq, scoring.reach);
-    let kept = blocks.keys;
-    let layout = PanelLayout::new(head_size, kept);
-    par_fill_chunks(output, seq * kept, |matrix, scores| {
-        let place = [matrix / heads, matrix % heads];
-        let attended = &attended[place[0] * seq..][..seq];
-        let of_head = HeadScores::new(scoring, sizes, place, attended);
-        let [queries, keys] = [query, key].map(|rows| HeadRows::of_matrix(rows, sizes, matrix));
-        for Block {
-            queries: rows,
-            first_key,
-        } in blocks.iter()
-        {
-            let scores = &mut scores[rows.start * kept..rows.end * kept];
-            let queries = queries.skip(rows.start);
-            let keys = keys.skip(first_key).pack_transposed(&layout);
-            let to = (&mut *scores, kept);
-            layout.multiply(rows.len(), queries.with_stride(), keys.get(0), to);
+/// - grad: `[rows, heads · head_size]`
+pub fn backward(
+    attention: Attention<'_>,
+    pass: ForwardPass<'_>,
+    grad: &[f32],
+    with_bias: bool,
+) -> Gradients {
+    let Attention {
+        sequences, heads, ..
+    } = attention;
+    let bias = attention.scoring.bias.filter(|_| with_bias);
+    let groups = groups(sequences.len(), heads, bias);
+    let ranges: Vec<usize> = groups
+        .iter()
+        .map(|group| {
+            let group = sequences[group.clone()].iter();
+            group.map(|sequence| sequence.queries).sum()
+        })
+        .collect();
+    let blocks = Blocks {
+        rows: grad.len() / heads.width(),
+        ranges: &ranges,
+        parts: heads.count,
+        columns: heads.size,
+    };
+    let of_bias = bias.map_or(0, |bias| heads.count * bias.size() * bias.size());
+    let mut grad_bias = vec![0.0; groups.len() * of_bias];
+    let first_probabilities = attention.first_probabilities();
+    let [query, key, value] = par_fill_blocks(
+        &blocks,
+        &mut grad_bias,
+        |[group, head], mut gradients, grad_bias| {
+            let mut next = 0;
+            for number in groups[group].clone() {
+                let sequence = sequences[number];
+                let rows = next..next + sequence.queries * heads.size;
+                next = rows.end;
+                let of_sequence = head * sequence.queries * sequence.queries;
+                let head = Head {
+                    attention: &attention,
+                    pass,
+                    grad,
+                    sequence,
+                    place: [number, head],
+                    first_probability: first_probabilities[number] + of_sequence,
+                };
+                let gradients = gradients.each_mut().map(|all| &mut all[rows.clone()]);
+                head.add_gradients(gradients, grad_bias);
+            }
+        },
+    );
+    let bias = bias.map(|bias| match bias.is_shared() {
+        true => sum_of_parts(grad_bias, of_bias),
+        false => grad_bias,
+    });
+    Gradients {
+        query,
+        key,
+        value,
+        bias,
+    }
+}
+
+/// Numbers of the sequences of which a thread computes a head after the other: one, or several that add up the gradient of a
+/// bias. They depend on no number of threads, and so do the sums.
+fn groups(sequences: usize, heads: Heads, bias: Option<Bias<'_>>) -> Vec<Range<usize>> {
+    let length = match bias.filter(|bias| bias.is_shared()) {
+        Some(_) => sequences.div_ceil(SHARED_BIAS_PARTS.div_ceil(heads.count)),
+        None => 1,
+    };
+    let firsts = (0..sequences).step_by(length.max(1));
+    firsts
+        .map(|first| first..sequences.min(first + length))
+        .collect()
+}
+
+/// The sum of parts of `length` numbers.
+fn sum_of_parts(parts: Vec<f32>, length: usize) -> Vec<f32> {
+    if parts.len() == length {
+        return parts;
+    }
+    init_vec(length, |to| {
+        par_fill_chunks(to, CHUNK_LEN, |chunk, to| {
             vectorized(
                 #[inline(always)]
-                || of_head.normalize((scores, kept), rows.start, first_key),
+                || {
+                    for part in parts.chunks_exact(length) {
+                        add(to, &part[chunk * CHUNK_LEN..][..to.len()]);
+                    }
+                },
             );
-        }
+        })
     })
 }
 
-/// Context of attention from its [`probabilities`], with dropout on them.
-///
-/// # Shapes
-///
-/// - value, output: `[batch, seq, heads · head_size]`, no size 0
-/// - probabilities: `[batch, heads, seq, kept]`
-pub fn context<'a>(
-    value: &[f32],
-    probabilities: &[f32],
-    sizes: Sizes,
-    reach: Option<usize>,
-    dropout: Option<Dropout>,
-    output: &'a mut [MaybeUninit<f32>],
-) -> &'a mut [f32] {
-    let Sizes { seq, head_size, .. } = sizes;
-    let blocks = Blocks::new(seq, reach);
-    let kept = blocks.keys;
-    let layout = PanelLayout::new(seq, head_size);
-    let by_heads = init_vec(output.len(), |to| {
-        par_fill_chunks(to, seq * head_size, |matrix, contexts| {
-            let values = HeadRows::of_matrix(value, sizes, matrix).pack(&layout);
-            let probabilities = &probabilities[matrix * seq * kept..][..seq * kept];
-            for Block { queries, first_key } in blocks.iter() {
-                let values = &values.get(0)[layout.row_start(first_key)..];
-                let from = &probabilities[queries.start * kept..queries.end * kept];
-                let to = &mut contexts[queries.start * head_size..queries.end * head_size];
-                let parts = from.chunks(QUERY_BLOCK * kept);
-                let parts = parts.zip(to.chunks_mut(QUERY_BLOCK * head_size));
-                for (part, (from, to)) in parts.enumerate() {
-                    let first = matrix * seq + queries.start + part * QUERY_BLOCK;
-                    let dropped = dropout.map(|dropout| apply_dropout(from, kept, first, dropout));
-                    let from = (dropped.as_deref().unwrap_or(from), kept);
-                    let (rows, layout) = (to.len() / head_size, layout.with_depth(kept));
-                    layout.multiply(rows, from, values, (to, head_size));
+/// One head of one sequence.
+struct Head<'a> {
+    attention: &'a Attention<'a>,
+    pass: ForwardPass<'a>,
+    grad: &'a [f32],
+    sequence: Sequence,
+    /// Numbers of the sequence and of the head.
+    place: [usize; 2],
+    /// Index of the first probability among all.
+    first_probability: usize,
+}
+
+/// Queries of a block with their gradients, packed as right matrices of both orientations.
+struct QueryBlock {
+    queries: Range<usize>,
+    /// `[head_size, lanes]`
+    columns: PanelLayout,
+    query_columns: PackedMatrices,
+    grad_columns: PackedMatrices,
+    /// `[queries, head_size]`
+    rows: PanelLayout,
+    /// Multiplied by the scale of the scores.
+    query_rows: PackedMatrices,
+    grad_rows: PackedMatrices,
+    lanes: QueryLanes,
+}
+
+impl Head<'_> {
+    /// Adds the gradients of queries, keys and values, `[queries, head_size]` each, and that of the matrix of a bias, which is
+    /// empty if it is not asked for; the first of them is overwritten.
+    fn add_gradients(
+        &self,
+        [grad_query, grad_key, grad_value]: [&mut [f32]; 3],
+        grad_bias: &mut [f32],
+    ) {
+        let Attention {
+            inputs,
+            attended,
+            heads,
+            scoring,
+            ..
+        } = *self.attention;
+        let Sequence {
+            first,
+            queries,
+            keys,
+        } = self.sequence;
+        if queries == 0 || keys == 0 {
+            return;
+        }
+        let size = heads.size;
+        let [key, value] = [inputs.key, inputs.value].map(|rows| self.rows(rows));
+        let mut key_columns = vec![0.0; size * keys];
+        transpose_into(key.values, key.stride, (keys, keys), &mut key_columns, put);
+        let of_head = HeadScores::new(scoring, heads, self.place, &attended[first..][..keys]);
+        // The first block has the most lanes.
+        let lanes = PanelLayout::new(size, QUERY_BLOCK.min(queries)).whole_panels();
+        let [mut scores, mut grad_scores] =
+            [KEY_BLOCK.min(keys); 2].map(|keys| PackedMatrices::zeros([keys * lanes.columns()]));
+        for first_query in (0..queries).step_by(QUERY_BLOCK) {
+            let mut block = self.block(first_query..queries.min(first_query + QUERY_BLOCK));
+            let lanes = block.columns.columns();
+            let mut grad_query_columns = PackedMatrices::zeros([size * lanes]);
+            let window = scoring.window(block.queries.clone(), keys);
+            for first_key in window.clone().step_by(KEY_BLOCK) {
+                let count = KEY_BLOCK.min(window.end - first_key);
+                let scores = &mut scores.get_mut(0)[..count * lanes];
+                let grad_scores = &mut grad_scores.get_mut(0)[..count * lanes];
+                for (left, right, to) in [
+                    (key, &block.query_columns, &mut *scores),
+                    (value, &block.grad_columns, &mut *grad_scores),
+                ] {
+                    let left = left.skip(first_key).with_stride();
+                    block
+                        .columns
+                        .multiply(count, left, right.get(0), (to, lanes));
+                }
+                of_head.differentiate(scores, grad_scores, &mut block.lanes, first_key);
+                for (left, right, to) in [
+                    (&*scores, &block.grad_rows, &mut *grad_value),
+                    (&*grad_scores, &block.query_rows, &mut *grad_key),
+                ] {
+                    let to = (&mut to[first_key * size..], size);
+                    block
+                        .rows
+                        .multiply_add(count, (left, lanes), right.get(0), to);
+                }
+                let left = (&key_columns[first_key..], keys);
+                let to = (grad_query_columns.get_mut(0), lanes);
+                PanelLayout::row_major(count, lanes).multiply_add(size, left, grad_scores, to);
+                if let Some(bias) = scoring.bias.filter(|_| !grad_bias.is_empty()) {
+                    let to = &mut grad_bias[first_query * bias.size() + first_key..];
+                    let to = &mut to[..(block.queries.len() - 1) * bias.size() + count];
+                    transpose_into(grad_scores, lanes, (count, bias.size()), to, |to, grad| {
+                        *to += grad;
+                    });
                 }
             }
-        })
-    });
-    merge_heads(&by_heads, sizes, seq * head_size, 0, output)
-}
-
-/// Forward pass of attention, as its gradients take it.
-#[derive(Clone, Copy)]
-pub struct ForwardPass<'a> {
-    /// Queries, keys and values.
-    pub inputs: Projections<'a>,
-    /// [`probabilities`], before dropout.
-    pub probabilities: &'a [f32],
-    /// Sizes of the layer, none of them 0.
-    pub sizes: Sizes,
-    /// Factor of the products of queries and keys.
-    pub scale: f32,
-    /// Tokens on either side that are attended to, if not all.
-    pub reach: Option<usize>,
-    /// Dropout of the probabilities.
-    pub dropout: Option<Dropout>,
-}
-
-/// Gradients of attention with respect to queries, keys and values, head by head, and to the scores if they were asked for.
-pub struct HeadGradients {
-    sizes: Sizes,
-    blocks: Blocks,
-    /// `[batch, heads, parts]`: queries, keys and values, `[seq, head_size]` each, and scores, `[seq, kept]`
-    values: Vec<f32>,
-}
-
-impl HeadGradients {
-    /// Gradient of the queries, `[batch, seq, heads · head_size]`.
-    pub fn query<'a>(&self, output: &'a mut [MaybeUninit<f32>]) -> &'a mut [f32] {
-        self.projection(0, output)
+            let to = &mut grad_query[first_query * size..block.queries.end * size];
+            let from = grad_query_columns.get(0);
+            transpose_into(from, lanes, (size, size), to, |to, grad| {
+                *to = grad * scoring.scale;
+            });
+        }
     }
 
-    /// Gradient of the keys, `[batch, seq, heads · head_size]`.
-    pub fn key<'a>(&self, output: &'a mut [MaybeUninit<f32>]) -> &'a mut [f32] {
-        self.projection(1, output)
+    /// Rows of the head in a matrix of all rows.
+    fn rows<'a>(&self, values: &'a [f32]) -> HeadRows<'a> {
+        let [_, head] = self.place;
+        HeadRows::new(values, self.attention.heads, self.sequence.first, head)
     }
 
-    /// Gradient of the values, `[batch, seq, heads · head_size]`.
-    pub fn value<'a>(&self, output: &'a mut [MaybeUninit<f32>]) -> &'a mut [f32] {
-        self.projection(2, output)
-    }
-
-    fn projection<'a>(&self, part: usize, output: &'a mut [MaybeUninit<f32>]) -> &'a mut [f32] {
-        let offset = part * self.sizes.seq * self.sizes.head_size;
-        merge_heads(&self.values, self.sizes, self.stride(), offset, output)
-    }
-
-    /// Gradient of a bias, `[1 or batch, heads, size, size]`: its sum over the batch in the first case, zeros outside of the
-    /// first `seq` rows and columns.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the gradient of the scores was not asked for.
-    pub fn bias<'a>(&self, size: usize, output: &'a mut [MaybeUninit<f32>]) -> &'a mut [f32] {
-        let Sizes {
-            batch, seq, heads, ..
-        } = self.sizes;
-        let offset = 3 * seq * self.sizes.head_size;
-        assert!(
-            self.stride() > offset,
-            "the gradient of the scores was asked for"
-        );
-        let kept = self.blocks.keys;
-        let shared = output.len() == heads * size * size;
-        par_fill_chunks(output, size * size, |matrix, to| {
-            let (sequence, head) = (matrix / heads, matrix % heads);
-            let sequences = if shared {
-                0..batch
-            } else {
-                sequence..sequence + 1
-            };
-            for sequence in sequences {
-                let from = &self.values[(sequence * heads + head) * self.stride() + offset..];
-                for Block { queries, first_key } in self.blocks.iter() {
-                    vectorized(
-                        #[inline(always)]
-                        || {
-                            for query in queries {
-                                let to = &mut to[query * size + first_key..][..kept];
-                                add(to, &from[query * kept..][..kept]);
-                            }
-                        },
-                    );
-                }
-            }
-        })
-    }
-
-    /// From the values of a head to those of the next.
-    fn stride(&self) -> usize {
-        self.values.len() / (self.sizes.batch * self.sizes.heads)
-    }
-}
-
-/// Gradients of [`context`] and [`probabilities`] together, with that of the scores if there is a bias that wants it.
-///
-/// # Shapes
-///
-/// - grad: `[batch, seq, heads · head_size]`
-pub fn backward(pass: ForwardPass<'_>, grad: &[f32], with_scores: bool) -> HeadGradients {
-    let Sizes { seq, head_size, .. } = pass.sizes;
-    let blocks = Blocks::new(seq, pass.reach);
-    let of_scores = if with_scores { seq * blocks.keys } else { 0 };
-    let parts = 3 * seq * head_size + of_scores;
-    let matrices = pass.sizes.batch * pass.sizes.heads;
-    let values = init_vec(matrices * parts, |to| {
-        par_fill_chunks(to, parts, |matrix, to| {
-            backward_of_head(pass, grad, blocks, matrix, to);
-        })
-    });
-    HeadGradients {
-        sizes: pass.sizes,
-        blocks,
-        values,
-    }
-}
-
-/// The parts of [`HeadGradients`] of one head of one sequence, into zeros.
-fn backward_of_head(
-    pass: ForwardPass<'_>,
-    grad: &[f32],
-    blocks: Blocks,
-    matrix: usize,
-    to: &mut [f32],
-) {
-    let ForwardPass {
-        inputs,
-        sizes,
-        scale,
-        dropout,
-        ..
-    } = pass;
-    let Sizes { seq, head_size, .. } = sizes;
-    let kept = blocks.keys;
-    let probabilities = &pass.probabilities[matrix * seq * kept..][..seq * kept];
-    let (by_key, by_row) = (
-        PanelLayout::new(head_size, kept),
-        PanelLayout::new(seq, head_size),
-    );
-    let [queries, keys, grads] = [inputs.query, inputs.key, grad]
-        .map(|rows| HeadRows::of_matrix(rows, sizes, matrix).pack(&by_row));
-    let (grad_query, rest) = to.split_at_mut(seq * head_size);
-    let (grad_key, rest) = rest.split_at_mut(seq * head_size);
-    let (grad_value, grad_bias) = rest.split_at_mut(seq * head_size);
-    let most = blocks.queries * kept;
-    let (mut transposed, mut grad_scores) = (vec![0.0; most], vec![0.0; most]);
-    for Block {
-        queries: rows,
-        first_key,
-    } in blocks.iter()
-    {
-        let (count, first) = (rows.len(), matrix * seq + rows.start);
-        let probabilities = &probabilities[rows.start * kept..rows.end * kept];
-        let transposed = &mut transposed[..count * kept];
-        let grad_scores = &mut grad_scores[..count * kept];
-        let transpose = |from: &[f32], to: &mut [f32]| {
-            transpose_into(from, kept, (count, count), to, |to, value| *to = value);
-        };
-        // Keys are in reach of several blocks.
-        let add_product = |from: &[f32], right: &[f32], to: &mut [f32]| {
-            let (layout, right) = (
-                by_row.with_depth(count),
-                &right[by_row.row_start(rows.start)..],
-            );
-            let to = (&mut to[first_key * head_size..], head_size);
-            match rows.start {
-                0 => layout.multiply(kept, (from, count), right, to),
-                _ => layout.multiply_add(kept, (from, count), right, to),
-            }
-        };
-
-        let dropped = dropout.map(|dropout| apply_dropout(probabilities, kept, first, dropout));
-        transpose(dropped.as_deref().unwrap_or(probabilities), transposed);
-        add_product(transposed, grads.get(0), grad_value);
-
-        let from = HeadRows::of_matrix(grad, sizes, matrix).skip(rows.start);
-        let values = HeadRows::of_matrix(inputs.value, sizes, matrix).skip(first_key);
-        let values = values.pack_transposed(&by_key);
-        let to = (&mut *grad_scores, kept);
-        by_key.multiply(count, from.with_stride(), values.get(0), to);
-        let keeps_scores = !grad_bias.is_empty();
+    /// Packs a block of queries.
+    fn block(&self, queries: Range<usize>) -> QueryBlock {
+        let Attention {
+            inputs,
+            heads,
+            scoring,
+            dropout,
+            ..
+        } = *self.attention;
+        let (size, count) = (heads.size, queries.len());
+        let columns = PanelLayout::new(size, count);
+        let rows = PanelLayout::new(count, size);
+        let lanes = columns.whole_panels().columns();
+        let [query, grad, context] = [inputs.query, self.grad, self.pass.context]
+            .map(|rows| self.rows(rows).skip(queries.start));
+        let mut query_rows = query.pack(&rows);
+        let mut mean = vec![0.0; lanes];
         vectorized(
             #[inline(always)]
             || {
-                if let Some(dropout) = dropout {
-                    dropout.apply(grad_scores, first * kept);
+                for value in query_rows.get_mut(0) {
+                    *value *= scoring.scale;
                 }
-                let factor = if keeps_scores { 1.0 } else { scale };
-                let rows = grad_scores.chunks_exact_mut(kept);
-                for (grads, probabilities) in rows.zip(probabilities.chunks_exact(kept)) {
-                    backward_row(grads, probabilities, factor);
+                for (at, mean) in mean.iter_mut().enumerate().take(count) {
+                    let [grad, context] = [grad, context].map(|rows| rows.row(at, size));
+                    *mean = sum_pairs(grad, context, |grad, context| grad * context);
                 }
             },
         );
-        if keeps_scores {
-            grad_bias[rows.start * kept..rows.end * kept].copy_from_slice(grad_scores);
-            grad_scores.iter_mut().for_each(|grad| *grad *= scale);
+        let statistics = queries.clone().map(|query| {
+            let [_, head] = self.place;
+            self.pass.statistics[(self.sequence.first + query) * heads.count + head]
+        });
+        let mask = dropout.map(|dropout| {
+            let length = self.sequence.queries;
+            let first = self.first_probability + queries.start * length;
+            MaskColumns::new(dropout, first, [lanes, length])
+        });
+        QueryBlock {
+            columns: columns.whole_panels(),
+            query_columns: query.pack_transposed(&columns),
+            grad_columns: grad.pack_transposed(&columns),
+            rows,
+            query_rows,
+            grad_rows: grad.pack(&rows),
+            lanes: QueryLanes::new(queries.start, statistics, mean, mask),
+            queries,
         }
-        let to = (&mut grad_query[rows.start * head_size..], head_size);
-        let right = &keys.get(0)[by_row.row_start(first_key)..];
-        let layout = by_row.with_depth(kept);
-        layout.multiply(count, (&*grad_scores, kept), right, to);
-        transpose(grad_scores, transposed);
-        add_product(transposed, queries.get(0), grad_key);
     }
 }
 
-/// Rows of `width` after dropout, the first of which has an index among all.
-fn apply_dropout(rows: &[f32], width: usize, first: usize, dropout: Dropout) -> Vec<f32> {
-    let mut rows = rows.to_vec();
-    vectorized(
-        #[inline(always)]
-        || dropout.apply(&mut rows, first * width),
-    );
-    rows
-}
-
-/// Values of all heads, `[seq, head_size]` from an offset on of every `stride`, as `[batch, seq, heads · head_size]`.
-fn merge_heads<'a>(
-    by_heads: &[f32],
-    sizes: Sizes,
-    stride: usize,
-    offset: usize,
-    output: &'a mut [MaybeUninit<f32>],
-) -> &'a mut [f32] {
-    let Sizes {
-        seq,
-        heads,
-        head_size,
-        ..
-    } = sizes;
-    let width = sizes.width();
-    let rows = rows_per_chunk(width);
-    par_fill_chunks(output, rows * width, |chunk, to| {
-        for (row, to) in to.chunks_exact_mut(width).enumerate() {
-            let (sequence, row) = ((chunk * rows + row) / seq, (chunk * rows + row) % seq);
-            for (head, to) in to.chunks_exact_mut(head_size).enumerate() {
-                let first = (sequence * heads + head) * stride + offset;
-                to.copy_from_slice(&by_heads[first + row * head_size..][..head_size]);
-            }
-        }
-    })
+fn put(to: &mut f32, value: f32) {
+    *to = value;
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Case, reference};
+    use super::super::Dropout;
+    use super::super::forward_with_statistics;
+    use super::super::testing::{BiasOf, Case, Definition, cases};
     use super::*;
-    use crate::softmax;
-    use crate::testing::{assert_close, numbers, size};
+    use crate::testing::{assert_close, size};
 
-    /// `[batch, heads, seq, kept]` as `[batch, heads, seq, seq]`, zeros elsewhere.
-    fn spread(values: &[f32], seq: usize, reach: Option<usize>) -> Vec<f32> {
-        let blocks = Blocks::new(seq, reach);
-        let kept = blocks.keys;
-        let mut all = vec![0.0; values.len() / kept * seq];
-        let matrices = values.chunks_exact(seq * kept);
-        for (from, to) in matrices.zip(all.chunks_exact_mut(seq * seq)) {
-            for Block { queries, first_key } in blocks.iter() {
-                for query in queries {
-                    let to = &mut to[query * seq + first_key..][..kept];
-                    to.copy_from_slice(&from[query * kept..][..kept]);
-                }
-            }
-        }
-        all
-    }
-
-    fn attention_and_gradients_equal_the_definition(case: &Case, dropout: Option<Dropout>) {
-        let (sizes, inputs, scoring) = (case.sizes, case.inputs(), case.scoring());
-        let Sizes {
-            batch,
-            seq,
-            heads,
-            head_size,
-        } = sizes;
-        let (width, reach) = (sizes.width(), scoring.reach);
-        let count = batch * seq * width;
-        let grad = numbers(count, 17);
-        let padding: Vec<bool> = (0..batch * seq).map(|at| at >= batch * seq - 2).collect();
-        let attended = softmax::attended(&padding);
-        let kept = kept_keys(seq, reach);
-        let found = init_vec(batch * heads * seq * kept, |to| {
-            probabilities(inputs.query, inputs.key, scoring, sizes, &attended, to)
+    fn gradients(case: &Case, with_bias: bool) -> Gradients {
+        let attention = case.attention();
+        let mut statistics = Vec::new();
+        let context = init_vec(case.len(), |to| {
+            let (context, of_rows) = forward_with_statistics(attention, to);
+            statistics = of_rows;
+            context
         });
-        let (expected, expected_context) = reference(inputs, scoring, sizes, &attended);
-        assert_close(&spread(&found, seq, reach), &expected, 1e-6);
-
-        let mask = match dropout {
-            Some(dropout) => init_vec(found.len(), |to| dropout.mask(to)),
-            None => vec![1.0; found.len()],
-        };
-        let mask = spread(&mask, seq, reach);
-        let context = init_vec(count, |to| {
-            context(inputs.value, &found, sizes, reach, dropout, to)
-        });
-        if dropout.is_none() {
-            assert_close(&context, &expected_context, 2e-6);
-        }
-        // Every sum of the definition, in f64.
-        let at = |values: &[f32], row: usize, head: usize, column: usize| {
-            f64::from(values[row * width + head * head_size + column])
-        };
-        let scale = f64::from(scoring.scale);
-        let mut expected_context = vec![0.0; count];
-        let [mut grad_query, mut grad_key, mut grad_value] = [(); 3].map(|()| vec![0.0; count]);
-        let size = case.bias_size;
-        let mut grad_bias = vec![0.0; case.bias_batch * heads * size * size];
-        for (matrix, expected) in expected.chunks_exact(seq * seq).enumerate() {
-            let (sequence, head) = (matrix / heads, matrix % heads);
-            let of_bias = if case.bias_batch == 1 { head } else { matrix };
-            for (query_at, p) in expected.chunks_exact(seq).enumerate() {
-                let i = sequence * seq + query_at;
-                let mask = &mask[(matrix * seq + query_at) * seq..][..seq];
-                let grad_p: Vec<f64> = (0..seq)
-                    .map(|key_at| {
-                        let j = sequence * seq + key_at;
-                        let products = (0..head_size)
-                            .map(|c| at(&grad, i, head, c) * at(inputs.value, j, head, c));
-                        products.sum::<f64>() * f64::from(mask[key_at])
-                    })
-                    .collect();
-                let mean: f64 = grad_p.iter().zip(p).map(|(grad, p)| grad * p).sum();
-                for key_at in 0..seq {
-                    let j = sequence * seq + key_at;
-                    let grad_score = (grad_p[key_at] - mean) * p[key_at];
-                    if case.bias_batch > 0 {
-                        grad_bias[(of_bias * size + query_at) * size + key_at] += grad_score;
-                    }
-                    let weight = p[key_at] * f64::from(mask[key_at]);
-                    for c in 0..head_size {
-                        let place = |row: usize| row * width + head * head_size + c;
-                        expected_context[place(i)] += weight * at(inputs.value, j, head, c);
-                        grad_value[place(j)] += weight * at(&grad, i, head, c);
-                        grad_query[place(i)] += grad_score * scale * at(inputs.key, j, head, c);
-                        grad_key[place(j)] += grad_score * scale * at(inputs.query, i, head, c);
-                    }
-                }
-            }
-        }
-        assert_close(&context, &expected_context, 2e-6);
         let pass = ForwardPass {
-            inputs,
-            probabilities: &found,
-            sizes,
-            scale: scoring.scale,
-            reach,
-            dropout,
+            context: &context,
+            statistics: &statistics,
         };
-        for with_scores in [false, case.bias_batch > 0] {
-            let gradients = backward(pass, &grad, with_scores);
-            let [found_query, found_key, found_value] = [
-                init_vec(count, |to| gradients.query(to)),
-                init_vec(count, |to| gradients.key(to)),
-                init_vec(count, |to| gradients.value(to)),
-            ];
-            assert_close(&found_query, &grad_query, 3e-6);
-            assert_close(&found_key, &grad_key, 3e-6);
-            assert_close(&found_value, &grad_value, 3e-6);
-            if with_scores {
-                let found = init_vec(grad_bias.len(), |to| gradients.bias(size, to));
-                assert_close(&found, &grad_bias, 3e-6);
-            }
-        }
+        backward(attention, pass, &case.grad, with_bias)
     }
 
     #[test]
-    fn attention_and_its_gradients_equal_their_definition() {
-        // More rows than a block of queries has.
-        let sizes = Sizes {
-            batch: 2,
-            seq: size(50, 4),
-            heads: 3,
-            head_size: 5,
-        };
-        for dropout in [None, Some(Dropout::new(3, 0.25))] {
-            attention_and_gradients_equal_the_definition(&Case::new(sizes), dropout);
-        }
-    }
-
-    #[test]
-    fn gradients_with_a_window_or_a_bias_equal_their_definition() {
-        let reaches = size(
-            [None, Some(0), Some(1), Some(19), Some(60), Some(usize::MAX)],
-            [None, Some(0), Some(1), Some(2), Some(3), Some(usize::MAX)],
-        );
-        for reach in reaches {
-            for (bias_batch, seq) in [(0, size(203, 6)), (1, size(131, 5)), (2, size(131, 5))] {
-                let sizes = Sizes {
-                    batch: 2,
-                    seq,
-                    heads: 2,
-                    head_size: 5,
-                };
-                let case = Case::new(sizes).with_reach(reach).with_bias(bias_batch);
-                for dropout in [None, Some(Dropout::new(3, 0.25))] {
-                    attention_and_gradients_equal_the_definition(&case, dropout);
+    fn gradients_equal_their_definition() {
+        // More sequences than one of the parts in which the gradient of a bias is added up has.
+        for case in cases(size(SHARED_BIAS_PARTS + 3, 5)) {
+            let expected = Definition::new(&case);
+            for with_bias in [false, true] {
+                let found = gradients(&case, with_bias);
+                assert_close(&found.query, &expected.query, 3e-6);
+                assert_close(&found.key, &expected.key, 3e-6);
+                assert_close(&found.value, &expected.value, 3e-6);
+                assert_eq!(found.bias.is_some(), with_bias && case.has_bias());
+                if let Some(bias) = found.bias {
+                    assert_close(&bias, &expected.bias, 3e-6);
                 }
             }
         }
     }
 
     #[test]
-    fn a_window_keeps_the_keys_in_reach_of_a_block() {
-        assert_eq!(kept_keys(8192, None), 8192);
-        assert_eq!(kept_keys(8192, Some(64)), 64 + 2 * 64);
-        assert_eq!(kept_keys(8192, Some(1)), QUERY_BLOCK + 2);
-        assert_eq!(kept_keys(10, Some(64)), 10);
-        for (seq, reach) in [(203, 0), (203, 19), (203, 60), (50, 49), (1, 0)] {
-            let blocks = Blocks::new(seq, Some(reach));
-            let mut next = 0;
-            for Block { queries, first_key } in blocks.iter() {
-                assert_eq!(queries.start, next);
-                next = queries.end;
-                let end = first_key + blocks.keys;
-                assert!(first_key <= queries.start.saturating_sub(reach) && end <= seq);
-                assert!(end >= seq.min(queries.end + reach));
-            }
-            assert_eq!(next, seq);
-        }
+    fn gradients_depend_on_no_number_of_threads() {
+        let heads = Heads { count: 3, size: 5 };
+        let case = Case::packed(&[7, 3, 70, 1, 9, 9], heads).with_bias(BiasOf::AllSequences);
+        let case = case.with_dropout(Some(Dropout::new(3, 0.25)));
+        let [one, several] = [1, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| gradients(&case, true))
+        });
+        assert_eq!(one.query, several.query);
+        assert_eq!(one.key, several.key);
+        assert_eq!(one.value, several.value);
+        assert_eq!(one.bias, several.bias);
+    }
+
+    #[test]
+    fn sequences_that_share_a_bias_are_parted_among_threads() {
+        let heads = |count| Heads { count, size: 1 };
+        let values = vec![0.0; 12 * 12];
+        let [shared, each] = [1, 12].map(|batch| Bias::new(&values[..12], [batch, 12 / batch, 1]));
+        assert_eq!(groups(3, heads(12), None), [0..1, 1..2, 2..3]);
+        assert_eq!(groups(3, heads(1), Some(each)), [0..1, 1..2, 2..3]);
+        assert_eq!(groups(3, heads(12), Some(shared)), [0..1, 1..2, 2..3]);
+        assert_eq!(groups(14, heads(12), Some(shared)).len(), 5);
+        assert_eq!(groups(14, heads(64), Some(shared)), [0..14]);
+        assert_eq!(groups(0, heads(12), Some(shared)), []);
     }
 }

@@ -24,17 +24,6 @@ impl Dropout {
         }
     }
 
-    /// A seed as floats, 16 bits each, which holds them exactly.
-    pub fn seed_to_floats(seed: u64) -> [f32; 4] {
-        [0, 16, 32, 48].map(|shift| f32::from((seed >> shift) as u16))
-    }
-
-    /// The seed that [`seed_to_floats`](Self::seed_to_floats) has encoded.
-    pub fn seed_from_floats(floats: &[f32]) -> u64 {
-        let floats = floats.iter().rev();
-        floats.fold(0, |seed, &part| (seed << 16) | part as u64)
-    }
-
     /// The mask: 0 where an element is dropped, else `1 / (1 - probability)`.
     pub fn mask(self, output: &mut [MaybeUninit<f32>]) -> &mut [f32] {
         par_fill_chunks(output, CHUNK_LEN, |chunk, values| {
@@ -69,14 +58,80 @@ impl Dropout {
     /// The factor of each place in the chunk of an index.
     #[inline(always)]
     fn chunk_factors(self, chunk: usize) -> impl Fn(u32) -> f32 {
+        let (low, high) = self.chunk_key(chunk);
+        move |place| self.factor(hash(place, low, high))
+    }
+
+    /// The halves of the key of a chunk.
+    #[inline(always)]
+    fn chunk_key(self, chunk: usize) -> (u32, u32) {
         let key = split_mix(self.seed.wrapping_add(chunk as u64));
-        let (low, high) = (key as u32, (key >> 32) as u32);
-        move |place| {
-            if hash(place, low, high) < self.threshold {
-                0.0
-            } else {
-                self.kept
-            }
+        (key as u32, (key >> 32) as u32)
+    }
+
+    #[inline(always)]
+    fn factor(self, hash: u32) -> f32 {
+        if hash < self.threshold {
+            0.0
+        } else {
+            self.kept
+        }
+    }
+}
+
+/// The mask of some rows of a matrix, column by column.
+pub(super) struct MaskColumns {
+    dropout: Dropout,
+    /// Index of the first element of the first row.
+    first: usize,
+    /// From a row to the next.
+    stride: usize,
+    /// Half of the key of each row's chunk, less the columns before the chunk.
+    lows: Vec<u32>,
+    /// The other half.
+    highs: Vec<u32>,
+    /// Column before which no row enters its next chunk.
+    end: usize,
+    factors: Vec<f32>,
+}
+
+impl MaskColumns {
+    /// Mask of `rows` rows that begin `stride` apart, the first at an index among all elements.
+    pub(super) fn new(dropout: Dropout, first: usize, [rows, stride]: [usize; 2]) -> Self {
+        Self {
+            dropout,
+            first,
+            stride,
+            lows: vec![0; rows],
+            highs: vec![0; rows],
+            end: 0,
+            factors: vec![0.0; rows],
+        }
+    }
+
+    /// Factors of a column, which does not lie before the one of the last call.
+    #[inline(always)]
+    pub(super) fn column(&mut self, column: usize) -> &[f32] {
+        if column >= self.end {
+            self.enter_chunks(column);
+        }
+        let keys = self.lows.iter().zip(&self.highs);
+        for (factor, (&low, &high)) in self.factors.iter_mut().zip(keys) {
+            *factor = self.dropout.factor(hash(column as u32, low, high));
+        }
+        &self.factors
+    }
+
+    /// Finds the chunk of every row at a column.
+    fn enter_chunks(&mut self, column: usize) {
+        self.end = usize::MAX;
+        let keys = self.lows.iter_mut().zip(&mut self.highs);
+        for (row, (low, high)) in keys.enumerate() {
+            let at = self.first + row * self.stride + column;
+            let (chunk, place) = (at / CHUNK_LEN, at % CHUNK_LEN);
+            self.end = self.end.min(column + CHUNK_LEN - place);
+            (*low, *high) = self.dropout.chunk_key(chunk);
+            *low = low.wrapping_add(place as u32).wrapping_sub(column as u32);
         }
     }
 }
@@ -126,12 +181,20 @@ mod tests {
     }
 
     #[test]
-    fn seeds_come_back_from_floats() {
-        for seed in [0, 1, 0x0123_4567_89AB_CDEF, u64::MAX] {
-            assert_eq!(
-                Dropout::seed_from_floats(&Dropout::seed_to_floats(seed)),
-                seed
-            );
+    fn columns_of_a_mask_are_those_of_its_rows() {
+        let dropout = Dropout::new(42, 0.25);
+        // Rows within a chunk, rows of which each begins in another, and rows that end in another than they begin in.
+        let shapes = [[5, 7], [3, size(CHUNK_LEN + 3, 40)], [4, size(6000, 9)]];
+        for [rows, stride] in shapes {
+            for first in [0, CHUNK_LEN - 20] {
+                let mask = init_vec(first + rows * stride, |to| dropout.mask(to));
+                let mut columns = MaskColumns::new(dropout, first, [rows, stride]);
+                for column in (0..stride).step_by(size(1, 3)).skip(2) {
+                    let expected = (0..rows).map(|row| mask[first + row * stride + column]);
+                    let expected: Vec<f32> = expected.collect();
+                    assert_eq!(columns.column(column), expected, "{column}");
+                }
+            }
         }
     }
 }

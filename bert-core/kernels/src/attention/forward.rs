@@ -1,97 +1,43 @@
-//! Attention without gradients: no scores in memory, no copy per head, no work for padded keys.
+//! Attention from projections to context: no scores in memory, no copy per head, no work for padded keys.
 
 use std::mem::MaybeUninit;
 
 use super::scoring::HeadScores;
-use super::{HeadRows, Projections, QUERY_BLOCK, Scoring, Sizes};
+use super::{Attention, HeadRows, Heads, RowStatistics, Sequence};
 use crate::matmul::panels::{PackedMatrices, PanelLayout};
 use crate::parallel::par_fill_ranges;
 use crate::simd::math::LANES;
 use crate::simd::vectorized;
 
+/// Queries that a thread works on at a time, whole row tiles of them; their scores of one head stay in its cache.
+const QUERY_BLOCK: usize = 48;
+
 /// Sequences for each thread from which one thread works on a sequence as a whole, and packs it for itself.
 const SEQUENCES_PER_THREAD: usize = 4;
 
-/// A sequence among the rows of queries, keys and values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sequence {
-    /// Its first row.
-    pub first: usize,
-    /// Rows that attend.
-    pub queries: usize,
-    /// Rows that may be attended to, from the first on.
-    pub keys: usize,
-}
-
-impl Sequence {
-    /// The rows of a padded batch; nothing is computed for keys after the last one that is attended to.
-    ///
-    /// # Shapes
-    ///
-    /// - attended: `[batch, seq]`, 0 at padding
-    pub fn padded(attended: &[f32], seq: usize) -> Vec<Self> {
-        let rows = attended.chunks_exact(seq).enumerate();
-        rows.map(|(row, attended)| {
-            let last = attended.iter().rposition(|&key| key != 0.0);
-            Self {
-                first: row * seq,
-                queries: seq,
-                keys: last.map_or(0, |last| last + 1),
-            }
-        })
-        .collect()
-    }
-
-    /// Sequences of `lengths` tokens, side by side.
-    pub fn packed(lengths: &[usize]) -> Vec<Self> {
-        let sequences = lengths.iter().scan(0, |next, &length| {
-            let first = *next;
-            *next += length;
-            Some(Self {
-                first,
-                queries: length,
-                keys: length,
-            })
-        });
-        sequences.collect()
-    }
-}
-
-/// Attention within each of `sequences`, which follow each other without a gap from the first row on.
+/// Context of attention.
 ///
 /// With a window, a block of queries is multiplied with the keys in reach of it alone.
 ///
 /// # Shapes
 ///
-/// - inputs, output: `[rows, heads · head_size]`, head_size not 0
-/// - attended: `[rows]`, 0 at keys that are left out and 1 elsewhere
-pub fn attention<'a>(
-    inputs: Projections<'_>,
-    scoring: Scoring<'_>,
-    sizes: Sizes,
-    sequences: &[Sequence],
-    attended: &[f32],
+/// - output: `[rows, heads · head_size]`
+pub fn forward<'a>(attention: Attention<'_>, output: &'a mut [MaybeUninit<f32>]) -> &'a mut [f32] {
+    attention.fill(output, &mut [])
+}
+
+/// Context of attention, and statistics of the softmax of every query and head, from which gradients are computed.
+///
+/// # Shapes
+///
+/// - output: `[rows, heads · head_size]` and `[rows, heads]`
+pub fn forward_with_statistics<'a>(
+    attention: Attention<'_>,
     output: &'a mut [MaybeUninit<f32>],
-) -> &'a mut [f32] {
-    let layer = Layer {
-        inputs,
-        scoring,
-        sizes,
-        sequences,
-        attended,
-    };
-    // Several threads share what is packed of a sequence, unless there are sequences for all of them.
-    let threads = rayon::current_num_threads();
-    let shared = (sequences.len() < SEQUENCES_PER_THREAD * threads).then(|| layer.pack());
-    let most = match shared {
-        Some(_) => QUERY_BLOCK,
-        None => usize::MAX,
-    };
-    let parts = layer.parts(most);
-    let lengths = parts.iter().map(|part| part.queries * sizes.width());
-    par_fill_ranges(output, lengths, |part, output| {
-        layer.attend(&parts[part], shared.as_ref(), output);
-    })
+) -> (&'a mut [f32], Vec<RowStatistics>) {
+    let mut statistics = vec![[0.0; 2]; output.len() / attention.heads.size];
+    let output = attention.fill(output, &mut statistics);
+    (output, statistics)
 }
 
 /// Queries of one sequence, which a thread works on at a time.
@@ -101,20 +47,42 @@ struct Part {
     /// The first of them among all rows.
     first: usize,
     queries: usize,
+    /// Index of the sequence's first probability among all.
+    first_probability: usize,
 }
 
-struct Layer<'a> {
-    inputs: Projections<'a>,
-    scoring: Scoring<'a>,
-    sizes: Sizes,
-    sequences: &'a [Sequence],
-    attended: &'a [f32],
-}
+impl Attention<'_> {
+    /// Fills `output`, and `statistics` unless it is empty.
+    fn fill<'a>(
+        &self,
+        output: &'a mut [MaybeUninit<f32>],
+        statistics: &mut [RowStatistics],
+    ) -> &'a mut [f32] {
+        // Several threads share what is packed of a sequence, unless there are sequences for all of them.
+        let threads = rayon::current_num_threads();
+        let few = self.sequences.len() < SEQUENCES_PER_THREAD * threads;
+        let shared = few.then(|| self.pack());
+        let most = match shared {
+            Some(_) => QUERY_BLOCK,
+            None => usize::MAX,
+        };
+        let parts = self.parts(most);
+        let of_statistics = match statistics.is_empty() {
+            true => 0,
+            false => self.heads.count,
+        };
+        let lengths = parts.iter().map(|part| {
+            let queries = part.queries;
+            [queries * self.heads.width(), queries * of_statistics]
+        });
+        par_fill_ranges(output, statistics, lengths, |part, output, statistics| {
+            self.attend(&parts[part], shared.as_ref(), output, statistics);
+        })
+    }
 
-impl Layer<'_> {
     /// How the keys of a head, transposed, and its values are packed.
     fn layouts(&self, sequence: &Sequence) -> [PanelLayout; 2] {
-        let size = self.sizes.head_size;
+        let size = self.heads.size;
         [
             PanelLayout::new(size, sequence.keys),
             PanelLayout::new(sequence.keys, size),
@@ -122,20 +90,20 @@ impl Layer<'_> {
     }
 
     fn pack_keys(&self, sequence: &Sequence, head: usize, to: &mut [f32]) {
-        let keys = HeadRows::new(self.inputs.key, self.sizes, sequence.first, head);
+        let keys = HeadRows::new(self.inputs.key, self.heads, sequence.first, head);
         let [layout, _] = self.layouts(sequence);
         layout.pack_transposed(keys.values, keys.stride, to);
     }
 
     fn pack_values(&self, sequence: &Sequence, head: usize, to: &mut [f32]) {
-        let values = HeadRows::new(self.inputs.value, self.sizes, sequence.first, head);
+        let values = HeadRows::new(self.inputs.value, self.heads, sequence.first, head);
         let [_, layout] = self.layouts(sequence);
         layout.pack(values.values, values.stride, to);
     }
 
     /// Packs keys and values of every head of every sequence, one after the other.
     fn pack(&self) -> PackedMatrices {
-        let heads = self.sizes.heads;
+        let heads = self.heads.count;
         let matrix_sizes = self.sequences.iter().flat_map(|sequence| {
             let sizes = self.layouts(sequence).map(|layout| layout.size());
             std::iter::repeat_n(sizes, heads).flatten()
@@ -143,6 +111,9 @@ impl Layer<'_> {
         PackedMatrices::new(matrix_sizes, |at, to| {
             let sequence = &self.sequences[at / 2 / heads];
             let head = at / 2 % heads;
+            if sequence.keys == 0 {
+                return;
+            }
             if at.is_multiple_of(2) {
                 self.pack_keys(sequence, head, to);
             } else {
@@ -153,29 +124,34 @@ impl Layer<'_> {
 
     /// The queries of all sequences, at most so many of one at a time.
     fn parts(&self, most: usize) -> Vec<Part> {
-        let sequences = self.sequences.iter().enumerate();
-        sequences
-            .flat_map(|(at, sequence)| {
-                let firsts = (0..sequence.queries).step_by(most);
-                firsts.map(move |first| Part {
-                    sequence: at,
-                    first: sequence.first + first,
-                    queries: most.min(sequence.queries - first),
-                })
+        let sequences = self.sequences.iter().zip(self.first_probabilities());
+        let parts = sequences.enumerate();
+        let parts = parts.flat_map(|(at, (sequence, first_probability))| {
+            let firsts = (0..sequence.queries).step_by(most);
+            firsts.map(move |first| Part {
+                sequence: at,
+                first: sequence.first + first,
+                queries: most.min(sequence.queries - first),
+                first_probability,
             })
-            .collect()
+        });
+        parts.collect()
     }
 
     /// The context of a part, in zeroed rows; keys and values are packed here unless they are shared.
-    fn attend(&self, part: &Part, shared: Option<&PackedMatrices>, output: &mut [f32]) {
+    fn attend(
+        &self,
+        part: &Part,
+        shared: Option<&PackedMatrices>,
+        output: &mut [f32],
+        statistics: &mut [RowStatistics],
+    ) {
         let sequence = &self.sequences[part.sequence];
         if sequence.keys == 0 {
             return;
         }
-        let Sizes {
-            heads, head_size, ..
-        } = self.sizes;
-        let width = self.sizes.width();
+        let Heads { count: heads, size } = self.heads;
+        let width = self.heads.width();
         let [key_layout, value_layout] = self.layouts(sequence);
         // Rows of scores are whole panels, those of softmax whole vectors, filled up with keys that are left out.
         let score_layout = key_layout.whole_panels();
@@ -187,7 +163,8 @@ impl Layer<'_> {
             Some(_) => [0, 0],
             None => [key_layout.size(), value_layout.size()],
         });
-        let mut scores = vec![0.0; QUERY_BLOCK.min(output.len() / width) * score_stride];
+        let mut scores = vec![0.0; QUERY_BLOCK.min(part.queries) * score_stride];
+        let first_of_part = part.first - sequence.first;
         for head in 0..heads {
             let (packed, at) = match shared {
                 Some(packed) => (packed, 2 * (part.sequence * heads + head)),
@@ -198,7 +175,7 @@ impl Layer<'_> {
                 }
             };
             let (keys, values) = (packed.get(at), packed.get(at + 1));
-            let of_head = HeadScores::new(self.scoring, self.sizes, [part.sequence, head], &mask);
+            let of_head = HeadScores::new(self.scoring, self.heads, [part.sequence, head], &mask);
             for (block, output) in output.chunks_mut(QUERY_BLOCK * width).enumerate() {
                 let count = output.len() / width;
                 let scores = &mut scores[..count * score_stride];
@@ -209,7 +186,7 @@ impl Layer<'_> {
                     continue;
                 }
                 let columns = score_layout.whole_panels_of(&window);
-                let queries = HeadRows::new(self.inputs.query, self.sizes, first, head);
+                let queries = HeadRows::new(self.inputs.query, self.heads, first, head);
                 let to = (&mut *scores, score_stride);
                 let keys = &keys[score_layout.panel_start(columns.start)..];
                 score_layout.with_columns(columns.len()).multiply(
@@ -218,13 +195,31 @@ impl Layer<'_> {
                     keys,
                     to,
                 );
+                let (first_key, scores_of) = (columns.start, (&mut *scores, score_stride));
                 vectorized(
                     #[inline(always)]
-                    || of_head.normalize((&mut *scores, score_stride), query, columns.start),
+                    || {
+                        of_head.normalize(
+                            scores_of,
+                            query,
+                            first_key,
+                            |query, key, row, of_row| {
+                                if let Some(dropout) = self.dropout {
+                                    let query = head * sequence.queries + query;
+                                    let of_sequence = query * sequence.queries + key;
+                                    dropout.apply(row, part.first_probability + of_sequence);
+                                }
+                                let place = (query - first_of_part) * heads + head;
+                                if let Some(statistics) = statistics.get_mut(place) {
+                                    *statistics = of_row;
+                                }
+                            },
+                        );
+                    },
                 );
                 let scores = (&scores[window.start - columns.start..], score_stride);
                 let values = &values[value_layout.row_start(window.start)..];
-                let to = (&mut output[head * head_size..], width);
+                let to = (&mut output[head * size..], width);
                 let value_layout = value_layout.with_depth(window.len());
                 value_layout.multiply(count, scores, values, to);
             }
@@ -245,99 +240,55 @@ impl Layer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Case, reference};
+    use super::super::testing::{Definition, cases};
+    use super::super::{Projections, Scoring};
     use super::*;
     use crate::output::init_vec;
-    use crate::testing::{assert_close, size};
-
-    /// Sequences of which several threads share what is packed, or with which every thread works on whole ones.
-    fn padded_and_packed_equal_the_definition(case: &Case) {
-        let sizes = case.sizes;
-        let Sizes { batch, seq, .. } = sizes;
-        // The second row ends in padding and the last is nothing else.
-        let padding: Vec<bool> = (0..batch * seq)
-            .map(|at| (2 * seq - 2..2 * seq).contains(&at) || at >= (batch - 1) * seq)
-            .collect();
-        let attended = crate::softmax::attended(&padding);
-        let sequences = Sequence::padded(&attended, seq);
-        assert_eq!((sequences[1].keys, sequences[batch - 1].keys), (seq - 2, 0));
-        let attend = |scoring, sequences: &[Sequence], attended: &[f32]| {
-            init_vec(case.query.len(), |to| {
-                attention(case.inputs(), scoring, sizes, sequences, attended, to)
-            })
-        };
-        let found = attend(case.scoring(), &sequences, &attended);
-        let (_, expected) = reference(case.inputs(), case.scoring(), sizes, &attended);
-        assert_close(&found, &expected, 2e-6);
-
-        // Packed: one sequence of a token, and the rest in two. They share their bias, which has place for the longest.
-        if case.bias_batch > 1 {
-            return;
-        }
-        let lengths = [1, seq - 1, (batch - 1) * seq];
-        let sequences = Sequence::packed(&lengths);
-        let longest = case.with_bias_of_size(lengths[2].max(seq));
-        let found = attend(longest.scoring(), &sequences, &vec![1.0; batch * seq]);
-        for sequence in sequences.iter().take(2) {
-            let width = sizes.width();
-            let range = sequence.first * width..(sequence.first + sequence.keys) * width;
-            let alone = Sizes {
-                batch: 1,
-                seq: sequence.keys,
-                ..sizes
-            };
-            let inputs = Projections {
-                query: &case.query[range.clone()],
-                key: &case.key[range.clone()],
-                value: &case.value[range.clone()],
-            };
-            let attended = vec![1.0; sequence.keys];
-            let (_, expected) = reference(inputs, longest.scoring(), alone, &attended);
-            assert_close(&found[range], &expected, 2e-6);
-        }
-    }
+    use crate::testing::assert_close;
 
     #[test]
-    fn attention_of_padded_and_packed_sequences_equals_its_definition() {
-        // More queries than a block, heads that fill no vector; few sequences, which threads share, and many, which they do not.
-        let threads = rayon::current_num_threads();
-        for (batch, seq, heads, head_size) in [
-            (3, size(70, 5), 4, 8),
-            (SEQUENCES_PER_THREAD * threads + 3, size(50, 3), 2, 5),
-        ] {
-            let sizes = Sizes {
-                batch,
-                seq,
-                heads,
-                head_size,
-            };
-            padded_and_packed_equal_the_definition(&Case::new(sizes));
-        }
-    }
+    fn context_and_statistics_equal_their_definition() {
+        let many = SEQUENCES_PER_THREAD * rayon::current_num_threads() + 3;
+        for case in cases(many) {
+            let expected = Definition::new(&case);
+            let context = init_vec(case.len(), |to| forward(case.attention(), to));
+            assert_close(&context, &expected.context, 2e-6);
 
-    #[test]
-    fn attention_with_a_window_or_a_bias_equals_its_definition() {
-        let threads = rayon::current_num_threads();
-        // Windows of one key, of a few, of more than a panel and of more than there are.
-        let reaches = size(
-            [None, Some(0), Some(1), Some(19), Some(90), Some(usize::MAX)],
-            [None, Some(0), Some(1), Some(2), Some(4), Some(usize::MAX)],
-        );
-        for reach in reaches {
-            for bias in [0, 1, 2] {
-                let many = SEQUENCES_PER_THREAD * threads + 3;
-                for (batch, seq) in [(3, size(203, 7)), (many, size(67, 3))] {
-                    let sizes = Sizes {
-                        batch,
-                        seq,
-                        heads: 2,
-                        head_size: 5,
-                    };
-                    let bias_batch = [0, 1, batch][bias];
-                    let case = Case::new(sizes).with_reach(reach).with_bias(bias_batch);
-                    padded_and_packed_equal_the_definition(&case);
+            let mut statistics = Vec::new();
+            let again = init_vec(case.len(), |to| {
+                let (context, of_rows) = forward_with_statistics(case.attention(), to);
+                statistics = of_rows;
+                context
+            });
+            assert_eq!(again, context);
+            assert_eq!(statistics.len(), expected.log_sums.len());
+            for (&[highest, inverse], expected) in statistics.iter().zip(&expected.log_sums) {
+                match expected {
+                    None => assert_eq!(inverse, 0.0),
+                    Some(expected) => assert_close(&[highest - inverse.ln()], &[*expected], 2e-6),
                 }
             }
         }
+    }
+
+    #[test]
+    fn rows_after_the_sequences_are_zero() {
+        let rows = 3;
+        let values = vec![1.0; rows * 4];
+        let attention = Attention {
+            inputs: Projections {
+                query: &values,
+                key: &values,
+                value: &values,
+            },
+            sequences: &Sequence::packed(&[2]),
+            attended: &[1.0; 3],
+            heads: Heads { count: 2, size: 2 },
+            scoring: Scoring::scaled(1.0),
+            dropout: None,
+        };
+        let context = init_vec(values.len(), |to| forward(attention, to));
+        assert_close(&context[..8], &[1.0; 8], 1e-6);
+        assert_eq!(context[8..], [0.0; 4]);
     }
 }

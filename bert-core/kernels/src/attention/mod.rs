@@ -1,43 +1,72 @@
-//! Self-attention from projections to context, head by head, each head's scores in the cache of a thread.
+//! Self-attention from projections to context, head by head, each head's scores in the cache of a thread; and its gradients, for
+//! which scores are computed again.
 
 mod backward;
 mod dropout;
 mod forward;
 mod scoring;
+mod sequence;
 #[cfg(test)]
 mod testing;
 
-pub use backward::{ForwardPass, HeadGradients, backward, context, kept_keys, probabilities};
+pub use backward::{ForwardPass, Gradients, backward};
 pub use dropout::Dropout;
-pub use forward::{Sequence, attention};
+pub use forward::{forward, forward_with_statistics};
 pub use scoring::{Bias, Scoring};
+pub use sequence::Sequence;
+
+pub use crate::softmax::RowStatistics;
 
 use crate::matmul::panels::{PackedMatrices, PanelLayout};
 
-/// Queries that a thread works on at a time, whole row tiles of them; their scores of one head stay in its cache.
-const QUERY_BLOCK: usize = 48;
-
-/// The sizes of an attention layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// Sequences, or 1 if they are packed.
-    pub batch: usize,
-    /// Tokens of each sequence, or of all if they are packed.
-    pub seq: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Width of a head.
-    pub head_size: usize,
+/// Attention within sequences: its operands and its form.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention<'a> {
+    /// Queries, keys and values of all rows.
+    pub inputs: Projections<'a>,
+    /// Sequences, which follow each other without a gap from the first row on.
+    pub sequences: &'a [Sequence],
+    /// `[rows]`, 0 at keys that are left out and 1 elsewhere.
+    pub attended: &'a [f32],
+    /// Heads of the layer, none of them empty.
+    pub heads: Heads,
+    /// Scale, window and bias of the scores.
+    pub scoring: Scoring<'a>,
+    /// Dropout of the probabilities.
+    pub dropout: Option<Dropout>,
 }
 
-impl Sizes {
-    /// Width of all heads together.
-    pub fn width(self) -> usize {
-        self.heads * self.head_size
+impl Attention<'_> {
+    /// Index of the first probability of every sequence among all, `[heads, queries, queries]` for each one.
+    fn first_probabilities(&self) -> Vec<usize> {
+        let sequences = self.sequences.iter();
+        sequences
+            .scan(0, |next, sequence| {
+                let first = *next;
+                *next += self.heads.count * sequence.queries * sequence.queries;
+                Some(first)
+            })
+            .collect()
     }
 }
 
-/// The projections that attention reads, each `[batch, seq, heads · head_size]`.
+/// Heads of an attention layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Number of heads.
+    pub count: usize,
+    /// Width of each.
+    pub size: usize,
+}
+
+impl Heads {
+    /// Width of all heads together.
+    pub fn width(self) -> usize {
+        self.count * self.size
+    }
+}
+
+/// The projections that attention reads, each `[rows, heads · head_size]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Projections<'a> {
     /// Queries.
@@ -58,18 +87,12 @@ struct HeadRows<'a> {
 
 impl<'a> HeadRows<'a> {
     /// Rows of a head in `projection` from `first` on.
-    fn new(projection: &'a [f32], sizes: Sizes, first: usize, head: usize) -> Self {
-        let stride = sizes.width();
+    fn new(projection: &'a [f32], heads: Heads, first: usize, head: usize) -> Self {
+        let stride = heads.width();
         Self {
-            values: &projection[first * stride + head * sizes.head_size..],
+            values: &projection[first * stride + head * heads.size..],
             stride,
         }
-    }
-
-    /// Rows of one head of one sequence; `matrix` counts the heads of all sequences.
-    fn of_matrix(projection: &'a [f32], sizes: Sizes, matrix: usize) -> Self {
-        let (sequence, head) = (matrix / sizes.heads, matrix % sizes.heads);
-        Self::new(projection, sizes, sequence * sizes.seq, head)
     }
 
     /// The rows from another on.
@@ -78,6 +101,12 @@ impl<'a> HeadRows<'a> {
             values: &self.values[rows * self.stride..],
             ..self
         }
+    }
+
+    /// The row of a number, of `size` elements.
+    #[inline(always)]
+    fn row(self, at: usize, size: usize) -> &'a [f32] {
+        &self.values[at * self.stride..][..size]
     }
 
     /// Packs the rows as the rows of a right matrix.

@@ -1,10 +1,13 @@
-//! Scores of attention: their scale, bias and window, and the softmax over them.
+//! Scores of attention: their scale, bias and window, the softmax over them and its gradient.
 
 use std::ops::Range;
 
-use super::Sizes;
-use crate::simd::math::LANES;
-use crate::softmax::softmax_row;
+use super::Heads;
+use super::dropout::MaskColumns;
+use crate::matmul::transpose::transpose_into;
+use crate::simd::math::{LANES, exp};
+use crate::simd::vectorized;
+use crate::softmax::{RowStatistics, softmax_row};
 
 /// How products of queries and keys become scores, and which keys take part.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +68,16 @@ impl<'a> Bias<'a> {
         }
     }
 
+    /// Rows and columns of a matrix.
+    pub(super) fn size(self) -> usize {
+        self.size
+    }
+
+    /// True if all sequences take the first matrices.
+    pub(super) fn is_shared(self) -> bool {
+        self.shared
+    }
+
     /// Matrix of a head of a sequence.
     fn matrix(self, [sequence, head]: [usize; 2], heads: usize) -> &'a [f32] {
         let sequence = if self.shared { 0 } else { sequence };
@@ -93,12 +106,12 @@ impl<'a> HeadScores<'a> {
     /// Scores of the sequence and the head of two numbers.
     pub(super) fn new(
         scoring: Scoring<'a>,
-        sizes: Sizes,
+        heads: Heads,
         place: [usize; 2],
         attended: &'a [f32],
     ) -> Self {
         let bias = scoring.bias;
-        let bias = bias.map(|bias| (bias.matrix(place, sizes.heads), bias.size));
+        let bias = bias.map(|bias| (bias.matrix(place, heads.count), bias.size));
         Self {
             scale: scoring.scale,
             reach: scoring.reach,
@@ -107,7 +120,8 @@ impl<'a> HeadScores<'a> {
         }
     }
 
-    /// Turns products of queries with keys into probabilities.
+    /// Turns products of queries with keys into probabilities; `finish` gets every query that has a key, the first of the keys
+    /// of which the probabilities may not be 0, these probabilities, and the statistics of the row.
     ///
     /// # Shapes
     ///
@@ -118,19 +132,23 @@ impl<'a> HeadScores<'a> {
         (products, stride): (&mut [f32], usize),
         first_query: usize,
         first_key: usize,
+        mut finish: impl FnMut(usize, usize, &mut [f32], RowStatistics),
     ) {
+        let queries = (first_query..).zip(products.chunks_exact_mut(stride));
         if self.bias.is_none() && self.reach.is_none() {
-            for row in products.chunks_exact_mut(stride) {
-                softmax_row(&mut row[..self.attended.len()], self.attended, self.scale);
+            for (query, row) in queries {
+                let row = &mut row[..self.attended.len()];
+                let statistics = softmax_row(row, self.attended, self.scale);
+                finish(query, first_key, row, statistics);
             }
             return;
         }
         let attended = &self.attended[first_key..];
         let attended = &attended[..attended.len().min(stride)];
         let mut mask = attended.to_vec();
-        for (query, row) in (first_query..).zip(products.chunks_exact_mut(stride)) {
+        for (query, row) in queries {
             let row = &mut row[..attended.len()];
-            let keys = self.keys_of(query, first_key, attended.len());
+            let keys = self.within_reach(query, first_key, attended.len());
             if keys.is_empty() {
                 row.fill(0.0);
                 continue;
@@ -144,31 +162,128 @@ impl<'a> HeadScores<'a> {
             mask.fill(0.0);
             let inside = keys.start - vectors.start..keys.end - vectors.start;
             mask[inside.clone()].copy_from_slice(&attended[keys.clone()]);
-            let row = &mut row[vectors];
-            let Some((bias, size)) = self.bias else {
-                softmax_row(row, mask, self.scale);
-                continue;
+            let row = &mut row[vectors.clone()];
+            let scale = match self.bias {
+                None => self.scale,
+                Some((bias, size)) => {
+                    // Keys that fill the last vector have no bias.
+                    let bias = &bias[query * size..][..size][(first_key + keys.start).min(size)..];
+                    for (score, bias) in row[inside].iter_mut().zip(bias) {
+                        *score = *score * self.scale + bias;
+                    }
+                    1.0
+                }
             };
-            // Keys that fill the last vector have no bias.
-            let bias = &bias[query * size..][..size][(first_key + keys.start).min(size)..];
-            for (score, bias) in row[inside].iter_mut().zip(bias) {
-                *score = *score * self.scale + bias;
-            }
-            softmax_row(row, mask, 1.0);
+            let statistics = softmax_row(row, mask, scale);
+            finish(query, first_key + vectors.start, row, statistics);
         }
     }
 
-    /// Keys in the window of a query, among `count` from `first_key` on and counted from there.
+    /// Turns products of keys with queries into probabilities after dropout, and the gradients of those into the gradients of
+    /// the scores.
+    ///
+    /// # Shapes
+    ///
+    /// - products, grads: rows of as many elements as `queries` has lanes, of the keys from `first_key` on
+    pub(super) fn differentiate(
+        &self,
+        products: &mut [f32],
+        grads: &mut [f32],
+        queries: &mut QueryLanes,
+        first_key: usize,
+    ) {
+        let lanes = queries.highest.len();
+        let mut scale = self.scale;
+        if let Some((bias, size)) = self.bias {
+            let bias = &bias[queries.first * size + first_key..];
+            let of_bias = (queries.count, lanes);
+            transpose_into(bias, size, of_bias, products, |product, bias| {
+                *product = *product * scale + bias;
+            });
+            scale = 1.0;
+        }
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = products.chunks_exact_mut(lanes);
+                let rows = rows.zip(grads.chunks_exact_mut(lanes));
+                for (key, (products, grads)) in (first_key..).zip(rows) {
+                    if self.attended[key] == 0.0 {
+                        products.fill(0.0);
+                        grads.fill(0.0);
+                        continue;
+                    }
+                    let kept = match &mut queries.dropout {
+                        Some(mask) => mask.column(key),
+                        None => &queries.ones,
+                    };
+                    let statistics = queries.highest.iter().zip(&queries.inverse);
+                    let factors = queries.mean.iter().zip(kept).zip(statistics);
+                    let values = products.iter_mut().zip(&mut *grads);
+                    for ((product, grad), ((mean, kept), (highest, inverse))) in values.zip(factors)
+                    {
+                        let probability = exp(*product * scale - highest) * inverse;
+                        *product = probability * kept;
+                        *grad = (*grad * kept - mean) * probability;
+                    }
+                    let inside = self.within_reach(key, queries.first, lanes);
+                    for values in [products, grads] {
+                        values[..inside.start].fill(0.0);
+                        values[inside.end..].fill(0.0);
+                    }
+                }
+            },
+        );
+    }
+
+    /// Places in the window of another, among `count` from `first` on and counted from there.
     #[inline(always)]
-    fn keys_of(&self, query: usize, first_key: usize, count: usize) -> Range<usize> {
+    fn within_reach(&self, place: usize, first: usize, count: usize) -> Range<usize> {
         let Some(reach) = self.reach else {
             return 0..count;
         };
-        let end = query.saturating_add(reach).saturating_add(1);
-        let end = end.saturating_sub(first_key).min(count);
-        query
-            .saturating_sub(reach)
-            .saturating_sub(first_key)
-            .min(end)..end
+        let end = place.saturating_add(reach).saturating_add(1);
+        let end = end.saturating_sub(first).min(count);
+        place.saturating_sub(reach).saturating_sub(first).min(end)..end
+    }
+}
+
+/// Queries of one head side by side, a lane each, as the gradients of their scores take them.
+pub(super) struct QueryLanes {
+    /// Number of the first in its sequence.
+    first: usize,
+    /// Queries; lanes after them have no probabilities.
+    count: usize,
+    highest: Vec<f32>,
+    inverse: Vec<f32>,
+    /// Mean gradient of the probabilities.
+    mean: Vec<f32>,
+    dropout: Option<MaskColumns>,
+    /// Factors without dropout.
+    ones: Vec<f32>,
+}
+
+impl QueryLanes {
+    /// Queries from `first` of their sequence on, as many as there are `statistics`, in as many lanes as `mean` has.
+    pub(super) fn new(
+        first: usize,
+        statistics: impl ExactSizeIterator<Item = RowStatistics>,
+        mean: Vec<f32>,
+        dropout: Option<MaskColumns>,
+    ) -> Self {
+        let (count, lanes) = (statistics.len(), mean.len());
+        let [mut highest, mut inverse] = [(); 2].map(|()| vec![0.0; lanes]);
+        for (lane, row) in statistics.enumerate() {
+            [highest[lane], inverse[lane]] = row;
+        }
+        Self {
+            first,
+            count,
+            highest,
+            inverse,
+            mean,
+            dropout,
+            ones: vec![1.0; lanes],
+        }
     }
 }

@@ -71,14 +71,16 @@ impl PackedMatrices {
     }
 }
 
-/// How the right matrix of a product, `[depth, columns]`, is packed.
+/// How the right matrix of a product, `[depth, columns]`, lies in memory: packed, unless it is [row-major](Self::row_major).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PanelLayout {
     depth: usize,
     columns: usize,
     width: usize,
-    /// Rows of a panel, which are more than `depth` if a product takes part of them.
-    panel_depth: usize,
+    /// From a panel to the next; longer than `depth` rows if a product takes part of them.
+    panel_stride: usize,
+    /// From a row of a panel to the next.
+    row_stride: usize,
 }
 
 impl PanelLayout {
@@ -87,11 +89,27 @@ impl PanelLayout {
         let lanes = lanes();
         let most = if lanes == 16 { 4 } else { 2 };
         let vectors = columns.div_ceil(lanes).next_power_of_two().clamp(1, most);
+        let width = lanes * vectors;
         Self {
             depth,
             columns,
-            width: lanes * vectors,
-            panel_depth: depth,
+            width,
+            panel_stride: depth * width,
+            row_stride: width,
+        }
+    }
+
+    /// A matrix as it lies, row by row; its columns are those of [whole panels](Self::whole_panels).
+    pub(crate) fn row_major(depth: usize, columns: usize) -> Self {
+        let layout = Self::new(depth, columns);
+        assert!(
+            columns.is_multiple_of(layout.width),
+            "a row-major matrix has whole panels"
+        );
+        Self {
+            panel_stride: layout.width,
+            row_stride: columns,
+            ..layout
         }
     }
 
@@ -122,7 +140,7 @@ impl PanelLayout {
 
     /// Floats that a panel takes.
     pub(crate) fn panel_size(&self) -> usize {
-        self.panel_depth * self.width
+        self.panel_stride
     }
 
     /// `[depth, columns]`
@@ -132,7 +150,7 @@ impl PanelLayout {
 
     /// Offset, in the packed matrix, of the panel that begins with column `first`.
     pub(crate) fn panel_start(&self, first: usize) -> usize {
-        first / self.width * self.panel_size()
+        first / self.width * self.panel_stride
     }
 
     /// Layout of the next `columns`, from the beginning of a panel on.
@@ -142,7 +160,7 @@ impl PanelLayout {
 
     /// Offset, in the packed matrix, of row `first`.
     pub(crate) fn row_start(&self, first: usize) -> usize {
-        first * self.width
+        first * self.row_stride
     }
 
     /// Layout of the next `depth` rows, from [any of them](Self::row_start) on.
@@ -258,8 +276,8 @@ impl PanelLayout {
             left,
             left_stride,
             right,
-            panel_stride: self.panel_size(),
-            panel_row_stride: self.width,
+            panel_stride: self.panel_stride,
+            panel_row_stride: self.row_stride,
             output,
             output_stride,
             k_block,
@@ -312,7 +330,23 @@ mod tests {
                 assert_eq!(unpacked, &right[row * (columns + 3)..][..columns]);
             }
 
+            let whole = columns.next_multiple_of(layout.width());
+            let mut row_major = vec![0.0; depth * whole];
+            for (to, from) in row_major
+                .chunks_exact_mut(whole)
+                .zip(unpacked.chunks_exact(columns))
+            {
+                to[..columns].copy_from_slice(from);
+            }
+            let mut found_again = vec![1.0; rows * whole];
+            let to = (&mut found_again[..], whole);
+            let as_it_lies = PanelLayout::row_major(depth, whole);
+            as_it_lies.multiply_add(rows, (&left, depth + 2), &row_major, to);
+
             for row in 0..rows {
+                let sums = found_again[row * whole..][..columns].iter();
+                let less_one: Vec<f32> = sums.map(|sum| sum - 1.0).collect();
+                assert_eq!(less_one, found[row * (columns + 1)..][..columns]);
                 for column in 0..columns {
                     // Whole numbers, so that every order of the sum is exact.
                     let expected: f32 = (0..depth)

@@ -3,8 +3,8 @@
 /// Rows and columns of a tile: each cache line is then read once.
 pub(crate) const TILE: usize = 16;
 
-/// Writes the transpose of a matrix into rows of `columns` elements that begin `row_stride` apart in `to`; the columns begin
-/// `stride` apart in `from`.
+/// Writes the transpose of a matrix into rows of `columns` elements that begin `row_stride` apart in `to` and of which the last
+/// may end with its columns; the columns begin `stride` apart in `from`.
 pub(crate) fn transpose_into<E>(
     from: &[f32],
     stride: usize,
@@ -14,7 +14,7 @@ pub(crate) fn transpose_into<E>(
 ) {
     for left in (0..columns).step_by(TILE) {
         let right = columns.min(left + TILE);
-        for (row, to) in to.chunks_exact_mut(row_stride).enumerate() {
+        for (row, to) in to.chunks_mut(row_stride).enumerate() {
             for (column, to) in (left..right).zip(&mut to[left..right]) {
                 put(to, from[column * stride + row]);
             }
@@ -36,6 +36,17 @@ mod tests {
                 *to = value;
             });
             assert_eq!(to, transposed(&from, columns));
+
+            // Among longer rows, of which the last ends with its columns, and added to what is there.
+            let mut among = vec![1.0; (columns - 1) * (rows + 2) + rows];
+            transpose_into(&from, columns, (rows, rows + 2), &mut among, |to, value| {
+                *to += value;
+            });
+            for (found, expected) in among.chunks(rows + 2).zip(to.chunks(rows)) {
+                let expected: Vec<f32> = expected.iter().map(|value| value + 1.0).collect();
+                assert_eq!(found[..rows], expected);
+                assert!(found[rows..].iter().all(|&value| value == 1.0));
+            }
         }
     }
 }

@@ -5,10 +5,9 @@ use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{Shape, Slice};
 
-use super::layout::Layout;
 use super::{
-    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionOutput,
-    AttentionWeights,
+    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
+    AttentionOutput, AttentionState, AttentionWeights,
 };
 use crate::ops::{BertOps, GradientOps};
 
@@ -53,7 +52,7 @@ pub(in crate::ops) fn padded<B: BertOps>(
     form: AttentionForm,
 ) -> FloatTensor<B> {
     if !is_plain(&inputs, form) {
-        return with_weights::<B>(inputs, mask_pad, form).context;
+        return with_weights::<B>(inputs, mask_pad, form).0;
     }
     let AttentionInputs {
         query, key, value, ..
@@ -78,7 +77,7 @@ pub(in crate::ops) fn with_weights<B: BertOps>(
     inputs: AttentionInputs<B>,
     mask_pad: BoolTensor<B>,
     form: AttentionForm,
-) -> AttentionOutput<B> {
+) -> (FloatTensor<B>, AttentionWeights<B>) {
     let AttentionInputs {
         query,
         key,
@@ -90,13 +89,12 @@ pub(in crate::ops) fn with_weights<B: BertOps>(
     let keep = (form.dropout > 0.0)
         .then(|| B::dropout_mask(probabilities.clone(), probabilities.shape(), form.dropout));
     let kept = dropped::<B>(probabilities.clone(), keep.as_ref());
-    AttentionOutput {
-        context: merge::<B>(B::float_matmul(kept, value)),
-        weights: AttentionWeights {
-            probabilities,
-            keep,
-        },
-    }
+    let context = merge::<B>(B::float_matmul(kept, value));
+    let weights = AttentionWeights {
+        probabilities,
+        keep,
+    };
+    (context, weights)
 }
 
 /// `softmax(scale · q·kᵀ + bias)`, zero at keys that are left out: `[batch, heads, seq, seq]`.
@@ -158,8 +156,59 @@ fn corner([batch, heads, ..]: [usize; 4], seq: usize) -> [Slice; 4] {
     [batch, heads, seq, seq].map(|size| Slice::from(0..size))
 }
 
-/// The default body of [`GradientOps::attention_backward`].
+/// The default body of [`GradientOps::attention_with_state`]: [`with_weights`] of every group.
+pub(in crate::ops) fn tracked<B: BertOps>(
+    inputs: AttentionInputs<B>,
+    layout: &AttentionLayout<B>,
+    form: AttentionForm,
+) -> AttentionOutput<B> {
+    let groups = layout.groups(inputs);
+    let outputs = groups.map(|(inputs, mask_pad)| with_weights::<B>(inputs, mask_pad, form));
+    let (contexts, weights) = outputs.unzip();
+    AttentionOutput {
+        context: layout.join(contexts),
+        state: AttentionState::Probabilities(weights),
+    }
+}
+
+/// The default body of [`GradientOps::attention_backward`]: [`backward_of_group`] of every group.
 pub(in crate::ops) fn backward<B: GradientOps>(
+    inputs: AttentionInputs<B>,
+    weights: Vec<AttentionWeights<B>>,
+    layout: &AttentionLayout<B>,
+    grad: FloatTensor<B>,
+    form: AttentionForm,
+    with_bias: bool,
+) -> AttentionGradients<B> {
+    let bias = match &inputs.bias {
+        AttentionBias::Present(bias) if with_bias => Some(bias.shape()),
+        _ => None,
+    };
+    let projections = [inputs.query, inputs.key, inputs.value];
+    let [query, key, value] = projections.map(|tensor| layout.part(tensor).into_iter());
+    let grad = layout.part_with_zeros(grad);
+    let groups = query.zip(key).zip(value).zip(grad).zip(weights);
+    let mut of_projections = [(); 3].map(|()| Vec::new());
+    let mut of_bias = None;
+    for ((((query, key), value), grad), weights) in groups {
+        let inputs = [query, key, value];
+        let gradients = backward_of_group(inputs, weights, grad, form, bias.clone());
+        for (parts, part) in of_projections.iter_mut().zip(gradients.inputs) {
+            parts.push(part);
+        }
+        of_bias = match (of_bias, gradients.bias) {
+            (Some(sum), Some(gradient)) => Some(B::float_add(sum, gradient)),
+            (sum, gradient) => sum.or(gradient),
+        };
+    }
+    AttentionGradients {
+        inputs: of_projections.map(|parts| layout.join(parts)),
+        bias: of_bias,
+    }
+}
+
+/// Gradients of [`with_weights`], with that of a bias of shape `bias` if it is wanted.
+pub(in crate::ops) fn backward_of_group<B: GradientOps>(
     inputs: [FloatTensor<B>; 3],
     weights: AttentionWeights<B>,
     grad: FloatTensor<B>,
@@ -235,7 +284,7 @@ fn merge<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
 /// The default body of [`BertOps::packed_attention`]: [`padded`] attention of the groups of packed tokens.
 pub(in crate::ops) fn packed<B: BertOps>(
     inputs: AttentionInputs<B>,
-    layout: &Layout<B>,
+    layout: &AttentionLayout<B>,
     form: AttentionForm,
 ) -> FloatTensor<B> {
     let groups = layout.groups(inputs);

@@ -4,24 +4,32 @@ use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
-use super::AttentionInputs;
+use super::{AttentionForm, AttentionInputs};
 use crate::ops::{BertOps, PackedTokens};
 
 /// Where the tokens are that attend to each other.
 #[derive(Clone, Debug)]
-pub(in crate::ops) enum Layout<B: Backend> {
+pub enum AttentionLayout<B: Backend> {
     /// In rows of one length, `[batch, seq, width]`.
     Padded {
         /// `[batch, 1, 1, seq]`, true at padding
         mask_pad: BoolTensor<B>,
     },
-    /// Side by side, `[1, tokens, width]`; attention alone pads them, those of similar length together.
+    /// Side by side, `[1, tokens, width]`; composed attention pads them, those of similar length together.
     Packed(PackedTokens<B>),
 }
 
-impl<B: BertOps> Layout<B> {
+impl<B: BertOps> AttentionLayout<B> {
+    /// Attention without gradients.
+    pub(super) fn attend(self, inputs: AttentionInputs<B>, form: AttentionForm) -> FloatTensor<B> {
+        match self {
+            Self::Padded { mask_pad } => B::self_attention(inputs, mask_pad, form),
+            Self::Packed(tokens) => B::packed_attention(inputs, tokens, form),
+        }
+    }
+
     /// Operands of every group with its mask, `[batch, 1, 1, seq]`, true at padding.
-    pub(in crate::ops) fn groups(
+    pub(super) fn groups(
         &self,
         inputs: AttentionInputs<B>,
     ) -> impl Iterator<Item = (AttentionInputs<B>, BoolTensor<B>)> {
@@ -54,7 +62,7 @@ impl<B: BertOps> Layout<B> {
     }
 
     /// The padded rows of every group, `[batch, seq, width]` each.
-    pub(in crate::ops) fn part(&self, tensor: FloatTensor<B>) -> Vec<FloatTensor<B>> {
+    pub(super) fn part(&self, tensor: FloatTensor<B>) -> Vec<FloatTensor<B>> {
         match self {
             Self::Padded { .. } => vec![tensor],
             Self::Packed(PackedTokens { places, groups, .. }) => {
@@ -72,7 +80,7 @@ impl<B: BertOps> Layout<B> {
     }
 
     /// [`part`](Self::part) with zeros at padding, where they have been chosen by chance.
-    pub(in crate::ops) fn part_with_zeros(&self, tensor: FloatTensor<B>) -> Vec<FloatTensor<B>> {
+    pub(super) fn part_with_zeros(&self, tensor: FloatTensor<B>) -> Vec<FloatTensor<B>> {
         let parts = self.part(tensor);
         let Self::Packed(PackedTokens {
             padding, groups, ..
@@ -94,7 +102,7 @@ impl<B: BertOps> Layout<B> {
     }
 
     /// Joins the parts that [`part`](Self::part) made.
-    pub(in crate::ops) fn join(&self, parts: Vec<FloatTensor<B>>) -> FloatTensor<B> {
+    pub(super) fn join(&self, parts: Vec<FloatTensor<B>>) -> FloatTensor<B> {
         match self {
             Self::Padded { .. } => parts.into_iter().next().expect("a layout has a part"),
             Self::Packed(PackedTokens { slots, .. }) => {

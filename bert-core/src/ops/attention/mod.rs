@@ -1,5 +1,7 @@
 //! Attention (Vaswani et al. §3.2): its form, its operands and the functions on tensors that the model calls.
 
+use std::sync::Arc;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType};
 use burn::tensor::{Bool, Tensor};
@@ -7,8 +9,10 @@ use burn::tensor::{Bool, Tensor};
 use super::{BertOps, PackedLayout};
 
 pub(super) mod composed;
-pub(super) mod layout;
+mod layout;
 pub(super) mod node;
+
+pub use layout::AttentionLayout;
 
 /// Form of an attention layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,19 +81,39 @@ pub enum AttentionBias<B: Backend> {
 /// Context of attention and what its gradients take of the forward pass.
 #[derive(Clone, Debug)]
 pub struct AttentionOutput<B: Backend> {
-    /// `[batch, seq, heads · head_size]`
+    /// Of the shape of the queries.
     pub context: FloatTensor<B>,
     /// State for the way back.
-    pub weights: AttentionWeights<B>,
+    pub state: AttentionState<B>,
 }
 
-/// Probabilities of attention and the state of dropout, for the backend that made them.
+/// State of attention for its gradients, for the backend that made it.
+#[derive(Clone, Debug)]
+pub enum AttentionState<B: Backend> {
+    /// Probabilities of every group of rows of a layout.
+    Probabilities(Vec<AttentionWeights<B>>),
+    /// Statistics by which probabilities are computed again.
+    Statistics(AttentionStatistics<B>),
+}
+
+/// Probabilities of attention and the factors of dropout.
 #[derive(Clone, Debug)]
 pub struct AttentionWeights<B: Backend> {
-    /// Before dropout, `[batch, heads, seq, kept]`: those of all keys, or of those in reach of a block of queries.
+    /// Before dropout, `[batch, heads, seq, seq]`.
     pub probabilities: FloatTensor<B>,
-    /// Factors or seed of dropout, if there is any.
+    /// Factors of dropout, if there is any.
     pub keep: Option<FloatTensor<B>>,
+}
+
+/// Statistics of the probabilities of attention, and the seed of dropout.
+#[derive(Clone, Debug)]
+pub struct AttentionStatistics<B: Backend> {
+    /// Context, of the shape of the queries.
+    pub context: FloatTensor<B>,
+    /// Highest score and inverse of the sum of powers of every query and head: `[tokens, heads]`.
+    pub rows: Arc<[[f32; 2]]>,
+    /// Seed of dropout, if there is any.
+    pub seed: Option<u64>,
 }
 
 /// Gradients of attention.

@@ -1,21 +1,20 @@
 //! Attention as one node of the autodiff graph.
 
+use burn::backend::Backend;
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::Shape;
 
-use super::layout::Layout;
 use super::{
-    AttentionBias, AttentionForm, AttentionInputs, AttentionOutput, AttentionWeights, composed,
+    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
+    AttentionOutput, AttentionState,
 };
 use crate::ops::GradientOps;
 use crate::ops::node::node;
 
-/// Attention from projections to context as one node, which keeps the projections, the probabilities and the state of dropout.
+/// Attention from projections to context as one node, which keeps its operands and the state of the backend.
 pub(in crate::ops) fn attention<B: GradientOps, C: CheckpointStrategy>(
     inputs: AttentionInputs<Autodiff<B, C>>,
-    layout: Layout<B>,
+    layout: AttentionLayout<B>,
     form: AttentionForm,
 ) -> FloatTensor<Autodiff<B, C>> {
     let AttentionInputs {
@@ -28,13 +27,13 @@ pub(in crate::ops) fn attention<B: GradientOps, C: CheckpointStrategy>(
         AttentionBias::Absent => node::<B, C, _, 3>(
             [query, key, value],
             |inputs| tracked(unbiased(inputs), layout.clone(), form),
-            |inputs| composed::packed::<B>(unbiased(inputs), &layout, form),
+            |inputs| layout.clone().attend(unbiased(inputs), form),
             backward,
         ),
         AttentionBias::Present(bias) => node::<B, C, _, 4>(
             [query, key, value, bias],
             |inputs| tracked(biased(inputs), layout.clone(), form),
-            |inputs| composed::packed::<B>(biased(inputs), &layout, form),
+            |inputs| layout.clone().attend(biased(inputs), form),
             backward,
         ),
     }
@@ -60,36 +59,23 @@ fn biased<B: Backend>([query, key, value, bias]: [FloatTensor<B>; 4]) -> Attenti
 
 #[derive(Clone, Debug)]
 struct Kept<B: Backend> {
-    projections: [FloatTensor<B>; 3],
-    bias: Option<Shape>,
-    /// Those of each group.
-    weights: Vec<AttentionWeights<B>>,
-    layout: Layout<B>,
+    inputs: AttentionInputs<B>,
+    state: AttentionState<B>,
+    layout: AttentionLayout<B>,
     form: AttentionForm,
 }
 
 /// Context and what the gradients take.
 fn tracked<B: GradientOps>(
     inputs: AttentionInputs<B>,
-    layout: Layout<B>,
+    layout: AttentionLayout<B>,
     form: AttentionForm,
 ) -> (FloatTensor<B>, Kept<B>) {
-    let bias = match &inputs.bias {
-        AttentionBias::Absent => None,
-        AttentionBias::Present(bias) => Some(bias.shape()),
-    };
-    let projections = [&inputs.query, &inputs.key, &inputs.value].map(Clone::clone);
-    let outputs = layout.groups(inputs).map(|(inputs, mask_pad)| {
-        let AttentionOutput { context, weights } =
-            B::attention_with_weights(inputs, mask_pad, form);
-        (context, weights)
-    });
-    let (contexts, weights) = outputs.unzip();
-    let context = layout.join(contexts);
+    let AttentionOutput { context, state } =
+        B::attention_with_state(inputs.clone(), layout.clone(), form);
     let kept = Kept {
-        projections,
-        bias,
-        weights,
+        inputs,
+        state,
         layout,
         form,
     };
@@ -103,31 +89,15 @@ fn backward<B: GradientOps, const N: usize>(
     wanted: [bool; N],
 ) -> [Option<FloatTensor<B>>; N] {
     let Kept {
-        projections,
-        bias,
-        weights,
+        inputs,
+        state,
         layout,
         form,
     } = kept;
-    let bias = bias.filter(|_| wanted[N - 1]);
-    let [query, key, value] = projections.map(|tensor| layout.part(tensor).into_iter());
-    let grad = layout.part_with_zeros(grad);
-    let groups = query.zip(key).zip(value).zip(grad).zip(weights);
-    let mut of_projections = [(); 3].map(|()| Vec::new());
-    let mut of_bias = None;
-    for ((((query, key), value), grad), weights) in groups {
-        let inputs = [query, key, value];
-        let gradients = B::attention_backward(inputs, weights, grad, form, bias.clone());
-        for (parts, part) in of_projections.iter_mut().zip(gradients.inputs) {
-            parts.push(part);
-        }
-        of_bias = match (of_bias, gradients.bias) {
-            (Some(sum), Some(gradient)) => Some(B::float_add(sum, gradient)),
-            (sum, gradient) => sum.or(gradient),
-        };
-    }
-    let joined = of_projections.into_iter().zip(wanted);
-    let joined = joined.map(|(parts, wanted)| wanted.then(|| layout.join(parts)));
-    let mut gradients = joined.chain([of_bias]);
+    // Of four inputs the last is the bias.
+    let with_bias = N == 4 && wanted[N - 1];
+    let AttentionGradients { inputs, bias } =
+        B::attention_backward(inputs, state, layout, grad, form, with_bias);
+    let mut gradients = inputs.map(Some).into_iter().chain([bias]);
     wanted.map(|_| gradients.next().flatten())
 }

@@ -17,14 +17,13 @@ use burn::tensor::Shape;
 
 #[cfg(feature = "kernels")]
 use super::PackedWeight;
-use super::attention::layout::Layout;
 use super::{
-    AttentionForm, AttentionInputs, BertOps, GateForm, GradientOps, OptimizerOps, PackedTokens,
-    PackedWeightOps, RotaryColumns, attention, cross_entropy, gate, gelu, linear, lookup, norm,
-    rotary, softmax,
+    AttentionForm, AttentionInputs, AttentionLayout, BertOps, GateForm, GradientOps, OptimizerOps,
+    PackedTokens, PackedWeightOps, RotaryColumns, attention, cross_entropy, gate, gelu, linear,
+    lookup, norm, rotary, softmax,
 };
 #[cfg(feature = "kernels")]
-use super::{AttentionGradients, AttentionOutput, AttentionWeights};
+use super::{AttentionGradients, AttentionOutput, AttentionState};
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -110,22 +109,23 @@ macro_rules! host_optimizer_and_packed_weights {
 #[cfg(feature = "kernels")]
 macro_rules! host_gradients {
     ($tensor:ty) => {
-        fn attention_with_weights(
+        fn attention_with_state(
             inputs: AttentionInputs<Self>,
-            mask_pad: $tensor,
+            layout: AttentionLayout<Self>,
             form: AttentionForm,
         ) -> AttentionOutput<Self> {
-            host::attention_with_weights(inputs, mask_pad, form)
+            host::attention_with_state::<$tensor>(inputs, layout, form)
         }
 
         fn attention_backward(
-            inputs: [$tensor; 3],
-            weights: AttentionWeights<Self>,
+            inputs: AttentionInputs<Self>,
+            state: AttentionState<Self>,
+            layout: AttentionLayout<Self>,
             grad: $tensor,
             form: AttentionForm,
-            bias: Option<Shape>,
+            with_bias: bool,
         ) -> AttentionGradients<Self> {
-            host::attention_backward(inputs, weights, grad, form, bias)
+            host::attention_backward(inputs, state, layout, grad, form, with_bias)
         }
 
         operations! { $tensor, host:
@@ -241,7 +241,7 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         mask_pad: BoolTensor<Self>,
         form: AttentionForm,
     ) -> FloatTensor<Self> {
-        let layout = Layout::<B>::Padded { mask_pad };
+        let layout = AttentionLayout::<B>::Padded { mask_pad };
         attention::node::attention::<B, C>(inputs, layout, form)
     }
 
@@ -250,7 +250,7 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         tokens: PackedTokens<Self>,
         form: AttentionForm,
     ) -> FloatTensor<Self> {
-        let layout = Layout::<B>::Packed(PackedTokens {
+        let layout = AttentionLayout::<B>::Packed(PackedTokens {
             lengths: tokens.lengths,
             groups: tokens.groups,
             places: tokens.places,

@@ -35,6 +35,10 @@ impl HostTensor for NdArrayTensor {
         fill: impl for<'a> FnOnce(&'a mut [MaybeUninit<f32>]) -> &'a mut [f32],
     ) -> Self {
         let values = init_vec(shape.num_elements(), fill);
+        self.with_values(shape, values)
+    }
+
+    fn with_values(&self, shape: Shape, values: Vec<f32>) -> Self {
         Self::from_data(TensorData::new(values, shape))
     }
 

@@ -1,161 +1,137 @@
 //! Self-attention over tensors.
 
 use bert_kernels::attention::{
-    self as kernels, Bias, Dropout, ForwardPass, Projections, Scoring, Sequence, Sizes,
+    self as kernels, Attention, Bias, Dropout, ForwardPass, Heads, Projections, Scoring, Sequence,
 };
 use bert_kernels::softmax::attended;
-use burn::backend::TensorMetadata;
-use burn::tensor::Shape;
 
-use super::{Backend, HostTensor, Kernel, When, place, zeros_like};
+use super::{Backend, HostTensor, Kernel, When, place};
 use crate::ops::attention::composed;
-use crate::ops::attention::layout::Layout;
 use crate::ops::{
-    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionOutput,
-    AttentionWeights, PackedTokens,
+    AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
+    AttentionOutput, AttentionState, AttentionStatistics, PackedTokens,
 };
 
-/// [`BertOps::self_attention`](crate::ops::BertOps::self_attention), without dropout.
+/// [`BertOps::self_attention`](crate::ops::BertOps::self_attention).
 pub(in crate::ops) fn self_attention<T: HostTensor>(
     inputs: AttentionInputs<T::Backend>,
     mask_pad: T,
     form: AttentionForm,
 ) -> T {
-    let sizes = sizes(&inputs.query, form.heads);
-    match HostInputs::<T>::place(form.dropout == 0.0, inputs, sizes) {
-        Ok(inputs) => {
-            let attended = attended(&mask_pad.to_bools()); // [batch, seq]
-            let sequences = Sequence::padded(&attended, sizes.seq);
-            inputs.attend(form, &sequences, &attended)
-        }
+    match HostInputs::<T>::place(inputs) {
+        Ok(inputs) => inputs.attend(&AttentionLayout::Padded { mask_pad }, form),
         Err(inputs) => composed::padded(inputs, mask_pad, form),
     }
 }
 
-/// [`BertOps::packed_attention`](crate::ops::BertOps::packed_attention), of the sequences as they are; without dropout.
+/// [`BertOps::packed_attention`](crate::ops::BertOps::packed_attention), of the sequences as they are.
 pub(in crate::ops) fn packed_attention<T: HostTensor>(
     inputs: AttentionInputs<T::Backend>,
     tokens: PackedTokens<T::Backend>,
     form: AttentionForm,
 ) -> T {
-    let sizes = sizes(&inputs.query, form.heads);
-    match HostInputs::<T>::place(form.dropout == 0.0, inputs, sizes) {
-        Ok(inputs) => {
-            let sequences = Sequence::packed(&tokens.lengths);
-            inputs.attend(form, &sequences, &vec![1.0; sizes.seq])
-        }
-        Err(inputs) => composed::packed(inputs, &Layout::Packed(tokens), form),
+    let layout = AttentionLayout::Packed(tokens);
+    match HostInputs::<T>::place(inputs) {
+        Ok(inputs) => inputs.attend(&layout, form),
+        Err(inputs) => composed::packed(inputs, &layout, form),
     }
 }
 
-/// [`GradientOps::attention_with_weights`](crate::ops::GradientOps::attention_with_weights); the state of dropout is a seed.
-pub(in crate::ops) fn attention_with_weights<T: HostTensor>(
+/// [`GradientOps::attention_with_state`](crate::ops::GradientOps::attention_with_state), of packed sequences as they are; the
+/// state is [`AttentionState::Statistics`].
+pub(in crate::ops) fn attention_with_state<T: HostTensor>(
     inputs: AttentionInputs<T::Backend>,
-    mask_pad: T,
+    layout: AttentionLayout<T::Backend>,
     form: AttentionForm,
 ) -> AttentionOutput<T::Backend> {
-    let sizes = sizes(&inputs.query, form.heads);
-    let inputs = match HostInputs::<T>::place(true, inputs, sizes) {
+    let inputs = match HostInputs::<T>::place(inputs) {
         Ok(inputs) => inputs,
-        Err(inputs) => return composed::with_weights(inputs, mask_pad, form),
+        Err(inputs) => return composed::tracked(inputs, &layout, form),
     };
-    let Sizes {
-        batch, seq, heads, ..
-    } = sizes;
-    let [query, key, value] = &inputs.projections;
-    let attended = attended(&mask_pad.to_bools()); // [batch, seq]
-    let keep = (form.dropout > 0.0).then(|| {
-        let mut keep = zeros_like(query, [4]);
-        let seed = Dropout::seed_to_floats(query.next_random_u64());
-        keep.make_mut().copy_from_slice(&seed);
-        keep
-    });
-    let kept_keys = kernels::kept_keys(seq, form.reach);
-    let shape = Shape::new([batch, heads, seq, kept_keys]);
-    let probabilities = query.init_like(shape, |to| {
-        let (query, key) = (query.as_slice(), key.as_slice());
-        kernels::probabilities(query, key, inputs.scoring(form), sizes, &attended, to)
-    });
-    let dropout = recalled(keep.as_ref(), form);
+    let rows = inputs.rows(&layout);
+    let seed = inputs.seed(form);
+    let mut statistics = Vec::new();
+    let query = &inputs.projections[0];
     let context = query.init_like(query.shape(), |to| {
-        let (value, probabilities) = (value.as_slice(), probabilities.as_slice());
-        kernels::context(value, probabilities, sizes, form.reach, dropout, to)
+        let attention = inputs.attention(&rows, form, seed);
+        let (context, of_rows) = kernels::forward_with_statistics(attention, to);
+        statistics = of_rows;
+        context
     });
-    let weights = AttentionWeights {
-        probabilities,
-        keep,
-    };
-    AttentionOutput { context, weights }
+    AttentionOutput {
+        context: context.clone(),
+        state: AttentionState::Statistics(AttentionStatistics {
+            context,
+            rows: statistics.into(),
+            seed,
+        }),
+    }
 }
 
 /// [`GradientOps::attention_backward`](crate::ops::GradientOps::attention_backward).
 pub(in crate::ops) fn attention_backward<T: HostTensor>(
-    [query, key, value]: [T; 3],
-    weights: AttentionWeights<T::Backend>,
+    inputs: AttentionInputs<T::Backend>,
+    state: AttentionState<T::Backend>,
+    layout: AttentionLayout<T::Backend>,
     grad: T,
     form: AttentionForm,
-    bias: Option<Shape>,
+    with_bias: bool,
 ) -> AttentionGradients<T::Backend> {
-    let sizes = sizes(&query, form.heads);
-    let when = When::Preferred.and(!is_empty(sizes));
-    let AttentionWeights {
-        probabilities,
-        keep,
-    } = weights;
-    match place(when, [query, key, value, probabilities, grad]) {
-        Kernel([query, key, value, probabilities, grad]) => {
-            let pass = ForwardPass {
-                inputs: projections([&query, &key, &value]),
-                probabilities: probabilities.as_slice(),
-                sizes,
-                scale: form.scale as f32,
-                reach: form.reach,
-                dropout: recalled(keep.as_ref(), form),
-            };
-            let grads = kernels::backward(pass, grad.as_slice(), bias.is_some());
-            AttentionGradients {
-                inputs: [
-                    query.init_like(query.shape(), |to| grads.query(to)),
-                    key.init_like(key.shape(), |to| grads.key(to)),
-                    value.init_like(value.shape(), |to| grads.value(to)),
-                ],
-                bias: bias.map(|shape| {
-                    let [_, _, size, _] = shape.dims::<4>();
-                    query.init_like(shape, |to| grads.bias(size, to))
-                }),
-            }
+    let state = match state {
+        AttentionState::Statistics(state) => state,
+        AttentionState::Probabilities(weights) => {
+            return composed::backward(inputs, weights, &layout, grad, form, with_bias);
         }
-        Backend([query, key, value, probabilities, grad]) => {
-            let weights = AttentionWeights {
-                probabilities,
-                keep,
-            };
-            composed::backward([query, key, value], weights, grad, form, bias)
-        }
+    };
+    let Ok(inputs) = HostInputs::<T>::place(inputs) else {
+        unreachable!("statistics are those of operands that a kernel has read");
+    };
+    let [context, grad] = [state.context, grad].map(T::into_contiguous);
+    let rows = inputs.rows(&layout);
+    let pass = ForwardPass {
+        context: context.as_slice(),
+        statistics: &state.rows,
+    };
+    let attention = inputs.attention(&rows, form, state.seed);
+    let gradients = kernels::backward(attention, pass, grad.as_slice(), with_bias);
+    let of_inputs = [gradients.query, gradients.key, gradients.value];
+    AttentionGradients {
+        inputs: of_inputs.map(|values| grad.with_values(grad.shape(), values)),
+        bias: inputs
+            .bias
+            .as_ref()
+            .zip(gradients.bias)
+            .map(|(bias, values)| {
+                // The gradient of a bias has its shape.
+                bias.with_values(bias.shape(), values)
+            }),
     }
 }
 
 /// Operands that a kernel can read.
 struct HostInputs<T> {
+    /// Queries, keys and values.
     projections: [T; 3],
     bias: Option<T>,
-    sizes: Sizes,
+}
+
+/// Rows of a layout, as kernels take them.
+struct Rows {
+    sequences: Vec<Sequence>,
+    /// `[rows]`, 0 at padding and 1 elsewhere.
+    attended: Vec<f32>,
 }
 
 impl<T: HostTensor> HostInputs<T> {
-    /// The operands for a kernel that has the form of attention that is asked for, or as they came for the backend.
-    fn place(
-        has_form: bool,
-        inputs: AttentionInputs<T::Backend>,
-        sizes: Sizes,
-    ) -> Result<Self, AttentionInputs<T::Backend>> {
-        let when = When::Preferred.and(has_form && !is_empty(sizes));
+    /// The operands for a kernel, or as they came for the backend.
+    fn place(inputs: AttentionInputs<T::Backend>) -> Result<Self, AttentionInputs<T::Backend>> {
         let AttentionInputs {
             query,
             key,
             value,
             bias,
         } = inputs;
+        let when = When::Preferred.and(query.shape().num_elements() > 0);
         let (placed, bias) = match bias {
             AttentionBias::Absent => (place(when, [query, key, value]), None),
             AttentionBias::Present(bias) => match place(when, [query, key, value, bias]) {
@@ -164,11 +140,7 @@ impl<T: HostTensor> HostInputs<T> {
             },
         };
         match placed {
-            Kernel(projections) => Ok(Self {
-                projections,
-                bias,
-                sizes,
-            }),
+            Kernel(projections) => Ok(Self { projections, bias }),
             Backend([query, key, value]) => Err(AttentionInputs {
                 query,
                 key,
@@ -178,52 +150,62 @@ impl<T: HostTensor> HostInputs<T> {
         }
     }
 
-    fn scoring(&self, form: AttentionForm) -> Scoring<'_> {
-        Scoring {
-            scale: form.scale as f32,
-            reach: form.reach,
-            bias: self.bias.as_ref().map(|bias| {
-                let [batch, heads, size, _] = bias.shape().dims();
-                Bias::new(bias.as_slice(), [batch, heads, size])
-            }),
+    /// The rows of the operands.
+    fn rows(&self, layout: &AttentionLayout<T::Backend>) -> Rows {
+        let [batch, seq, _] = self.projections[0].shape().dims();
+        match layout {
+            AttentionLayout::Padded { mask_pad } => {
+                let attended = attended(&mask_pad.clone().to_bools());
+                Rows {
+                    sequences: Sequence::padded(&attended, seq),
+                    attended,
+                }
+            }
+            AttentionLayout::Packed(tokens) => Rows {
+                sequences: Sequence::packed(&tokens.lengths),
+                attended: vec![1.0; batch * seq],
+            },
         }
     }
 
-    fn attend(&self, form: AttentionForm, sequences: &[Sequence], attended: &[f32]) -> T {
-        let (query, scoring) = (&self.projections[0], self.scoring(form));
-        let inputs = projections(self.projections.each_ref());
+    /// A seed from the generator of the device, if there is dropout.
+    fn seed(&self, form: AttentionForm) -> Option<u64> {
+        (form.dropout > 0.0).then(|| self.projections[0].next_random_u64())
+    }
+
+    fn attention<'a>(
+        &'a self,
+        rows: &'a Rows,
+        form: AttentionForm,
+        seed: Option<u64>,
+    ) -> Attention<'a> {
+        let [query, key, value] = self.projections.each_ref().map(T::as_slice);
+        let [_, _, width] = self.projections[0].shape().dims();
+        Attention {
+            inputs: Projections { query, key, value },
+            sequences: &rows.sequences,
+            attended: &rows.attended,
+            heads: Heads {
+                count: form.heads,
+                size: width / form.heads,
+            },
+            scoring: Scoring {
+                scale: form.scale as f32,
+                reach: form.reach,
+                bias: self.bias.as_ref().map(|bias| {
+                    let [batch, heads, size, _] = bias.shape().dims();
+                    Bias::new(bias.as_slice(), [batch, heads, size])
+                }),
+            },
+            dropout: seed.map(|seed| Dropout::new(seed, form.dropout)),
+        }
+    }
+
+    fn attend(&self, layout: &AttentionLayout<T::Backend>, form: AttentionForm) -> T {
+        let (rows, seed) = (self.rows(layout), self.seed(form));
+        let query = &self.projections[0];
         query.init_like(query.shape(), |to| {
-            kernels::attention(inputs, scoring, self.sizes, sequences, attended, to)
+            kernels::forward(self.attention(&rows, form, seed), to)
         })
     }
-}
-
-fn sizes(query: &impl TensorMetadata, heads: usize) -> Sizes {
-    let [batch, seq, width] = query.shape().dims();
-    Sizes {
-        batch,
-        seq,
-        heads,
-        head_size: width / heads,
-    }
-}
-
-fn is_empty(sizes: Sizes) -> bool {
-    sizes.batch * sizes.seq * sizes.width() == 0
-}
-
-fn projections<T: HostTensor>([query, key, value]: [&T; 3]) -> Projections<'_> {
-    Projections {
-        query: query.as_slice(),
-        key: key.as_slice(),
-        value: value.as_slice(),
-    }
-}
-
-/// Dropout by the seed in `keep`.
-fn recalled(keep: Option<&impl HostTensor>, form: AttentionForm) -> Option<Dropout> {
-    keep.map(|keep| {
-        let seed = Dropout::seed_from_floats(keep.as_slice());
-        Dropout::new(seed, form.dropout)
-    })
 }

@@ -18,7 +18,7 @@ mod tensor;
 mod tests;
 
 pub(super) use attention::{
-    attention_backward, attention_with_weights, packed_attention, self_attention,
+    attention_backward, attention_with_state, packed_attention, self_attention,
 };
 pub(super) use dense::{
     project, project_bias_backward, project_gelu, project_input_backward, project_packed,

@@ -33,6 +33,10 @@ pub(in crate::ops) trait HostTensor: TensorMetadata + Sized {
         fill: impl for<'a> FnOnce(&'a mut [MaybeUninit<f32>]) -> &'a mut [f32],
     ) -> Self;
 
+    /// A tensor of f32 in this process, on the device of this one, with the elements of a vector, which it takes over if the
+    /// backend can.
+    fn with_values(&self, shape: Shape, values: Vec<f32>) -> Self;
+
     /// A number from the generator of its device.
     fn next_random_u64(&self) -> u64;
 
@@ -125,6 +129,11 @@ pub(in crate::ops) mod tests {
         assert_eq!(tensor.as_slice()[..2], [9.0, 2.0]);
         assert_eq!(other.as_slice()[..2], [9.0, 8.0]);
         assert!(other.get_mut().is_some(), "the copy is unique");
+        let tensor = like.with_values(Shape::new([3, 2]), values.to_vec());
+        assert_eq!(
+            (tensor.as_slice(), tensor.shape()),
+            (&values[..], Shape::new([3, 2]))
+        );
         let empty = like.init_like(Shape::new([0, 4]), zeroed);
         assert!(empty.as_slice().is_empty());
     }

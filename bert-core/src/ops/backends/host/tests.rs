@@ -9,12 +9,12 @@ use burn::tensor::{DType, Shape, TensorData};
 use super::tensor::HostTensor;
 use super::tensor::tests::{filled, for_each_backend};
 use crate::ops::attention::composed;
-use crate::ops::attention::layout::Layout;
 use crate::ops::backends::host::HostBackend;
 use crate::ops::products::with_products;
 use crate::ops::{
-    AttentionBias, AttentionForm, AttentionInputs, AttentionOutput, AttentionWeights, PackedTokens,
-    PackedWeight, Products, cross_entropy, gelu, linear, norm, scale, softmax,
+    AttentionBias, AttentionForm, AttentionInputs, AttentionLayout, AttentionOutput,
+    AttentionState, AttentionWeights, PackedTokens, PackedWeight, Products, cross_entropy, gelu,
+    linear, norm, scale, softmax,
 };
 
 /// A product as one of [`Products`] rounds its operands.
@@ -253,28 +253,54 @@ fn biases<T: HostTensor>(
     [AttentionBias::Absent, present(1), present(batch)]
 }
 
+/// Sequences side by side, by the groups in which they are padded.
+fn packed_tokens<T: HostTensor>(like: &T, groups: &[&[usize]]) -> PackedTokens<T::Backend> {
+    let (mut places, mut slots, mut padding) = (Vec::new(), Vec::new(), Vec::new());
+    let mut shapes = Vec::new();
+    for group in groups {
+        let seq = group.iter().copied().max().unwrap();
+        shapes.push([group.len(), seq]);
+        for &length in *group {
+            let first = slots.len();
+            for at in 0..seq {
+                padding.push(at >= length);
+                places.push(if at < length { (first + at) as i32 } else { 0 });
+            }
+            slots.extend((0..length).map(|at| (places.len() - seq + at) as i32));
+        }
+    }
+    PackedTokens {
+        lengths: groups.concat().into(),
+        groups: shapes.into(),
+        padding: truths(like, [padding.len()], &padding),
+        places: integers(like, places),
+        slots: integers(like, slots),
+    }
+}
+
+/// Queries, keys and values of `shape`.
+fn attention_inputs<T: HostTensor>(
+    like: &T,
+    shape: [usize; 3],
+    bias: &AttentionBias<T::Backend>,
+) -> AttentionInputs<T::Backend> {
+    let [query, key, value] = [7, 11, 13].map(|step| numbers(like, shape, step));
+    AttentionInputs {
+        query,
+        key,
+        value,
+        bias: bias.clone(),
+    }
+}
+
 fn attention_of_rows_and_packed<T: HostTensor>(like: &T) {
     let (seq, width, heads) = (70, 32, 4);
     let inputs = |batch: usize, bias: &AttentionBias<T::Backend>| {
-        let [query, key, value] = [7, 11, 13].map(|step| numbers(like, [batch, seq, width], step));
-        AttentionInputs {
-            query,
-            key,
-            value,
-            bias: bias.clone(),
-        }
+        attention_inputs(like, [batch, seq, width], bias)
     };
     let padding: Vec<bool> = (0..2 * seq).map(|at| at >= seq + 50).collect();
     let mask = || truths(like, [2, 1, 1, seq], &padding);
-    let places = (0..80).map(|at| if at < seq as i32 { at } else { 0 });
-    let padding_of_groups: Vec<bool> = (0..80).map(|at| at >= seq).collect();
-    let tokens = || PackedTokens::<T::Backend> {
-        lengths: [40, 30].into(),
-        groups: [[2, 40]].into(),
-        places: integers(like, places.clone().collect()),
-        slots: integers(like, (0..seq as i32).collect()),
-        padding: truths(like, [80], &padding_of_groups),
-    };
+    let tokens = || packed_tokens(like, &[&[40, 30]]);
     for form in forms(heads, width / heads) {
         for bias in biases(like, [2, heads, seq]) {
             let found = super::self_attention(inputs(2, &bias), mask(), form);
@@ -284,7 +310,8 @@ fn attention_of_rows_and_packed<T: HostTensor>(like: &T) {
         let [absent, shared, _] = biases(like, [2, heads, 40]);
         for bias in [absent, shared] {
             let found = super::packed_attention(inputs(1, &bias), tokens(), form);
-            let expected = composed::packed(inputs(1, &bias), &Layout::Packed(tokens()), form);
+            let layout = AttentionLayout::Packed(tokens());
+            let expected = composed::packed(inputs(1, &bias), &layout, form);
             assert_close::<T>(found, expected, "packed_attention");
         }
     }
@@ -292,40 +319,28 @@ fn attention_of_rows_and_packed<T: HostTensor>(like: &T) {
 
 fn attention_and_its_gradients<T: HostTensor>(like: &T) {
     // More rows than a block of queries has; heads as wide as a sequence is long, for the identity below.
-    let (batch, seq, heads) = (2, 50, 3);
+    let (batch, seq, heads) = (2, 70, 3);
     let width = heads * seq;
     let part = |step: usize| numbers(like, [batch, seq, width], step);
     let padding: Vec<bool> = (0..batch * seq).map(|at| at >= seq + 30).collect();
     let mask = || truths(like, [batch, 1, 1, seq], &padding);
     let [query, key, value, grad] = [7, 11, 13, 17].map(|step| move || part(step));
-    let inputs = || AttentionInputs::<T::Backend> {
-        query: query(),
-        key: key(),
-        value: value(),
-        bias: AttentionBias::Absent,
-    };
+    let inputs = || attention_inputs(like, [batch, seq, width], &AttentionBias::Absent);
+    let layout = || -> AttentionLayout<T::Backend> { AttentionLayout::Padded { mask_pad: mask() } };
     for dropout in [0.0, 0.25] {
-        let form = AttentionForm {
-            dropout,
-            ..AttentionForm::new(heads, seq)
-        };
-        let AttentionOutput { context, weights } =
-            super::attention_with_weights(inputs(), mask(), form);
-        let probabilities = weights.probabilities.clone();
-        let backward = |grad| {
-            let inputs = [query(), key(), value()];
-            super::attention_backward(inputs, weights.clone(), grad, form, None).inputs
-        };
-        let plain = AttentionForm {
-            dropout: 0.0,
-            ..form
-        };
-        let expected = composed::with_weights(inputs(), mask(), plain);
-        assert_close(
-            probabilities.clone(),
-            expected.weights.probabilities,
-            "probabilities",
+        let plain = AttentionForm::new(heads, seq);
+        let form = AttentionForm { dropout, ..plain };
+        let AttentionOutput { context, state } =
+            super::attention_with_state::<T>(inputs(), layout(), form);
+        assert!(
+            matches!(&state, AttentionState::Statistics(of) if of.seed.is_some() == (dropout > 0.0))
         );
+        let backward = |grad| {
+            super::attention_backward(inputs(), state.clone(), layout(), grad, form, false).inputs
+        };
+        let (without_dropout, weights) =
+            composed::with_weights::<T::Backend>(inputs(), mask(), plain);
+        let probabilities = weights.probabilities;
 
         // The gradient of the values, from the identity: every head's probabilities after dropout, turned.
         let identity: Vec<f32> = (0..batch * seq * width)
@@ -356,7 +371,7 @@ fn attention_and_its_gradients<T: HostTensor>(like: &T) {
             let right = |&factor: &f32| factor == 0.0 || (factor - 4.0 / 3.0).abs() < 1e-5;
             assert!(factors.iter().all(right));
         } else {
-            assert_close(context.clone(), expected.context, "attention_with_weights");
+            assert_close(context.clone(), without_dropout, "attention_with_state");
         }
 
         let after_dropout = T::Backend::float_mul(probabilities.clone(), mask_of_dropout.clone());
@@ -371,7 +386,8 @@ fn attention_and_its_gradients<T: HostTensor>(like: &T) {
             keep: Some(mask_of_dropout),
         };
         let inputs = [query(), key(), value()];
-        let expected = composed::backward::<T::Backend>(inputs, weights, grad(), form, None);
+        let expected =
+            composed::backward_of_group::<T::Backend>(inputs, weights, grad(), form, None);
         for (found, expected) in backward(grad()).into_iter().zip(expected.inputs) {
             assert_close(found, expected, "gradients of attention");
         }
@@ -379,44 +395,50 @@ fn attention_and_its_gradients<T: HostTensor>(like: &T) {
 }
 
 fn gradients_of_attention_with_a_window_and_a_bias<T: HostTensor>(like: &T) {
-    let (batch, seq, heads, head_size) = (2, 150, 2, 6);
-    let part = |step: usize| numbers(like, [batch, seq, heads * head_size], step);
-    let padding: Vec<bool> = (0..batch * seq).map(|at| at >= seq + 30).collect();
-    let mask = || truths(like, [batch, 1, 1, seq], &padding);
-    for form in forms(heads, head_size) {
-        for bias in biases(like, [batch, heads, seq + 1]) {
-            let projections = || [7, 11, 13].map(part);
-            let inputs = || {
-                let [query, key, value] = projections();
-                AttentionInputs {
-                    query,
-                    key,
-                    value,
-                    bias: bias.clone(),
+    let (heads, head_size) = (2, 6);
+    let padded = |batch: usize, seq: usize| -> AttentionLayout<T::Backend> {
+        let padding: Vec<bool> = (0..batch * seq).map(|at| at >= seq + 30).collect();
+        AttentionLayout::Padded {
+            mask_pad: truths(like, [batch, 1, 1, seq], &padding),
+        }
+    };
+    let packed = |groups: &[&[usize]]| AttentionLayout::Packed(packed_tokens(like, groups));
+    let cases = [
+        ([2, 150], 150, padded(2, 150)),
+        ([1, 181], 100, packed(&[&[100], &[30, 29], &[1, 1, 20]])),
+    ];
+    for ([batch, seq], longest, layout) in cases {
+        let shape = [batch, seq, heads * head_size];
+        for form in forms(heads, head_size) {
+            for bias in biases(like, [batch, heads, longest + 1]) {
+                let inputs = || attention_inputs(like, shape, &bias);
+                let grad = || numbers(like, shape, 17);
+                let found = super::attention_with_state::<T>(inputs(), layout.clone(), form);
+                let expected = composed::tracked(inputs(), &layout, form);
+                assert_close(found.context, expected.context, "context");
+                let AttentionState::Probabilities(weights) = expected.state else {
+                    panic!("composed attention keeps probabilities");
+                };
+                for with_bias in [false, true] {
+                    let found = super::attention_backward::<T>(
+                        inputs(),
+                        found.state.clone(),
+                        layout.clone(),
+                        grad(),
+                        form,
+                        with_bias,
+                    );
+                    let weights = weights.clone();
+                    let expected =
+                        composed::backward(inputs(), weights, &layout, grad(), form, with_bias);
+                    for (found, expected) in found.inputs.into_iter().zip(expected.inputs) {
+                        assert_close(found, expected, "gradients of attention");
+                    }
+                    assert_eq!(found.bias.is_some(), expected.bias.is_some());
+                    if let (Some(found), Some(expected)) = (found.bias, expected.bias) {
+                        assert_close(found, expected, "gradient of the bias");
+                    }
                 }
-            };
-            let shape = match &bias {
-                AttentionBias::Absent => None,
-                AttentionBias::Present(bias) => Some(bias.shape()),
-            };
-            let found = super::attention_with_weights(inputs(), mask(), form);
-            let expected = composed::with_weights(inputs(), mask(), form);
-            assert_close(found.context, expected.context, "context");
-            let found = super::attention_backward(
-                projections(),
-                found.weights,
-                part(17),
-                form,
-                shape.clone(),
-            );
-            let expected =
-                composed::backward(projections(), expected.weights, part(17), form, shape);
-            for (found, expected) in found.inputs.into_iter().zip(expected.inputs) {
-                assert_close(found, expected, "gradients of attention");
-            }
-            assert_eq!(found.bias.is_some(), expected.bias.is_some());
-            if let (Some(found), Some(expected)) = (found.bias, expected.bias) {
-                assert_close(found, expected, "gradient of the bias");
             }
         }
     }

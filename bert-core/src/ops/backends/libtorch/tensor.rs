@@ -43,6 +43,11 @@ impl HostTensor for TchTensor {
         Self::new(tensor)
     }
 
+    /// LibTorch frees what it has allocated alone, so this is a copy.
+    fn with_values(&self, shape: Shape, values: Vec<f32>) -> Self {
+        self.init_like(shape, |to| to.write_copy_of_slice(&values))
+    }
+
     fn next_random_u64(&self) -> u64 {
         let uniform = Tensor::rand([1], (Kind::Double, Device::Cpu));
         uniform.double_value(&[0]).to_bits()
