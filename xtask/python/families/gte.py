@@ -102,7 +102,7 @@ FAMILY = Family(
                 gain=1.2, variant="plain", segments=1),
         # No segments, as gte-base-en-v1.5; the activation of the head is its own.
         Fixture("mlm", sizes(53, 18, 2, 3, 25, 13, type_vocab_size=0, hidden_act="silu"), [12, 7, 10], 12, gain=1.2, segments=0),
-        Fixture("mlm", sizes(59, 20, 2, 5, 27, 15, tie_word_embeddings=False), [13, 6, 9], 13, variant="untied", gain=1.2),
+        Fixture("mlm", sizes(59, 20, 2, 5, 27, 15, tie_word_embeddings=False), [13, 8, 11], 13, variant="untied", gain=1.2),
         Fixture("sequence", sizes(37, 24, 2, 3, 22, 11, classifier_dropout=0.25,
                                   **named(["contradiction", "entailment", "neutral"])), [9, 5, 7, 8], 9, gain=1.2),
         Fixture("token", sizes(41, 16, 2, 4, 21, 12, rope_parameters=PLAIN,
