@@ -26,6 +26,8 @@ const SWIFTSHADER: usize = 1;
 pub(crate) const CORE: Run = filtered("encoder", &["ops::", "packing::", "parity::"]);
 /// The whole network on another driver or compiler.
 const NETWORK: Run = filtered("encoder", &["packing::", "parity::"]);
+/// Families whose blocks differ; the others have the blocks of one of these.
+const BLOCKS: (&str, &str) = ("BERT_TEST_FAMILIES", "bert,mpnet,modernbert,deberta-v2,gte");
 /// Defects of Burn and CubeCL.
 pub(crate) const UPSTREAM: Run = filtered("upstream", &[]);
 
@@ -36,6 +38,8 @@ pub(crate) enum Leg {
     Processors,
     /// SPIR-V on Mesa's llvmpipe
     MesaSpirv,
+    /// Upstream's defects and devices that fail, through SPIR-V on Mesa's llvmpipe
+    MesaFaults,
     /// f16 through SPIR-V on Mesa's llvmpipe, without its cooperative matrices
     MesaHalf,
     /// f16 through SPIR-V on Mesa's llvmpipe, with its cooperative matrices
@@ -142,16 +146,20 @@ impl Leg {
             Self::MesaSpirv => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
+                runs: &[CORE],
+                grows: true,
+                variables: &[],
+            },
+            Self::MesaFaults => Plan {
                 runs: const {
                     &[
-                        CORE,
                         UPSTREAM,
                         filtered("faults", &[]),
                         filtered("cli", &["proof"]),
                     ]
                 },
-                grows: true,
-                variables: &[],
+                grows: false,
+                ..Self::MesaSpirv.plan()
             },
             Self::MesaHalf => Plan {
                 devices: "vulkan:cpu",
@@ -176,14 +184,14 @@ impl Leg {
                 driver: Some((MESA, Compiler::Wgsl)),
                 runs: const { &[filtered("encoder", &["parity::"])] },
                 grows: true,
-                variables: &[],
+                variables: const { &[BLOCKS] },
             },
             Self::SwiftshaderWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((SWIFTSHADER, Compiler::Wgsl)),
                 runs: &[NETWORK],
                 grows: true,
-                variables: &[],
+                variables: const { &[BLOCKS] },
             },
         }
     }
@@ -212,6 +220,7 @@ impl Leg {
         let mut variables: Vec<(&str, OsString)> = plan
             .variables
             .iter()
+            .filter(|variable| !full || **variable != BLOCKS)
             .map(|&(name, value)| (name, value.into()))
             .collect();
         let mut devices: Vec<&str> = plan.devices.split(',').collect();
