@@ -98,16 +98,19 @@ impl BertTokenizer {
                 });
             }
         };
+        // A vocabulary may lack them, and has no more tokens than its own.
         let extra = family.tokenizer.extra_special_tokens.iter();
+        let extra = extra.filter(|token| inner.token_to_id(token).is_some());
         let extra = extra.map(|token| FileToken {
             id: None,
             token: AddedToken::from(*token, true),
         });
+        let extra: Vec<FileToken> = extra.collect();
         let parts = Parts {
             family,
             special_tokens: &special_tokens,
             described: &[],
-            added: &extra.collect::<Vec<_>>(),
+            added: &extra,
             model_max_length: options.model_max_length,
         };
         Self::assemble(inner, &parts, ORIGIN)
