@@ -140,12 +140,12 @@ impl Pairs {
                     *self.counts.entry(come).or_default() += word.count;
                     // The word is listed already for pairs that it had before.
                     if come.0 == new || come.1 == new {
-                        self.add(come, 0, place);
+                        self.add(come, 0, index);
                         grown.insert(come);
                     }
                 }
             }
-            words[place as usize].symbols = after;
+            words[index as usize].symbols = after;
         }
         self.counts.remove(&pair);
         let queue = grown
