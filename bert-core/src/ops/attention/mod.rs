@@ -81,7 +81,7 @@ pub enum AttentionBias<B: Backend> {
 /// Context of attention and what its gradients take of the forward pass.
 #[derive(Clone, Debug)]
 pub struct AttentionOutput<B: Backend> {
-    /// Of the shape of the queries.
+    /// Context, of the shape of the queries.
     pub context: FloatTensor<B>,
     /// State for the way back.
     pub state: AttentionState<B>,
