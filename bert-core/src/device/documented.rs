@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::device::{BACKENDS, BackendId, DeviceSpec};
 
 /// Features of `bert-core` that are no backends.
-const OTHER_FEATURES: [&str; 4] = ["default", "autotune", "cubecl", "kernels"];
+const OTHER_FEATURES: [&str; 5] = ["default", "autotune", "cubecl", "kernels", "dashboard"];
 
 fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);

@@ -4,13 +4,11 @@ use bytemuck::{Pod, Zeroable, cast_mut};
 use rayon::prelude::*;
 
 use super::number::{pair_of, rounded};
+use super::tile_shape::STEP;
 use super::weights::{LANES, PAIR, PAIRS};
 use crate::matmul::Matrix;
 use crate::parallel::CHUNK_LEN;
 use crate::simd::vectorized;
-
-/// Numbers of a row that the kernels take in a step.
-pub(super) const STEP: usize = 32;
 
 /// Tiles that a thread rounds at a time: whole vectors of rows.
 const TILES_PER_THREAD: usize = 8;

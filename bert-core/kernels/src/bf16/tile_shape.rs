@@ -1,5 +1,8 @@
 //! Shapes of the tiles that the instructions sum up at a time, and of the blocks of rows that a thread works on.
 
+/// Numbers of a row that the kernels take in a step.
+pub(super) const STEP: usize = 32;
+
 /// Rows of a tile in vector registers: their sums with a panel fill 24 of the 32 registers of AVX-512.
 pub(super) const VECTOR_ROWS: usize = 6;
 

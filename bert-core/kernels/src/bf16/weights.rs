@@ -5,8 +5,8 @@ use std::fmt::{self, Debug, Formatter};
 use bytemuck::{Pod, Zeroable, cast_mut};
 use rayon::prelude::*;
 
-use super::activations::STEP;
 use super::number::{pair_of, rounded, widened};
+use super::tile_shape::STEP;
 use crate::matmul::Matrix;
 use crate::simd::vectorized;
 
