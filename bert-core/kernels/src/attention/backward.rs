@@ -380,7 +380,8 @@ mod tests {
         assert_eq!(groups(3, heads(1), Some(each)), [0..1, 1..2, 2..3]);
         assert_eq!(groups(3, heads(12), Some(shared)), [0..1, 1..2, 2..3]);
         assert_eq!(groups(14, heads(12), Some(shared)).len(), 5);
-        assert_eq!(groups(14, heads(64), Some(shared)), [0..14]);
+        let whole = 0..14;
+        assert_eq!(groups(14, heads(64), Some(shared)), [whole]);
         assert_eq!(groups(0, heads(12), Some(shared)), []);
     }
 }

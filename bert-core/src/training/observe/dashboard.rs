@@ -73,7 +73,7 @@ pub fn restore_terminal() {
 ///
 /// When the run ends, or the observer is dropped, the terminal is as it was before, and the last numbers and messages
 /// are written to standard error. Should the renderer fail, lines on standard error take its place.
-pub struct Dashboard {
+pub(super) struct Dashboard {
     interrupter: Interrupter,
     screen: RefCell<Option<Screen>>,
     killed: Cell<bool>,
