@@ -359,7 +359,8 @@ mod tests {
     #[test]
     fn gradients_depend_on_no_number_of_threads() {
         let heads = Heads { count: 3, size: 5 };
-        let case = Case::packed(&[7, 3, 70, 1, 9, 9], heads).with_bias(BiasOf::AllSequences);
+        let lengths = size([7, 3, 70, 1, 9, 9], [2, 1, 3, 0, 1, 2]);
+        let case = Case::packed(&lengths, heads).with_bias(BiasOf::AllSequences);
         let case = case.with_dropout(Some(Dropout::new(3, 0.25)));
         let [one, several] = [1, 5].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
