@@ -32,10 +32,10 @@ pub(super) enum BiasOf {
 }
 
 impl Case {
-    /// A padded batch: the second row ends in padding, the last is nothing else, and the first has a hole if it is long enough.
+    /// A padded batch: the second row ends in padding, the last is nothing else, and the first has a hole.
     pub(super) fn padded([batch, seq]: [usize; 2], heads: Heads) -> Self {
         let padding: Vec<bool> = (0..batch * seq)
-            .map(|at| (2 * seq - 2..2 * seq).contains(&at) || at >= (batch - 1) * seq || at == 3)
+            .map(|at| (2 * seq - 2..2 * seq).contains(&at) || at >= (batch - 1) * seq || at == 1)
             .collect();
         let attended = crate::softmax::attended(&padding);
         let sequences = Sequence::padded(&attended, seq);
@@ -249,11 +249,11 @@ pub(super) fn cases(many: usize) -> Vec<Case> {
         Case::packed(&[], small),
     ];
     // Windows of one key, of a few, of more than a panel and of more than there are.
-    let reaches = size(
-        [None, Some(0), Some(1), Some(19), Some(90), Some(usize::MAX)],
-        [None, Some(0), Some(1), Some(2), Some(4), Some(usize::MAX)],
-    );
-    for reach in reaches {
+    let reaches: &[_] = match cfg!(miri) {
+        false => &[None, Some(0), Some(1), Some(19), Some(90), Some(usize::MAX)],
+        true => &[None, Some(1), Some(4)],
+    };
+    for &reach in reaches {
         for bias in [BiasOf::None, BiasOf::AllSequences, BiasOf::EachSequence] {
             for case in [
                 Case::padded([3, size(203, 7)], small),
@@ -265,8 +265,12 @@ pub(super) fn cases(many: usize) -> Vec<Case> {
         }
     }
     let with_dropout = |case: Case| case.with_dropout(Some(Dropout::new(3, 0.25)));
+    let cases = cases.into_iter().enumerate();
     cases
-        .into_iter()
-        .flat_map(|case| [with_dropout(case.clone()), case])
+        .flat_map(|(at, case)| match (cfg!(miri), at % 2) {
+            (false, _) => vec![with_dropout(case.clone()), case],
+            (true, 0) => vec![case],
+            (true, _) => vec![with_dropout(case)],
+        })
         .collect()
 }
