@@ -110,7 +110,7 @@ fn sync(device: &Device) -> Result<()> {
 
 /// Times `iteration` together with what it leaves to the device.
 ///
-/// What it returns is kept until the device is done: nothing may be left out as unused.
+/// Its result is kept until the device is done: nothing may be left out as unused.
 fn timed<T>(
     job: &Job,
     device: &Device,
