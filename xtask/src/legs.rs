@@ -28,6 +28,10 @@ pub(crate) const CORE: Run = filtered("encoder", &["ops::", "packing::", "parity
 const NETWORK: Run = filtered("encoder", &["packing::", "parity::"]);
 /// Families whose blocks differ; the others have the blocks of one of these.
 const BLOCKS: (&str, &str) = ("BERT_TEST_FAMILIES", "bert,mpnet,modernbert,deberta-v2,gte");
+/// Logits, losses and gradients of every head.
+const HEADS: Run = filtered("tasks", &["parity::", "masked_lm::"]);
+/// Twenty steps of pretraining by every recipe, and the loss of replaced-token detection.
+const CURVES: Run = filtered("training", &["curves::", "replaced_tokens::"]);
 /// Defects of Burn and CubeCL.
 pub(crate) const UPSTREAM: Run = filtered("upstream", &[]);
 
@@ -112,8 +116,8 @@ struct Plan {
     devices: &'static str,
     driver: Option<(usize, Compiler)>,
     runs: &'static [Run],
-    /// True if `--full` takes all tests.
-    grows: bool,
+    /// Calls that `--full` adds.
+    more: &'static [Run],
     variables: &'static [(&'static str, &'static str)],
 }
 
@@ -139,7 +143,7 @@ impl Leg {
                 devices: "flex,ndarray,libtorch",
                 driver: None,
                 runs: &[ALL],
-                grows: false,
+                more: &[],
                 // No graphics driver that the machine may have: listing adapters starts them.
                 variables: &[("VK_DRIVER_FILES", "/dev/null")],
             },
@@ -147,7 +151,7 @@ impl Leg {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
                 runs: &[CORE],
-                grows: true,
+                more: &[HEADS, CURVES],
                 variables: &[],
             },
             Self::MesaFaults => Plan {
@@ -158,14 +162,14 @@ impl Leg {
                         filtered("cli", &["proof"]),
                     ]
                 },
-                grows: false,
+                more: &[],
                 ..Self::MesaSpirv.plan()
             },
             Self::MesaHalf => Plan {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirVWithoutMatrices)),
                 runs: const { &[filtered("half", &[])] },
-                grows: false,
+                more: &[],
                 variables: &[("BERT_TEST_DTYPE", "f16")],
             },
             Self::MesaHalfMatrices => Plan {
@@ -176,34 +180,31 @@ impl Leg {
                 devices: "vulkan:cpu",
                 driver: Some((MESA, Compiler::SpirV)),
                 runs: const { &[filtered("encoder", &["ops::"])] },
-                grows: false,
+                more: &[],
                 variables: validation::VARIABLES,
             },
             Self::MesaWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((MESA, Compiler::Wgsl)),
                 runs: const { &[filtered("encoder", &["parity::"])] },
-                grows: true,
+                more: const { &[filtered("encoder", &["ops::", "packing::"]), HEADS] },
                 variables: const { &[BLOCKS] },
             },
             Self::SwiftshaderWgsl => Plan {
                 devices: "wgpu:cpu",
                 driver: Some((SWIFTSHADER, Compiler::Wgsl)),
                 runs: &[NETWORK],
-                grows: true,
+                more: const { &[filtered("encoder", &["ops::"]), HEADS] },
                 variables: const { &[BLOCKS] },
             },
         }
     }
 
-    /// The calls of `cargo test` that the leg consists of; with `full` all tests where the leg has a choice of them.
-    pub(crate) fn runs(self, full: bool) -> &'static [Run] {
-        let plan = self.plan();
-        if full && plan.grows {
-            &[ALL]
-        } else {
-            plan.runs
-        }
+    /// The calls of `cargo test` that the leg consists of; with `full` those as well that do not fit into CI's time.
+    pub(crate) fn runs(self, full: bool) -> impl Iterator<Item = Run> {
+        let Plan { runs, more, .. } = self.plan();
+        let more = if full { more } else { &[] };
+        runs.iter().chain(more).copied()
     }
 
     /// Devices, driver and whatever else the tests learn from the environment; without the processors that are `tested`.
@@ -233,10 +234,6 @@ impl Leg {
             tools.check(driver, compiler, &of_driver)?;
             variables.extend(of_driver);
             variables.push((RUNNER, tools.enter.clone().into()));
-            if full && plan.grows {
-                // Some tests compare with a processor, or need sums that are the same in every run.
-                devices.insert(0, "flex");
-            }
         }
         variables.push(("BERT_TEST_DEVICES", devices.join(",").into()));
         Ok(variables)
