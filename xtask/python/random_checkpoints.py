@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import random
+import shlex
 import shutil
 import subprocess
 import sys
@@ -126,11 +127,11 @@ def best_answer(start, end, context):
     return max(float(start[i] + end[j]) for i, j in spans)
 
 
-def difference(program, directory, family, head, model, tokenizer):
-    """How far the command is from transformers."""
+def difference(program, device, directory, family, head, model, tokenizer):
+    """How far the command on a device is from transformers."""
 
     def output(*arguments, given=""):
-        command = [program, *arguments, "--model", str(directory), "--device", "flex"]
+        command = [*program, *arguments, "--model", str(directory), "--device", device]
         return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
 
     def encoded(*texts, **options):
@@ -179,11 +180,13 @@ def difference(program, directory, family, head, model, tokenizer):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bert", default="target/release/bert", help="the command")
+    parser.add_argument("--bert", default="target/release/bert", help="the command, with a program that starts it if need be")
+    parser.add_argument("--devices", default="flex", help="labels, with commas between them")
     parser.add_argument("--seeds", type=int, default=3, help="checkpoints of each family and head")
     parser.add_argument("--family", action="append", choices=FAMILIES, help="only this family")
     arguments = parser.parse_args()
-    worst, failed = 0.0, 0
+    program, devices = shlex.split(arguments.bert), arguments.devices.split(",")
+    worst, failed = dict.fromkeys(devices, 0.0), 0
     for family in arguments.family or FAMILIES:
         prefix = FAMILIES[family]
         for head in HEADS:
@@ -192,17 +195,20 @@ def main():
             for seed in range(arguments.seeds):
                 with tempfile.TemporaryDirectory() as directory:
                     model, tokenizer = write(Path(directory), family, head, seed)
-                    try:
-                        found = difference(arguments.bert, directory, family, head, model, tokenizer)
-                    except subprocess.CalledProcessError as error:
-                        print(f"{prefix}{head}, seed {seed}: {error.stderr.strip()}")
-                        failed += 1
-                        continue
-                worst = max(worst, found)
-                if not found < BAR:
-                    print(f"{prefix}{head}, seed {seed}: off by {found:.1e}")
-                    failed += 1
-        print(f"{family}: the largest difference so far is {worst:.1e}", flush=True)
+                    for device in devices:
+                        what = f"{prefix}{head}, seed {seed}, {device}"
+                        try:
+                            found = difference(program, device, directory, family, head, model, tokenizer)
+                        except subprocess.CalledProcessError as error:
+                            print(f"{what}: {error.stderr.strip()}")
+                            failed += 1
+                            continue
+                        worst[device] = max(worst[device], found)
+                        if not found < BAR:
+                            print(f"{what}: off by {found:.1e}")
+                            failed += 1
+        largest = ", ".join(f"{device} {found:.1e}" for device, found in worst.items())
+        print(f"{family}: the largest differences so far are {largest}", flush=True)
     sys.exit(1 if failed else 0)
 
 
