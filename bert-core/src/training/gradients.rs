@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 use crate::checkpoint::load::Position;
 use crate::ops;
@@ -45,6 +45,12 @@ impl ParameterGradients {
             };
             self.by_name.insert(name, sum);
         }
+        self
+    }
+
+    /// Copies every gradient to `device`.
+    pub(crate) fn to_device(mut self, device: &Device) -> Self {
+        self.map(|gradient| gradient.to_device(device));
         self
     }
 

@@ -1,7 +1,7 @@
 //! Interface between the trainer and a model.
 
 use burn::backend::ExecutionError;
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 use burn::train::{ItemLazy, LearnerModel, TrainOutput, TrainStep};
 
@@ -14,6 +14,7 @@ use crate::ops::{Products, with_products};
 /// `InferenceStep::step` computes the same sums without gradients.
 pub trait TrainableModel:
     LearnerModel
+    + ModuleDisplay
     + TrainStep<Input = MicroBatch<Self::Data>, Output = Sums>
     + burn::train::InferenceStep<Input = MicroBatch<Self::Data>, Output = Sums>
     + Clone

@@ -1,10 +1,13 @@
 //! One forward and backward pass over an update, on one device or on several.
 
+use burn::backend::ExecutionError;
 use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
+use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use burn::train::TrainStep;
 use burn::train::train::MultiDevicesTrainStep;
+use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 
 use super::gradients::ParameterGradients;
 use super::model::{MicroBatch, Sums, TrainableModel};
@@ -25,11 +28,12 @@ pub fn training_devices(devices: &[Device], gradient_checkpointing: bool) -> Vec
 
 /// The devices that share the micro-batches of an update.
 ///
-/// Several devices run as Burn's multi-device strategy does: each gets a copy of the model and a micro-batch at a time, and
-/// the gradients are added up on the first.
+/// Several devices run as Burn's multi-device strategy does. Each gets a copy of the model and its share of the update, and
+/// adds the gradients of its share up, so that weights and gradients are copied once an update, however many micro-batches
+/// it has. The sums of the devices are added up on the first, in the devices' order.
 pub(crate) struct Replicas<M: TrainableModel> {
     devices: Vec<Device>,
-    workers: Option<MultiDevicesTrainStep<M>>,
+    workers: Option<MultiDevicesTrainStep<Replica<M>>>,
 }
 
 impl<M: TrainableModel> Replicas<M> {
@@ -40,88 +44,150 @@ impl<M: TrainableModel> Replicas<M> {
     }
 
     /// The sum of the micro-batches' gradients and sums, on the first device.
+    ///
+    /// # Errors
+    /// [`Error::Training`] if a device's thread panics.
     pub(crate) fn run(
         &self,
         model: &M,
         micro_batches: Vec<MicroBatch<M::Data>>,
     ) -> Result<(ParameterGradients, Sums)> {
-        let mut total = Total::default();
         let Some(workers) = &self.workers else {
-            for micro_batch in micro_batches {
-                let output = TrainStep::step(model, micro_batch);
-                total.add(ParameterGradients::take(model, output.grads), output.item);
-            }
-            return Ok(total.finish());
+            return Ok(total(model, micro_batches));
         };
 
-        let mut queues: Vec<Vec<MicroBatch<M::Data>>> =
-            self.devices.iter().map(|_| vec![]).collect();
-        for (index, micro_batch) in micro_batches.into_iter().enumerate() {
-            queues[index % self.devices.len()].push(micro_batch);
-        }
-        let mut queues: Vec<Box<dyn DataLoaderIterator<MicroBatch<M::Data>>>> = queues
-            .into_iter()
-            .map(|queue| Box::new(Queue(queue.into_iter())) as Box<_>)
+        let mut shares: Vec<Share<M::Data>> = (0..self.devices.len())
+            .map(|index| Share {
+                index,
+                micro_batches: Vec::new(),
+            })
             .collect();
-        loop {
-            let (outputs, _) =
-                workers
-                    .step(&mut queues, model)
-                    .map_err(|error| Error::Training {
-                        reason: error.to_string(),
-                    })?;
-            if outputs.is_empty() {
-                return Ok(total.finish());
-            }
-            // Answers come in the order in which devices finish; with three or more the rounding of the sums may differ
-            // from run to run.
-            for output in outputs {
-                let gradients = output
-                    .output
-                    .grads
-                    .to_device(&self.devices[0].clone().inner(), model);
-                let sums = Sums(
-                    output
-                        .output
-                        .item
-                        .0
-                        .to_device(&self.devices[0].clone().inner()),
-                );
-                total.add(ParameterGradients::take(model, gradients), sums);
-            }
+        for (index, micro_batch) in micro_batches.into_iter().enumerate() {
+            shares[index % self.devices.len()]
+                .micro_batches
+                .push(micro_batch);
+        }
+        let mut shares: Vec<Box<dyn DataLoaderIterator<Share<M::Data>>>> = shares
+            .into_iter()
+            .map(|share| Some(share).filter(|share| !share.micro_batches.is_empty()))
+            .map(|share| Box::new(Once(share)) as Box<_>)
+            .collect();
+        let replica = Replica {
+            model: model.clone(),
+        };
+        let (outputs, _) =
+            workers
+                .step(&mut shares, &replica)
+                .map_err(|error| Error::Training {
+                    reason: error.to_string(),
+                })?;
+        let mut outputs: Vec<ShareOutput> =
+            outputs.into_iter().map(|done| done.output.item).collect();
+        // Answers come in the order in which devices finish.
+        outputs.sort_unstable_by_key(|output| output.index);
+        let device = self.devices[0].clone().inner();
+        let here = |output: ShareOutput| {
+            let Sums(sums) = output.sums;
+            (
+                output.gradients.to_device(&device),
+                Sums(sums.to_device(&device)),
+            )
+        };
+        Ok(outputs.into_iter().map(here).reduce(plus).expect(NOT_EMPTY))
+    }
+}
+
+const NOT_EMPTY: &str = "an update has a micro-batch";
+
+/// The sum of the micro-batches' gradients and sums, one after the other.
+fn total<M: TrainableModel>(
+    model: &M,
+    micro_batches: Vec<MicroBatch<M::Data>>,
+) -> (ParameterGradients, Sums) {
+    let run = |micro_batch| {
+        let output = TrainStep::step(model, micro_batch);
+        (ParameterGradients::take(model, output.grads), output.item)
+    };
+    micro_batches
+        .into_iter()
+        .map(run)
+        .reduce(plus)
+        .expect(NOT_EMPTY)
+}
+
+fn plus(
+    (gradients, Sums(sums)): (ParameterGradients, Sums),
+    (more_gradients, Sums(more_sums)): (ParameterGradients, Sums),
+) -> (ParameterGradients, Sums) {
+    (gradients.plus(more_gradients), Sums(sums + more_sums))
+}
+
+/// A model on one of several devices, which takes its share of an update at once.
+#[derive(Debug, Module)]
+struct Replica<M> {
+    model: M,
+}
+
+/// Micro-batches of one device.
+struct Share<D> {
+    /// Place of the device among those that train.
+    index: usize,
+    micro_batches: Vec<MicroBatch<D>>,
+}
+
+/// Sums over a share, on its device.
+struct ShareOutput {
+    index: usize,
+    gradients: ParameterGradients,
+    sums: Sums,
+}
+
+impl ItemLazy for ShareOutput {
+    fn sync(self) -> std::result::Result<Self, ExecutionError> {
+        Ok(self)
+    }
+}
+
+impl<M: TrainableModel> TrainStep for Replica<M> {
+    type Input = Share<M::Data>;
+    type Output = ShareOutput;
+
+    fn step(&self, share: Self::Input) -> TrainOutput<ShareOutput> {
+        let (gradients, sums) = total(&self.model, share.micro_batches);
+        TrainOutput {
+            // They are in the item, added up.
+            grads: GradientsParams::new(),
+            item: ShareOutput {
+                index: share.index,
+                gradients,
+                sums,
+            },
         }
     }
 }
 
-#[derive(Default)]
-struct Total(Option<(ParameterGradients, Sums)>);
+impl<M: TrainableModel> InferenceStep for Replica<M> {
+    type Input = MicroBatch<M::Data>;
+    type Output = Sums;
 
-impl Total {
-    fn add(&mut self, gradients: ParameterGradients, sums: Sums) {
-        self.0 = Some(match self.0.take() {
-            Some((total, total_sums)) => (total.plus(gradients), Sums(total_sums.0 + sums.0)),
-            None => (gradients, sums),
-        });
-    }
-
-    fn finish(self) -> (ParameterGradients, Sums) {
-        self.0.expect("an update has a micro-batch")
+    fn step(&self, micro_batch: Self::Input) -> Sums {
+        InferenceStep::step(&self.model, micro_batch)
     }
 }
 
-/// One device's share of an update.
-struct Queue<T>(std::vec::IntoIter<T>);
+/// The one item of a step, if there is one.
+struct Once<T>(Option<T>);
 
-impl<T> Iterator for Queue<T> {
+impl<T> Iterator for Once<T> {
     type Item = std::result::Result<T, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(Ok)
+        self.0.take().map(Ok)
     }
 }
 
-impl<T> DataLoaderIterator<T> for Queue<T> {
+impl<T> DataLoaderIterator<T> for Once<T> {
     fn progress(&self) -> Progress {
-        Progress::new(0, self.0.len(), None)
+        Progress::new(0, usize::from(self.0.is_some()), None)
     }
 }
