@@ -16,6 +16,7 @@ mod bench;
 mod ci;
 mod fixtures;
 mod kit;
+mod launches;
 mod layers;
 mod legs;
 mod libtorch;
@@ -46,6 +47,8 @@ enum Task {
     Fixtures(fixtures::Options),
     /// Pack a program, its libraries and a script that measures, for machines without a toolchain.
     Kit(kit::Options),
+    /// Count the kernels that a training step and a forward pass launch on a software driver.
+    Launches(launches::Options),
     /// Check that imports point down the layers of the workspace and that no files import each other in a circle.
     Layers,
     /// Put a LibTorch that needs no CUDA in place and print what to export.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Ci(options) => ci::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Kit(options) => kit::run(&options),
+        Task::Launches(options) => launches::run(&options),
         Task::Layers => layers::run(),
         Task::Libtorch(options) => libtorch::run(&options),
         Task::Parity(options) => parity::run(&options, &[]),
