@@ -46,10 +46,16 @@ impl BertResidual {
     /// - input: `[batch, seq, d_input]`
     /// - residual, output: `[batch, seq, hidden]`
     pub fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
-        let projected = ops::dropout(ops::linear(input, &self.dense), &self.dropout);
         match &self.layer_norm {
-            Some(norm) => ops::add_layer_norm(projected, residual, norm, self.layer_norm_eps),
-            None => projected + residual,
+            Some(norm) => ops::linear_add_layer_norm(
+                input,
+                &self.dense,
+                &self.dropout,
+                residual,
+                norm,
+                self.layer_norm_eps,
+            ),
+            None => ops::dropout(ops::linear(input, &self.dense), &self.dropout) + residual,
         }
     }
 }

@@ -81,11 +81,11 @@ mod tests {
     #[test]
     fn an_update_is_that_of_the_paper_and_leaves_what_others_hold_alone() {
         for (label, device) in test_devices() {
-            for (decay, rate) in [
-                (0.0, None),
-                (0.01, None),
-                (0.0, Some(0.3)),
-                (0.1, Some(0.3)),
+            for (decay, rate, factor) in [
+                (0.0, None, None),
+                (0.01, None, Some(0.5)),
+                (0.0, Some(0.3), None),
+                (0.1, Some(0.3), Some(0.25)),
             ] {
                 let step = AdamStep {
                     beta1: 0.9,
@@ -99,11 +99,13 @@ mod tests {
                 let [value, gradient, first] = [1, 2, 3].map(numbers);
                 let second: Vec<f64> = numbers(4).iter().map(|value| value * value).collect();
                 let tensors = || [&value, &gradient, &first, &second].map(|v| tensor(v, &device));
+                let scale = factor.unwrap_or(1.0);
+                let factor = factor.map(|factor| tensor(&[factor], &device));
                 let held = tensors();
                 let [a, b, c, d] = held.clone();
-                let shared = ops::adam_update(a, b, c, d, step);
+                let shared = ops::adam_update(a, b, c, d, factor.clone(), step);
                 let [a, b, c, d] = tensors();
-                let alone = ops::adam_update(a, b, c, d, step);
+                let alone = ops::adam_update(a, b, c, d, factor.clone(), step);
                 for (held, before) in held.iter().zip(tensors()) {
                     held.to_data().assert_eq(&before.into_data(), true);
                 }
@@ -111,8 +113,9 @@ mod tests {
                     let found =
                         found.map(|tensor| tensor.into_data().iter::<f64>().collect::<Vec<_>>());
                     for at in 0..SIZE {
-                        let m = 0.9 * first[at] + 0.1 * gradient[at];
-                        let v = 0.99 * second[at] + 0.01 * gradient[at] * gradient[at];
+                        let slope = scale * gradient[at];
+                        let m = 0.9 * first[at] + 0.1 * slope;
+                        let v = 0.99 * second[at] + 0.01 * slope * slope;
                         let direction =
                             m / 0.19 / ((v / 0.02_f64).sqrt() + 1e-6) + decay * value[at];
                         let output = rate.map_or(direction, |rate| value[at] - rate * direction);
@@ -126,6 +129,27 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn squares_of_tensors_of_any_size_add_up() {
+        for (label, device) in test_devices() {
+            // More than one element for every unit of a launch in the last.
+            let sizes = [1, 37, 300, 100_003];
+            let all = sizes.map(|size| {
+                let number = |at: usize| ((at * 37 + size) % 101) as f64 / 50.0 - 1.0;
+                (0..size).map(number).collect::<Vec<f64>>()
+            });
+            let tensors = all.each_ref().map(|values| tensor(values, &device));
+            let found = ops::sum_of_all_squares(tensors).unwrap();
+            let found = found.into_scalar::<f64>();
+            let expected: f64 = all.iter().flatten().map(|value| value * value).sum();
+            assert!(
+                (found / expected - 1.0).abs() < 1e-5,
+                "{label}: {found}, {expected}"
+            );
+            assert!(ops::sum_of_all_squares([]).is_none());
         }
     }
 }

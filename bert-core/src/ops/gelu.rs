@@ -5,8 +5,8 @@ use core::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::{Backend, tensor::FloatTensor};
 
-use super::GradientOps;
 use super::node::keeping;
+use super::{BertOps, GradientOps};
 
 /// `grad · (Φ(x) + x·φ(x))`, with Φ and φ the standard normal distribution and density.
 pub(super) fn erf_backward<B: Backend>(
@@ -49,5 +49,24 @@ pub(super) fn erf_autodiff<B: GradientOps, C: CheckpointStrategy>(
         |[input]| input.clone(),
         |[input]| B::gelu_erf(input),
         |input, grad, _| [Some(B::gelu_erf_backward(input, grad))],
+    )
+}
+
+/// [`BertOps::project_gelu`] as the node of a product and one of bias and GELU, which keeps the product, if the backend has
+/// kernels for that.
+pub(super) fn project_autodiff<B: GradientOps, C: CheckpointStrategy>(
+    input: FloatTensor<Autodiff<B, C>>,
+    weight: FloatTensor<Autodiff<B, C>>,
+    bias: FloatTensor<Autodiff<B, C>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    if !B::FUSED_EPILOGUES {
+        return erf_autodiff::<B, C>(Autodiff::<B, C>::project(input, weight, bias));
+    }
+    let product = Autodiff::<B, C>::project_unbiased(input, weight);
+    keeping::<B, C, _, 2>(
+        [product, bias],
+        |operands| operands.clone(),
+        |[product, bias]| B::bias_gelu(product, bias),
+        |[product, bias], grad, _| B::bias_gelu_backward(product, bias, grad).map(Some),
     )
 }

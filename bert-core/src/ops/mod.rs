@@ -44,6 +44,7 @@ mod packed;
 mod packed_param;
 mod packed_weight;
 mod products;
+mod residual;
 mod rotary;
 mod scale;
 mod softmax;
@@ -52,9 +53,9 @@ mod tensors;
 pub use adam::AdamStep;
 pub use attention::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
-    AttentionOutput, AttentionState, AttentionStatistics, AttentionWeights, attention,
-    attention_with_probabilities, biased_attention, packed_attention, packed_biased_attention,
-    self_attention,
+    AttentionOutput, AttentionRows, AttentionState, AttentionStatistics, AttentionWeights,
+    attention, attention_with_probabilities, biased_attention, packed_attention,
+    packed_biased_attention, self_attention,
 };
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
@@ -62,17 +63,19 @@ pub(crate) use available::{
 pub use gate::{GateActivation, GateForm, GateHalf};
 pub use groups::packed_by_group;
 pub use optimizer::OptimizerOps;
-pub(crate) use optimizer::{adam_update, scale_by, sum_of_squares};
+pub(crate) use optimizer::{adam_update, sum_of_all_squares, sum_of_squares};
 pub use packed::{PackedLayout, PackedTokens};
 pub(crate) use packed_param::PackedParam;
 pub(crate) use packed_weight::release_replaced_weights;
 pub use packed_weight::{PackedWeight, PackedWeightOps};
 pub use products::Products;
 pub(crate) use products::with_products;
+pub use residual::ResidualForm;
 pub use rotary::{RotaryAngles, RotaryColumns};
 pub use tensors::{
     add_layer_norm, cross_entropy, dropout, dropout_mask, dropout_probability, gate, gelu_erf,
-    gelu_tanh, layer_norm, linear, linear_gelu_erf, linear_table, lookup, rotate, swish,
+    gelu_tanh, layer_norm, linear, linear_add_layer_norm, linear_gelu_erf, linear_table, lookup,
+    rotate, swish,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -202,6 +205,26 @@ pub trait BertOps: Backend {
         Self::normalize(Self::float_add(input, residual), gamma, beta, epsilon)
     }
 
+    /// LayerNorm of `residual + dropout(input · weight + bias)`: the end of both halves of a block.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - weight: `[d_input, width]`
+    /// - bias, gamma, beta: `[width]`
+    /// - residual, output: `[..., any, width]`
+    fn project_add_normalize(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> FloatTensor<Self> {
+        residual::composed::<Self>(input, weight, bias, residual, gamma, beta, form)
+    }
+
     /// `input · weight + bias`; one node under autodiff, where Burn's `Linear` is five in 0.22.
     ///
     /// # Shapes
@@ -318,6 +341,48 @@ pub trait BertOps: Backend {
 
 /// Gradients of [`BertOps`], which the nodes of the autodiff graph ask of the backend below; they have none of their own.
 pub trait GradientOps: BertOps {
+    /// True for a backend with kernels for what follows a product: bias and GELU, and [`ResidualForm`].
+    const FUSED_EPILOGUES: bool = false;
+
+    /// `residual + dropout(projected + bias)`, its LayerNorm, and what chose the dropout, for a backend with
+    /// [`FUSED_EPILOGUES`](GradientOps::FUSED_EPILOGUES).
+    fn drop_add_normalize(
+        _projected: FloatTensor<Self>,
+        _bias: FloatTensor<Self>,
+        _residual: FloatTensor<Self>,
+        _gamma: FloatTensor<Self>,
+        _beta: FloatTensor<Self>,
+        _form: ResidualForm,
+    ) -> [FloatTensor<Self>; 3] {
+        unreachable!("asked of backends with kernels for it")
+    }
+
+    /// Gradients of [`drop_add_normalize`](GradientOps::drop_add_normalize), in the order of its operands, from the sum and
+    /// what chose the dropout.
+    fn drop_add_normalize_backward(
+        _sum: FloatTensor<Self>,
+        _gamma: FloatTensor<Self>,
+        _grad: FloatTensor<Self>,
+        _seed: FloatTensor<Self>,
+        _form: ResidualForm,
+    ) -> [FloatTensor<Self>; 5] {
+        unreachable!("asked of backends with kernels for it")
+    }
+
+    /// Exact GELU of `product + bias`, for a backend with [`FUSED_EPILOGUES`](GradientOps::FUSED_EPILOGUES).
+    fn bias_gelu(_product: FloatTensor<Self>, _bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("asked of backends with kernels for it")
+    }
+
+    /// Gradients of [`bias_gelu`](GradientOps::bias_gelu) with respect to its operands.
+    fn bias_gelu_backward(
+        _product: FloatTensor<Self>,
+        _bias: FloatTensor<Self>,
+        _grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        unreachable!("asked of backends with kernels for it")
+    }
+
     /// Attention within the rows or sequences of a layout, with what [`attention_backward`](GradientOps::attention_backward)
     /// wants of it.
     fn attention_with_state(
@@ -346,7 +411,7 @@ pub trait GradientOps: BertOps {
             AttentionState::Probabilities(weights) => {
                 attention::composed::backward(inputs, weights, &layout, grad, form, with_bias)
             }
-            AttentionState::Statistics(_) => {
+            AttentionState::Statistics(_) | AttentionState::Rows(_) => {
                 unreachable!("a backend that keeps statistics has an override")
             }
         }

@@ -29,6 +29,40 @@ pub trait OptimizerOps: Backend {
         adam::update::<Self>(value, gradient, first, second, step)
     }
 
+    /// [`adam_update`](OptimizerOps::adam_update) by the gradient multiplied by `factor`, `[1]`, as clipping has it.
+    fn scaled_adam_update(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        factor: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        Self::adam_update(value, Self::scale_by(gradient, factor), first, second, step)
+    }
+
+    /// Sums of the squares of several tensors, `[n]`: those of `input`, which n numbers add up to.
+    fn squares(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::sum_of_squares(input)
+    }
+
+    /// `sums`, `[n]` from [`squares`](OptimizerOps::squares), with those of another tensor.
+    fn add_squares(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_add(sums, Self::sum_of_squares(input))
+    }
+
+    /// [`add_squares`](OptimizerOps::add_squares) of four tensors.
+    fn add_squares_of_four(
+        sums: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+        fourth: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let inputs = [first, second, third, fourth].into_iter();
+        inputs.fold(sums, |sums, input| Self::add_squares(sums, input))
+    }
+
     /// The sum of the squares of all elements, `[1]`.
     fn sum_of_squares(input: FloatTensor<Self>) -> FloatTensor<Self> {
         scale::sum_of_squares::<Self>(input)
@@ -41,21 +75,57 @@ pub trait OptimizerOps: Backend {
 }
 
 /// The new value after a step of Adam, or without a rate its direction; then the new means of the gradient and of its square.
+/// The gradient is multiplied by `factor` if there is one.
 ///
 /// # Shapes
 ///
-/// - all: `[size]`
+/// - factor: `[1]`
+/// - all others: `[size]`
 pub(crate) fn adam_update(
     value: Tensor<1>,
     gradient: Tensor<1>,
     first: Tensor<1>,
     second: Tensor<1>,
+    factor: Option<Tensor<1>>,
     step: AdamStep,
 ) -> [Tensor<1>; 3] {
     let tensors = [value, gradient, first, second].map(Tensor::into_dispatch);
     let [value, gradient, first, second] = tensors;
-    let (output, first, second) = Dispatch::adam_update(value, gradient, first, second, step);
+    let (output, first, second) = match factor.map(Tensor::into_dispatch) {
+        Some(factor) => Dispatch::scaled_adam_update(value, gradient, first, second, factor, step),
+        None => Dispatch::adam_update(value, gradient, first, second, step),
+    };
     [output, first, second].map(Tensor::from_dispatch)
+}
+
+/// The sum of the squares of all elements of `tensors`, `[1]`; `None` without any.
+///
+/// # Shapes
+///
+/// - tensors: `[size]`, each of its own size
+pub(crate) fn sum_of_all_squares(
+    tensors: impl IntoIterator<Item = Tensor<1>>,
+) -> Option<Tensor<1>> {
+    let mut tensors = tensors.into_iter();
+    let mut sums = dispatch!(OptimizerOps::squares(tensors.next()?));
+    loop {
+        let next: Vec<_> = tensors.by_ref().take(4).collect();
+        if next.is_empty() {
+            break;
+        }
+        sums = match <[Tensor<1>; 4]>::try_from(next) {
+            Ok([first, second, third, fourth]) => dispatch!(OptimizerOps::add_squares_of_four(
+                sums, first, second, third, fourth
+            )),
+            Err(few) => few.into_iter().fold(sums, |sums, input| {
+                dispatch!(OptimizerOps::add_squares(sums, input))
+            }),
+        };
+    }
+    Some(match sums.dims() {
+        [1] => sums,
+        _ => sums.sum(),
+    })
 }
 
 /// The sum of the squares of all elements.
@@ -66,14 +136,4 @@ pub(crate) fn adam_update(
 /// - output: `[1]`
 pub(crate) fn sum_of_squares(input: Tensor<1>) -> Tensor<1> {
     dispatch!(OptimizerOps::sum_of_squares(input))
-}
-
-/// `input · factor`, without a number leaving the device.
-///
-/// # Shapes
-///
-/// - input, output: `[size]`
-/// - factor: `[1]`
-pub(crate) fn scale_by(input: Tensor<1>, factor: Tensor<1>) -> Tensor<1> {
-    dispatch!(OptimizerOps::scale_by(input, factor))
 }

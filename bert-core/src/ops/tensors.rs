@@ -6,7 +6,8 @@ use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{DType, Int, Shape, Tensor};
 
 use super::{
-    BertOps, GateForm, PackedParam, PackedWeight, PackedWeightOps, RotaryAngles, RotaryColumns,
+    BertOps, GateForm, PackedParam, PackedWeight, PackedWeightOps, ResidualForm, RotaryAngles,
+    RotaryColumns,
 };
 
 /// The tensor of an operation, `Trait::operation(tensors…), other arguments…`, on the backend of its tensors.
@@ -133,6 +134,43 @@ pub fn add_layer_norm<const D: usize>(
     dispatch!(
         BertOps::add_normalize(input, residual, layer.gamma.val(), beta),
         epsilon
+    )
+}
+
+/// LayerNorm of `residual + dropout(layer(input))`: the end of both halves of a block.
+///
+/// # Shapes
+///
+/// - input: `[..., any, d_input]`
+/// - residual, output: `[..., any, width]`
+pub fn linear_add_layer_norm<const D: usize>(
+    input: Tensor<D>,
+    layer: &Linear,
+    drops: &Dropout,
+    residual: Tensor<D>,
+    norm: &LayerNorm,
+    epsilon: f64,
+) -> Tensor<D> {
+    let prepared = PackedParam::weight_of(layer, &input).is_some();
+    let (Some(bias), false) = (&layer.bias, prepared || input.dtype() == DType::F16) else {
+        let projected = dropout(linear(input, layer), drops);
+        return add_layer_norm(projected, residual, norm, epsilon);
+    };
+    let form = ResidualForm {
+        epsilon,
+        dropout: dropout_probability(&input, drops),
+    };
+    let beta = beta_or_zeros(norm, &residual);
+    dispatch!(
+        BertOps::project_add_normalize(
+            input,
+            layer.weight.val(),
+            bias.val(),
+            residual,
+            norm.gamma.val(),
+            beta
+        ),
+        form
     )
 }
 

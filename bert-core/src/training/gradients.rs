@@ -74,23 +74,18 @@ impl ParameterGradients {
 
     /// The Euclidean norm of all gradients together, `[1]`, on the device; `None` without any gradient.
     pub fn norm(&self) -> Option<Tensor<1>> {
-        let squares: Vec<_> = self
-            .by_name
-            .values()
-            .map(|gradient| ops::sum_of_squares(gradient.clone()))
-            .collect();
-        (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum().sqrt())
+        let squares = ops::sum_of_all_squares(self.by_name.values().cloned());
+        squares.map(Tensor::sqrt)
     }
 
-    /// Scales the gradients so that their norm together is at most `maximum`, without waiting for the device; returns the
-    /// norm before, `[1]`.
+    /// The norm of the gradients, and the factor by which they are at most `maximum` long together, `[1]` each, without
+    /// waiting for the device.
     ///
     /// `epsilon` is added to the norm that is divided by (PyTorch's `clip_grad_norm_`: 1e-6).
-    pub fn clip(&mut self, maximum: f64, epsilon: f64) -> Option<Tensor<1>> {
+    pub fn clipping(&self, maximum: f64, epsilon: f64) -> Option<(Tensor<1>, Tensor<1>)> {
         let norm = self.norm()?;
         let factor = ((norm.clone() + epsilon).recip() * maximum).clamp_max(1.0); // [1]
-        self.map(|gradient| ops::scale_by(gradient, factor.clone()));
-        Some(norm)
+        Some((norm, factor))
     }
 }
 

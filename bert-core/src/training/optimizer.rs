@@ -93,26 +93,30 @@ impl Optimizer {
         learning_rate: f64,
     ) -> (M, Option<Tensor<1>>) {
         gradients.retain(|name| (self.rules)(name).learning_rate_scale != 0.0);
-        let norm = match self.config.max_gradient_norm {
-            Some(maximum) => gradients.clip(maximum, self.config.clip_epsilon),
-            None => gradients.norm(),
+        let (norm, factor) = match self.config.max_gradient_norm {
+            Some(maximum) => gradients
+                .clipping(maximum, self.config.clip_epsilon)
+                .unzip(),
+            None => (gradients.norm(), None),
         };
         self.steps += 1;
         let mut stepper = Stepper {
             position: Position::default(),
             optimizer: self,
             gradients,
+            factor,
             learning_rate,
         };
         (module.map(&mut stepper), norm)
     }
 
-    /// The new value of a parameter, flat.
+    /// The new value of a parameter, flat, by its gradient multiplied by `factor`.
     fn update(
         &mut self,
         name: &str,
         value: Tensor<1>,
         gradient: Tensor<1>,
+        factor: Option<Tensor<1>>,
         learning_rate: f64,
     ) -> Tensor<1> {
         let OptimizerConfig {
@@ -150,7 +154,8 @@ impl Optimizer {
         };
         // Whoever else holds the value keeps a backend from writing over it.
         let kept = with_trust_ratio.then(|| value.clone());
-        let [output, first, second] = ops::adam_update(value, gradient, first, second, step);
+        let [output, first, second] =
+            ops::adam_update(value, gradient, first, second, factor, step);
         self.moments
             .insert(name.to_owned(), Moments { first, second });
         match kept {
@@ -187,6 +192,8 @@ struct Stepper<'a> {
     position: Position,
     optimizer: &'a mut Optimizer,
     gradients: ParameterGradients,
+    /// Factor of clipping.
+    factor: Option<Tensor<1>>,
     learning_rate: f64,
 }
 
@@ -211,7 +218,13 @@ impl ModuleMapper for Stepper<'_> {
         let value = tensor.inner().reshape([shape.num_elements()]);
         let updated = self
             .optimizer
-            .update(&name, value, gradient, self.learning_rate)
+            .update(
+                &name,
+                value,
+                gradient,
+                self.factor.clone(),
+                self.learning_rate,
+            )
             .reshape(shape);
         let mut tensor = Tensor::<D>::from_inner(updated);
         if let Some(strategy) = strategy {

@@ -790,6 +790,92 @@ fn what_follows_a_product_equals_the_composed_operations() {
 }
 
 #[test]
+fn both_ends_of_a_block_and_their_gradients_equal_the_composed_ones() {
+    const EPSILON: f64 = 1e-3;
+    let _alone = alone_at_random();
+    // Fewer rows than a kernel has groups and fewer columns than a cube has units, and more.
+    for (rows, depth, width) in [(7, 13, 21), (301, 5, 777)] {
+        for (label, device) in test_devices() {
+            let device = device.autodiff();
+            let results = |dropout: f64, fused: bool| {
+                let input = numbers([rows, depth], 1, &device).require_grad();
+                let residual = numbers([rows, width], 2, &device).require_grad();
+                let layer = Linear {
+                    weight: Param::from_tensor(numbers([depth, width], 3, &device)),
+                    bias: Some(Param::from_tensor(numbers([width], 4, &device))),
+                };
+                let mut norm = LayerNormConfig::new(width).init(&device);
+                norm.gamma = Param::from_tensor(numbers([width], 5, &device));
+                norm.beta = Some(Param::from_tensor(numbers([width], 6, &device)));
+                let parameters = [
+                    layer.bias.as_ref().unwrap().val(),
+                    norm.gamma.val(),
+                    norm.beta.as_ref().unwrap().val(),
+                ];
+                let drops = DropoutConfig::new(dropout).init();
+                device.seed(7);
+                let output = if fused {
+                    ops::linear_add_layer_norm(
+                        input.clone(),
+                        &layer,
+                        &drops,
+                        residual.clone(),
+                        &norm,
+                        EPSILON,
+                    )
+                } else {
+                    let projected = input.clone().matmul(layer.weight.val())
+                        + parameters[0].clone().unsqueeze::<2>();
+                    let dropped = match dropout > 0.0 {
+                        true => {
+                            let keep = ops::dropout_mask(&projected, projected.dims(), dropout);
+                            projected * keep
+                        }
+                        false => projected,
+                    };
+                    let sum = dropped + residual.clone();
+                    let centred = sum.clone() - sum.mean_dim(1);
+                    let variance = (centred.clone() * centred.clone()).mean_dim(1);
+                    centred / (variance + EPSILON).sqrt() * parameters[1].clone().unsqueeze::<2>()
+                        + parameters[2].clone().unsqueeze::<2>()
+                };
+                let widened = if fused {
+                    ops::linear_gelu_erf(input.clone(), &layer)
+                } else {
+                    let projected = input.clone().matmul(layer.weight.val())
+                        + parameters[0].clone().unsqueeze::<2>();
+                    let half = projected.clone() * 0.5;
+                    half * ((projected * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
+                };
+                // Sums over rows and columns that stay near one.
+                let weights =
+                    |seed, size: usize| numbers([rows, width], seed, &device) * (1.0 / size as f64);
+                let loss = (output.clone() * weights(8, rows)).sum()
+                    + (widened.clone() * weights(9, rows)).sum();
+                let gradients = loss.backward();
+                let of_rows = |tensor: &Tensor<2>| {
+                    values(tensor.grad(&gradients).unwrap() * rows as f64 / depth as f64)
+                };
+                let mut results = vec![values(output), values(widened)];
+                results.extend([of_rows(&input), of_rows(&residual)]);
+                results.push(values(layer.weight.val().grad(&gradients).unwrap()));
+                let of_parameters = parameters.map(|of| values(of.grad(&gradients).unwrap()));
+                results.extend(of_parameters);
+                results
+            };
+            for dropout in [0.0, 0.25] {
+                let (found, expected) = (results(dropout, true), results(dropout, false));
+                for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    let largest = expected.iter().fold(1.0_f32, |most, of| most.max(of.abs()));
+                    assert_close(&format!("{label} {at}"), found, expected, 5e-6 * largest);
+                    assert!(expected.iter().any(|value| value.abs() > 1e-3));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn layers_without_a_bias_and_their_gradients_equal_the_composed_ones() {
     const ROWS: usize = 1009;
     const DEPTH: usize = 13;

@@ -29,7 +29,7 @@ impl<B: BertOps> AttentionLayout<B> {
     }
 
     /// Operands of every group with its mask, `[batch, 1, 1, seq]`, true at padding.
-    pub(super) fn groups(
+    pub(in crate::ops) fn groups(
         &self,
         inputs: AttentionInputs<B>,
     ) -> impl Iterator<Item = (AttentionInputs<B>, BoolTensor<B>)> {
@@ -62,7 +62,7 @@ impl<B: BertOps> AttentionLayout<B> {
     }
 
     /// The padded rows of every group, `[batch, seq, width]` each.
-    pub(super) fn part(&self, tensor: FloatTensor<B>) -> Vec<FloatTensor<B>> {
+    pub(in crate::ops) fn part(&self, tensor: FloatTensor<B>) -> Vec<FloatTensor<B>> {
         match self {
             Self::Padded { .. } => vec![tensor],
             Self::Packed(PackedTokens { places, groups, .. }) => {
@@ -80,7 +80,7 @@ impl<B: BertOps> AttentionLayout<B> {
     }
 
     /// [`part`](Self::part) with zeros at padding, where they have been chosen by chance.
-    pub(super) fn part_with_zeros(&self, tensor: FloatTensor<B>) -> Vec<FloatTensor<B>> {
+    pub(in crate::ops) fn part_with_zeros(&self, tensor: FloatTensor<B>) -> Vec<FloatTensor<B>> {
         let parts = self.part(tensor);
         let Self::Packed(PackedTokens {
             padding, groups, ..
@@ -102,7 +102,7 @@ impl<B: BertOps> AttentionLayout<B> {
     }
 
     /// Joins the parts that [`part`](Self::part) made.
-    pub(super) fn join(&self, parts: Vec<FloatTensor<B>>) -> FloatTensor<B> {
+    pub(in crate::ops) fn join(&self, parts: Vec<FloatTensor<B>>) -> FloatTensor<B> {
         match self {
             Self::Padded { .. } => parts.into_iter().next().expect("a layout has a part"),
             Self::Packed(PackedTokens { slots, .. }) => {
@@ -125,7 +125,7 @@ impl<B: BertOps> AttentionLayout<B> {
     }
 
     /// `[batch, 1, 1, seq]` of every group, true at padding.
-    fn masks(&self) -> Vec<BoolTensor<B>> {
+    pub(in crate::ops) fn masks(&self) -> Vec<BoolTensor<B>> {
         match self {
             Self::Padded { mask_pad } => vec![mask_pad.clone()],
             Self::Packed(PackedTokens {

@@ -94,6 +94,17 @@ pub enum AttentionState<B: Backend> {
     Probabilities(Vec<AttentionWeights<B>>),
     /// Statistics by which probabilities are computed again.
     Statistics(AttentionStatistics<B>),
+    /// Statistics on the device of every group of rows of a layout.
+    Rows(Vec<AttentionRows<B>>),
+}
+
+/// Statistics of the probabilities of attention on a device.
+#[derive(Clone, Debug)]
+pub struct AttentionRows<B: Backend> {
+    /// Highest score and inverse of the sum of powers of every sequence, head and query: `[rows, 2]`.
+    pub statistics: FloatTensor<B>,
+    /// Numbers by which dropout chose, `[2]`, if there is any.
+    pub seed: Option<FloatTensor<B>>,
 }
 
 /// Probabilities of attention and the factors of dropout.

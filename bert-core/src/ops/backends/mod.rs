@@ -19,11 +19,14 @@ use burn::tensor::Shape;
 use super::PackedWeight;
 use super::{
     AttentionForm, AttentionInputs, AttentionLayout, BertOps, GateForm, GradientOps, OptimizerOps,
-    PackedTokens, PackedWeightOps, RotaryColumns, attention, cross_entropy, gate, gelu, linear,
-    lookup, norm, rotary, softmax,
+    PackedTokens, PackedWeightOps, ResidualForm, RotaryColumns, attention, cross_entropy, gate,
+    gelu, linear, lookup, norm, residual, rotary, softmax,
 };
 #[cfg(feature = "kernels")]
 use super::{AttentionGradients, AttentionOutput, AttentionState};
+
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
+mod cube;
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -205,17 +208,6 @@ impl GradientOps for burn::backend::LibTorch {
 host_optimizer_and_packed_weights!(burn::backend::LibTorch, TchTensor);
 
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
-impl BertOps for burn::backend::Cube {
-    fused_attention!();
-}
-
-#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
-impl GradientOps for burn::backend::Cube {}
-
-#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
-impl OptimizerOps for burn::backend::Cube {}
-
-#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"))]
 impl PackedWeightOps for burn::backend::Cube {}
 
 // Every default body is made of operations that the server knows.
@@ -311,6 +303,26 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
 
     fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
         gelu::erf_autodiff::<B, C>(input)
+    }
+
+    fn project_gelu(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gelu::project_autodiff::<B, C>(input, weight, bias)
+    }
+
+    fn project_add_normalize(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> FloatTensor<Self> {
+        residual::autodiff::<B, C>(input, weight, bias, residual, gamma, beta, form)
     }
 
     fn rotate(

@@ -82,6 +82,7 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
         AttentionState::Probabilities(weights) => {
             return composed::backward(inputs, weights, &layout, grad, form, with_bias);
         }
+        AttentionState::Rows(_) => unreachable!("no state of a backend in this process' memory"),
     };
     let Ok(inputs) = HostInputs::<T>::place(inputs) else {
         unreachable!("statistics are those of operands that a kernel has read");

@@ -1,0 +1,302 @@
+//! Kernels of our own for the backends on CubeCL.
+//!
+//! [`CubeKernels`] has them as operations that Burn's fusion takes as they are, between those that it joins; the bodies, on
+//! [`CubeBackend`], launch a kernel or two each. Kernels compute in f32 whatever their tensors hold, sum over a cube in
+//! workgroup memory, so that the size of subgroups does not matter, and check their accesses.
+
+use burn::backend::fusion::custom::TensorSpec;
+use burn::backend::tensor::{BoolTensor, Device, FloatTensor, IntTensor};
+use burn::backend::{Backend, backend_extension};
+use burn::tensor::{DType, Distribution, FloatDType, Shape};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+
+use crate::ops::attention::composed;
+use crate::ops::{AdamStep, AttentionForm, ResidualForm};
+
+mod attention;
+mod cross_entropy;
+mod gelu;
+mod norm;
+mod ops;
+mod optimizer;
+mod parts;
+mod softmax;
+
+/// Sums of squares that are added up side by side.
+const SQUARES: usize = 256;
+
+/// Numbers by which dropout chooses, `[2]`, from the generator of the device.
+fn seed<B: Backend>(device: &Device<B>) -> FloatTensor<B> {
+    let uniform = Distribution::Uniform(0.0, 1.0);
+    B::float_random(Shape::new([2]), uniform, device, FloatDType::F32)
+}
+
+/// A tensor for kernels that take numbers of dropout and drop nothing.
+fn unread<B: Backend>(device: &Device<B>) -> FloatTensor<B> {
+    B::float_empty(Shape::new([2]), device, FloatDType::F32)
+}
+
+/// `[rows, 2]` of f32 for `[..., any, width]`.
+fn statistics(scores: &TensorSpec) -> TensorSpec {
+    let width = scores.shape[scores.shape.num_dims() - 1];
+    let rows = scores.shape.num_elements() / width.max(1);
+    TensorSpec::new(Shape::new([rows, 2]), DType::F32)
+}
+
+/// `[batch, heads, seq, head_size]` of `[batch, seq, heads · head_size]`.
+fn shape_of_heads(shape: &Shape, heads: usize) -> Shape {
+    let [batch, seq, width] = shape.dims::<3>();
+    Shape::new([batch, heads, seq, width / heads])
+}
+
+/// Operations with kernels, by the functions of one name in this module's parts, which have their shapes.
+#[backend_extension(Cube, Fusion)]
+trait CubeKernels: Backend {
+    #[fusion(meta = |input, _, _, _| input.clone())]
+    fn normalize_rows(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(meta = |input, gamma, _, _| (input.clone(), gamma.clone(), gamma.clone()))]
+    fn normalize_rows_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    #[fusion(meta = |projected, _, _, _, _, _, _| (projected.clone(), projected.clone()))]
+    fn drop_add_normalize(
+        projected: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    #[fusion(meta = |sum, gamma, _, _, _| {
+        (sum.clone(), gamma.clone(), sum.clone(), gamma.clone(), gamma.clone())
+    })]
+    fn drop_add_normalize_backward(
+        sum: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    );
+
+    #[fusion(meta = |product, _| product.clone())]
+    fn bias_gelu(product: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(meta = |product, bias, _| (product.clone(), bias.clone()))]
+    fn bias_gelu_backward(
+        product: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    #[fusion(meta = |scores, _, _, _| (scores.clone(), statistics(scores)))]
+    fn softmax_rows(
+        scores: FloatTensor<Self>,
+        mask: BoolTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: AttentionForm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    #[fusion(meta = |scores, _, _, _, _, _| (scores.clone(), scores.clone()))]
+    fn softmax_rows_backward(
+        scores: FloatTensor<Self>,
+        of_kept: FloatTensor<Self>,
+        mask: BoolTensor<Self>,
+        statistics: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: AttentionForm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    #[fusion(meta = |like, _, shape, _| TensorSpec::new(shape.clone(), like.dtype))]
+    fn seeded_dropout_mask(
+        like: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        shape: Shape,
+        probability: f64,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(meta = |logits, labels| TensorSpec::new(labels.shape.clone(), logits.dtype))]
+    fn cross_entropy_rows(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(meta = |logits, _, _| logits.clone())]
+    fn cross_entropy_rows_backward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(meta = |value, _, _, _, _, _| (value.clone(), value.clone(), value.clone()))]
+    fn adam_kernel(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        factor: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    #[fusion(meta = |sums, _| sums.clone())]
+    fn add_squares_kernel(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(meta = |sums, _, _, _, _| sums.clone())]
+    fn add_squares_of_four_kernel(
+        sums: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+        fourth: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// `[batch, seq, heads · head_size]` to `[batch, heads, seq, head_size]`, in one piece: products copy it otherwise, each for
+    /// itself.
+    #[fusion(dtype = input, shape = shape_of_heads(input, *heads))]
+    fn heads_apart(input: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+}
+
+impl CubeKernels for CubeBackend {
+    fn normalize_rows(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        norm::normalize(input, gamma, beta, epsilon)
+    }
+
+    fn normalize_rows_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        norm::normalize_backward(input, gamma, grad, epsilon)
+    }
+
+    fn drop_add_normalize(
+        projected: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        norm::drop_add_normalize(projected, bias, residual, gamma, beta, seed, form)
+    }
+
+    fn drop_add_normalize_backward(
+        sum: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
+        norm::drop_add_normalize_backward(sum, gamma, grad, seed, form)
+    }
+
+    fn bias_gelu(product: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        gelu::bias_gelu(product, bias)
+    }
+
+    fn bias_gelu_backward(
+        product: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        gelu::bias_gelu_backward(product, bias, grad)
+    }
+
+    fn softmax_rows(
+        scores: FloatTensor<Self>,
+        mask: BoolTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: AttentionForm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        softmax::softmax(scores, mask, seed, form)
+    }
+
+    fn softmax_rows_backward(
+        scores: FloatTensor<Self>,
+        of_kept: FloatTensor<Self>,
+        mask: BoolTensor<Self>,
+        statistics: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: AttentionForm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        softmax::softmax_backward(scores, of_kept, mask, statistics, seed, form)
+    }
+
+    fn seeded_dropout_mask(
+        like: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        shape: Shape,
+        probability: f64,
+    ) -> FloatTensor<Self> {
+        softmax::dropout_mask(like, seed, shape, probability)
+    }
+
+    fn cross_entropy_rows(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
+        cross_entropy::cross_entropy(logits, labels)
+    }
+
+    fn cross_entropy_rows_backward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        cross_entropy::cross_entropy_backward(logits, labels, grad)
+    }
+
+    fn adam_kernel(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        factor: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        optimizer::adam_update(value, gradient, first, second, factor, step)
+    }
+
+    fn add_squares_kernel(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self> {
+        optimizer::add_squares(sums, input)
+    }
+
+    fn add_squares_of_four_kernel(
+        sums: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+        fourth: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        optimizer::add_squares_of_four(sums, [first, second, third, fourth])
+    }
+
+    fn heads_apart(input: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        into_contiguous(composed::split::<Self>(input, heads))
+    }
+}

@@ -1,0 +1,210 @@
+//! Operations of the backend by its kernels.
+
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn::backend::{Cube, TensorMetadata};
+use burn::tensor::Shape;
+
+use super::{CubeKernels, SQUARES, attention, seed, unread};
+use crate::ops::attention::composed;
+use crate::ops::{
+    AdamStep, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout, AttentionOutput,
+    AttentionState, BertOps, GradientOps, OptimizerOps, ResidualForm,
+};
+
+impl BertOps for Cube {
+    fn attend_by_head(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed::fused::<Self>(query, key, value, mask_pad)
+    }
+
+    fn masked_softmax(
+        scores: FloatTensor<Self>,
+        mask_pad: BoolTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        let [_, heads, _, _] = scores.shape().dims::<4>();
+        let form = AttentionForm {
+            scale,
+            ..AttentionForm::new(heads, 1)
+        };
+        let numbers = unread::<Self>(&scores.device());
+        Self::softmax_rows(scores, mask_pad, numbers, form).0
+    }
+
+    fn normalize(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        Self::normalize_rows(input, gamma, beta, epsilon)
+    }
+
+    fn project_add_normalize(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> FloatTensor<Self> {
+        let projected = Self::project_unbiased(input, weight);
+        let [_, output, _] =
+            <Self as GradientOps>::drop_add_normalize(projected, bias, residual, gamma, beta, form);
+        output
+    }
+
+    fn project_gelu(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        <Self as CubeKernels>::bias_gelu(Self::project_unbiased(input, weight), bias)
+    }
+
+    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
+        Self::cross_entropy_rows(logits, labels)
+    }
+
+    fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
+        let seed = seed::<Self>(&like.device());
+        Self::seeded_dropout_mask(like, seed, shape, probability)
+    }
+}
+
+impl GradientOps for Cube {
+    const FUSED_EPILOGUES: bool = true;
+
+    fn drop_add_normalize(
+        projected: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> [FloatTensor<Self>; 3] {
+        let seed = match form.dropout > 0.0 {
+            true => seed::<Self>(&projected.device()),
+            false => unread::<Self>(&projected.device()),
+        };
+        let (sum, output) = <Self as CubeKernels>::drop_add_normalize(
+            projected,
+            bias,
+            residual,
+            gamma,
+            beta,
+            seed.clone(),
+            form,
+        );
+        [sum, output, seed]
+    }
+
+    fn drop_add_normalize_backward(
+        sum: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        form: ResidualForm,
+    ) -> [FloatTensor<Self>; 5] {
+        <Self as CubeKernels>::drop_add_normalize_backward(sum, gamma, grad, seed, form).into()
+    }
+
+    fn bias_gelu(product: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        <Self as CubeKernels>::bias_gelu(product, bias)
+    }
+
+    fn bias_gelu_backward(
+        product: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        <Self as CubeKernels>::bias_gelu_backward(product, bias, grad).into()
+    }
+
+    fn attention_with_state(
+        inputs: AttentionInputs<Self>,
+        layout: AttentionLayout<Self>,
+        form: AttentionForm,
+    ) -> AttentionOutput<Self> {
+        attention::with_state(inputs, layout, form)
+    }
+
+    fn attention_backward(
+        inputs: AttentionInputs<Self>,
+        state: AttentionState<Self>,
+        layout: AttentionLayout<Self>,
+        grad: FloatTensor<Self>,
+        form: AttentionForm,
+        with_bias: bool,
+    ) -> AttentionGradients<Self> {
+        attention::backward(inputs, state, layout, grad, form, with_bias)
+    }
+
+    fn normalize_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        Self::normalize_rows_backward(input, gamma, grad, epsilon)
+    }
+
+    fn cross_entropy_backward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::cross_entropy_rows_backward(logits, labels, grad)
+    }
+}
+
+impl OptimizerOps for Cube {
+    fn adam_update(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (device, dtype) = (gradient.device(), gradient.dtype().into());
+        let factor = Self::float_ones(Shape::new([1]), &device, dtype);
+        Self::adam_kernel(value, gradient, first, second, factor, step)
+    }
+
+    fn scaled_adam_update(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        factor: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        Self::adam_kernel(value, gradient, first, second, factor, step)
+    }
+
+    fn squares(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (device, dtype) = (input.device(), input.dtype().into());
+        let sums = Self::float_zeros(Shape::new([SQUARES]), &device, dtype);
+        Self::add_squares_kernel(sums, input)
+    }
+
+    fn add_squares(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::add_squares_kernel(sums, input)
+    }
+
+    fn add_squares_of_four(
+        sums: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+        fourth: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::add_squares_of_four_kernel(sums, first, second, third, fourth)
+    }
+}
