@@ -48,8 +48,8 @@ impl ParameterGradients {
         self
     }
 
-    /// Copies every gradient to `device`.
-    pub(crate) fn to_device(mut self, device: &Device) -> Self {
+    /// Every gradient copied to `device`.
+    pub(crate) fn on_device(mut self, device: &Device) -> Self {
         self.map(|gradient| gradient.to_device(device));
         self
     }

@@ -89,7 +89,7 @@ impl<M: TrainableModel> Replicas<M> {
         let here = |output: ShareOutput| {
             let Sums(sums) = output.sums;
             (
-                output.gradients.to_device(&device),
+                output.gradients.on_device(&device),
                 Sums(sums.to_device(&device)),
             )
         };

@@ -42,7 +42,7 @@ fn distribution<F: Float>(x: F) -> F {
 /// The normal density.
 #[cube]
 fn density<F: Float>(x: F) -> F {
-    (x * x * F::new(-0.5)).exp() * F::new(0.398_942_28)
+    (x * x * F::new(-0.5)).exp() * F::new(0.398_942_3)
 }
 
 #[cube(launch)]

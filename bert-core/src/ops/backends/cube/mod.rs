@@ -51,6 +51,10 @@ fn shape_of_heads(shape: &Shape, heads: usize) -> Shape {
 }
 
 /// Operations with kernels, by the functions of one name in this module's parts, which have their shapes.
+#[allow(
+    clippy::type_complexity,
+    reason = "fusion counts the outputs of a tuple that it sees"
+)]
 #[backend_extension(Cube, Fusion)]
 trait CubeKernels: Backend {
     #[fusion(meta = |input, _, _, _| input.clone())]
