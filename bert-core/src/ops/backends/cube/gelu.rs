@@ -6,11 +6,8 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::norm::sums_of_groups;
+use super::groups::{groups, sums_of_groups};
 use super::parts::{cube_for_each, empty, in_rows, rows_and_width, units};
-
-/// Groups of rows whose sums over columns are added up in a second pass.
-const GROUPS: usize = 128;
 
 /// `gelu(product + bias)`.
 pub(super) fn bias_gelu(product: CubeTensor, bias: CubeTensor) -> CubeTensor {
@@ -71,7 +68,7 @@ pub(super) fn bias_gelu_backward(
     let [product, bias, grad] = [product, bias, grad].map(in_rows);
     let (rows, width) = rows_and_width(&product);
     let units = units(&product, width);
-    let groups = rows.clamp(1, GROUPS);
+    let groups = groups(rows);
     let blocks = width.div_ceil(units);
     let of_product = empty(&product, product.shape(), product.dtype);
     let partial = empty(&product, Shape::new([groups, 1, width]), DType::F32);

@@ -17,6 +17,7 @@ use crate::ops::{AdamStep, AttentionForm, ResidualForm};
 mod attention;
 mod cross_entropy;
 mod gelu;
+mod groups;
 mod norm;
 mod ops;
 mod optimizer;

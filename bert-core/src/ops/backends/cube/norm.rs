@@ -6,14 +6,12 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
+use super::groups::{groups, sums_of_groups};
 use super::parts::{
-    cube_for_each, dropout_numbers, empty, in_rows, keep_factor, rows_and_width, seed_of,
-    sum_of_cube, to_write_over, units,
+    cube_for_each, dropout_numbers, empty, in_rows, keep_factor, rows_and_width, sum_of_cube,
+    to_write_over, units,
 };
 use crate::ops::ResidualForm;
-
-/// Groups of rows whose sums over columns are added up in a second pass.
-const GROUPS: usize = 128;
 
 /// [`BertOps::normalize`](crate::ops::BertOps::normalize).
 pub(super) fn normalize(
@@ -169,7 +167,7 @@ fn drop_add_normalize_kernel<F: Float>(
         let place = first + column;
         let mut value = f32::cast_from(sum[place]) + f32::cast_from(bias[column]);
         if comptime![drops] {
-            value *= keep_factor(place, seed_of(seed[0]), seed_of(seed[1]), threshold, factor);
+            value *= keep_factor(place, seed, threshold, factor);
         }
         let added = F::cast_from(value + f32::cast_from(residual[place]));
         sum[place] = added;
@@ -238,7 +236,7 @@ fn backward(
     let [sum, gamma, grad] = [sum, gamma, grad].map(in_rows);
     let (rows, width) = rows_and_width(&sum);
     let units = units(&sum, width);
-    let groups = rows.clamp(1, GROUPS);
+    let groups = groups(rows);
     let (threshold, factor) = dropout_numbers(form.dropout);
     let of_sum = empty(&sum, sum.shape(), sum.dtype);
     let of_projected = match drops {
@@ -342,8 +340,7 @@ fn backward_kernel<F: Float>(
                 if comptime![with_bias] {
                     let mut before = outgoing;
                     if comptime![drops] {
-                        let (one, two) = (seed_of(seed[0]), seed_of(seed[1]));
-                        before *= keep_factor(place, one, two, threshold, factor);
+                        before *= keep_factor(place, seed, threshold, factor);
                         of_projected[place] = F::cast_from(before);
                     }
                     of_bias[k] += before;
@@ -363,66 +360,6 @@ fn backward_kernel<F: Float>(
             if comptime![with_bias] {
                 partial[base + 2 * width + column] = of_bias[k];
             }
-        }
-    }
-}
-
-/// The sums of up to three parts of `[groups, parts, width]` over the groups, `[width]` each, of the type of `like`; those that
-/// are not there are not filled.
-pub(super) fn sums_of_groups(
-    partial: CubeTensor,
-    like: &CubeTensor,
-    parts: usize,
-) -> [CubeTensor; 3] {
-    let [groups, _, width] = partial.shape().dims::<3>();
-    let units = units(&partial, width);
-    let sums = [(); 3].map(|()| empty(like, Shape::new([width]), like.dtype));
-    let [first, second, third] = sums.clone();
-    sums_of_groups_kernel::launch(
-        &like.client,
-        cube_for_each(width.div_ceil(units)),
-        CubeDim::new_1d(units as u32),
-        partial.into_tensor_arg(),
-        first.into_tensor_arg(),
-        second.into_tensor_arg(),
-        third.into_tensor_arg(),
-        groups,
-        width,
-        parts,
-        dtype_to_storage_type(like.dtype),
-    );
-    sums
-}
-
-#[cube(launch)]
-fn sums_of_groups_kernel<F: Float>(
-    partial: &Tensor<f32>,
-    first: &mut Tensor<F>,
-    second: &mut Tensor<F>,
-    third: &mut Tensor<F>,
-    groups: usize,
-    width: usize,
-    #[comptime] parts: usize,
-    #[define(F)] _dtype: ElemType,
-) {
-    let column = ABSOLUTE_POS;
-    if column >= width {
-        terminate!();
-    }
-    #[unroll]
-    for part in 0..parts {
-        let mut sum = f32::new(0.0);
-        for group in 0..groups {
-            sum += partial[(group * parts + part) * width + column];
-        }
-        if comptime![part == 0] {
-            first[column] = F::cast_from(sum);
-        }
-        if comptime![part == 1] {
-            second[column] = F::cast_from(sum);
-        }
-        if comptime![part == 2] {
-            third[column] = F::cast_from(sum);
         }
     }
 }

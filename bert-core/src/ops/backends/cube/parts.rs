@@ -62,60 +62,52 @@ pub(super) fn dropout_numbers(probability: f64) -> (u32, f32) {
 /// The sum of `value` over the units of a cube, for all of them.
 #[cube]
 pub(super) fn sum_of_cube(value: f32, #[comptime] units: usize) -> f32 {
-    let mut parts = Shared::<[f32]>::new_slice(units);
-    parts[UNIT_POS as usize] = value;
-    sync_cube();
-    let mut active = CUBE_DIM / 2;
-    while active > 0 {
-        if UNIT_POS < active {
-            let other = parts[(UNIT_POS + active) as usize];
-            parts[UNIT_POS as usize] += other;
-        }
-        sync_cube();
-        active /= 2;
-    }
-    let total = parts[0];
-    // Before anyone writes there again.
-    sync_cube();
-    total
+    joined(value, false, units)
 }
 
 /// The largest `value` of the units of a cube, for all of them.
 #[cube]
 pub(super) fn highest_of_cube(value: f32, #[comptime] units: usize) -> f32 {
+    joined(value, true, units)
+}
+
+/// The highest or the sum of `value` over the units of a cube, for all of them.
+#[cube]
+fn joined(value: f32, #[comptime] highest: bool, #[comptime] units: usize) -> f32 {
     let mut parts = Shared::<[f32]>::new_slice(units);
     parts[UNIT_POS as usize] = value;
     sync_cube();
     let mut active = CUBE_DIM / 2;
     while active > 0 {
         if UNIT_POS < active {
-            let other = parts[(UNIT_POS + active) as usize];
             let own = parts[UNIT_POS as usize];
-            parts[UNIT_POS as usize] = max(own, other);
+            let other = parts[(UNIT_POS + active) as usize];
+            if comptime![highest] {
+                parts[UNIT_POS as usize] = max(own, other);
+            } else {
+                parts[UNIT_POS as usize] = own + other;
+            }
         }
         sync_cube();
         active /= 2;
     }
-    let highest = parts[0];
+    let of_all = parts[0];
+    // Before anyone writes there again.
     sync_cube();
-    highest
+    of_all
 }
 
-/// Numbers of a generator's two draws from `0..1`.
+/// Number of a generator's draw from `0..1`.
 #[cube]
-pub(super) fn seed_of(draw: f32) -> u32 {
+fn seed_of(draw: f32) -> u32 {
     u32::cast_from(draw * 16_777_216.0)
 }
 
-/// Factor of dropout at a place: 0 or `factor`, by a hash of the place (rounds of Murmur3 and of Wang's hash).
+/// Factor of dropout at a place: 0 or `factor`, by a hash of the place and of the two draws in `seed` (rounds of Murmur3 and of
+/// Wang's hash).
 #[cube]
-pub(super) fn keep_factor(
-    place: usize,
-    first: u32,
-    second: u32,
-    threshold: u32,
-    factor: f32,
-) -> f32 {
+pub(super) fn keep_factor(place: usize, seed: &Tensor<f32>, threshold: u32, factor: f32) -> f32 {
+    let (first, second) = (seed_of(seed[0]), seed_of(seed[1]));
     let mut hash = (place as u32) * 0x9E37_79B1u32 + first;
     hash = (hash ^ (hash >> 16u32)) * 0x85EB_CA6Bu32;
     hash = (hash ^ (hash >> 13u32)) * 0xC2B2_AE35u32;

@@ -7,7 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::parts::{
-    LOWEST, cube_for_each, dropout_numbers, empty, highest_of_cube, in_rows, keep_factor, seed_of,
+    LOWEST, cube_for_each, dropout_numbers, empty, highest_of_cube, in_rows, keep_factor,
     sum_of_cube, to_write_over, units,
 };
 use crate::ops::AttentionForm;
@@ -136,7 +136,7 @@ fn softmax_kernel<F: Float, M: Numeric>(
         if attends::<M>(mask, mask_first, query, key, reach, windowed) {
             kept = (f32::cast_from(scores[place]) * scale - of_row).exp() * inverse;
             if comptime![drops] {
-                kept *= keep_factor(place, seed_of(seed[0]), seed_of(seed[1]), threshold, factor);
+                kept *= keep_factor(place, seed, threshold, factor);
             }
         }
         scores[place] = F::cast_from(kept);
@@ -235,7 +235,7 @@ fn softmax_backward_kernel<F: Float, M: Numeric>(
         if attends::<M>(mask, mask_first, query, key, reach, windowed) {
             let mut kept = (f32::cast_from(scores[place]) * scale - highest).exp() * inverse;
             if comptime![drops] {
-                kept *= keep_factor(place, seed_of(seed[0]), seed_of(seed[1]), threshold, factor);
+                kept *= keep_factor(place, seed, threshold, factor);
             }
             along += kept * f32::cast_from(grad[place]);
         }
@@ -251,7 +251,7 @@ fn softmax_backward_kernel<F: Float, M: Numeric>(
             let probability = (f32::cast_from(scores[place]) * scale - highest).exp() * inverse;
             let mut keep = f32::new(1.0);
             if comptime![drops] {
-                keep = keep_factor(place, seed_of(seed[0]), seed_of(seed[1]), threshold, factor);
+                keep = keep_factor(place, seed, threshold, factor);
             }
             kept = probability * keep;
             outgoing = (f32::cast_from(grad[place]) * keep - along) * probability * scale;
@@ -300,6 +300,6 @@ fn dropout_mask_kernel<F: Float>(
     if place >= size {
         terminate!();
     }
-    let keep = keep_factor(place, seed_of(seed[0]), seed_of(seed[1]), threshold, factor);
+    let keep = keep_factor(place, seed, threshold, factor);
     mask[place] = F::cast_from(keep);
 }
