@@ -1,7 +1,6 @@
 //! A linear layer as one node of the autodiff graph, whose forward pass is [`BertOps::project`]; and the
 //! default for packed weights.
 
-use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -9,6 +8,7 @@ use burn::backend::autodiff::{
     ops::{Backward, NodeGuard, Ops, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use super::{BertOps, GradientOps};
@@ -19,9 +19,20 @@ pub(super) fn table<B: BertOps>(
     table: FloatTensor<B>,
     bias: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    let [rows] = bias.shape().dims();
     let scores = B::float_matmul(input, B::float_transpose(table));
-    B::float_add(scores, B::float_reshape(bias, Shape::new([1, rows])))
+    add_bias::<B>(scores, bias)
+}
+
+/// `product + bias`, the bias of `[width]` for all rows of `[..., any, width]`.
+pub(super) fn add_bias<B: Backend>(
+    product: FloatTensor<B>,
+    bias: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let mut row = vec![1; product.shape().num_dims()];
+    if let Some(width) = row.last_mut() {
+        *width = bias.shape().num_elements();
+    }
+    B::float_add(product, B::float_reshape(bias, Shape::from(row)))
 }
 
 /// The default body of [`PackedWeightOps::project_packed`](super::PackedWeightOps::project_packed), with the unpacked weight.

@@ -341,46 +341,57 @@ pub trait BertOps: Backend {
 
 /// Gradients of [`BertOps`], which the nodes of the autodiff graph ask of the backend below; they have none of their own.
 pub trait GradientOps: BertOps {
-    /// True for a backend with kernels for what follows a product: bias and GELU, and [`ResidualForm`].
+    /// True for a backend with kernels for what follows a product: bias and GELU, and [`ResidualForm`]. Others add the bias with
+    /// the product, which is quicker there.
     const FUSED_EPILOGUES: bool = false;
 
-    /// `residual + dropout(projected + bias)`, its LayerNorm, and what chose the dropout, for a backend with
-    /// [`FUSED_EPILOGUES`](GradientOps::FUSED_EPILOGUES).
+    /// `residual + dropout(projected + bias)`, its LayerNorm, and what chose the dropout: here its factors.
+    ///
+    /// # Shapes
+    ///
+    /// - projected, residual and the first two outputs: `[..., any, width]`
+    /// - bias, gamma, beta: `[width]`
     fn drop_add_normalize(
-        _projected: FloatTensor<Self>,
-        _bias: FloatTensor<Self>,
-        _residual: FloatTensor<Self>,
-        _gamma: FloatTensor<Self>,
-        _beta: FloatTensor<Self>,
-        _form: ResidualForm,
+        projected: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        form: ResidualForm,
     ) -> [FloatTensor<Self>; 3] {
-        unreachable!("asked of backends with kernels for it")
+        residual::drop_add_normalize::<Self>(projected, bias, residual, gamma, beta, form)
     }
 
     /// Gradients of [`drop_add_normalize`](GradientOps::drop_add_normalize), in the order of its operands, from the sum and
     /// what chose the dropout.
     fn drop_add_normalize_backward(
-        _sum: FloatTensor<Self>,
-        _gamma: FloatTensor<Self>,
-        _grad: FloatTensor<Self>,
-        _seed: FloatTensor<Self>,
-        _form: ResidualForm,
+        sum: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        chosen: FloatTensor<Self>,
+        form: ResidualForm,
     ) -> [FloatTensor<Self>; 5] {
-        unreachable!("asked of backends with kernels for it")
+        residual::drop_add_normalize_backward::<Self>(sum, gamma, grad, chosen, form)
     }
 
-    /// Exact GELU of `product + bias`, for a backend with [`FUSED_EPILOGUES`](GradientOps::FUSED_EPILOGUES).
-    fn bias_gelu(_product: FloatTensor<Self>, _bias: FloatTensor<Self>) -> FloatTensor<Self> {
-        unreachable!("asked of backends with kernels for it")
+    /// Exact GELU of `product + bias`.
+    ///
+    /// # Shapes
+    ///
+    /// - product, output: `[..., any, width]`
+    /// - bias: `[width]`
+    fn bias_gelu(product: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::gelu_erf(linear::add_bias::<Self>(product, bias))
     }
 
     /// Gradients of [`bias_gelu`](GradientOps::bias_gelu) with respect to its operands.
     fn bias_gelu_backward(
-        _product: FloatTensor<Self>,
-        _bias: FloatTensor<Self>,
-        _grad: FloatTensor<Self>,
+        product: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        unreachable!("asked of backends with kernels for it")
+        let of_product = Self::gelu_erf_backward(linear::add_bias::<Self>(product, bias), grad);
+        [of_product.clone(), Self::project_bias_backward(of_product)]
     }
 
     /// Attention within the rows or sequences of a layout, with what [`attention_backward`](GradientOps::attention_backward)

@@ -3,9 +3,10 @@
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::tensor::FloatTensor;
+use burn::tensor::Shape;
 
 use super::node::node;
-use super::{BertOps, GradientOps};
+use super::{BertOps, GradientOps, linear};
 
 /// Numbers of the end of a half of a block.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,14 +28,59 @@ pub(super) fn composed<B: BertOps>(
     form: ResidualForm,
 ) -> FloatTensor<B> {
     let projected = B::project(input, weight, bias);
-    let dropped = match form.dropout > 0.0 {
-        true => {
-            let mask = B::dropout_mask(projected.clone(), projected.shape(), form.dropout);
-            B::float_mul(projected, mask)
-        }
-        false => projected,
+    let dropped = match dropout_factors::<B>(&projected, form) {
+        Some(factors) => B::float_mul(projected, factors),
+        None => projected,
     };
     B::add_normalize(dropped, residual, gamma, beta, form.epsilon)
+}
+
+/// Factors of dropout for all of `projected`, if there is any.
+fn dropout_factors<B: BertOps>(
+    projected: &FloatTensor<B>,
+    form: ResidualForm,
+) -> Option<FloatTensor<B>> {
+    let drops = form.dropout > 0.0;
+    drops.then(|| B::dropout_mask(projected.clone(), projected.shape(), form.dropout))
+}
+
+/// The default body of [`GradientOps::drop_add_normalize`].
+pub(super) fn drop_add_normalize<B: BertOps>(
+    projected: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    residual: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    beta: FloatTensor<B>,
+    form: ResidualForm,
+) -> [FloatTensor<B>; 3] {
+    let projected = linear::add_bias::<B>(projected, bias);
+    // Without dropout a tensor that the way back leaves alone.
+    let (device, dtype) = (projected.device(), projected.dtype().into());
+    let unread = || B::float_zeros(Shape::new([1]), &device, dtype);
+    let (dropped, factors) = match dropout_factors::<B>(&projected, form) {
+        Some(factors) => (B::float_mul(projected, factors.clone()), factors),
+        None => (projected, unread()),
+    };
+    let sum = B::float_add(dropped, residual);
+    let output = B::normalize(sum.clone(), gamma, beta, form.epsilon);
+    [sum, output, factors]
+}
+
+/// The default body of [`GradientOps::drop_add_normalize_backward`].
+pub(super) fn drop_add_normalize_backward<B: GradientOps>(
+    sum: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    factors: FloatTensor<B>,
+    form: ResidualForm,
+) -> [FloatTensor<B>; 5] {
+    let (of_sum, of_gamma, of_beta) = B::normalize_backward(sum, gamma, grad, form.epsilon);
+    let of_projected = match form.dropout > 0.0 {
+        true => B::float_mul(of_sum.clone(), factors),
+        false => of_sum.clone(),
+    };
+    let of_bias = B::project_bias_backward(of_projected.clone());
+    [of_projected, of_bias, of_sum, of_gamma, of_beta]
 }
 
 /// [`BertOps::project_add_normalize`] as the node of a product and one of all that follows it, which keeps the sum, if the
@@ -55,17 +101,17 @@ pub(super) fn autodiff<B: GradientOps, C: CheckpointStrategy>(
     node::<B, C, _, 5>(
         [projected, bias, residual, gamma, beta],
         |[projected, bias, residual, gamma, beta]| {
-            let [sum, output, seed] =
+            let [sum, output, chosen] =
                 B::drop_add_normalize(projected, bias, residual, gamma.clone(), beta, form);
-            (output, (sum, gamma, seed, form))
+            (output, (sum, gamma, chosen, form))
         },
         |[projected, bias, residual, gamma, beta]| {
             let [_, output, _] =
                 B::drop_add_normalize(projected, bias, residual, gamma, beta, form);
             output
         },
-        |(sum, gamma, seed, form), grad, _| {
-            B::drop_add_normalize_backward(sum, gamma, grad, seed, form).map(Some)
+        |(sum, gamma, chosen, form), grad, _| {
+            B::drop_add_normalize_backward(sum, gamma, grad, chosen, form).map(Some)
         },
     )
 }

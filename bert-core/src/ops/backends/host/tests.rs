@@ -13,8 +13,8 @@ use crate::ops::backends::host::HostBackend;
 use crate::ops::products::with_products;
 use crate::ops::{
     AttentionBias, AttentionForm, AttentionInputs, AttentionLayout, AttentionOutput,
-    AttentionState, AttentionWeights, PackedTokens, PackedWeight, Products, cross_entropy, gelu,
-    linear, norm, scale, softmax,
+    AttentionState, AttentionWeights, GradientOps, PackedTokens, PackedWeight, Products,
+    ResidualForm, cross_entropy, gelu, linear, norm, scale, softmax,
 };
 
 /// A product as one of [`Products`] rounds its operands.
@@ -490,6 +490,54 @@ fn layer_norm_and_its_gradients<T: HostTensor>(like: &T) {
     assert_close(found.2, expected.2, "gradient of beta");
 }
 
+/// Bodies that no backend in this process overrides.
+fn what_follows_a_product<T: HostTensor>(like: &T) {
+    let tensor = |step| move || numbers(like, [2, 9, 36], step);
+    let [product, residual, grad] = [tensor(7), tensor(11), tensor(5)];
+    let [bias, gamma, beta] = [3, 13, 17].map(|step| move || numbers(like, [36], step));
+    let biased = || linear::add_bias::<T::Backend>(product(), bias());
+    assert_close(
+        T::Backend::bias_gelu(product(), bias()),
+        T::Backend::gelu(biased()),
+        "bias_gelu",
+    );
+    let [of_product, of_bias] = T::Backend::bias_gelu_backward(product(), bias(), grad());
+    let expected = gelu::erf_backward::<T::Backend>(biased(), grad());
+    assert_close(of_product, expected.clone(), "gradient of the product");
+    let of_rows = |tensor| {
+        let rows = T::Backend::float_reshape(tensor, Shape::new([18, 36]));
+        T::Backend::float_reshape(T::Backend::float_sum_dim(rows, 0), Shape::new([36]))
+    };
+    assert_close(of_bias, of_rows(expected), "gradient of the bias");
+
+    for dropout in [0.0, 0.25] {
+        let form = ResidualForm {
+            epsilon: 1e-6,
+            dropout,
+        };
+        let [sum, output, factors] =
+            T::Backend::drop_add_normalize(product(), bias(), residual(), gamma(), beta(), form);
+        let drop = |tensor: T| match dropout > 0.0 {
+            true => T::Backend::float_mul(tensor, factors.clone()),
+            false => tensor,
+        };
+        let expected = || T::Backend::float_add(drop(biased()), residual());
+        assert_close(sum.clone(), expected(), "sum");
+        let normal = T::Backend::layer_norm(expected(), gamma(), Some(beta()), 1e-6);
+        assert_close(output, normal, "LayerNorm of the sum");
+        let found =
+            T::Backend::drop_add_normalize_backward(sum, gamma(), grad(), factors.clone(), form);
+        let (of_sum, of_gamma, of_beta) =
+            norm::backward::<T::Backend>(expected(), gamma(), grad(), 1e-6);
+        let of_projected = drop(of_sum.clone());
+        let of_bias = of_rows(of_projected.clone());
+        let expected = [of_projected, of_bias, of_sum, of_gamma, of_beta];
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert_close(found, expected, "gradients of the end of a block");
+        }
+    }
+}
+
 fn gelu_and_its_gradient<T: HostTensor>(like: &T) {
     let input = || T::Backend::float_mul_scalar(numbers(like, [3, 100], 7), 4.0.into());
     let grad = || numbers(like, [3, 100], 11);
@@ -585,6 +633,7 @@ for_each_backend!(
     gradients_of_attention_with_a_window_and_a_bias,
     softmax_and_its_gradient,
     layer_norm_and_its_gradients,
+    what_follows_a_product,
     gelu_and_its_gradient,
     cross_entropy_and_its_gradient
 );
