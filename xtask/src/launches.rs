@@ -120,11 +120,17 @@ fn launches(profile: &str) -> Counts {
     counts
 }
 
-/// The name of a kernel without its types: the last part of its path.
+/// The name of a kernel without its types and the hash of its settings, which differ by the width of a model: the last part of
+/// its path.
 fn kind(kernel: &str) -> String {
     let name = kernel.split(['<', ' ', '|']).next().unwrap_or(kernel);
     let name = name.trim_end_matches(':');
-    name.rsplit("::").next().unwrap_or(name).to_owned()
+    let name = name.rsplit("::").next().unwrap_or(name);
+    let is_hash = |end: &str| end.len() == 8 && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.rsplit_once('_') {
+        Some((name, end)) if is_hash(end) => name.to_owned(),
+        _ => name.to_owned(),
+    }
 }
 
 /// Launches of one iteration, from runs of one and of three.
@@ -171,8 +177,7 @@ mod tests {
 
     #[test]
     fn kernels_are_counted_by_the_end_of_their_path() {
-        let profile =
-            "Executing a::b::Adam<f32>\nother\nExecuting a::b::Adam<f16>\nExecuting c::Sum: x\n";
+        let profile = "Executing a::b::Adam_0123abcd<f32>\nother\nExecuting a::b::Adam<f16>\nExecuting c::Sum: x\n";
         assert_eq!(launches(profile), counts(&[("Adam", 2), ("Sum", 1)]));
     }
 
