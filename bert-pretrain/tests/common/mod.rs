@@ -208,6 +208,17 @@ pub(crate) fn train(
     devices: &[Device],
     gradient_checkpointing: bool,
 ) -> (BertForPreTraining, Recorder) {
+    let data = updates(0, loss_epsilon(recipe));
+    train_on(data, recipe, devices, gradient_checkpointing)
+}
+
+/// Runs `recipe` with `data` on `devices`.
+pub(crate) fn train_on(
+    data: Vec<Update<PreTrainingBatch>>,
+    recipe: Recipe,
+    devices: &[Device],
+    gradient_checkpointing: bool,
+) -> (BertForPreTraining, Recorder) {
     let devices: Vec<Device> = devices
         .iter()
         .map(|device| match gradient_checkpointing {
@@ -234,10 +245,7 @@ pub(crate) fn train(
         observer: &mut recorder,
         stop: StopFlag::new(),
     };
-    let data = updates(0, loss_epsilon(recipe))
-        .into_iter()
-        .map(Ok::<_, Error>);
-    let (model, state, _) = trainer.run(data).unwrap();
+    let (model, state, _) = trainer.run(data.into_iter().map(Ok::<_, Error>)).unwrap();
     assert_eq!(state.step, UPDATES as u64);
     (model, recorder)
 }
