@@ -12,6 +12,8 @@ use crate::shell;
 use crate::sid::{self, Level};
 
 const FEATURES: &str = "cpu,cuda,rocm";
+/// Of the root, and of its compiler.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds the three in a root of Debian sid, runs the core's tests on `cpu` and has the other two refuse.
 ///
@@ -26,11 +28,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             enter.display()
         );
     }
+    // The root does not know the certificates of the machine, which may stand between it and the registry.
+    shell::run(shell::cargo().args(["fetch", "--locked", "--target", TARGET]))?;
     // What is built in the root is for its libraries and compiled by its compiler: a directory of its own.
     let target = shell::target().join("llvm");
     let cargo = |task: &str| {
         let mut cargo = shell::cargo_in(&enter);
-        cargo.args([task, "--release", "--workspace", "--features", FEATURES]);
+        cargo.args([task, "--release", "--offline", "--workspace"]);
+        cargo.args(["--features", FEATURES]);
         cargo.env("CARGO_TARGET_DIR", &target);
         cargo
     };

@@ -6,7 +6,7 @@ use bert_kernels::attention::{
     Attention, Dropout, ForwardPass, Heads, Projections, Scoring, Sequence,
 };
 use bert_kernels::bf16::Bf16Matrix;
-use bert_kernels::int8::QuantizedMatrix;
+use bert_kernels::int8::{QuantizedMatrix, QuantizedRows};
 use bert_kernels::linear::Activation;
 use bert_kernels::matmul::{Matrix, PackedMatrix};
 use bert_kernels::output::init_vec;
@@ -81,9 +81,9 @@ mod linear {
         let matrix = QuantizedMatrix::quantize(&weight, INTERMEDIATE).expect("finite weights");
         let input = numbers(rows * HIDDEN);
         bencher.counter(multiplications(rows)).bench(|| {
-            let input = black_box(&input);
+            let input = QuantizedRows::quantize(black_box(&input), HIDDEN);
             init_vec(rows * INTERMEDIATE, |to| {
-                bert_kernels::int8::linear(input, &matrix, &bias, Activation::Gelu, to)
+                bert_kernels::int8::linear(&input, &matrix, &bias, Activation::Gelu, to)
             })
         });
     }

@@ -17,7 +17,10 @@
 //! range as it comes (dynamic quantisation): nothing is calibrated, and a sentence's result does not depend on the batch that
 //! it is in.
 //!
-//! Embeddings, LayerNorm, attention, pooler and heads stay in 32 bits.
+//! A few elements of a token's vector that are far beyond the others stay in 32 bits.
+//!
+//! Embeddings, LayerNorm and attention stay in 32 bits, and so do the last layers of classifiers; in bf16 the pooler and the
+//! hidden layers of heads, too, and with [`quantize_table`] the table of a masked-LM head does not.
 //!
 //! ```
 //! # if !cfg!(feature = "flex") {
@@ -34,6 +37,8 @@
 //! # Ok::<(), bert_core::Error>(())
 //! ```
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::{Device, Tensor};
 
@@ -45,6 +50,14 @@ mod awake;
 
 /// Part of the names of packed parameters: the matrices of the encoder's layers.
 const LAYERS: &str = "encoder.layer.";
+
+/// Ends of the names of matrices outside the encoder that are packed in 8 bits: those of the pooler, and of the hidden layers
+/// of heads.
+const HIDDEN_LAYERS: [&str; 3] = [
+    "pooler.dense.weight",
+    "transform.dense.weight",
+    "pre_classifier.dense.weight",
+];
 
 /// Precision of the packed weights of the encoder's linear layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +96,17 @@ pub fn prepare<M: Module>(model: M, weights: Weights) -> Result<M> {
             Ok(model)
         }
     }
+}
+
+/// The table `[rows, width]` of this name, whose rows a masked-LM head compares its vectors with, as a matrix `[width, rows]` in
+/// 8 bits.
+///
+/// # Errors
+///
+/// [`Error::Int8NotSupported`] on another device than Flex, and [`Error::NotFinite`].
+pub fn quantize_table(name: &str, table: &Param<Tensor<2>>) -> Result<Arc<PackedWeight>> {
+    let matrix = Param::from_tensor(table.val().transpose());
+    quantize(name, &matrix).map(Arc::new)
 }
 
 /// Settles the float type of `device` for models that infer in `precision`, and returns how [`prepare`] is to hold their
@@ -129,7 +153,9 @@ impl Reparameterizer for WeightPacker<'_> {
         path: &str,
         param: Param<Tensor<D>>,
     ) -> (Param<Tensor<D>>, Option<PackedParam>) {
-        if D != 2 || !path.contains(LAYERS) || self.error.is_some() {
+        let is_hidden = || HIDDEN_LAYERS.iter().any(|end| path.ends_with(end));
+        let is_packed = path.contains(LAYERS) || self.weights == Weights::Int8 && is_hidden();
+        if D != 2 || !is_packed || self.error.is_some() {
             return (param, None);
         }
         let packed = match self.weights {

@@ -168,9 +168,7 @@ impl BertSelfAttention {
             };
             return [part(0), part(1), part(2)];
         };
-        let query = ops::linear(hidden.clone(), &self.query);
-        let key = ops::linear(hidden.clone(), key);
-        let value = ops::linear(hidden, value);
+        let [query, key, value] = ops::linear_thrice(hidden, [&self.query, key, value]);
         let turned = |projected| match angles {
             Some(angles) => ops::rotate(projected, angles, self.columns(0, width)),
             None => projected,

@@ -74,8 +74,8 @@ pub use residual::ResidualForm;
 pub use rotary::{RotaryAngles, RotaryColumns};
 pub use tensors::{
     add_layer_norm, cross_entropy, dropout, dropout_mask, dropout_probability, gate, gelu_erf,
-    gelu_tanh, layer_norm, linear, linear_add_layer_norm, linear_gelu_erf, linear_table, lookup,
-    rotate, swish,
+    gelu_tanh, layer_norm, linear, linear_add_layer_norm, linear_gelu_erf, linear_packed_table,
+    linear_table, linear_thrice, lookup, rotate, swish,
 };
 
 /// Operations of the encoder that go below the module API.

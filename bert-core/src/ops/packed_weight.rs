@@ -59,6 +59,22 @@ pub trait PackedWeightOps: BertOps {
     ) -> FloatTensor<Self> {
         linear::project_data::<Self>(input, bias, weight.floats(), gelu)
     }
+
+    /// [`project_packed`](PackedWeightOps::project_packed) of one input by three layers, which an override quantises once for all.
+    fn project_packed_thrice(
+        input: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+        weights: [Arc<PackedWeight>; 3],
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [by_first, by_second, by_third] = weights;
+        (
+            Self::project_packed(input.clone(), first, by_first, false),
+            Self::project_packed(input.clone(), second, by_second, false),
+            Self::project_packed(input, third, by_third, false),
+        )
+    }
 }
 
 impl PackedWeight {

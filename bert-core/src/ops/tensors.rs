@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use burn::backend::Dispatch;
 use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{DType, Int, Shape, Tensor};
 
@@ -38,6 +39,29 @@ pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
     dispatch!(BertOps::project(input, layer.weight.val(), bias.val()))
 }
 
+/// [`linear`] of one input by three layers.
+///
+/// # Shapes
+///
+/// - input: `[..., any, d_input]`
+/// - outputs: `[..., any, d_output]`
+pub fn linear_thrice<const D: usize>(input: Tensor<D>, layers: [&Linear; 3]) -> [Tensor<D>; 3] {
+    let weights = layers.map(|layer| PackedParam::weight_of(layer, &input));
+    let [Some(first), Some(second), Some(third)] = weights else {
+        return layers.map(|layer| linear(input.clone(), layer));
+    };
+    let biases = layers.map(|layer| bias_or_zeros(layer, &input).into_dispatch());
+    let [of_first, of_second, of_third] = biases;
+    let outputs = Dispatch::project_packed_thrice(
+        input.into_dispatch(),
+        of_first,
+        of_second,
+        of_third,
+        [first, second, third],
+    );
+    <[_; 3]>::from(outputs).map(Tensor::from_dispatch)
+}
+
 /// Exact GELU of a linear layer.
 ///
 /// # Shapes
@@ -64,6 +88,15 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
 /// - output: `[batch, seq, width]`
 pub fn lookup(table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     dispatch!(BertOps::lookup(table, ids))
+}
+
+/// [`linear_table`] by a table that is packed as a matrix `[width, rows]`.
+pub fn linear_packed_table(
+    input: Tensor<2>,
+    table: Arc<PackedWeight>,
+    bias: Tensor<1>,
+) -> Tensor<2> {
+    linear_packed(input, bias, table, false)
 }
 
 /// `input · tableᵀ + bias`, a score for every row of a table.

@@ -12,7 +12,8 @@ use bert_core::inference::{
     Weights, bfloat16_instructions, libtorch_kernels_are_own, prepare, set_precision,
 };
 use bert_core::nn::BertModel;
-use burn::module::Module;
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 
 fn golden(name: &str) -> Golden {
@@ -212,6 +213,86 @@ fn eight_bits_stay_near_the_floats() {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         let norms = dot(&found, &found).sqrt() * dot(&expected, &expected).sqrt();
         assert!(dot(&found, &expected) / norms > 0.999);
+    }
+}
+
+/// Adds `value` to a column of what a LayerNorm gives, and takes it away again from the layers that read it and from the sum that
+/// it is the residual of.
+fn plant(
+    column: usize,
+    value: f32,
+    norm: &mut LayerNorm,
+    readers: &mut [&mut Linear],
+    sum: &mut Linear,
+) {
+    let device = sum.weight.val().device();
+    let shift = |bias: &mut Option<Param<Tensor<1>>>, change: Tensor<1>| {
+        *bias = bias
+            .take()
+            .map(|bias| bias.map(|bias| bias + change.clone()));
+    };
+    let at_column = |width: usize, value: f32| {
+        let mut values = vec![0.0; width];
+        values[column] = value;
+        Tensor::<1>::from_floats(values.as_slice(), &device)
+    };
+    let [width] = norm.gamma.val().dims();
+    shift(&mut norm.beta, at_column(width, value));
+    shift(&mut sum.bias, at_column(width, -value));
+    for reader in readers {
+        let row = reader.weight.val().narrow(0, column, 1).squeeze_dim::<1>(0);
+        shift(&mut reader.bias, row * -value);
+    }
+}
+
+/// RoBERTa and XLM-R have columns in which every token's vector is far from 0.
+#[test]
+fn eight_bits_bear_columns_of_outliers() {
+    for (_, device) in int8_devices() {
+        let rows: [&[i64]; 2] = [&[1, 2, 3, 4], &[9, 8]];
+        let plain = small(&device);
+        let mut planted = plain.clone();
+        let mut before = planted.embeddings.layer_norm.clone();
+        for at in 0..planted.encoder.layer.len() {
+            for (column, value) in [(7, 40.0), (60, -25.0)] {
+                let layer = &mut planted.encoder.layer[at];
+                let attention = &mut layer.attention;
+                let of_self = &mut attention.self_attention;
+                let readers = [
+                    Some(&mut of_self.query),
+                    of_self.key.as_mut(),
+                    of_self.value.as_mut(),
+                ];
+                let mut readers: Vec<_> = readers.into_iter().flatten().collect();
+                plant(
+                    column,
+                    value,
+                    &mut before,
+                    &mut readers,
+                    &mut attention.output.dense,
+                );
+                let norm = attention.output.layer_norm.as_mut().unwrap();
+                plant(
+                    column,
+                    value,
+                    norm,
+                    &mut [&mut layer.intermediate.dense],
+                    &mut layer.output.dense,
+                );
+            }
+            match at {
+                0 => planted.embeddings.layer_norm = before,
+                _ => planted.encoder.layer[at - 1].output.layer_norm = Some(before),
+            }
+            before = planted.encoder.layer[at].output.layer_norm.clone().unwrap();
+        }
+        let expected = pooled(&plain, &rows, &device);
+        let floats = distance(&pooled(&planted, &rows, &device), &expected);
+        assert!(floats < 1e-3, "{floats}");
+        let in_few_bits = |model| pooled(&prepare(model, Weights::Int8).unwrap(), &rows, &device);
+        let usual = distance(&in_few_bits(plain), &expected);
+        let found = distance(&in_few_bits(planted), &expected);
+        assert!(found < 2.0 * usual, "{found} {usual}");
     }
 }
 

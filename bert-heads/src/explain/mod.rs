@@ -15,6 +15,7 @@ use std::path::Path;
 use bert_core::agreement::without_dropout;
 use bert_core::batch::{BertBatcher, BertInput};
 use bert_core::checkpoint::{Checkpoint, Loading};
+use bert_core::inference::{Weights, prepare};
 use bert_core::nn::{BertModel, OutputOptions};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TextInput, Truncation};
 use burn::module::Module;
@@ -182,6 +183,7 @@ impl Explainer {
             }
             false => {
                 let (model, _) = checkpoint.load_model(Loading::Strict, device)?;
+                let model = prepare(model, Weights::Float)?;
                 (Subject::Encoder(Box::new(model)), device.clone())
             }
         };

@@ -1,8 +1,12 @@
 //! Activations in 8 bits, quantised row by row.
 
+use std::borrow::Cow;
+
 use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
 
+use super::has_matrix_unit;
+use super::tile_shape::rows_per_tile;
 use super::weights::GROUP;
 use crate::parallel::{CHUNK_LEN, rows_per_chunk};
 use crate::simd::math::{maximum, minimum, sum};
@@ -14,38 +18,65 @@ const LARGEST: f32 = 255.0;
 /// Added to a float of moderate size, it leaves the nearest whole number, ties to even, in the low bits of the sum.
 const TO_WHOLE: f32 = 12_582_912.0; // 1.5 · 2²³
 
+/// Most elements of a row that are kept in floats.
+const MOST_OUTLIERS: usize = 4;
+
 /// Quantisation scale and zero point of a row.
 type Scale = (f32, i32);
 
-/// Rows as `(number − zero) · scale`, numbers from 0 to 255; each row has a scale and a zero of its own.
-pub(super) struct QuantizedRows {
+/// An element of a row that is far beyond all others, and is kept as it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Outlier {
+    pub(super) column: usize,
+    pub(super) value: f32,
+}
+
+/// Rows as `(number − zero) · scale`, numbers from 0 to 255; each row has a scale and a zero of its own, from the range of its
+/// elements without outliers, whose numbers stand for 0.
+///
+/// A few elements beyond a quarter of the range of all others are outliers: without them the steps are at most half as wide
+/// (LLM.int8, Dettmers et al. 2022 §3.2, which has whole columns in floats).
+pub struct QuantizedRows {
     /// Numbers in groups of four, filled up with zeros at the end of a row, and with rows of zeros to whole tiles.
     groups: Vec<i32>,
     groups_per_row: usize,
     rows_per_tile: usize,
     scales: Vec<Scale>,
-    #[cfg(test)]
+    outliers: Vec<Vec<Outlier>>,
     depth: usize,
 }
 
 impl QuantizedRows {
-    /// The nearest numbers to `values`, rows of `depth` one after another, filled up to whole tiles.
-    pub(super) fn quantize(values: &[f32], depth: usize, rows_per_tile: usize) -> Self {
+    /// The nearest numbers to `values`, rows of `depth` one after another.
+    pub fn quantize(values: &[f32], depth: usize) -> Self {
+        let count = values.len() / depth.max(1);
+        let has_matrix_unit = has_matrix_unit(depth.div_ceil(GROUP));
+        Self::in_tiles(values, depth, rows_per_tile(count, has_matrix_unit))
+    }
+
+    /// [`quantize`](Self::quantize), filled up to whole tiles of this many rows.
+    pub(super) fn in_tiles(values: &[f32], depth: usize, rows_per_tile: usize) -> Self {
         let count = values.len() / depth.max(1);
         let groups_per_row = depth.div_ceil(GROUP);
         let mut groups = vec![0; count.next_multiple_of(rows_per_tile) * groups_per_row];
         let mut scales = vec![(0.0, 0); count];
-        let one = |(groups, (scale, values)): (&mut [i32], (&mut Scale, &[f32]))| {
-            *scale = quantize_row(values, cast_slice_mut(groups));
+        let mut outliers = vec![Vec::new(); count];
+        let one = |(groups, ((scale, outliers), values)): (
+            &mut [i32],
+            ((&mut Scale, &mut Vec<Outlier>), &[f32]),
+        )| {
+            *scale = quantize_row(values, cast_slice_mut(groups), outliers);
         };
         if values.len() <= CHUNK_LEN {
-            let rows = scales.iter_mut().zip(values.chunks(depth.max(1)));
+            let rows = scales.iter_mut().zip(&mut outliers);
+            let rows = rows.zip(values.chunks(depth.max(1)));
             groups
                 .chunks_mut(groups_per_row.max(1))
                 .zip(rows)
                 .for_each(one);
         } else {
-            let rows = scales.par_iter_mut().zip(values.par_chunks(depth));
+            let rows = scales.par_iter_mut().zip(&mut outliers);
+            let rows = rows.zip(values.par_chunks(depth));
             groups
                 .par_chunks_mut(groups_per_row)
                 .zip(rows)
@@ -57,9 +88,14 @@ impl QuantizedRows {
             groups_per_row,
             rows_per_tile,
             scales,
-            #[cfg(test)]
+            outliers,
             depth,
         }
+    }
+
+    /// `[rows, depth]`
+    pub fn shape(&self) -> [usize; 2] {
+        [self.scales.len(), self.depth]
     }
 
     /// The groups of some rows from one on, all within a tile.
@@ -77,15 +113,24 @@ impl QuantizedRows {
         self.scales[row]
     }
 
+    /// Elements of a row that its numbers leave out.
+    pub(super) fn outliers(&self, row: usize) -> &[Outlier] {
+        &self.outliers[row]
+    }
+
     #[cfg(test)]
     pub(super) fn dequantize(&self) -> Vec<f32> {
         let one = |row: usize| {
             let (scale, zero) = self.scales[row];
             let numbers: &[u8] = bytemuck::cast_slice(self.rows(row, 1));
-            numbers[..self.depth]
+            let mut values: Vec<_> = numbers[..self.depth]
                 .iter()
                 .map(move |&number| (i32::from(number) - zero) as f32 * scale)
-                .collect::<Vec<_>>()
+                .collect();
+            for outlier in &self.outliers[row] {
+                values[outlier.column] += outlier.value;
+            }
+            values
         };
         (0..self.scales.len()).flat_map(one).collect()
     }
@@ -93,27 +138,64 @@ impl QuantizedRows {
 
 /// Writes the numbers of a row, and gives its scale and zero. 0 has a number, so that it stays 0; a row with a value that is
 /// not finite becomes NaN, as it would in a product of floats.
-fn quantize_row(values: &[f32], to: &mut [u8]) -> Scale {
+fn quantize_row(values: &[f32], to: &mut [u8], outliers: &mut Vec<Outlier>) -> Scale {
+    let mut values = Cow::Borrowed(values);
+    let (mut least, mut most, check) = range_of(&values);
+    let bad = |least: f32, most: f32| (most - least).is_nan() || most - least <= 0.0;
+    if bad(least, most) || check != 0.0 {
+        return (check, 0);
+    }
+    while take_outliers(&mut values, (most - least) / 4.0, outliers) {
+        (least, most, _) = range_of(&values);
+        if bad(least, most) {
+            return (0.0, 0);
+        }
+    }
     vectorized(
         #[inline(always)]
         || {
-            // One after the other: a loop that does all three compiles to vectors of four.
-            let least = minimum(values).min(0.0);
-            let most = maximum(values).max(0.0);
-            let check = sum(values, |value| 0.0 * value);
             let range = most - least;
-            if range.is_nan() || range <= 0.0 || check != 0.0 {
-                return (check, 0);
-            }
             let inverse = LARGEST / range;
             let zero = (-least * inverse).round_ties_even();
-            for (to, &value) in to.iter_mut().zip(values) {
+            for (to, &value) in to.iter_mut().zip(&*values) {
                 let number = (value * inverse + zero).clamp(0.0, LARGEST);
                 *to = (number + TO_WHOLE).to_bits() as u8;
             }
             (range / LARGEST, zero as i32)
         },
     )
+}
+
+/// The least and the largest value, or 0; and a number that is NaN if a value is not finite, else 0.
+fn range_of(values: &[f32]) -> (f32, f32, f32) {
+    vectorized(
+        #[inline(always)]
+        || {
+            // One after the other: a loop that does all three compiles to vectors of four.
+            let least = minimum(values).min(0.0);
+            let most = maximum(values).max(0.0);
+            (least, most, sum(values, |value| 0.0 * value))
+        },
+    )
+}
+
+/// Moves the values beyond `limit` to `outliers`, if there are any and not too many; true if it did.
+fn take_outliers(values: &mut Cow<'_, [f32]>, limit: f32, outliers: &mut Vec<Outlier>) -> bool {
+    let count = vectorized(
+        #[inline(always)]
+        || sum(values, |value| f32::from(u8::from(value.abs() > limit))),
+    );
+    let most = MOST_OUTLIERS - outliers.len();
+    if count == 0.0 || count > most as f32 {
+        return false;
+    }
+    for (column, value) in values.to_mut().iter_mut().enumerate() {
+        if value.abs() > limit {
+            let value = std::mem::take(value);
+            outliers.push(Outlier { column, value });
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -131,7 +213,7 @@ mod tests {
                 _ => ((at * 53) % 97) as f32 / 7.0 - 3.0,
             })
             .collect();
-        let rows = QuantizedRows::quantize(&values, depth, 6);
+        let rows = QuantizedRows::in_tiles(&values, depth, 6);
         for (at, (found, value)) in rows.dequantize().iter().zip(&values).enumerate() {
             let (scale, _) = rows.scale_and_zero(at / depth);
             // The zero is rounded too.
@@ -144,8 +226,52 @@ mod tests {
     }
 
     #[test]
+    fn outliers_stay_as_they_are_and_leave_the_others_their_steps() {
+        let depth = 200;
+        let plain: Vec<f32> = (0..depth)
+            .map(|at| ((at * 53) % 97) as f32 / 97.0 - 0.5)
+            .collect();
+        let with = |places: &[(usize, f32)]| {
+            let mut values = plain.clone();
+            for &(column, value) in places {
+                values[column] = value;
+            }
+            values
+        };
+        for (places, kept) in [
+            (&[][..], 0),
+            (&[(7, 30.0)], 1),
+            // The second is far beyond the others only once the first is taken out.
+            (&[(7, -100.0), (150, 9.0)], 2),
+            (&[(0, 50.0), (1, 51.0), (2, -52.0), (199, 53.0)], 4),
+            // Too many for floats.
+            (
+                &[(0, 50.0), (1, 51.0), (2, -52.0), (3, 52.5), (199, 53.0)],
+                0,
+            ),
+        ] {
+            let values = with(places);
+            let rows = QuantizedRows::in_tiles(&values, depth, 6);
+            let outliers = rows.outliers(0);
+            assert_eq!(outliers.len(), kept, "{places:?}");
+            for outlier in outliers {
+                assert_eq!(outlier.value, values[outlier.column]);
+            }
+            let (scale, _) = rows.scale_and_zero(0);
+            assert_eq!(scale < 1.01 / LARGEST, kept == places.len(), "{scale}");
+            for (found, value) in rows.dequantize().iter().zip(&values) {
+                assert!((found - value).abs() <= 1.001 * scale);
+            }
+        }
+        // Nothing is left but zeros.
+        let rows = QuantizedRows::in_tiles(&[0.0, 3.0, 0.0, -4.0], 4, 6);
+        assert_eq!(rows.scale_and_zero(0), (0.0, 0));
+        assert_eq!(rows.dequantize(), [0.0, 3.0, 0.0, -4.0]);
+    }
+
+    #[test]
     fn a_row_that_is_not_finite_becomes_nan() {
-        let rows = QuantizedRows::quantize(&[1.0, f32::NAN, 1.0, f32::INFINITY, 1.0, 2.0], 2, 6);
+        let rows = QuantizedRows::in_tiles(&[1.0, f32::NAN, 1.0, f32::INFINITY, 1.0, 2.0], 2, 6);
         assert!(rows.scale_and_zero(0).0.is_nan());
         assert!(rows.scale_and_zero(1).0.is_nan());
         assert!(rows.scale_and_zero(2).0.is_finite());

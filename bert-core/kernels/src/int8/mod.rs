@@ -1,12 +1,13 @@
 //! Linear layers with weights in 8 bits: rows are quantised as they come, multiplied in whole numbers and scaled back.
 //!
 //! Every row has a scale of its own, so that a row's result does not depend on its batch, and sums of whole numbers do not
-//! depend on their order: all instructions give the same.
+//! depend on their order: all instructions give the same. A few elements of a row that are far beyond the others are
+//! multiplied in floats.
 
 use std::mem::MaybeUninit;
 
-use activations::QuantizedRows;
-use tile_shape::{MATRIX_ROWS, VECTOR_ROWS, rows_per_tile};
+use activations::Outlier;
+use tile_shape::{MATRIX_ROWS, VECTOR_ROWS};
 use weights::{GROUP, Group, PANEL};
 
 use crate::gelu::gelu;
@@ -15,6 +16,7 @@ use crate::output::OutputSlot;
 use crate::parallel::{for_each_row_block, par_fill_columns};
 use crate::simd::vectorized;
 
+pub use activations::QuantizedRows;
 pub use weights::QuantizedMatrix;
 
 mod activations;
@@ -45,7 +47,7 @@ pub fn instructions() -> Option<&'static str> {
     None
 }
 
-/// `activation(input · weight + bias)`, the rows of `input` quantised too.
+/// `activation(input · weight + bias)`, the rows of `input` quantised too; several layers may read them.
 ///
 /// # Shapes
 ///
@@ -58,7 +60,7 @@ pub fn instructions() -> Option<&'static str> {
 ///
 /// Panics if the shapes do not fit together.
 pub fn linear<'a>(
-    input: &[f32],
+    input: &QuantizedRows,
     weight: &QuantizedMatrix,
     bias: &[f32],
     activation: Activation,
@@ -80,19 +82,23 @@ pub fn linear<'a>(
 /// [`linear`] with any activation.
 #[expect(unsafe_code, reason = "the output is not cleared beforehand")]
 fn product<'a>(
-    input: &[f32],
+    rows: &QuantizedRows,
     weight: &QuantizedMatrix,
     bias: &[f32],
     output: &'a mut [MaybeUninit<f32>],
     activation: impl Fn(f32) -> f32 + Sync,
 ) -> &'a mut [f32] {
     let [depth, columns] = weight.shape();
-    let count = output.len() / columns.max(1);
-    assert_eq!(output.len(), count * columns, "the output has whole rows");
+    let [count, _] = rows.shape();
+    assert_eq!(
+        output.len(),
+        count * columns,
+        "the product fills its output"
+    );
+    assert_eq!(rows.shape(), [count, depth], "the matrices fit together");
     assert_eq!(bias.len(), columns, "the bias has a number for each column");
-    let tile_rows = rows_per_tile(count, has_matrix_unit(depth.div_ceil(GROUP)));
-    let rows = QuantizedRows::quantize(input, depth, tile_rows);
-    let from = (&rows, weight, bias, &activation);
+    let tile_rows = rows.rows_per_tile();
+    let from = (rows, weight, bias, &activation);
     if count * columns * depth < MIN_PARALLEL {
         block(from, (0, 0), (output, columns));
     } else if count < 2 * tile_rows * rayon::current_num_threads() {
@@ -136,19 +142,36 @@ fn block(
                 || {
                     for (offset, (to, sums)) in to.chunks_exact_mut(width).zip(&sums).enumerate() {
                         let (scale, zero) = rows.scale_and_zero(first_row + offset);
+                        let beside = of_outliers(rows.outliers(first_row + offset), &panel.groups);
                         // Without an index, which would be checked: a loop that may end early has its last vectors one by one.
                         let places = to[at..][..columns].iter_mut().zip(bias);
                         let weights = panel.sums.iter().zip(&panel.scales);
-                        let sums = sums.iter().zip(weights);
-                        for ((to, bias), (sum, (column_sum, weight_scale))) in places.zip(sums) {
-                            let sum = sum - zero * column_sum;
-                            to.put(activation(sum as f32 * (scale * weight_scale) + bias));
+                        let sums = sums.iter().zip(&beside).zip(weights);
+                        for ((to, bias), ((sum, beside), (column_sum, weight_scale))) in
+                            places.zip(sums)
+                        {
+                            let sum = (sum - zero * column_sum) as f32;
+                            let product = sum * (scale * weight_scale) + beside * weight_scale;
+                            to.put(activation(product + bias));
                         }
                     }
                 },
             );
         }
     }
+}
+
+/// The products of a row's outliers with the numbers of a panel.
+#[inline(always)]
+fn of_outliers(outliers: &[Outlier], groups: &[Group]) -> [f32; PANEL] {
+    let mut sums = [0.0; PANEL];
+    for outlier in outliers {
+        let group = &groups[outlier.column / GROUP].0;
+        for (sum, weights) in sums.iter_mut().zip(group) {
+            *sum += outlier.value * f32::from(weights[outlier.column % GROUP]);
+        }
+    }
+    sums
 }
 
 /// True if there is a matrix unit, and rows of `groups` groups fill its tiles.
@@ -229,24 +252,28 @@ mod tests {
         ];
         let sizes = if cfg!(miri) { &sizes[..1] } else { &sizes };
         for &(count, depth, columns) in sizes {
-            let input = numbers(count * depth, 7);
+            let mut input = numbers(count * depth, 7);
+            for row in input.chunks_exact_mut(depth).step_by(2) {
+                row[depth / 2] = 30.0; // kept in floats
+            }
             let weight = QuantizedMatrix::quantize(&numbers(depth * columns, 5), columns).unwrap();
             let bias = numbers(columns, 3);
+            let rows = QuantizedRows::quantize(&input, depth);
+            assert_eq!(rows.outliers(0).len(), 1);
             let found = init_vec(count * columns, |to| {
-                product(&input, &weight, &bias, to, |x| 2.0 * x)
+                product(&rows, &weight, &bias, to, |x| 2.0 * x)
             });
-            let left = QuantizedRows::quantize(&input, depth, VECTOR_ROWS).dequantize();
-            let products = matmul(&left, &weight.dequantize(), columns, depth);
+            let products = matmul(&rows.dequantize(), &weight.dequantize(), columns, depth);
             let expected: Vec<f64> = (products.iter().enumerate())
                 .map(|(at, sum)| 2.0 * (sum + f64::from(bias[at % columns])))
                 .collect();
             assert_close(&found, &expected, 1e-5);
 
             let affine = init_vec(count * columns, |to| {
-                linear(&input, &weight, &bias, Activation::Identity, to)
+                linear(&rows, &weight, &bias, Activation::Identity, to)
             });
             let activated = init_vec(count * columns, |to| {
-                linear(&input, &weight, &bias, Activation::Gelu, to)
+                linear(&rows, &weight, &bias, Activation::Gelu, to)
             });
             for ((found, affine), activated) in found.iter().zip(affine).zip(activated) {
                 assert_eq!(*found, 2.0 * affine);
@@ -264,11 +291,14 @@ mod tests {
             (100, 128, 200)
         };
         let weight = QuantizedMatrix::quantize(&numbers(depth * columns, 5), columns).unwrap();
-        let input = numbers(count * depth, 11);
+        let mut input = numbers(count * depth, 11);
+        input[depth + 3] = 40.0;
         let bias = vec![0.5; columns];
         let rows = |input: &[f32]| {
-            init_vec(input.len() / depth * columns, |to| {
-                linear(input, &weight, &bias, Activation::Identity, to)
+            let input = QuantizedRows::quantize(input, depth);
+            let [count, _] = input.shape();
+            init_vec(count * columns, |to| {
+                linear(&input, &weight, &bias, Activation::Identity, to)
             })
         };
         for (row, expected) in rows(&input).chunks_exact(columns).enumerate() {

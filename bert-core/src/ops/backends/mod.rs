@@ -103,6 +103,8 @@ macro_rules! host_optimizer_and_packed_weights {
         impl PackedWeightOps for $backend {
             operations! { $tensor, host:
                 project_packed(input, bias; weight: Arc<PackedWeight>, gelu: bool) -> $tensor;
+                project_packed_thrice(input, first, second, third; weights: [Arc<PackedWeight>; 3])
+                    -> ($tensor, $tensor, $tensor);
             }
         }
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bert_core::batch::BertBatcher;
 use bert_core::checkpoint::Checkpoint;
-use bert_core::inference::{Weights, prepare};
+use bert_core::inference::Weights;
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Truncation};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData, activation};
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub struct Candidate {
 }
 
 impl FillMask {
-    /// Loads model and tokenizer from a model directory, the encoder's weights held as `weights`.
+    /// Loads model and tokenizer from a model directory, its weights held as `weights`.
     ///
     /// # Errors
     ///
@@ -51,10 +51,7 @@ impl FillMask {
         tokenizer.check_vocab(checkpoint.config().vocab_size)?;
         let max_length = checkpoint.config().max_input_length();
         Ok(Self {
-            model: prepare(
-                BertForMaskedLm::from_checkpoint(&checkpoint, device)?,
-                weights,
-            )?,
+            model: BertForMaskedLm::from_checkpoint(&checkpoint, device)?.prepared(weights)?,
             batcher: BertBatcher::new(&tokenizer).for_model(checkpoint.config()),
             tokenizer,
             max_length,

@@ -1,11 +1,14 @@
 //! Predicting masked tokens (BERT §3.1, task 1).
 
+use std::sync::Arc;
+
 use bert_core::activation::HiddenAct;
 use bert_core::batch::BertInput;
 use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::config::BertConfig;
+use bert_core::inference::{Weights, prepare, quantize_table};
 use bert_core::nn::{BertInit, BertModel};
-use bert_core::ops;
+use bert_core::ops::{self, PackedWeight};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, FloatDType, Int, Tensor};
@@ -57,6 +60,9 @@ pub struct BertLmPrediction {
     pub bias: Option<Param<Tensor<1>>>,
     /// The decoder, if it is not the word-embedding table.
     pub decoder: Option<BertLmDecoder>,
+    /// The decoder's table in 8 bits, in place of the other two.
+    #[module(skip)]
+    quantized: Option<Arc<PackedWeight>>,
 }
 
 /// An untied decoder.
@@ -119,6 +125,23 @@ impl BertForMaskedLm {
         Ok(model)
     }
 
+    /// The model for inference, encoder and head held as `weights`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`prepare`].
+    pub fn prepared(self, weights: Weights) -> Result<Self> {
+        let mut model = prepare(self, weights)?;
+        if weights == Weights::Int8 {
+            let tied = &model.bert.embeddings.word_embeddings.weight;
+            let predictions = &mut model.cls.predictions;
+            let own = predictions.decoder.as_ref().map(|own| &own.weight);
+            let table = quantize_table("cls.predictions.decoder.weight", own.unwrap_or(tied))?;
+            predictions.quantized = Some(table);
+        }
+        Ok(model)
+    }
+
     /// Scores of every vocabulary entry at some positions of a batch.
     ///
     /// Positions are gathered before the end of the last block and before the head, whose projection to the vocabulary costs
@@ -143,6 +166,7 @@ impl BertLmPrediction {
             transform: BertPredictionTransform::new(config, init),
             bias: (config.heads.masked_lm.decoder_bias).then(|| init.zeros(config.vocab_size)),
             decoder: (!config.ties_word_embeddings()).then(|| BertLmDecoder::new(config, init)),
+            quantized: None,
         }
     }
 
@@ -161,7 +185,10 @@ impl BertLmPrediction {
             Some(bias) => bias.val(),
             None => Tensor::zeros([table.dims()[0]], (&table.device(), table.dtype())),
         };
-        ops::linear_table(transformed, table, bias)
+        match &self.quantized {
+            Some(table) => ops::linear_packed_table(transformed, table.clone(), bias),
+            None => ops::linear_table(transformed, table, bias),
+        }
     }
 }
 

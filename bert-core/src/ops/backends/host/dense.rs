@@ -1,11 +1,13 @@
 //! Linear layers over tensors.
 
+use std::cell::OnceCell;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use bert_kernels::bf16;
+use bert_kernels::int8::{self, QuantizedRows};
 use bert_kernels::linear::{self as kernels, Activation};
 use bert_kernels::matmul::{self, Matrix};
-use bert_kernels::{bf16, int8};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
 
@@ -69,25 +71,78 @@ pub(in crate::ops) fn project_packed<T: HostTensor>(
             } else {
                 Activation::Identity
             };
-            let shape = with_width(&input, width(&bias));
-            input.init_like(shape, |to| {
-                let bias = bias.as_slice();
-                match &*weight {
-                    PackedWeight::BFloat16(weight) => {
-                        bf16::linear(matrix(&input), weight, bias, activation, to)
-                    }
-                    PackedWeight::Int8(weight) => {
-                        int8::linear(input.as_slice(), weight, bias, activation, to)
-                    }
-                    PackedWeight::Panels(weight) => {
-                        kernels::packed_linear(input.as_slice(), weight, bias, activation, to)
-                    }
-                }
-            })
+            PackedInput::new(&input).linear(&weight, &bias, activation)
         }
         Backend([input, bias]) => {
             linear::project_data::<T::Backend>(input, bias, weight.floats(), gelu)
         }
+    }
+}
+
+/// [`PackedWeightOps::project_packed_thrice`](crate::ops::PackedWeightOps::project_packed_thrice).
+pub(in crate::ops) fn project_packed_thrice<T: HostTensor>(
+    input: T,
+    first: T,
+    second: T,
+    third: T,
+    weights: [Arc<PackedWeight>; 3],
+) -> (T, T, T) {
+    match place(When::Always, [input, first, second, third]) {
+        Kernel([input, biases @ ..]) => {
+            let input = PackedInput::new(&input);
+            let layers = [0, 1, 2].map(|at| (&*weights[at], &biases[at]));
+            layers
+                .map(|(weight, bias)| input.linear(weight, bias, Activation::Identity))
+                .into()
+        }
+        Backend([input, biases @ ..]) => {
+            let mut layers = biases.into_iter().zip(weights);
+            [(); 3]
+                .map(|()| {
+                    let (bias, weight) = layers.next().expect("three layers");
+                    linear::project_data::<T::Backend>(input.clone(), bias, weight.floats(), false)
+                })
+                .into()
+        }
+    }
+}
+
+/// A contiguous input of layers with packed weights, quantised for the first that is in 8 bits.
+struct PackedInput<'a, T> {
+    tensor: &'a T,
+    rows: OnceCell<QuantizedRows>,
+}
+
+impl<'a, T: HostTensor> PackedInput<'a, T> {
+    fn new(tensor: &'a T) -> Self {
+        Self {
+            tensor,
+            rows: OnceCell::new(),
+        }
+    }
+
+    /// `activation(input · weight + bias)`, the bias contiguous too.
+    fn linear(&self, weight: &PackedWeight, bias: &T, activation: Activation) -> T {
+        let input = self.tensor;
+        let bias = bias.as_slice();
+        input.init_like(with_width(input, bias.len()), |to| match weight {
+            PackedWeight::BFloat16(weight) => {
+                bf16::linear(matrix(input), weight, bias, activation, to)
+            }
+            PackedWeight::Int8(weight) => {
+                let quantize = || QuantizedRows::quantize(input.as_slice(), width(input));
+                int8::linear(
+                    self.rows.get_or_init(quantize),
+                    weight,
+                    bias,
+                    activation,
+                    to,
+                )
+            }
+            PackedWeight::Panels(weight) => {
+                kernels::packed_linear(input.as_slice(), weight, bias, activation, to)
+            }
+        })
     }
 }
 

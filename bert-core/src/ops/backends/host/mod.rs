@@ -22,7 +22,8 @@ pub(super) use attention::{
 };
 pub(super) use dense::{
     project, project_bias_backward, project_gelu, project_input_backward, project_packed,
-    project_table, project_table_backward, project_unbiased, project_weight_backward,
+    project_packed_thrice, project_table, project_table_backward, project_unbiased,
+    project_weight_backward,
 };
 pub(super) use elementwise::{
     adam_update, add_normalize, cross_entropy, cross_entropy_backward, dropout_mask, gate,
