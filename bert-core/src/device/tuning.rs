@@ -85,9 +85,10 @@ fn root() -> Option<PathBuf> {
 
 /// Prepares CubeCL's tuner for a device of this `kind`; to be called before the device starts.
 ///
-/// A software rasteriser compiles each candidate for seconds, those for matrix units for longer, and gains little by the
-/// choice: it gets the lowest level of effort, with one sample of each. The first call of a process counts, and a level or an
-/// environment that a `cubecl.toml` or variables of CubeCL's ask for stays.
+/// A software rasteriser compiles each candidate for seconds, those for matrix units for longer, and on a processor the units of
+/// a cube that are more than its cores wait for each other in turns of the scheduler: both gain little by the choice, and get the
+/// lowest level of effort, with one sample of each. The first call of a process counts, and a level or an environment that a
+/// `cubecl.toml` or variables of CubeCL's ask for stays.
 #[cfg(feature = "cubecl")]
 pub(super) fn prepare(kind: AdapterKind, hardware: &Hardware) {
     if kind == AdapterKind::SoftwareRasteriser {
@@ -124,7 +125,8 @@ fn fitted(
     let tuning = &mut config.autotune;
     // Ends of tunings go to `log`, as beginnings do by themselves.
     tuning.logger.log.get_or_insert_default();
-    if kind == AdapterKind::SoftwareRasteriser && matches!(tuning.level, AutotuneLevel::Balanced) {
+    let on_processor = matches!(kind, AdapterKind::SoftwareRasteriser | AdapterKind::Cpu);
+    if on_processor && matches!(tuning.level, AutotuneLevel::Balanced) {
         tuning.level = AutotuneLevel::Minimal;
         tuning.bench.min_samples = 1;
         tuning.bench.max_samples = 1;
@@ -379,8 +381,10 @@ mod tests {
             assert!(tuning.logger.log.is_some());
             (tuning.level, tuning.bench.max_samples)
         };
-        let (level, samples) = fitted(AutotuneLevel::Balanced, AdapterKind::SoftwareRasteriser);
-        assert!(matches!(level, AutotuneLevel::Minimal) && samples == 1);
+        for kind in [AdapterKind::SoftwareRasteriser, AdapterKind::Cpu] {
+            let (level, samples) = fitted(AutotuneLevel::Balanced, kind);
+            assert!(matches!(level, AutotuneLevel::Minimal) && samples == 1);
+        }
         let (level, samples) = fitted(AutotuneLevel::Full, AdapterKind::SoftwareRasteriser);
         assert!(matches!(level, AutotuneLevel::Full) && samples > 1);
         let (level, samples) = fitted(AutotuneLevel::Balanced, AdapterKind::DiscreteGpu);
