@@ -97,8 +97,12 @@ impl BertLayer {
             self.layer_norm.as_ref(),
             self.layer_norm_eps,
         );
+        let output = &self.output;
+        if let Some(projected) = self.intermediate.forward_through(&normal, &output.dense) {
+            return output.add(projected, attended);
+        }
         let widened = self.intermediate.forward(normal); // [batch, seq, intermediate]
-        self.output.forward(widened, attended)
+        output.forward(widened, attended)
     }
 }
 

@@ -48,6 +48,19 @@ impl BertIntermediate {
         ops::dropout(self.activated(hidden), &self.dropout)
     }
 
+    /// [`forward`](Self::forward) and the layer after it; `None` unless both have packed weights, between which exact GELU is all
+    /// there is.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden, output: `[batch, seq, hidden]`
+    pub(super) fn forward_through(&self, hidden: &Tensor<3>, next: &Linear) -> Option<Tensor<3>> {
+        let is_plain = self.shape == GateShape::None && self.hidden_act == HiddenAct::Gelu;
+        is_plain
+            .then(|| ops::packed_feed_forward(hidden, [&self.dense, next]))
+            .flatten()
+    }
+
     fn activated(&self, hidden: Tensor<3>) -> Tensor<3> {
         if let Some(gate) = &self.gate {
             let gate = self.hidden_act.after_linear(hidden.clone(), gate);

@@ -55,7 +55,20 @@ impl BertResidual {
                 norm,
                 self.layer_norm_eps,
             ),
-            None => ops::dropout(ops::linear(input, &self.dense), &self.dropout) + residual,
+            None => self.add(ops::linear(input, &self.dense), residual),
+        }
+    }
+
+    /// [`forward`](Self::forward) after its projection.
+    ///
+    /// # Shapes
+    ///
+    /// - projected, residual, output: `[batch, seq, hidden]`
+    pub(super) fn add(&self, projected: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let dropped = ops::dropout(projected, &self.dropout);
+        match &self.layer_norm {
+            Some(norm) => ops::add_layer_norm(dropped, residual, norm, self.layer_norm_eps),
+            None => dropped + residual,
         }
     }
 }

@@ -75,7 +75,7 @@ pub use rotary::{RotaryAngles, RotaryColumns};
 pub use tensors::{
     add_layer_norm, cross_entropy, dropout, dropout_mask, dropout_probability, gate, gelu_erf,
     gelu_tanh, layer_norm, linear, linear_add_layer_norm, linear_gelu_erf, linear_packed_table,
-    linear_table, linear_thrice, lookup, rotate, swish,
+    linear_table, linear_thrice, lookup, packed_feed_forward, rotate, swish,
 };
 
 /// Operations of the encoder that go below the module API.

@@ -60,6 +60,19 @@ pub trait PackedWeightOps: BertOps {
         linear::project_data::<Self>(input, bias, weight.floats(), gelu)
     }
 
+    /// The feed-forward layer of a block, [`project_packed`](PackedWeightOps::project_packed) with exact GELU and again without, for
+    /// which an override need not write what is between.
+    fn feed_forward_packed(
+        input: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        weights: [Arc<PackedWeight>; 2],
+    ) -> FloatTensor<Self> {
+        let [by_first, by_second] = weights;
+        let widened = Self::project_packed(input, first, by_first, true);
+        Self::project_packed(widened, second, by_second, false)
+    }
+
     /// [`project_packed`](PackedWeightOps::project_packed) of one input by three layers, which an override quantises once for all.
     fn project_packed_thrice(
         input: FloatTensor<Self>,

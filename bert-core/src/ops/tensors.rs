@@ -79,6 +79,26 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
     dispatch!(BertOps::project_gelu(input, layer.weight.val(), bias.val()))
 }
 
+/// `second(gelu(first(input)))` with exact GELU; `None` unless both layers have packed weights.
+///
+/// # Shapes
+///
+/// - input: `[..., any, d_input]`
+/// - output: `[..., any, d_output]`
+pub fn packed_feed_forward<const D: usize>(
+    input: &Tensor<D>,
+    layers: [&Linear; 2],
+) -> Option<Tensor<D>> {
+    let [by_first, by_second] = layers.map(|layer| PackedParam::weight_of(layer, input));
+    let weights = [by_first?, by_second?];
+    let [first, second] = layers.map(|layer| bias_or_zeros(layer, input));
+    let input = input.clone();
+    Some(dispatch!(
+        PackedWeightOps::feed_forward_packed(input, first, second),
+        weights
+    ))
+}
+
 /// The rows of a table, by number.
 ///
 /// # Shapes

@@ -28,7 +28,7 @@ pub(super) struct RoundedRows {
 impl RoundedRows {
     /// The nearest numbers to those of a matrix.
     pub(super) fn round(matrix: Matrix<'_>, rows_per_tile: usize) -> Self {
-        let mut rows = Self::zeros(matrix, rows_per_tile);
+        let mut rows = Self::zeros(matrix.shape(), rows_per_tile);
         let steps = rows.steps;
         round_tiles(matrix, 0, (&mut rows.lines, rows_per_tile, steps));
         rows
@@ -40,7 +40,7 @@ impl RoundedRows {
         if count * depth <= CHUNK_LEN {
             return Self::round(matrix, rows_per_tile);
         }
-        let mut rows = Self::zeros(matrix, rows_per_tile);
+        let mut rows = Self::zeros(matrix.shape(), rows_per_tile);
         let (size, steps) = (rows.tile_size() * TILES_PER_THREAD, rows.steps);
         let parts = rows.lines.par_chunks_mut(size).enumerate();
         parts.for_each(|(part, lines)| {
@@ -50,9 +50,8 @@ impl RoundedRows {
         rows
     }
 
-    /// Tiles of zeros for a matrix.
-    fn zeros(matrix: Matrix<'_>, rows_per_tile: usize) -> Self {
-        let [rows, depth] = matrix.shape();
+    /// Tiles of zeros for a matrix `[rows, depth]`.
+    pub(super) fn zeros([rows, depth]: [usize; 2], rows_per_tile: usize) -> Self {
         let steps = depth.div_ceil(STEP);
         let tiles = rows.div_ceil(rows_per_tile);
         Self {
@@ -71,6 +70,12 @@ impl RoundedRows {
     pub(super) fn tile(&self, at: usize) -> &[Line] {
         let size = self.tile_size();
         &self.lines[at * size..][..size]
+    }
+
+    /// The line of a row of a tile in a step.
+    pub(super) fn line_mut(&mut self, tile: usize, row: usize, step: usize) -> &mut Line {
+        let first = tile * self.tile_size();
+        &mut self.lines[first + step * self.rows_per_tile + row]
     }
 
     /// Rows of a tile.

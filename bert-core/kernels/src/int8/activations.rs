@@ -56,6 +56,15 @@ impl QuantizedRows {
 
     /// [`quantize`](Self::quantize), filled up to whole tiles of this many rows.
     pub(super) fn in_tiles(values: &[f32], depth: usize, rows_per_tile: usize) -> Self {
+        Self::of(values, depth, rows_per_tile, values.len() > CHUNK_LEN)
+    }
+
+    /// [`in_tiles`](Self::in_tiles) by this thread alone.
+    pub(super) fn by_this_thread(values: &[f32], depth: usize, rows_per_tile: usize) -> Self {
+        Self::of(values, depth, rows_per_tile, false)
+    }
+
+    fn of(values: &[f32], depth: usize, rows_per_tile: usize, by_all_threads: bool) -> Self {
         let count = values.len() / depth.max(1);
         let groups_per_row = depth.div_ceil(GROUP);
         let mut groups = vec![0; count.next_multiple_of(rows_per_tile) * groups_per_row];
@@ -67,7 +76,7 @@ impl QuantizedRows {
         )| {
             *scale = quantize_row(values, cast_slice_mut(groups), outliers);
         };
-        if values.len() <= CHUNK_LEN {
+        if !by_all_threads {
             let rows = scales.iter_mut().zip(&mut outliers);
             let rows = rows.zip(values.chunks(depth.max(1)));
             groups

@@ -103,6 +103,7 @@ macro_rules! host_optimizer_and_packed_weights {
         impl PackedWeightOps for $backend {
             operations! { $tensor, host:
                 project_packed(input, bias; weight: Arc<PackedWeight>, gelu: bool) -> $tensor;
+                feed_forward_packed(input, first, second; weights: [Arc<PackedWeight>; 2]) -> $tensor;
                 project_packed_thrice(input, first, second, third; weights: [Arc<PackedWeight>; 3])
                     -> ($tensor, $tensor, $tensor);
             }

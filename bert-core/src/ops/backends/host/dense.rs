@@ -107,6 +107,42 @@ pub(in crate::ops) fn project_packed_thrice<T: HostTensor>(
     }
 }
 
+/// [`PackedWeightOps::feed_forward_packed`](crate::ops::PackedWeightOps::feed_forward_packed).
+pub(in crate::ops) fn feed_forward_packed<T: HostTensor>(
+    input: T,
+    first: T,
+    second: T,
+    weights: [Arc<PackedWeight>; 2],
+) -> T {
+    let [by_first, by_second] = weights;
+    let bits = match (&*by_first, &*by_second) {
+        (PackedWeight::BFloat16(_), PackedWeight::BFloat16(_))
+        | (PackedWeight::Int8(_), PackedWeight::Int8(_)) => When::Always,
+        _ => When::Never,
+    };
+    match place(bits, [input, first, second]) {
+        Kernel([input, first, second]) => {
+            let shape = with_width(&input, width(&second));
+            let [first, second] = [&first, &second].map(|bias| bias.as_slice());
+            input.init_like(shape, |to| match (&*by_first, &*by_second) {
+                (PackedWeight::BFloat16(by_first), PackedWeight::BFloat16(by_second)) => {
+                    let layers = [(by_first, first), (by_second, second)];
+                    bf16::feed_forward(matrix(&input), layers, to)
+                }
+                (PackedWeight::Int8(by_first), PackedWeight::Int8(by_second)) => {
+                    let rows = QuantizedRows::quantize(input.as_slice(), width(&input));
+                    int8::feed_forward(&rows, [(by_first, first), (by_second, second)], to)
+                }
+                _ => unreachable!("no kernel has other weights"),
+            })
+        }
+        Backend([input, first, second]) => {
+            let widened = project_packed(input, first, by_first, true);
+            project_packed(widened, second, by_second, false)
+        }
+    }
+}
+
 /// A contiguous input of layers with packed weights, quantised for the first that is in 8 bits.
 struct PackedInput<'a, T> {
     tensor: &'a T,

@@ -21,8 +21,8 @@ pub(super) use attention::{
     attention_backward, attention_with_state, packed_attention, self_attention,
 };
 pub(super) use dense::{
-    project, project_bias_backward, project_gelu, project_input_backward, project_packed,
-    project_packed_thrice, project_table, project_table_backward, project_unbiased,
+    feed_forward_packed, project, project_bias_backward, project_gelu, project_input_backward,
+    project_packed, project_packed_thrice, project_table, project_table_backward, project_unbiased,
     project_weight_backward,
 };
 pub(super) use elementwise::{

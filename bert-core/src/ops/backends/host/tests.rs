@@ -177,6 +177,39 @@ fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
     assert_eq!(found.shape(), Shape::new([0, 2]));
 }
 
+fn packed_layers_together_are_those_one_by_one<T: HostTensor>(like: &T) {
+    let packs: [fn(&[f32], usize) -> Option<PackedWeight>; 3] = [
+        PackedWeight::panels,
+        PackedWeight::bfloat16,
+        PackedWeight::int8,
+    ];
+    for (rows, depth, width) in [(2, 24, 70), (300, 64, 128)] {
+        for pack in packs {
+            let weight = |depth: usize, width: usize| {
+                let values = numbers(like, [depth, width], 11).into_contiguous();
+                let weight = pack(values.as_slice(), width);
+                Arc::new(weight.expect("kernels are compiled in"))
+            };
+            let [wider, narrower] = [weight(depth, width), weight(width, depth)];
+            let input = || numbers(like, [rows, depth], 7);
+            let bias = |step: usize| numbers(like, [width], step);
+            let single = |step| super::project_packed(input(), bias(step), wider.clone(), false);
+            let weights = [(); 3].map(|()| wider.clone());
+            let (first, second, third) =
+                super::project_packed_thrice(input(), bias(3), bias(5), bias(13), weights);
+            for (found, step) in [(first, 3), (second, 5), (third, 13)] {
+                assert_close(found, single(step), "project_packed_thrice");
+            }
+            let narrow_bias = || numbers(like, [depth], 13);
+            let widened = super::project_packed(input(), bias(3), wider.clone(), true);
+            let expected = super::project_packed(widened, narrow_bias(), narrower.clone(), false);
+            let weights = [wider, narrower];
+            let found = super::feed_forward_packed(input(), bias(3), narrow_bias(), weights);
+            assert_close(found, expected, "feed_forward_packed");
+        }
+    }
+}
+
 fn linear_layers<T: HostTensor>(like: &T) {
     // Few rows with and without a panel of their own, many, and enough for a matrix unit.
     for (rows, depth, width) in [(3, 24, 64), (3, 24, 40), (70, 24, 40), (70, 80, 96)] {
@@ -628,6 +661,7 @@ for_each_backend!(
     linear_layers,
     products_in_bf16,
     linear_layers_by_packed_weights,
+    packed_layers_together_are_those_one_by_one,
     attention_of_rows_and_packed,
     attention_and_its_gradients,
     gradients_of_attention_with_a_window_and_a_bias,
