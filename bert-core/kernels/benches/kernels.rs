@@ -89,6 +89,78 @@ mod linear {
     }
 }
 
+/// The whole feed-forward layer of 8 sequences of 128 tokens, by two products or, together, by one kernel.
+mod feed_forward {
+    use super::*;
+
+    const ROWS: usize = 8 * SEQ;
+
+    struct Layer {
+        input: Vec<f32>,
+        weight: Vec<f32>,
+        biases: [Vec<f32>; 2],
+    }
+
+    fn layer() -> Layer {
+        Layer {
+            input: numbers(ROWS * HIDDEN),
+            weight: numbers(HIDDEN * INTERMEDIATE),
+            biases: [INTERMEDIATE, HIDDEN].map(numbers),
+        }
+    }
+
+    fn counter() -> ItemsCount {
+        ItemsCount::new(2 * ROWS * HIDDEN * INTERMEDIATE)
+    }
+
+    #[divan::bench(args = [false, true])]
+    fn bf16(bencher: Bencher, together: bool) {
+        use bert_kernels::bf16::{feed_forward, linear};
+        let layer = layer();
+        let [first, second] =
+            [INTERMEDIATE, HIDDEN].map(|columns| Bf16Matrix::round(&layer.weight, columns));
+        let [of_first, of_second] = &layer.biases;
+        bencher.counter(counter()).bench(|| {
+            let input = Matrix::new(black_box(&layer.input), ROWS, HIDDEN);
+            if together {
+                let layers = [(&first, &of_first[..]), (&second, &of_second[..])];
+                return init_vec(ROWS * HIDDEN, |to| feed_forward(input, layers, to));
+            }
+            let widened = init_vec(ROWS * INTERMEDIATE, |to| {
+                linear(input, &first, of_first, Activation::Gelu, to)
+            });
+            let widened = Matrix::new(&widened, ROWS, INTERMEDIATE);
+            init_vec(ROWS * HIDDEN, |to| {
+                linear(widened, &second, of_second, Activation::Identity, to)
+            })
+        });
+    }
+
+    #[divan::bench(args = [false, true])]
+    fn int8(bencher: Bencher, together: bool) {
+        use bert_kernels::int8::{feed_forward, linear};
+        let layer = layer();
+        let [first, second] = [INTERMEDIATE, HIDDEN].map(|columns| {
+            QuantizedMatrix::quantize(&layer.weight, columns).expect("finite weights")
+        });
+        let [of_first, of_second] = &layer.biases;
+        bencher.counter(counter()).bench(|| {
+            let input = QuantizedRows::quantize(black_box(&layer.input), HIDDEN);
+            if together {
+                let layers = [(&first, &of_first[..]), (&second, &of_second[..])];
+                return init_vec(ROWS * HIDDEN, |to| feed_forward(&input, layers, to));
+            }
+            let widened = init_vec(ROWS * INTERMEDIATE, |to| {
+                linear(&input, &first, of_first, Activation::Gelu, to)
+            });
+            let widened = QuantizedRows::quantize(&widened, INTERMEDIATE);
+            init_vec(ROWS * HIDDEN, |to| {
+                linear(&widened, &second, of_second, Activation::Identity, to)
+            })
+        });
+    }
+}
+
 #[divan::bench(args = ROWS)]
 fn attention(bencher: Bencher, rows: usize) {
     attend(bencher, rows, rows.min(SEQ), None);
