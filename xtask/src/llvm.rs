@@ -12,7 +12,7 @@ use crate::shell;
 use crate::sid::{self, Level};
 
 const FEATURES: &str = "cpu,cuda,rocm";
-/// Of the root, and of its compiler.
+/// Target of the root and of its compiler.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The whole network. Every shape of a product is tuned for minutes where there are fewer cores than units of a cube, which wait
