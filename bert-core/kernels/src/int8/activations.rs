@@ -21,8 +21,15 @@ const TO_WHOLE: f32 = 12_582_912.0; // 1.5 · 2²³
 /// Most elements of a row that are kept in floats.
 const MOST_OUTLIERS: usize = 4;
 
-/// Quantisation scale and zero point of a row.
-type Scale = (f32, i32);
+/// Quantisation of a row.
+#[derive(Clone, Default)]
+struct Row {
+    scale: f32,
+    /// Number that stands for 0.
+    zero: i32,
+    /// Elements that the numbers leave out.
+    outliers: Vec<Outlier>,
+}
 
 /// An element of a row that is far beyond all others, and is kept as it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,8 +48,7 @@ pub struct QuantizedRows {
     groups: Vec<i32>,
     groups_per_row: usize,
     rows_per_tile: usize,
-    scales: Vec<Scale>,
-    outliers: Vec<Vec<Outlier>>,
+    rows: Vec<Row>,
     depth: usize,
 }
 
@@ -68,43 +74,36 @@ impl QuantizedRows {
         let count = values.len() / depth.max(1);
         let groups_per_row = depth.div_ceil(GROUP);
         let mut groups = vec![0; count.next_multiple_of(rows_per_tile) * groups_per_row];
-        let mut scales = vec![(0.0, 0); count];
-        let mut outliers = vec![Vec::new(); count];
-        let one = |(groups, ((scale, outliers), values)): (
-            &mut [i32],
-            ((&mut Scale, &mut Vec<Outlier>), &[f32]),
-        )| {
-            *scale = quantize_row(values, cast_slice_mut(groups), outliers);
+        let mut rows = vec![Row::default(); count];
+        let one = |(groups, (row, values)): (&mut [i32], (&mut Row, &[f32]))| {
+            *row = quantize_row(values, cast_slice_mut(groups));
         };
-        if !by_all_threads {
-            let rows = scales.iter_mut().zip(&mut outliers);
-            let rows = rows.zip(values.chunks(depth.max(1)));
-            groups
-                .chunks_mut(groups_per_row.max(1))
-                .zip(rows)
-                .for_each(one);
-        } else {
-            let rows = scales.par_iter_mut().zip(&mut outliers);
-            let rows = rows.zip(values.par_chunks(depth));
+        if by_all_threads {
+            let rows = rows.par_iter_mut().zip(values.par_chunks(depth));
             groups
                 .par_chunks_mut(groups_per_row)
                 .zip(rows)
                 .with_min_len(rows_per_chunk(depth))
+                .for_each(one);
+        } else {
+            let rows = rows.iter_mut().zip(values.chunks(depth.max(1)));
+            groups
+                .chunks_mut(groups_per_row.max(1))
+                .zip(rows)
                 .for_each(one);
         }
         Self {
             groups,
             groups_per_row,
             rows_per_tile,
-            scales,
-            outliers,
+            rows,
             depth,
         }
     }
 
     /// `[rows, depth]`
     pub fn shape(&self) -> [usize; 2] {
-        [self.scales.len(), self.depth]
+        [self.rows.len(), self.depth]
     }
 
     /// The groups of some rows from one on, all within a tile.
@@ -118,61 +117,65 @@ impl QuantizedRows {
     }
 
     /// Scale and zero point of a row.
-    pub(super) fn scale_and_zero(&self, row: usize) -> Scale {
-        self.scales[row]
+    pub(super) fn scale_and_zero(&self, row: usize) -> (f32, i32) {
+        let Row { scale, zero, .. } = self.rows[row];
+        (scale, zero)
     }
 
     /// Elements of a row that its numbers leave out.
     pub(super) fn outliers(&self, row: usize) -> &[Outlier] {
-        &self.outliers[row]
+        &self.rows[row].outliers
     }
 
     #[cfg(test)]
     pub(super) fn dequantize(&self) -> Vec<f32> {
         let one = |row: usize| {
-            let (scale, zero) = self.scales[row];
+            let (scale, zero) = self.scale_and_zero(row);
             let numbers: &[u8] = bytemuck::cast_slice(self.rows(row, 1));
             let mut values: Vec<_> = numbers[..self.depth]
                 .iter()
                 .map(move |&number| (i32::from(number) - zero) as f32 * scale)
                 .collect();
-            for outlier in &self.outliers[row] {
+            for outlier in &self.rows[row].outliers {
                 values[outlier.column] += outlier.value;
             }
             values
         };
-        (0..self.scales.len()).flat_map(one).collect()
+        (0..self.rows.len()).flat_map(one).collect()
     }
 }
 
-/// Writes the numbers of a row, and gives its scale and zero. 0 has a number, so that it stays 0; a row with a value that is
+/// Writes the numbers of a row, and gives what they stand for. 0 has a number, so that it stays 0; a row with a value that is
 /// not finite becomes NaN, as it would in a product of floats.
-fn quantize_row(values: &[f32], to: &mut [u8], outliers: &mut Vec<Outlier>) -> Scale {
+fn quantize_row(values: &[f32], to: &mut [u8]) -> Row {
     let mut values = Cow::Borrowed(values);
+    let mut row = Row::default();
     let (mut least, mut most, check) = range_of(&values);
-    let bad = |least: f32, most: f32| (most - least).is_nan() || most - least <= 0.0;
-    if bad(least, most) || check != 0.0 {
-        return (check, 0);
+    let is_flat = |least: f32, most: f32| (most - least).is_nan() || most - least <= 0.0;
+    if is_flat(least, most) || check != 0.0 {
+        row.scale = check;
+        return row;
     }
-    while take_outliers(&mut values, (most - least) / 4.0, outliers) {
+    while take_outliers(&mut values, (most - least) / 4.0, &mut row.outliers) {
         (least, most, _) = range_of(&values);
-        if bad(least, most) {
-            return (0.0, 0);
+        if is_flat(least, most) {
+            return row;
         }
     }
+    let range = most - least;
+    let inverse = LARGEST / range;
+    let zero = (-least * inverse).round_ties_even();
     vectorized(
         #[inline(always)]
         || {
-            let range = most - least;
-            let inverse = LARGEST / range;
-            let zero = (-least * inverse).round_ties_even();
             for (to, &value) in to.iter_mut().zip(&*values) {
                 let number = (value * inverse + zero).clamp(0.0, LARGEST);
                 *to = (number + TO_WHOLE).to_bits() as u8;
             }
-            (range / LARGEST, zero as i32)
         },
-    )
+    );
+    (row.scale, row.zero) = (range / LARGEST, zero as i32);
+    row
 }
 
 /// The least and the largest value, or 0; and a number that is NaN if a value is not finite, else 0.
