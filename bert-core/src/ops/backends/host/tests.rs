@@ -178,7 +178,8 @@ fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
 }
 
 fn packed_layers_together_are_those_one_by_one<T: HostTensor>(like: &T) {
-    let packs: [fn(&[f32], usize) -> Option<PackedWeight>; 3] = [
+    type Pack = fn(&[f32], usize) -> Option<PackedWeight>;
+    let packs: [Pack; 3] = [
         PackedWeight::panels,
         PackedWeight::bfloat16,
         PackedWeight::int8,
