@@ -23,7 +23,7 @@ const MESA: usize = 0;
 const SWIFTSHADER: usize = 1;
 
 /// Operations and the whole network, of the crate's tests by their module.
-const CORE: Run = filtered("encoder", &["ops::", "packing::", "parity::"]);
+pub(crate) const CORE: Run = filtered("encoder", &["ops::", "packing::", "parity::"]);
 /// The whole network on another driver or compiler.
 const NETWORK: Run = filtered("encoder", &["packing::", "parity::"]);
 /// Families whose blocks differ; the others have the blocks of one of these.
@@ -33,7 +33,7 @@ const HEADS: Run = filtered("tasks", &["parity::", "masked_lm::"]);
 /// Twenty steps of pretraining by every recipe, and the loss of replaced-token detection.
 const CURVES: Run = filtered("training", &["curves::", "replaced_tokens::"]);
 /// Defects of Burn and CubeCL.
-const UPSTREAM: Run = filtered("upstream", &[]);
+pub(crate) const UPSTREAM: Run = filtered("upstream", &[]);
 
 /// A part of the parity run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,7 +93,7 @@ const ALL: Run = Run {
     filters: &[],
 };
 
-pub(crate) const fn filtered(target: &'static str, filters: &'static [&'static str]) -> Run {
+const fn filtered(target: &'static str, filters: &'static [&'static str]) -> Run {
     Run {
         target: Some(target),
         filters,

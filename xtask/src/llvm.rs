@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::legs::{Run, filtered};
+use crate::legs::{CORE, UPSTREAM};
 use crate::parity::Options;
 use crate::shell;
 use crate::sid::{self, Level};
@@ -15,11 +15,7 @@ const FEATURES: &str = "cpu,cuda,rocm";
 /// Target of the root and of its compiler.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The whole network. Every shape of a product is tuned for minutes where there are fewer cores than units of a cube, which wait
-/// for each other without giving way: operations, whose tests have many shapes, run on the drivers' legs.
-const NETWORK: Run = filtered("encoder", &["parity::"]);
-
-/// Builds the three in a root of Debian sid, runs BERT's fixtures on `cpu` and has the other two refuse.
+/// Builds the three in a root of Debian sid, runs the core's tests on `cpu` and has the other two refuse.
 ///
 /// # Errors
 /// If the build or a test fails, or a device without its driver is not refused as it should be.
@@ -44,13 +40,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo
     };
 
-    let mut tests = cargo("test");
-    NETWORK.apply(&mut tests);
-    tests.env("BERT_TEST_DEVICES", "cpu");
-    tests.env("BERT_TEST_FAMILIES", "bert");
-    // Kernels are chosen once, and found again by later runs.
-    tests.env("BERT_CACHE_DIR", shell::target().join("leg-cache/cpu"));
-    shell::run(&mut tests)?;
+    for run in [CORE, UPSTREAM] {
+        let mut tests = cargo("test");
+        options.real.apply(&mut tests)?;
+        run.apply(&mut tests);
+        tests.env("BERT_TEST_DEVICES", "cpu");
+        // Kernels are chosen once, and found again by later runs.
+        tests.env("BERT_CACHE_DIR", shell::target().join("leg-cache/cpu"));
+        shell::run(&mut tests)?;
+    }
 
     shell::run(cargo("build").args(["--bin", "bert"]))?;
     let bert = target.join("release").join("bert");
