@@ -19,6 +19,33 @@ pub enum Activation {
     Gelu,
 }
 
+/// No activation.
+#[inline(always)]
+pub(crate) fn identity(x: f32) -> f32 {
+    x
+}
+
+/// A weight's shape `[depth, columns]`, and the bias that is added to the product.
+pub(crate) type LayerShape<'a> = ([usize; 2], &'a [f32]);
+
+/// Checks that two layers fit to an input `[rows, depth]`, to each other, and to an output of so many elements.
+///
+/// # Panics
+///
+/// Panics unless they do.
+pub(crate) fn assert_feed_forward_fits(
+    [rows, depth]: [usize; 2],
+    [(first, of_first), (second, of_second)]: [LayerShape<'_>; 2],
+    output: usize,
+) {
+    let [width, columns] = second;
+    assert_eq!(first, [depth, width], "the matrices fit together");
+    assert_eq!(output, rows * columns, "the product fills its output");
+    for (bias, columns) in [(of_first, width), (of_second, columns)] {
+        assert_eq!(bias.len(), columns, "the bias has a number for each column");
+    }
+}
+
 /// `activation(input · weight + bias)`.
 ///
 /// # Shapes

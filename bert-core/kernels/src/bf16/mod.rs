@@ -8,17 +8,17 @@
 use std::mem::MaybeUninit;
 
 use activations::RoundedRows;
-use number::rounded;
-use tile_shape::{MATRIX_ROWS, STEP, VECTOR_ROWS, rows_per_block, rows_per_tile};
+use tile_shape::{MATRIX_ROWS, VECTOR_ROWS, rows_per_block, rows_per_tile};
 use weights::{Block, PANEL};
 
 use crate::gelu::gelu;
-use crate::linear::Activation;
+use crate::linear::{Activation, identity};
 use crate::matmul::Matrix;
-use crate::output::{OutputSlot, init_vec};
+use crate::output::OutputSlot;
 use crate::parallel::{for_each_row_block, par_fill_columns};
 use crate::simd::vectorized;
 
+pub use feed_forward::feed_forward;
 pub use weights::Bf16Matrix;
 
 mod activations;
@@ -26,6 +26,7 @@ mod activations;
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod feed_forward;
 mod number;
 mod portable;
 mod tile_shape;
@@ -124,110 +125,6 @@ pub fn affine<'a>(
     )
 }
 
-/// `second(gelu(first(input)))`, what [`linear`] gives twice, without the rows between in f32: those of a block stay in the cache
-/// of the thread that computes it.
-///
-/// # Shapes
-///
-/// - input: `[rows, depth]`
-/// - first: `[depth, width]`, and its bias `[width]`
-/// - second: `[width, columns]`, and its bias `[columns]`
-/// - output: `[rows, columns]`
-///
-/// # Panics
-///
-/// Panics if the shapes do not fit together.
-pub fn feed_forward<'a>(
-    input: Matrix<'_>,
-    [first, second]: [(&Bf16Matrix, &[f32]); 2],
-    output: &'a mut [MaybeUninit<f32>],
-) -> &'a mut [f32] {
-    let [rows, _] = input.shape();
-    let tile_rows = rows_per_tile(rows, has_matrix_unit());
-    feed_forward_in_tiles(tile_rows, input, [first, second], output)
-}
-
-/// [`feed_forward`] in tiles of a number of rows.
-#[expect(unsafe_code, reason = "the output is not cleared beforehand")]
-fn feed_forward_in_tiles<'a>(
-    tile_rows: usize,
-    input: Matrix<'_>,
-    [first, second]: [(&Bf16Matrix, &[f32]); 2],
-    output: &'a mut [MaybeUninit<f32>],
-) -> &'a mut [f32] {
-    let [count, depth] = input.shape();
-    let [width, columns] = second.0.shape();
-    assert_eq!(first.0.shape(), [depth, width], "the matrices fit together");
-    if count < 2 * tile_rows * rayon::current_num_threads() {
-        let operands = (input, first.0, first.1);
-        let widened = init_vec(count * width, |to| product(tile_rows, operands, gelu, to));
-        let operands = (Matrix::new(&widened, count, width), second.0, second.1);
-        return linear_in_tiles(tile_rows, operands, Activation::Identity, output);
-    }
-    assert_eq!(
-        output.len(),
-        count * columns,
-        "the product fills its output"
-    );
-    assert_eq!(
-        first.1.len(),
-        width,
-        "the bias has a number for each column"
-    );
-    assert_eq!(
-        second.1.len(),
-        columns,
-        "the bias has a number for each column"
-    );
-    let last = (second.0, second.1, &same);
-    let tiles = rows_per_block(width.max(depth), tile_rows != VECTOR_ROWS) / tile_rows;
-    for_each_row_block(columns, (tile_rows, tiles.max(1)), output, |row, part| {
-        let input = input.row_range(row, part.len() / columns);
-        let widened = widened_rows(
-            &RoundedRows::round(input, tile_rows),
-            input.shape()[0],
-            first,
-        );
-        block(&widened, last, 0, (part, columns));
-    });
-    // SAFETY: `block` has written every column of every row, of which the output has whole ones alone.
-    unsafe { output.assume_init_mut() }
-}
-
-/// GELU of a linear layer of some rows, rounded for the next layer.
-fn widened_rows(
-    rows: &RoundedRows,
-    count: usize,
-    (weight, bias): (&Bf16Matrix, &[f32]),
-) -> RoundedRows {
-    let tile_rows = rows.rows_per_tile();
-    let [_, width] = weight.shape();
-    let mut widened = RoundedRows::zeros([count, width], tile_rows);
-    let mut sums = Sums([[0.0; PANEL]; MATRIX_ROWS]);
-    for (at, bias) in bias.chunks(PANEL).enumerate() {
-        let panel = weight.panel(at);
-        for tile in 0..count.div_ceil(tile_rows) {
-            let count = tile_rows.min(count - tile * tile_rows);
-            sum_tile(rows, tile, count, panel, &mut sums);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (row, sums) in sums.0[..count].iter().enumerate() {
-                        let steps = sums.chunks_exact(STEP).zip(bias.chunks(STEP));
-                        for (step, (sums, bias)) in steps.enumerate() {
-                            let line = widened.line_mut(tile, row, at * PANEL / STEP + step);
-                            for (to, (sum, bias)) in line.0.iter_mut().zip(sums.iter().zip(bias)) {
-                                *to = rounded(gelu(sum + bias));
-                            }
-                        }
-                    }
-                },
-            );
-        }
-    }
-    widened
-}
-
 /// [`linear`] in tiles of a number of rows.
 fn linear_in_tiles<'a>(
     tile_rows: usize,
@@ -237,7 +134,7 @@ fn linear_in_tiles<'a>(
 ) -> &'a mut [f32] {
     match activation {
         Activation::Gelu => product(tile_rows, operands, gelu, output),
-        Activation::Identity => product(tile_rows, operands, same, output),
+        Activation::Identity => product(tile_rows, operands, identity, output),
     }
 }
 
@@ -313,12 +210,6 @@ fn block(
     }
 }
 
-/// No activation.
-#[inline(always)]
-fn same(x: f32) -> f32 {
-    x
-}
-
 /// True if there is a matrix unit.
 fn has_matrix_unit() -> bool {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -363,6 +254,7 @@ fn accumulate_rows<const R: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::init_vec;
     use crate::testing::{self, assert_close, erf, size};
 
     /// Sums of a few hundred numbers below 1 in f32, in any order.
@@ -438,38 +330,6 @@ mod tests {
             let input = Matrix::new(&[], 0, depth);
             let none = init_vec(0, |to| linear(input, &weight, bias, Activation::Gelu, to));
             assert!(none.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_feed_forward_layer_is_two_linear_ones() {
-        // Few rows; several blocks, with parts of steps, of panels and of tiles.
-        let sizes = [(3, 40, 70, 5), (300, 70, 200, 130), (1500, 64, 700, 64)];
-        let sizes = if cfg!(miri) { &sizes[..1] } else { &sizes };
-        for &(rows, depth, width, columns) in sizes {
-            let input = numbers(rows * depth, 7);
-            let input = Matrix::new(&input, rows, depth);
-            let first = Bf16Matrix::round(&weights(depth, width), width);
-            let second = Bf16Matrix::round(&weights(width, columns), columns);
-            let biases = [numbers(width, 13), numbers(columns, 17)];
-            let layers = [(&first, &biases[0][..]), (&second, &biases[1][..])];
-            for tile_rows in [rows_per_tile(rows, has_matrix_unit()), VECTOR_ROWS] {
-                let found = init_vec(rows * columns, |to| {
-                    feed_forward_in_tiles(tile_rows, input, layers, to)
-                });
-                let widened = init_vec(rows * width, |to| {
-                    let operands = (input, layers[0].0, layers[0].1);
-                    linear_in_tiles(tile_rows, operands, Activation::Gelu, to)
-                });
-                let expected = init_vec(rows * columns, |to| {
-                    let widened = Matrix::new(&widened, rows, width);
-                    let operands = (widened, layers[1].0, layers[1].1);
-                    linear_in_tiles(tile_rows, operands, Activation::Identity, to)
-                });
-                assert_eq!(found, expected, "{rows} rows in tiles of {tile_rows}");
-            }
-            let found = init_vec(rows * columns, |to| feed_forward(input, layers, to));
-            assert_eq!(found.len(), rows * columns);
         }
     }
 

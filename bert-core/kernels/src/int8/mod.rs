@@ -7,21 +7,23 @@
 use std::mem::MaybeUninit;
 
 use activations::Outlier;
-use tile_shape::{MATRIX_ROWS, VECTOR_ROWS, rows_per_block, rows_per_tile};
+use tile_shape::{MATRIX_ROWS, VECTOR_ROWS};
 use weights::{GROUP, Group, PANEL};
 
 use crate::gelu::gelu;
-use crate::linear::Activation;
-use crate::output::{OutputSlot, init_vec};
+use crate::linear::{Activation, identity};
+use crate::output::OutputSlot;
 use crate::parallel::{for_each_row_block, par_fill_columns};
 use crate::simd::vectorized;
 
 pub use activations::QuantizedRows;
+pub use feed_forward::feed_forward;
 pub use weights::QuantizedMatrix;
 
 mod activations;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
+mod feed_forward;
 mod portable;
 mod tile_shape;
 #[cfg(target_arch = "x86_64")]
@@ -68,7 +70,7 @@ pub fn linear<'a>(
 ) -> &'a mut [f32] {
     match activation {
         Activation::Gelu => product(input, weight, bias, output, gelu),
-        Activation::Identity => product(input, weight, bias, output, same),
+        Activation::Identity => product(input, weight, bias, output, identity),
     }
 }
 
@@ -105,66 +107,6 @@ fn product<'a>(
             block(from, (first, 0), (part, columns));
         });
     }
-    // SAFETY: `block` has written every column of every row, of which the output has whole ones alone.
-    unsafe { output.assume_init_mut() }
-}
-
-/// `second(gelu(first(input)))`, what [`linear`] gives twice, the rows between staying in the cache of the thread that computes
-/// them.
-///
-/// # Shapes
-///
-/// - input: `[rows, depth]`
-/// - first: `[depth, width]`, and its bias `[width]`
-/// - second: `[width, columns]`, and its bias `[columns]`
-/// - output: `[rows, columns]`
-///
-/// # Panics
-///
-/// Panics if the shapes do not fit together.
-#[expect(unsafe_code, reason = "the output is not cleared beforehand")]
-pub fn feed_forward<'a>(
-    input: &QuantizedRows,
-    [first, second]: [(&QuantizedMatrix, &[f32]); 2],
-    output: &'a mut [MaybeUninit<f32>],
-) -> &'a mut [f32] {
-    let [count, depth] = input.shape();
-    let [width, columns] = second.0.shape();
-    assert_eq!(first.0.shape(), [depth, width], "the matrices fit together");
-    let tile_rows = input.rows_per_tile();
-    let tile_rows_of_widened = rows_per_tile(count, has_matrix_unit(width.div_ceil(GROUP)));
-    if count < 2 * tile_rows * rayon::current_num_threads() || tile_rows != tile_rows_of_widened {
-        let widened = init_vec(count * width, |to| {
-            linear(input, first.0, first.1, Activation::Gelu, to)
-        });
-        let widened = QuantizedRows::quantize(&widened, width);
-        return linear(&widened, second.0, second.1, Activation::Identity, output);
-    }
-    assert_eq!(
-        output.len(),
-        count * columns,
-        "the product fills its output"
-    );
-    assert_eq!(
-        first.1.len(),
-        width,
-        "the bias has a number for each column"
-    );
-    assert_eq!(
-        second.1.len(),
-        columns,
-        "the bias has a number for each column"
-    );
-    let tiles = rows_per_block(width, tile_rows) / tile_rows;
-    for_each_row_block(columns, (tile_rows, tiles), output, |row, part| {
-        let rows = part.len() / columns;
-        let mut widened = vec![0.0; rows * width];
-        let layer = (input, first.0, first.1, &gelu);
-        block(layer, (row, 0), (&mut widened[..], width));
-        let widened = QuantizedRows::by_this_thread(&widened, width, tile_rows);
-        let layer = (&widened, second.0, second.1, &same);
-        block(layer, (0, 0), (part, columns));
-    });
     // SAFETY: `block` has written every column of every row, of which the output has whole ones alone.
     unsafe { output.assume_init_mut() }
 }
@@ -227,12 +169,6 @@ fn of_outliers(outliers: &[Outlier], groups: &[Group]) -> [f32; PANEL] {
     sums
 }
 
-/// No activation.
-#[inline(always)]
-fn same(x: f32) -> f32 {
-    x
-}
-
 /// True if there is a matrix unit, and rows of `groups` groups fill its tiles.
 fn has_matrix_unit(groups: usize) -> bool {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -288,6 +224,7 @@ fn accumulate_rows<const R: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::init_vec;
     use crate::testing::{assert_close, matmul};
 
     fn numbers(count: usize, step: usize) -> Vec<f32> {
@@ -337,36 +274,6 @@ mod tests {
                 assert_eq!(*found, 2.0 * affine);
                 assert_eq!(activated, gelu(affine));
             }
-        }
-    }
-
-    #[test]
-    fn a_feed_forward_layer_is_two_linear_ones() {
-        // Few rows; several blocks, with and without rows and panels that are not full, and for a matrix unit.
-        let sizes = [
-            (3, 40, 70, 5),
-            (300, 70, 200, 130),
-            (300, 64, 64, 70),
-            (700, 64, 704, 64),
-        ];
-        let sizes = if cfg!(miri) { &sizes[..1] } else { &sizes };
-        for &(rows, depth, width, columns) in sizes {
-            let input = QuantizedRows::quantize(&numbers(rows * depth, 7), depth);
-            let quantized = |rows: usize, columns: usize| {
-                QuantizedMatrix::quantize(&numbers(rows * columns, 5), columns).unwrap()
-            };
-            let [first, second] = [quantized(depth, width), quantized(width, columns)];
-            let biases = [numbers(width, 3), numbers(columns, 11)];
-            let layers = [(&first, &biases[0][..]), (&second, &biases[1][..])];
-            let found = init_vec(rows * columns, |to| feed_forward(&input, layers, to));
-            let widened = init_vec(rows * width, |to| {
-                linear(&input, layers[0].0, layers[0].1, Activation::Gelu, to)
-            });
-            let widened = QuantizedRows::quantize(&widened, width);
-            let expected = init_vec(rows * columns, |to| {
-                linear(&widened, layers[1].0, layers[1].1, Activation::Identity, to)
-            });
-            assert_eq!(found, expected, "{rows} rows");
         }
     }
 
