@@ -95,14 +95,13 @@ pub(in crate::ops) fn project_packed_thrice<T: HostTensor>(
                 .map(|(weight, bias)| input.linear(weight, bias, Activation::Identity))
                 .into()
         }
-        Backend([input, biases @ ..]) => {
-            let mut layers = biases.into_iter().zip(weights);
-            [(); 3]
-                .map(|()| {
-                    let (bias, weight) = layers.next().expect("three layers");
-                    linear::project_data::<T::Backend>(input.clone(), bias, weight.floats(), false)
-                })
-                .into()
+        Backend([input, first, second, third]) => {
+            let [by_first, by_second, by_third] = weights;
+            (
+                project_packed(input.clone(), first, by_first, false),
+                project_packed(input.clone(), second, by_second, false),
+                project_packed(input, third, by_third, false),
+            )
         }
     }
 }
