@@ -60,7 +60,7 @@ pub struct BertLmPrediction {
     pub bias: Option<Param<Tensor<1>>>,
     /// The decoder, if it is not the word-embedding table.
     pub decoder: Option<BertLmDecoder>,
-    /// The decoder's table in 8 bits, in place of the other two.
+    /// The decoder's table in 8 bits, in place of the other two where no gradient is asked for.
     #[module(skip)]
     quantized: Option<Arc<PackedWeight>>,
 }
@@ -185,7 +185,8 @@ impl BertLmPrediction {
             Some(bias) => bias.val(),
             None => Tensor::zeros([table.dims()[0]], (&table.device(), table.dtype())),
         };
-        match &self.quantized {
+        let infers = !transformed.device().is_autodiff();
+        match self.quantized.as_ref().filter(|_| infers) {
             Some(table) => ops::linear_packed_table(transformed, table.clone(), bias),
             None => ops::linear_table(transformed, table, bias),
         }
