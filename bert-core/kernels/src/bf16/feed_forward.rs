@@ -14,7 +14,7 @@ use crate::output::init_vec;
 use crate::parallel::for_each_row_block;
 use crate::simd::vectorized;
 
-/// `second(gelu(first(input)))`, what [`linear`] gives twice, without the rows between in f32: those of a block stay in the cache
+/// `second(gelu(first(input)))`, what [`linear`](super::linear) gives twice, without the rows between in f32: those of a block stay in the cache
 /// of the thread that computes it.
 ///
 /// # Shapes
