@@ -3,8 +3,8 @@
 Training steps have what ours have: dropout as configured, gradients clipped to norm 1, AdamW with decay for all but
 biases and LayerNorm. Pretraining gathers the masked positions before the vocabulary projection, as ours does and
 unlike transformers' own loss of a masked LM, which projects every token and is the peer `transformers-stock`
-(transformers_stock_peer.py). Attention is PyTorch's fused one (SDPA); `transformers-eager` has it written out, and
-`transformers-tf32` lets products of 32-bit floats round to TF32 on a CUDA device. Sentence vectors are made of texts in the order
+(transformers_stock_peer.py). Attention is PyTorch's fused one (SDPA), of families that transformers has it for;
+`transformers-eager` has it written out, and `transformers-tf32` lets products of 32-bit floats round to TF32 on a CUDA device. Sentence vectors are made of texts in the order
 they come in, 32 at a time, padded to the longest.
 
     python transformers_peer.py JOB.json
@@ -43,6 +43,16 @@ def masked_logits(model, batch, positions):
         return model(**batch).logits[0]
     finally:
         del encoder.forward
+
+
+def loaded(kind, directory, attention, **more):
+    """A model of `kind`, with attention written out where the family has no other."""
+    try:
+        return kind.from_pretrained(directory, attn_implementation=attention, **more)
+    except ValueError as error:
+        if attention == "eager" or "attention implementation" not in str(error):
+            raise
+        return kind.from_pretrained(directory, attn_implementation="eager", **more)
 
 
 def training_step(job, model, loss):
@@ -84,7 +94,7 @@ def main(stock=False, attention="sdpa", tf32=False):
     pretraining = BertForPreTraining if has_pairs else AutoModelForMaskedLM
     kind = {"train": AutoModelForSequenceClassification, "pretrain": pretraining}.get(mode, AutoModel)
     more = {"num_labels": 2} if mode == "train" else {}
-    model = kind.from_pretrained(job["model"], attn_implementation=attention, **more).to(device).eval()
+    model = loaded(kind, job["model"], attention, **more).to(device).eval()
     encoder = model.base_model if mode in ("train", "pretrain") else model
     batch = common.arguments(encoder, batch)
     if encoder is model:
