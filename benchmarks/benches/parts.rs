@@ -6,7 +6,7 @@ use bert_core::batch::{BertBatcher, plan_batches};
 use bert_core::config::{BertConfig, BertSize, BertVocabulary};
 use bert_core::device::{Device, DeviceSpec};
 use bert_core::nn::BertInit;
-use bert_core::ops::{self, AttentionForm};
+use bert_core::ops::{self, Activation, AttentionForm};
 use bert_core::tokenizer::{BertTokenizer, EncodeOptions, Encoding, TokenizerOptions};
 use bert_heads::losses::cross_entropy;
 use bert_heads::tasks::masked_lm::BertLmPrediction;
@@ -153,7 +153,9 @@ fn layer_norm(bencher: Bencher) {
 fn gelu(bencher: Bencher) {
     let (device, config) = (device(), config());
     let widened = random([BATCH, SEQ, config.intermediate_size], &device);
-    time(bencher, &device, || ops::gelu_erf(widened.clone()));
+    time(bencher, &device, || {
+        ops::activate(widened.clone(), Activation::Gelu)
+    });
 }
 
 /// The masked-LM head over gathered positions and its loss, with or without the gradients.

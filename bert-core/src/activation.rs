@@ -6,7 +6,7 @@ use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
 use crate::error::Error;
-use crate::ops::{self, GateActivation, GateForm, GateHalf};
+use crate::ops::{self, Activation, GateForm, GateHalf};
 
 /// `hidden_act` of the configuration.
 ///
@@ -75,13 +75,10 @@ impl HiddenAct {
     /// - input: `[..., any]`
     /// - output: the same
     pub fn forward<const D: usize>(self, input: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Gelu => ops::gelu_erf(input),
-            Self::GeluTanh(_) => ops::gelu_tanh(input),
-            Self::Relu => activation::relu(input),
-            Self::Silu(_) => ops::swish(input, 1.0),
-            Self::QuickGelu => ops::swish(input, QUICK_GELU_SLOPE),
-            Self::Tanh => input.tanh(),
+        match self.operation() {
+            Some(activation) => ops::activate(input, activation),
+            None if self == Self::Relu => activation::relu(input),
+            None => input.tanh(),
         }
     }
 
@@ -92,16 +89,12 @@ impl HiddenAct {
     /// - input: `[..., any, d_input]`
     /// - output: `[..., any, d_output]`
     pub fn after_linear<const D: usize>(self, input: Tensor<D>, layer: &Linear) -> Tensor<D> {
-        match self {
-            Self::Gelu => ops::linear_gelu_erf(input, layer),
-            Self::GeluTanh(_) | Self::Relu | Self::Silu(_) | Self::QuickGelu | Self::Tanh => {
-                self.forward(ops::linear(input, layer))
-            }
+        match self.operation() {
+            Some(activation) => ops::linear_activated(input, layer, activation),
+            None => self.forward(ops::linear(input, layer)),
         }
     }
-}
 
-impl HiddenAct {
     /// The activation of one half of every row, multiplied by the other.
     ///
     /// # Shapes
@@ -109,22 +102,45 @@ impl HiddenAct {
     /// - input: `[..., any, 2 · width]`
     /// - output: `[..., any, width]`
     pub fn gate<const D: usize>(self, input: Tensor<D>, activated: GateHalf) -> Tensor<D> {
-        let activation = match self {
-            Self::Gelu => GateActivation::Gelu,
-            Self::Silu(_) => GateActivation::Silu,
-            Self::GeluTanh(_) | Self::Relu | Self::QuickGelu | Self::Tanh => {
-                let halves: [_; 2] = input.chunk(2, D - 1).try_into().expect("two halves");
-                let [activated, other] = activated.before_other(halves);
-                return self.forward(activated) * other;
-            }
-        };
-        ops::gate(
-            input,
-            GateForm {
+        if let Some(activation) = self.operation() {
+            let form = GateForm {
                 activation,
                 activated,
-            },
-        )
+            };
+            return ops::gate(input, form);
+        }
+        let halves: [_; 2] = input.chunk(2, D - 1).try_into().expect("two halves");
+        let [activated, other] = activated.before_other(halves);
+        self.forward(activated) * other
+    }
+
+    /// The activation of one layer, multiplied by another layer.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - output: `[..., any, d_output]`
+    pub fn gated<const D: usize>(
+        self,
+        input: Tensor<D>,
+        gate: &Linear,
+        other: &Linear,
+    ) -> Tensor<D> {
+        match self.operation() {
+            Some(activation) => ops::linear_gated(input, gate, other, activation),
+            None => self.after_linear(input.clone(), gate) * ops::linear(input, other),
+        }
+    }
+
+    /// The operation that computes it; Burn has the others.
+    pub(crate) fn operation(self) -> Option<Activation> {
+        match self {
+            Self::Gelu => Some(Activation::Gelu),
+            Self::GeluTanh(_) => Some(Activation::GeluTanh),
+            Self::Silu(_) => Some(Activation::Swish(1.0)),
+            Self::QuickGelu => Some(Activation::Swish(QUICK_GELU_SLOPE)),
+            Self::Relu | Self::Tanh => None,
+        }
     }
 }
 

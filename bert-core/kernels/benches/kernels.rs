@@ -2,12 +2,12 @@
 //!
 //! Rows are those of a short sentence and of 8 sequences of 128 tokens. Items are multiplications, or numbers of the input.
 
+use bert_kernels::activation::Activation;
 use bert_kernels::attention::{
     Attention, Dropout, ForwardPass, Heads, Projections, Scoring, Sequence,
 };
 use bert_kernels::bf16::Bf16Matrix;
 use bert_kernels::int8::{QuantizedMatrix, QuantizedRows};
-use bert_kernels::linear::Activation;
 use bert_kernels::matmul::{Matrix, PackedMatrix};
 use bert_kernels::output::init_vec;
 use divan::counter::ItemsCount;
@@ -124,7 +124,9 @@ mod feed_forward {
             let input = Matrix::new(black_box(&layer.input), ROWS, HIDDEN);
             if together {
                 let layers = [(&first, &of_first[..]), (&second, &of_second[..])];
-                return init_vec(ROWS * HIDDEN, |to| feed_forward(input, layers, to));
+                return init_vec(ROWS * HIDDEN, |to| {
+                    feed_forward(input, layers, Activation::Gelu, to)
+                });
             }
             let widened = init_vec(ROWS * INTERMEDIATE, |to| {
                 linear(input, &first, of_first, Activation::Gelu, to)
@@ -148,7 +150,9 @@ mod feed_forward {
             let input = QuantizedRows::quantize(black_box(&layer.input), HIDDEN);
             if together {
                 let layers = [(&first, &of_first[..]), (&second, &of_second[..])];
-                return init_vec(ROWS * HIDDEN, |to| feed_forward(&input, layers, to));
+                return init_vec(ROWS * HIDDEN, |to| {
+                    feed_forward(&input, layers, Activation::Gelu, to)
+                });
             }
             let widened = init_vec(ROWS * INTERMEDIATE, |to| {
                 linear(&input, &first, of_first, Activation::Gelu, to)
@@ -296,7 +300,9 @@ fn gelu(bencher: Bencher, rows: usize) {
     let input = numbers(rows * INTERMEDIATE);
     bencher.counter(ItemsCount::new(input.len())).bench(|| {
         let input = black_box(&input);
-        init_vec(input.len(), |to| bert_kernels::gelu::forward(input, to))
+        init_vec(input.len(), |to| {
+            bert_kernels::activation::forward(Activation::Gelu, input, to)
+        })
     });
 }
 

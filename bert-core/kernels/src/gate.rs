@@ -1,29 +1,20 @@
 //! Gated activation: one half of every row activated and multiplied by the other (Shazeer 2020).
 
-use core::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::mem::MaybeUninit;
 
-use crate::gelu::gelu;
-use crate::parallel::{par_fill_chunks, rows_per_chunk};
-use crate::simd::math::{erf, exp};
+use crate::activation::{Activation, Function, with_function};
+use crate::parallel::{
+    CHUNK_LEN, for_each_chunk, par_fill_chunks, par_fill_ranges, rows_per_chunk,
+};
 use crate::simd::vectorized;
 
 /// Form of a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GateForm {
     /// Activation of the gate.
-    pub activation: GateActivation,
+    pub activation: Activation,
     /// Half of every row that is the gate.
     pub activated: GateHalf,
-}
-
-/// Activation of the gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GateActivation {
-    /// Exact GELU.
-    Gelu,
-    /// `x · σ(x)`.
-    Silu,
 }
 
 /// Half of a row.
@@ -65,20 +56,9 @@ pub fn forward<'a>(
     let rows = rows_per_chunk(width);
     par_fill_chunks(output, rows * width.max(1), |at, to| {
         let from = &input[2 * at * rows * width..][..2 * to.len()];
-        let GateForm {
-            activation,
-            activated,
-        } = form;
-        match activation {
-            GateActivation::Gelu => fill((from, activated), width, to, gelu),
-            GateActivation::Silu => fill(
-                (from, activated),
-                width,
-                to,
-                #[inline(always)]
-                |x| x * sigmoid(x),
-            ),
-        }
+        with_function!(form.activation, function => {
+            fill((from, form.activated), width, to, function);
+        });
     })
 }
 
@@ -103,50 +83,68 @@ pub fn backward<'a>(
     par_fill_chunks(output, rows * 2 * width.max(1), |at, to| {
         let from = &input[at * rows * 2 * width..][..to.len()];
         let grad = &grad[at * rows * width..][..to.len() / 2];
-        let GateForm {
-            activation,
-            activated,
-        } = form;
-        match activation {
-            GateActivation::Gelu => fill_gradient(
-                (from, activated),
-                grad,
-                width,
-                to,
-                #[inline(always)]
-                |x| {
-                    let distribution = 0.5 + 0.5 * erf(x * FRAC_1_SQRT_2);
-                    // 1/√(2π) = (2/√π) · (1/√2) / 2
-                    let density = exp(-0.5 * x * x) * (FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
-                    (x * distribution, distribution + x * density)
-                },
-            ),
-            GateActivation::Silu => fill_gradient(
-                (from, activated),
-                grad,
-                width,
-                to,
-                #[inline(always)]
-                |x| {
-                    let slope = sigmoid(x);
-                    (x * slope, slope * (1.0 + x * (1.0 - slope)))
-                },
-            ),
-        }
+        with_function!(form.activation, function => {
+            fill_gradient((from, form.activated), grad, width, to, function);
+        });
     })
 }
 
-#[inline(always)]
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+/// `activation(gate) · other`, in place of a gate that lies apart from what it is multiplied with.
+///
+/// # Panics
+///
+/// Panics if the lengths differ.
+pub fn apart(activation: Activation, gate: &mut [f32], other: &[f32]) {
+    assert_eq!(gate.len(), other.len());
+    with_function!(activation, function => {
+        for_each_chunk(gate, CHUNK_LEN, |at, gate| {
+            let other = &other[at * CHUNK_LEN..][..gate.len()];
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (gate, other) in gate.iter_mut().zip(other) {
+                        *gate = function.value(*gate) * other;
+                    }
+                },
+            );
+        });
+    });
 }
 
-fn fill(
-    (from, half): (&[f32], GateHalf),
-    width: usize,
-    to: &mut [f32],
-    activation: impl Fn(f32) -> f32,
-) {
+/// Gradients of [`apart`]: that of the gate in `of_gate`, that of the other in place of `grad`.
+///
+/// # Panics
+///
+/// Panics if the lengths differ.
+pub fn apart_backward<'a>(
+    activation: Activation,
+    [gate, other]: [&[f32]; 2],
+    grad: &mut [f32],
+    of_gate: &'a mut [MaybeUninit<f32>],
+) -> &'a mut [f32] {
+    let count = grad.len();
+    assert_eq!([gate.len(), other.len(), of_gate.len()], [count; 3]);
+    let firsts = (0..count).step_by(CHUNK_LEN);
+    let lengths = firsts.map(|first| [CHUNK_LEN.min(count - first); 2]);
+    with_function!(activation, function => {
+        par_fill_ranges(of_gate, grad, lengths, |at, of_gate, grad| {
+            let [gate, other] = [gate, other].map(|from| &from[at * CHUNK_LEN..][..grad.len()]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let grads = of_gate.iter_mut().zip(grad);
+                    for ((of_gate, grad), (&gate, other)) in grads.zip(gate.iter().zip(other)) {
+                        let (value, slope) = function.value_and_slope(gate);
+                        *of_gate = *grad * other * slope;
+                        *grad *= value;
+                    }
+                },
+            );
+        })
+    })
+}
+
+fn fill((from, half): (&[f32], GateHalf), width: usize, to: &mut [f32], function: impl Function) {
     vectorized(
         #[inline(always)]
         || {
@@ -154,20 +152,19 @@ fn fill(
             for (from, to) in rows {
                 let (activated, other) = half.before_other(from.split_at(width));
                 for ((to, &x), other) in to.iter_mut().zip(activated).zip(other) {
-                    *to = activation(x) * other;
+                    *to = function.value(x) * other;
                 }
             }
         },
     );
 }
 
-/// `activation` gives its value and its derivative.
 fn fill_gradient(
     (from, half): (&[f32], GateHalf),
     grad: &[f32],
     width: usize,
     to: &mut [f32],
-    activation: impl Fn(f32) -> (f32, f32),
+    function: impl Function,
 ) {
     vectorized(
         #[inline(always)]
@@ -179,7 +176,7 @@ fn fill_gradient(
                 let to = of_activated.iter_mut().zip(of_other);
                 let values = activated.iter().zip(other).zip(grad);
                 for ((of_activated, of_other), ((&x, other), grad)) in to.zip(values) {
-                    let (value, slope) = activation(x);
+                    let (value, slope) = function.value_and_slope(x);
                     *of_activated = grad * other * slope;
                     *of_other = grad * value;
                 }
@@ -190,26 +187,9 @@ fn fill_gradient(
 
 #[cfg(test)]
 mod tests {
-    use core::f64::consts::{PI, SQRT_2};
-
     use super::*;
     use crate::output::init_vec;
-    use crate::testing::{self, assert_close, numbers, size};
-
-    /// Value and derivative.
-    fn activated(activation: GateActivation, x: f64) -> (f64, f64) {
-        match activation {
-            GateActivation::Gelu => {
-                let distribution = 0.5 * (1.0 + testing::erf(x / SQRT_2));
-                let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
-                (x * distribution, distribution + x * density)
-            }
-            GateActivation::Silu => {
-                let slope = 1.0 / (1.0 + (-x).exp());
-                (x * slope, slope + x * slope * (1.0 - slope))
-            }
-        }
-    }
+    use crate::testing::{self, ACTIVATIONS, assert_close, numbers, size};
 
     #[test]
     fn a_gate_and_its_gradient_equal_their_definition() {
@@ -219,9 +199,8 @@ mod tests {
             .map(|x| 5.0 * x)
             .collect();
         let grad = numbers(rows * width, 11);
-        let activations = [GateActivation::Gelu, GateActivation::Silu];
         let halves = [GateHalf::First, GateHalf::Second];
-        let forms = activations.into_iter().flat_map(|activation| {
+        let forms = ACTIVATIONS.into_iter().flat_map(|activation| {
             halves.map(|activated| GateForm {
                 activation,
                 activated,
@@ -233,7 +212,7 @@ mod tests {
             for at in 0..rows * width {
                 let place = at / width * 2 * width + at % width;
                 let (own, other) = form.activated.before_other((place, place + width));
-                let (value, slope) = activated(form.activation, f64::from(input[own]));
+                let (value, slope) = testing::activation(form.activation, f64::from(input[own]));
                 let [grad, factor] = [grad[at], input[other]].map(f64::from);
                 expected[at] = value * factor;
                 of_input[own] = grad * factor * slope;
@@ -245,6 +224,24 @@ mod tests {
                 backward(&input, &grad, width, form, to)
             });
             assert_close(&found, &of_input, 1e-5);
+            if form.activated == GateHalf::Second {
+                continue;
+            }
+            let half = |first: usize, values: &[f32]| -> Vec<f32> {
+                let rows = values.chunks_exact(2 * width);
+                rows.flat_map(|row| row[first..][..width].to_vec())
+                    .collect()
+            };
+            let [gate, other] = [0, width].map(|first| half(first, &input));
+            let mut value = gate.clone();
+            apart(form.activation, &mut value, &other);
+            assert_close(&value, &expected, 1e-5);
+            let mut of_other = grad.clone();
+            let of_gate = init_vec(value.len(), |to| {
+                apart_backward(form.activation, [&gate, &other], &mut of_other, to)
+            });
+            assert_eq!(of_gate, half(0, &found));
+            assert_eq!(of_other, half(width, &found));
         }
     }
 }

@@ -10,13 +10,13 @@
 //! Words of the matrix products are those of BLIS: a *micro-kernel* multiplies a tile of a few rows by a *packed panel* of a few
 //! vectors, a *K-block* of the depth at a time, and adds it up in registers.
 
+pub mod activation;
 pub mod adam;
 pub mod attention;
 pub mod bf16;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod gate;
-pub mod gelu;
 pub mod gradient_norm;
 pub mod int8;
 pub mod layer_norm;

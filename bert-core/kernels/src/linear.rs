@@ -4,26 +4,11 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::gelu::gelu;
+use crate::activation::{Activation, Function, with_function};
 use crate::matmul::{Matrix, PackedMatrix, matmul};
 use crate::parallel::{for_each_chunk, row_chunk_len};
 use crate::simd::math::add;
 use crate::simd::vectorized;
-
-/// The function that follows a linear layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// None.
-    Identity,
-    /// Exact GELU.
-    Gelu,
-}
-
-/// No activation.
-#[inline(always)]
-pub(crate) fn identity(x: f32) -> f32 {
-    x
-}
 
 /// A weight's shape `[depth, columns]`, and the bias that is added to the product.
 pub(crate) type LayerShape<'a> = ([usize; 2], &'a [f32]);
@@ -98,28 +83,16 @@ pub fn packed_linear<'a>(
 
 /// Adds `bias` to every row of `values`, and applies the activation.
 fn add_bias(values: &mut [f32], bias: &[f32], activation: Activation) {
-    match activation {
-        Activation::Gelu => map_with_bias(values, bias, gelu),
-        Activation::Identity => map_with_bias(
-            values,
-            bias,
-            #[inline(always)]
-            |x| x,
-        ),
-    }
-}
-
-fn map_with_bias(values: &mut [f32], bias: &[f32], activation: impl Fn(f32) -> f32) {
-    vectorized(
+    with_function!(activation, function => vectorized(
         #[inline(always)]
         || {
             for row in values.chunks_exact_mut(bias.len().max(1)) {
                 for (value, &bias) in row.iter_mut().zip(bias) {
-                    *value = activation(*value + bias);
+                    *value = function.value(*value + bias);
                 }
             }
         },
-    );
+    ));
 }
 
 /// Gradient of the bias: the sums of the columns of `grad`, added up chunk by chunk.
@@ -150,7 +123,7 @@ pub fn bias_backward(grad: &[f32], output: &mut [f32]) {
 mod tests {
     use super::*;
     use crate::output::init_vec;
-    use crate::testing::{self, assert_close, erf, numbers};
+    use crate::testing::{self, assert_close, numbers};
 
     fn reference(input: &[f32], weight: &[f32], bias: &[f32], activation: Activation) -> Vec<f64> {
         let columns = bias.len();
@@ -158,10 +131,7 @@ mod tests {
         let products = testing::matmul(input, weight, columns, depth);
         let with_bias = products.iter().enumerate().map(|(at, product)| {
             let x = product + f64::from(bias[at % columns]);
-            match activation {
-                Activation::Identity => x,
-                Activation::Gelu => 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())),
-            }
+            testing::activation(activation, x).0
         });
         with_bias.collect()
     }
@@ -174,7 +144,7 @@ mod tests {
             let input = numbers(rows * depth, 7);
             let weight = numbers(depth * columns, 11);
             let bias = numbers(columns, 13);
-            for activation in [Activation::Identity, Activation::Gelu] {
+            for activation in testing::ACTIVATIONS {
                 let expected = reference(&input, &weight, &bias, activation);
                 let (left, right) = (
                     Matrix::new(&input, rows, depth),
@@ -208,7 +178,7 @@ mod tests {
             let packed = PackedMatrix::pack(&weight, columns);
             assert_eq!(packed.shape(), [depth, columns]);
             assert_eq!(packed.unpack(), weight);
-            for activation in [Activation::Identity, Activation::Gelu] {
+            for activation in testing::ACTIVATIONS {
                 let found = init_vec(rows * columns, |to| {
                     packed_linear(&input, &packed, &bias, activation, to)
                 });

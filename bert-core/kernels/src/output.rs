@@ -38,6 +38,24 @@ pub fn init_slice<'a>(
     filled
 }
 
+/// All of `output`, of which `fill` initialises chunks of `length` elements, one after another, each by its index.
+///
+/// # Panics
+///
+/// Panics if `fill` returns another slice than it was given, or if `length` is 0.
+#[expect(unsafe_code, reason = "the output is initialised chunk by chunk")]
+pub fn init_by_chunks(
+    output: &mut [MaybeUninit<f32>],
+    length: usize,
+    mut fill: impl for<'a> FnMut(usize, &'a mut [MaybeUninit<f32>]) -> &'a mut [f32],
+) -> &mut [f32] {
+    for (at, chunk) in output.chunks_mut(length).enumerate() {
+        init_slice(chunk, |chunk| fill(at, chunk));
+    }
+    // SAFETY: the chunks are all of the slice, and `init_slice` has returned each as initialised.
+    unsafe { output.assume_init_mut() }
+}
+
 /// `output`, filled with zeros.
 #[expect(unsafe_code, reason = "what has been written is initialised")]
 pub fn zeroed(output: &mut [MaybeUninit<f32>]) -> &mut [f32] {
@@ -68,6 +86,19 @@ impl OutputSlot for MaybeUninit<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chunks_are_initialised_one_after_another() {
+        let values = init_vec(5, |to| {
+            init_by_chunks(to, 2, |at, to| {
+                let to = zeroed(to);
+                to.fill(at as f32);
+                to
+            })
+        });
+        assert_eq!(values, [0.0, 0.0, 1.0, 1.0, 2.0]);
+        assert!(init_vec(0, |to| init_by_chunks(to, 2, |_, to| zeroed(to))).is_empty());
+    }
 
     #[test]
     fn a_vector_holds_what_was_written() {

@@ -1,5 +1,17 @@
 //! Inputs, naive references in f64 and comparison for the tests of kernels.
 
+use core::f64::consts::{PI, SQRT_2};
+
+use crate::activation::Activation;
+
+/// An activation of every kind.
+pub(crate) const ACTIVATIONS: [Activation; 4] = [
+    Activation::Identity,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Swish(1.702),
+];
+
 /// `full`, or under Miri, which runs a thousand times as long, `small`.
 pub(crate) const fn size<T: Copy>(full: T, small: T) -> T {
     if cfg!(miri) { small } else { full }
@@ -48,6 +60,30 @@ pub(crate) fn erf(x: f64) -> f64 {
         total += term / f64::from(2 * n + 1);
     }
     total * core::f64::consts::FRAC_2_SQRT_PI
+}
+
+/// Value and derivative of an activation at `x`.
+pub(crate) fn activation(activation: Activation, x: f64) -> (f64, f64) {
+    match activation {
+        Activation::Identity => (x, 1.0),
+        Activation::Gelu => {
+            let distribution = 0.5 * (1.0 + erf(x / SQRT_2));
+            let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
+            (x * distribution, distribution + x * density)
+        }
+        Activation::GeluTanh => {
+            let factor = (2.0 / PI).sqrt();
+            let tanh = (factor * (x + 0.044_715 * x.powi(3))).tanh();
+            let inner = factor * (1.0 + 3.0 * 0.044_715 * x * x);
+            let gate = 0.5 * (1.0 + tanh);
+            (x * gate, gate + 0.5 * x * (1.0 - tanh * tanh) * inner)
+        }
+        Activation::Swish(slope) => {
+            let slope = f64::from(slope);
+            let gate = 1.0 / (1.0 + (-slope * x).exp());
+            (x * gate, gate + slope * x * gate * (1.0 - gate))
+        }
+    }
 }
 
 /// Compares with a reference, to `bar` of the larger of 1 and its magnitude.

@@ -48,23 +48,21 @@ impl BertIntermediate {
         ops::dropout(self.activated(hidden), &self.dropout)
     }
 
-    /// [`forward`](Self::forward) and the layer after it; `None` unless both have packed weights, between which exact GELU is all
-    /// there is.
+    /// [`forward`](Self::forward) and the layer after it; `None` unless both have packed weights, between which an activation is
+    /// all there is.
     ///
     /// # Shapes
     ///
     /// - hidden, output: `[batch, seq, hidden]`
     pub(super) fn forward_through(&self, hidden: &Tensor<3>, next: &Linear) -> Option<Tensor<3>> {
-        let is_plain = self.shape == GateShape::None && self.hidden_act == HiddenAct::Gelu;
-        is_plain
-            .then(|| ops::packed_feed_forward(hidden, [&self.dense, next]))
-            .flatten()
+        let is_plain = self.shape == GateShape::None;
+        let activation = self.hidden_act.operation().filter(|_| is_plain)?;
+        ops::packed_feed_forward(hidden, [&self.dense, next], activation)
     }
 
     fn activated(&self, hidden: Tensor<3>) -> Tensor<3> {
         if let Some(gate) = &self.gate {
-            let gate = self.hidden_act.after_linear(hidden.clone(), gate);
-            return gate * ops::linear(hidden, &self.dense);
+            return self.hidden_act.gated(hidden, gate, &self.dense);
         }
         let activated = match self.shape {
             GateShape::None | GateShape::Apart => {

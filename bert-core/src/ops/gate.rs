@@ -6,24 +6,15 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Slice;
 
 use super::node::keeping;
-use super::{BertOps, GradientOps};
+use super::{Activation, BertOps, GradientOps};
 
 /// Form of a gate, one half of the rows of a feed-forward layer, which the other is multiplied by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GateForm {
     /// Activation of the gate.
-    pub activation: GateActivation,
+    pub activation: Activation,
     /// Half of every row that is the gate.
     pub activated: GateHalf,
-}
-
-/// Activation of a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GateActivation {
-    /// Exact GELU.
-    Gelu,
-    /// `x · σ(x)`.
-    Silu,
 }
 
 /// Half of a row.
@@ -48,7 +39,7 @@ impl GateHalf {
 /// The default body of [`BertOps::gate`].
 pub(super) fn forward<B: BertOps>(input: FloatTensor<B>, form: GateForm) -> FloatTensor<B> {
     let [activated, other] = form.activated.before_other(halves::<B>(input));
-    B::float_mul(activate::<B>(activated, form.activation), other)
+    B::gate_apart(activated, other, form.activation)
 }
 
 /// The default body of [`GradientOps::gate_backward`].
@@ -59,28 +50,31 @@ pub(super) fn backward<B: GradientOps>(
 ) -> FloatTensor<B> {
     let last = input.shape().num_dims() - 1;
     let [activated, other] = form.activated.before_other(halves::<B>(input));
-    let value = activate::<B>(activated.clone(), form.activation);
-    let of_other = B::float_mul(grad.clone(), value);
-    let grad = B::float_mul(grad, other);
-    let of_activated = match form.activation {
-        GateActivation::Gelu => B::gelu_erf_backward(activated, grad),
-        GateActivation::Silu => {
-            // σ(x) · (1 + x · (1 - σ(x)))
-            let slope = B::sigmoid(activated.clone());
-            let rest = B::float_add_scalar(B::float_neg(slope.clone()), 1.0.into());
-            let along = B::float_add_scalar(B::float_mul(activated, rest), 1.0.into());
-            B::float_mul(grad, B::float_mul(slope, along))
-        }
-    };
+    let (of_activated, of_other) = B::gate_apart_backward(activated, other, grad, form.activation);
     let halves = form.activated.before_other([of_activated, of_other]);
     B::float_cat(halves.into(), last)
 }
 
-fn activate<B: BertOps>(input: FloatTensor<B>, activation: GateActivation) -> FloatTensor<B> {
-    match activation {
-        GateActivation::Gelu => B::gelu_erf(input),
-        GateActivation::Silu => B::swish(input, 1.0),
-    }
+/// The default body of [`BertOps::gate_apart`].
+pub(super) fn apart<B: BertOps>(
+    gate: FloatTensor<B>,
+    other: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    B::float_mul(B::activate(gate, activation), other)
+}
+
+/// The default body of [`GradientOps::gate_apart_backward`].
+pub(super) fn apart_backward<B: GradientOps>(
+    gate: FloatTensor<B>,
+    other: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    activation: Activation,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let value = B::activate(gate.clone(), activation);
+    let of_other = B::float_mul(grad.clone(), value);
+    let of_gate = B::activate_backward(gate, B::float_mul(grad, other), activation);
+    (of_gate, of_other)
 }
 
 /// The halves of every row.
@@ -108,5 +102,21 @@ pub(super) fn autodiff<B: GradientOps, C: CheckpointStrategy>(
         |[input]| (input.clone(), form),
         |[input]| B::gate(input, form),
         |(input, form), grad, _| [Some(B::gate_backward(input, grad, form))],
+    )
+}
+
+/// [`BertOps::gate_apart`] as one node, which keeps both operands.
+pub(super) fn apart_autodiff<B: GradientOps, C: CheckpointStrategy>(
+    gate: FloatTensor<Autodiff<B, C>>,
+    other: FloatTensor<Autodiff<B, C>>,
+    activation: Activation,
+) -> FloatTensor<Autodiff<B, C>> {
+    keeping::<B, C, _, 2>(
+        [gate, other],
+        |[gate, other]| (gate.clone(), other.clone(), activation),
+        |[gate, other]| B::gate_apart(gate, other, activation),
+        |(gate, other, activation), grad, _| {
+            <[_; 2]>::from(B::gate_apart_backward(gate, other, grad, activation)).map(Some)
+        },
     )
 }

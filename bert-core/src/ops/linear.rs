@@ -11,7 +11,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
-use super::{BertOps, GradientOps};
+use super::{Activation, BertOps, GradientOps};
 
 /// The default body of [`BertOps::project_table`].
 pub(super) fn table<B: BertOps>(
@@ -40,14 +40,13 @@ pub(super) fn project_data<B: BertOps>(
     input: FloatTensor<B>,
     bias: FloatTensor<B>,
     weight: TensorData,
-    gelu: bool,
+    activation: Activation,
 ) -> FloatTensor<B> {
     let data = weight.convert_dtype(input.dtype());
     let weight = B::float_from_data(data, &input.device());
-    if gelu {
-        B::project_gelu(input, weight, bias)
-    } else {
-        B::project(input, weight, bias)
+    match activation {
+        Activation::Gelu => B::project_gelu(input, weight, bias),
+        _ => B::activate(B::project(input, weight, bias), activation),
     }
 }
 

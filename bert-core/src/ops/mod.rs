@@ -26,6 +26,7 @@ use burn::backend::{
 };
 use burn::tensor::Shape;
 
+mod activation;
 mod adam;
 mod attention;
 mod available;
@@ -33,7 +34,6 @@ mod backends;
 mod cross_entropy;
 mod dropout;
 mod gate;
-mod gelu;
 mod groups;
 mod linear;
 mod lookup;
@@ -50,6 +50,7 @@ mod scale;
 mod softmax;
 mod tensors;
 
+pub use activation::Activation;
 pub use adam::AdamStep;
 pub use attention::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
@@ -60,7 +61,7 @@ pub use attention::{
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
 };
-pub use gate::{GateActivation, GateForm, GateHalf};
+pub use gate::{GateForm, GateHalf};
 pub use groups::packed_by_group;
 pub use optimizer::OptimizerOps;
 pub(crate) use optimizer::{adam_update, sum_of_all_squares, sum_of_squares};
@@ -73,9 +74,9 @@ pub(crate) use products::with_products;
 pub use residual::ResidualForm;
 pub use rotary::{RotaryAngles, RotaryColumns};
 pub use tensors::{
-    add_layer_norm, cross_entropy, dropout, dropout_mask, dropout_probability, gate, gelu_erf,
-    gelu_tanh, layer_norm, linear, linear_add_layer_norm, linear_gelu_erf, linear_packed_table,
-    linear_table, linear_thrice, lookup, packed_feed_forward, rotate, swish,
+    activate, add_layer_norm, cross_entropy, dropout, dropout_mask, dropout_probability, gate,
+    gate_apart, layer_norm, linear, linear_activated, linear_add_layer_norm, linear_gated,
+    linear_packed_table, linear_table, linear_thrice, lookup, packed_feed_forward, rotate,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -256,7 +257,7 @@ pub trait BertOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        Self::gelu_erf(Self::project(input, weight, bias))
+        Self::activate(Self::project(input, weight, bias), Activation::Gelu)
     }
 
     /// `input · tableᵀ + bias`, a score for every row of a table: what the masked LM does with the word embeddings; one node
@@ -293,17 +294,9 @@ pub trait BertOps: Backend {
         dropout::mask::<Self>(like, shape, probability)
     }
 
-    /// Exact GELU, `x · Φ(x)`.
-    fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::gelu(input)
-    }
-
-    /// GELU by the tanh approximation of Hendrycks & Gimpel 2016.
-    ///
-    /// Burn's `gelu_approximate` raises a negative base to a float power, which GPU shaders leave
-    /// undefined; this body multiplies.
-    fn gelu_tanh(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        gelu::tanh::<Self>(input)
+    /// Activation, element by element.
+    fn activate(input: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        activation::forward::<Self>(input, activation)
     }
 
     /// Rotary position embedding of the heads in some columns (Su et al. 2021): the halves of each turned against each other,
@@ -333,9 +326,17 @@ pub trait BertOps: Backend {
         gate::forward::<Self>(input, form)
     }
 
-    /// Swish, `x · σ(slope·x)` (Ramachandran et al. 2017).
-    fn swish(input: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
-        gelu::swish::<Self>(input, slope)
+    /// Gated activation of a gate that lies apart, `activation(gate) · other`.
+    ///
+    /// # Shapes
+    ///
+    /// - gate, other, output: `[..., any, width]`
+    fn gate_apart(
+        gate: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        gate::apart::<Self>(gate, other, activation)
     }
 }
 
@@ -381,7 +382,7 @@ pub trait GradientOps: BertOps {
     /// - product, output: `[..., any, width]`
     /// - bias: `[width]`
     fn bias_gelu(product: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::gelu_erf(linear::add_bias::<Self>(product, bias))
+        Self::activate(linear::add_bias::<Self>(product, bias), Activation::Gelu)
     }
 
     /// Gradients of [`bias_gelu`](GradientOps::bias_gelu) with respect to its operands.
@@ -390,7 +391,8 @@ pub trait GradientOps: BertOps {
         bias: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        let of_product = Self::gelu_erf_backward(linear::add_bias::<Self>(product, bias), grad);
+        let biased = linear::add_bias::<Self>(product, bias);
+        let of_product = Self::activate_backward(biased, grad, Activation::Gelu);
         [of_product.clone(), Self::project_bias_backward(of_product)]
     }
 
@@ -527,12 +529,16 @@ pub trait GradientOps: BertOps {
         cross_entropy::backward::<Self>(logits, labels, grad)
     }
 
-    /// Gradient of [`gelu_erf`](BertOps::gelu_erf) with respect to its input.
+    /// Gradient of [`activate`](BertOps::activate) with respect to its input.
     ///
-    /// Burn's own default differentiates the tanh approximation with constants of six digits,
-    /// which is off by up to 1e-3.
-    fn gelu_erf_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        gelu::erf_backward::<Self>(input, grad)
+    /// Burn's own default for exact GELU differentiates the tanh approximation with constants of six digits, which is off by up
+    /// to 1e-3.
+    fn activate_backward(
+        input: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        activation::backward::<Self>(input, grad, activation)
     }
 
     /// Gradient of [`rotate`](BertOps::rotate) with respect to its input, zero in the other columns.
@@ -563,5 +569,15 @@ pub trait GradientOps: BertOps {
         form: GateForm,
     ) -> FloatTensor<Self> {
         gate::backward::<Self>(input, grad, form)
+    }
+
+    /// Gradients of [`gate_apart`](BertOps::gate_apart) with respect to both operands.
+    fn gate_apart_backward(
+        gate: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        gate::apart_backward::<Self>(gate, other, grad, activation)
     }
 }

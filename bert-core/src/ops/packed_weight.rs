@@ -8,7 +8,7 @@ use burn::backend::backend_extension;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::TensorData;
 
-use super::{BertOps, linear};
+use super::{Activation, BertOps, linear};
 
 /// Returns to the system the memory of weights that packed ones have replaced.
 pub(crate) fn release_replaced_weights() {
@@ -40,7 +40,7 @@ pub enum PackedWeight {
     Remote: cfg(feature = "remote")
 )]
 pub trait PackedWeightOps: BertOps {
-    /// [`project`](BertOps::project) with a packed weight, and exact GELU of it with `gelu`.
+    /// [`project`](BertOps::project) with a packed weight, and the activation of it.
     ///
     /// The default body multiplies with the unpacked weight; with one in 8 bits an override quantises `input` too, each row with
     /// a scale of its own.
@@ -55,22 +55,44 @@ pub trait PackedWeightOps: BertOps {
         input: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         weight: Arc<PackedWeight>,
-        gelu: bool,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        linear::project_data::<Self>(input, bias, weight.floats(), gelu)
+        linear::project_data::<Self>(input, bias, weight.floats(), activation)
     }
 
-    /// The feed-forward layer of a block, [`project_packed`](PackedWeightOps::project_packed) with exact GELU and again without, for
+    /// The feed-forward layer of a block, [`project_packed`](PackedWeightOps::project_packed) with an activation and again without, for
     /// which an override need not write what is between.
     fn feed_forward_packed(
         input: FloatTensor<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
         weights: [Arc<PackedWeight>; 2],
+        activation: Activation,
     ) -> FloatTensor<Self> {
         let [by_first, by_second] = weights;
-        let widened = Self::project_packed(input, first, by_first, true);
-        Self::project_packed(widened, second, by_second, false)
+        let widened = Self::project_packed(input, first, by_first, activation);
+        Self::project_packed(widened, second, by_second, Activation::Identity)
+    }
+
+    /// Gated activation by two layers, `activation(gate(input)) · other(input)`, for which an override need not write all gates.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[..., any, d_input]`
+    /// - of_gate, of_other, the biases: `[d_output]`
+    /// - weights: `[d_input, d_output]` each
+    /// - output: `[..., any, d_output]`
+    fn project_packed_gated(
+        input: FloatTensor<Self>,
+        of_gate: FloatTensor<Self>,
+        of_other: FloatTensor<Self>,
+        weights: [Arc<PackedWeight>; 2],
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let [gate, other] = weights;
+        let gate = Self::project_packed(input.clone(), of_gate, gate, activation);
+        let other = Self::project_packed(input, of_other, other, Activation::Identity);
+        Self::float_mul(gate, other)
     }
 
     /// [`project_packed`](PackedWeightOps::project_packed) of one input by three layers, which an override quantises once for all.
@@ -83,9 +105,9 @@ pub trait PackedWeightOps: BertOps {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let [by_first, by_second, by_third] = weights;
         (
-            Self::project_packed(input.clone(), first, by_first, false),
-            Self::project_packed(input.clone(), second, by_second, false),
-            Self::project_packed(input, third, by_third, false),
+            Self::project_packed(input.clone(), first, by_first, Activation::Identity),
+            Self::project_packed(input.clone(), second, by_second, Activation::Identity),
+            Self::project_packed(input, third, by_third, Activation::Identity),
         )
     }
 }

@@ -7,8 +7,8 @@ use burn::nn::{Dropout, LayerNorm, Linear};
 use burn::tensor::{DType, Int, Shape, Tensor};
 
 use super::{
-    BertOps, GateForm, PackedParam, PackedWeight, PackedWeightOps, ResidualForm, RotaryAngles,
-    RotaryColumns,
+    Activation, BertOps, GateForm, PackedParam, PackedWeight, PackedWeightOps, ResidualForm,
+    RotaryAngles, RotaryColumns,
 };
 
 /// The tensor of an operation, `Trait::operation(tensors…), other arguments…`, on the backend of its tensors.
@@ -31,7 +31,7 @@ pub(super) use dispatch;
 pub fn linear<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
     if let Some(weight) = PackedParam::weight_of(layer, &input) {
         let bias = bias_or_zeros(layer, &input);
-        return linear_packed(input, bias, weight, false);
+        return linear_packed(input, bias, weight, Activation::Identity);
     }
     let Some(bias) = &layer.bias else {
         return dispatch!(BertOps::project_unbiased(input, layer.weight.val()));
@@ -62,24 +62,30 @@ pub fn linear_thrice<const D: usize>(input: Tensor<D>, layers: [&Linear; 3]) -> 
     <[_; 3]>::from(outputs).map(Tensor::from_dispatch)
 }
 
-/// Exact GELU of a linear layer.
+/// The activation of a linear layer.
 ///
 /// # Shapes
 ///
 /// - input: `[..., any, d_input]`
 /// - output: `[..., any, d_output]`
-pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tensor<D> {
+pub fn linear_activated<const D: usize>(
+    input: Tensor<D>,
+    layer: &Linear,
+    activation: Activation,
+) -> Tensor<D> {
     if let Some(weight) = PackedParam::weight_of(layer, &input) {
         let bias = bias_or_zeros(layer, &input);
-        return linear_packed(input, bias, weight, true);
+        return linear_packed(input, bias, weight, activation);
     }
-    let Some(bias) = &layer.bias else {
-        return gelu_erf(linear(input, layer));
-    };
-    dispatch!(BertOps::project_gelu(input, layer.weight.val(), bias.val()))
+    match (&layer.bias, activation) {
+        (Some(bias), Activation::Gelu) => {
+            dispatch!(BertOps::project_gelu(input, layer.weight.val(), bias.val()))
+        }
+        _ => activate(linear(input, layer), activation),
+    }
 }
 
-/// `second(gelu(first(input)))` with exact GELU; `None` unless both layers have packed weights.
+/// `second(activation(first(input)))`; `None` unless both layers have packed weights.
 ///
 /// # Shapes
 ///
@@ -88,6 +94,7 @@ pub fn linear_gelu_erf<const D: usize>(input: Tensor<D>, layer: &Linear) -> Tens
 pub fn packed_feed_forward<const D: usize>(
     input: &Tensor<D>,
     layers: [&Linear; 2],
+    activation: Activation,
 ) -> Option<Tensor<D>> {
     let [by_first, by_second] = layers.map(|layer| PackedParam::weight_of(layer, input));
     let weights = [by_first?, by_second?];
@@ -95,8 +102,35 @@ pub fn packed_feed_forward<const D: usize>(
     let input = input.clone();
     Some(dispatch!(
         PackedWeightOps::feed_forward_packed(input, first, second),
-        weights
+        weights,
+        activation
     ))
+}
+
+/// Gated activation by two layers, `activation(gate(input)) · other(input)`.
+///
+/// # Shapes
+///
+/// - input: `[..., any, d_input]`
+/// - output: `[..., any, d_output]`
+pub fn linear_gated<const D: usize>(
+    input: Tensor<D>,
+    gate: &Linear,
+    other: &Linear,
+    activation: Activation,
+) -> Tensor<D> {
+    let layers = [gate, other];
+    let weights = layers.map(|layer| PackedParam::weight_of(layer, &input));
+    let [Some(by_gate), Some(by_other)] = weights else {
+        let [gate, other] = layers.map(|layer| linear(input.clone(), layer));
+        return gate_apart(gate, other, activation);
+    };
+    let [of_gate, of_other] = layers.map(|layer| bias_or_zeros(layer, &input));
+    dispatch!(
+        PackedWeightOps::project_packed_gated(input, of_gate, of_other),
+        [by_gate, by_other],
+        activation
+    )
 }
 
 /// The rows of a table, by number.
@@ -116,7 +150,7 @@ pub fn linear_packed_table(
     table: Arc<PackedWeight>,
     bias: Tensor<1>,
 ) -> Tensor<2> {
-    linear_packed(input, bias, table, false)
+    linear_packed(input, bias, table, Activation::Identity)
 }
 
 /// `input · tableᵀ + bias`, a score for every row of a table.
@@ -148,9 +182,13 @@ fn linear_packed<const D: usize>(
     input: Tensor<D>,
     bias: Tensor<1>,
     weight: Arc<PackedWeight>,
-    gelu: bool,
+    activation: Activation,
 ) -> Tensor<D> {
-    dispatch!(PackedWeightOps::project_packed(input, bias), weight, gelu)
+    dispatch!(
+        PackedWeightOps::project_packed(input, bias),
+        weight,
+        activation
+    )
 }
 
 /// LayerNorm over the last dimension, `(x - mean) / √(variance + epsilon) · gamma + beta`.
@@ -283,19 +321,9 @@ pub fn dropout_mask<const L: usize, const D: usize>(
     )
 }
 
-/// Exact GELU with an exact gradient on every backend.
-pub fn gelu_erf<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    dispatch!(BertOps::gelu_erf(input))
-}
-
-/// GELU by its tanh approximation.
-pub fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    dispatch!(BertOps::gelu_tanh(input))
-}
-
-/// Swish, `x · σ(slope·x)`.
-pub fn swish<const D: usize>(input: Tensor<D>, slope: f64) -> Tensor<D> {
-    dispatch!(BertOps::swish(input), slope)
+/// Activation, element by element, with an exact gradient on every backend.
+pub fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<D> {
+    dispatch!(BertOps::activate(input), activation)
 }
 
 /// Rotary position embedding of the heads in some columns: the halves of each turned against each other by the angle of its
@@ -320,4 +348,17 @@ pub fn rotate(input: Tensor<3>, angles: &RotaryAngles, columns: RotaryColumns) -
 /// - output: `[..., any, width]`
 pub fn gate<const D: usize>(input: Tensor<D>, form: GateForm) -> Tensor<D> {
     dispatch!(BertOps::gate(input), form)
+}
+
+/// Gated activation of a gate that lies apart, `activation(gate) · other`.
+///
+/// # Shapes
+///
+/// - gate, other, output: `[..., any, width]`
+pub fn gate_apart<const D: usize>(
+    gate: Tensor<D>,
+    other: Tensor<D>,
+    activation: Activation,
+) -> Tensor<D> {
+    dispatch!(BertOps::gate_apart(gate, other), activation)
 }

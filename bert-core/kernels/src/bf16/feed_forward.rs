@@ -7,14 +7,14 @@ use super::number::rounded;
 use super::tile_shape::{MATRIX_ROWS, STEP, VECTOR_ROWS, rows_per_block, rows_per_tile};
 use super::weights::{Bf16Matrix, PANEL};
 use super::{Sums, block, has_matrix_unit, linear_in_tiles, sum_tile};
-use crate::gelu::gelu;
-use crate::linear::{Activation, assert_feed_forward_fits, identity};
+use crate::activation::{Activation, Function, Identity, with_function};
+use crate::linear::assert_feed_forward_fits;
 use crate::matmul::Matrix;
 use crate::output::init_vec;
 use crate::parallel::for_each_row_block;
 use crate::simd::vectorized;
 
-/// `second(gelu(first(input)))`, what [`linear`](super::linear) gives twice, without the rows between in f32: those of a block stay in the cache
+/// `second(activation(first(input)))`, what [`linear`](super::linear) gives twice, without the rows between in f32: those of a block stay in the cache
 /// of the thread that computes it.
 ///
 /// # Shapes
@@ -30,11 +30,12 @@ use crate::simd::vectorized;
 pub fn feed_forward<'a>(
     input: Matrix<'_>,
     [first, second]: [(&Bf16Matrix, &[f32]); 2],
+    activation: Activation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
     let [rows, _] = input.shape();
     let tile_rows = rows_per_tile(rows, has_matrix_unit());
-    feed_forward_in_tiles(tile_rows, input, [first, second], output)
+    feed_forward_in_tiles(tile_rows, input, [first, second], activation, output)
 }
 
 /// [`feed_forward`] in tiles of a number of rows.
@@ -43,6 +44,7 @@ fn feed_forward_in_tiles<'a>(
     tile_rows: usize,
     input: Matrix<'_>,
     [first, second]: [(&Bf16Matrix, &[f32]); 2],
+    activation: Activation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
     let [count, depth] = input.shape();
@@ -52,31 +54,32 @@ fn feed_forward_in_tiles<'a>(
     if count < 2 * tile_rows * rayon::current_num_threads() {
         let operands = (input, first.0, first.1);
         let widened = init_vec(count * width, |to| {
-            linear_in_tiles(tile_rows, operands, Activation::Gelu, to)
+            linear_in_tiles(tile_rows, operands, activation, to)
         });
         let operands = (Matrix::new(&widened, count, width), second.0, second.1);
         return linear_in_tiles(tile_rows, operands, Activation::Identity, output);
     }
-    let last = (second.0, second.1, &identity);
+    let last = (second.0, second.1, Identity);
     let tiles = rows_per_block(width.max(depth), tile_rows != VECTOR_ROWS) / tile_rows;
     for_each_row_block(columns, (tile_rows, tiles.max(1)), output, |row, part| {
         let input = input.row_range(row, part.len() / columns);
-        let widened = widened_rows(
-            &RoundedRows::round(input, tile_rows),
-            input.shape()[0],
-            first,
-        );
+        let rounded = RoundedRows::round(input, tile_rows);
+        let count = input.shape()[0];
+        let widened = with_function!(activation, function => {
+            widened_rows(&rounded, count, first, function)
+        });
         block(&widened, last, 0, (part, columns));
     });
     // SAFETY: `block` has written every column of every row, of which the output has whole ones alone.
     unsafe { output.assume_init_mut() }
 }
 
-/// GELU of a linear layer of some rows, rounded for the next layer.
+/// The activation of a linear layer of some rows, rounded for the next layer.
 fn widened_rows(
     rows: &RoundedRows,
     count: usize,
     (weight, bias): (&Bf16Matrix, &[f32]),
+    function: impl Function,
 ) -> RoundedRows {
     let tile_rows = rows.rows_per_tile();
     let [_, width] = weight.shape();
@@ -95,7 +98,7 @@ fn widened_rows(
                         for (step, (sums, bias)) in steps.enumerate() {
                             let line = widened.line_mut(tile, row, at * PANEL / STEP + step);
                             for (to, (sum, bias)) in line.0.iter_mut().zip(sums.iter().zip(bias)) {
-                                *to = rounded(gelu(sum + bias));
+                                *to = rounded(function.value(sum + bias));
                             }
                         }
                     }
@@ -109,14 +112,17 @@ fn widened_rows(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::numbers;
+    use crate::testing::{ACTIVATIONS, numbers};
 
     #[test]
     fn a_feed_forward_layer_is_two_linear_ones() {
         // Few rows; several blocks, with parts of steps, of panels and of tiles.
         let sizes = [(3, 40, 70, 5), (300, 70, 200, 130), (1500, 64, 700, 64)];
         let sizes = if cfg!(miri) { &sizes[..1] } else { &sizes };
-        for &(rows, depth, width, columns) in sizes {
+        let cases = sizes
+            .iter()
+            .flat_map(|size| ACTIVATIONS.map(|activation| (size, activation)));
+        for (&(rows, depth, width, columns), activation) in cases {
             let input = numbers(rows * depth, 7);
             let input = Matrix::new(&input, rows, depth);
             let first = Bf16Matrix::round(&numbers(depth * width, 11), width);
@@ -125,11 +131,11 @@ mod tests {
             let layers = [(&first, &biases[0][..]), (&second, &biases[1][..])];
             for tile_rows in [rows_per_tile(rows, has_matrix_unit()), VECTOR_ROWS] {
                 let found = init_vec(rows * columns, |to| {
-                    feed_forward_in_tiles(tile_rows, input, layers, to)
+                    feed_forward_in_tiles(tile_rows, input, layers, activation, to)
                 });
                 let widened = init_vec(rows * width, |to| {
                     let operands = (input, layers[0].0, layers[0].1);
-                    linear_in_tiles(tile_rows, operands, Activation::Gelu, to)
+                    linear_in_tiles(tile_rows, operands, activation, to)
                 });
                 let expected = init_vec(rows * columns, |to| {
                     let widened = Matrix::new(&widened, rows, width);
@@ -138,7 +144,9 @@ mod tests {
                 });
                 assert_eq!(found, expected, "{rows} rows in tiles of {tile_rows}");
                 if tile_rows == rows_per_tile(rows, has_matrix_unit()) {
-                    let chosen = init_vec(rows * columns, |to| feed_forward(input, layers, to));
+                    let chosen = init_vec(rows * columns, |to| {
+                        feed_forward(input, layers, activation, to)
+                    });
                     assert_eq!(chosen, expected);
                 }
             }

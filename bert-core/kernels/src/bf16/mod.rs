@@ -11,8 +11,7 @@ use activations::RoundedRows;
 use tile_shape::{MATRIX_ROWS, VECTOR_ROWS, rows_per_block, rows_per_tile};
 use weights::{Block, PANEL};
 
-use crate::gelu::gelu;
-use crate::linear::{Activation, identity};
+use crate::activation::{Activation, Function, with_function};
 use crate::matmul::Matrix;
 use crate::output::OutputSlot;
 use crate::parallel::{for_each_row_block, par_fill_columns};
@@ -132,17 +131,14 @@ fn linear_in_tiles<'a>(
     activation: Activation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
-    match activation {
-        Activation::Gelu => product(tile_rows, operands, gelu, output),
-        Activation::Identity => product(tile_rows, operands, identity, output),
-    }
+    with_function!(activation, function => product(tile_rows, operands, function, output))
 }
 
 #[expect(unsafe_code, reason = "the output is not cleared beforehand")]
 fn product<'a>(
     tile_rows: usize,
     (input, weight, bias): (Matrix<'_>, &Bf16Matrix, &[f32]),
-    activation: impl Fn(f32) -> f32 + Sync,
+    activation: impl Function,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
     let [depth, columns] = weight.shape();
@@ -154,7 +150,7 @@ fn product<'a>(
     );
     assert_eq!(input.shape(), [count, depth], "the matrices fit together");
     assert_eq!(bias.len(), columns, "the bias has a number for each column");
-    let layer = (weight, bias, &activation);
+    let layer = (weight, bias, activation);
     if count * columns * depth < MIN_PARALLEL {
         let rows = RoundedRows::round(input, tile_rows);
         block(&rows, layer, 0, (output, columns));
@@ -181,7 +177,7 @@ fn product<'a>(
 /// Writes all rows, each `width` columns from a panel on.
 fn block(
     rows: &RoundedRows,
-    (weight, bias, activation): (&Bf16Matrix, &[f32], &impl Fn(f32) -> f32),
+    (weight, bias, activation): (&Bf16Matrix, &[f32], impl Function),
     first_panel: usize,
     (output, width): (&mut [impl OutputSlot], usize),
 ) {
@@ -201,7 +197,7 @@ fn block(
                         // Without an index, which would be checked: a loop that may end early has its last vectors one by one.
                         let places = to[at..][..columns].iter_mut();
                         for ((to, bias), sum) in places.zip(bias).zip(sums) {
-                            to.put(activation(sum + bias));
+                            to.put(activation.value(sum + bias));
                         }
                     }
                 },
@@ -255,7 +251,7 @@ fn accumulate_rows<const R: usize>(
 mod tests {
     use super::*;
     use crate::output::init_vec;
-    use crate::testing::{self, assert_close, erf, size};
+    use crate::testing::{self, assert_close, size};
 
     /// Sums of a few hundred numbers below 1 in f32, in any order.
     const BAR: f64 = 3e-6;
@@ -282,10 +278,7 @@ mod tests {
         let sums = testing::matmul(&input, &weight.widen(), columns, depth);
         let sums = sums.iter().enumerate().map(|(at, sum)| {
             let x = sum + f64::from(bias[at % columns]);
-            match activation {
-                Activation::Identity => x,
-                Activation::Gelu => 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())),
-            }
+            testing::activation(activation, x).0
         });
         sums.collect()
     }
@@ -308,7 +301,7 @@ mod tests {
             let input = numbers(rows * depth, 7);
             let weight = Bf16Matrix::round(&weights(depth, columns), columns);
             let bias = numbers(columns, 13);
-            for activation in [Activation::Identity, Activation::Gelu] {
+            for activation in testing::ACTIVATIONS {
                 let expected = reference(&input, &weight, &bias, activation);
                 let input = Matrix::new(&input, rows, depth);
                 let found = init_vec(rows * columns, |to| {

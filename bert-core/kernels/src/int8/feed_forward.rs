@@ -5,12 +5,12 @@ use std::mem::MaybeUninit;
 use super::tile_shape::{rows_per_block, rows_per_tile};
 use super::weights::GROUP;
 use super::{QuantizedMatrix, QuantizedRows, block, has_matrix_unit, linear};
-use crate::gelu::gelu;
-use crate::linear::{Activation, assert_feed_forward_fits, identity};
+use crate::activation::{Activation, Identity, with_function};
+use crate::linear::assert_feed_forward_fits;
 use crate::output::init_vec;
 use crate::parallel::for_each_row_block;
 
-/// `second(gelu(first(input)))`, what [`linear`] gives twice, the rows between staying in the cache of the thread that computes
+/// `second(activation(first(input)))`, what [`linear`] gives twice, the rows between staying in the cache of the thread that computes
 /// them.
 ///
 /// # Shapes
@@ -27,6 +27,7 @@ use crate::parallel::for_each_row_block;
 pub fn feed_forward<'a>(
     input: &QuantizedRows,
     [first, second]: [(&QuantizedMatrix, &[f32]); 2],
+    activation: Activation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
     let [count, _] = input.shape();
@@ -37,7 +38,7 @@ pub fn feed_forward<'a>(
     let tile_rows_of_widened = rows_per_tile(count, has_matrix_unit(width.div_ceil(GROUP)));
     if count < 2 * tile_rows * rayon::current_num_threads() || tile_rows != tile_rows_of_widened {
         let widened = init_vec(count * width, |to| {
-            linear(input, first.0, first.1, Activation::Gelu, to)
+            linear(input, first.0, first.1, activation, to)
         });
         let widened = QuantizedRows::quantize(&widened, width);
         return linear(&widened, second.0, second.1, Activation::Identity, output);
@@ -46,10 +47,12 @@ pub fn feed_forward<'a>(
     for_each_row_block(columns, (tile_rows, tiles), output, |row, part| {
         let rows = part.len() / columns;
         let mut widened = vec![0.0; rows * width];
-        let layer = (input, first.0, first.1, &gelu);
-        block(layer, (row, 0), (&mut widened[..], width));
+        with_function!(activation, function => {
+            let layer = (input, first.0, first.1, function);
+            block(layer, (row, 0), (&mut widened[..], width));
+        });
         let widened = QuantizedRows::by_this_thread(&widened, width, tile_rows);
-        let layer = (&widened, second.0, second.1, &identity);
+        let layer = (&widened, second.0, second.1, Identity);
         block(layer, (0, 0), (part, columns));
     });
     // SAFETY: `block` has written every column of every row, of which the output has whole ones alone.
@@ -59,7 +62,7 @@ pub fn feed_forward<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::numbers;
+    use crate::testing::{ACTIVATIONS, numbers};
 
     #[test]
     fn a_feed_forward_layer_is_two_linear_ones() {
@@ -71,7 +74,10 @@ mod tests {
             (700, 64, 704, 64),
         ];
         let sizes = if cfg!(miri) { &sizes[..1] } else { &sizes };
-        for &(rows, depth, width, columns) in sizes {
+        let cases = sizes
+            .iter()
+            .flat_map(|size| ACTIVATIONS.map(|activation| (size, activation)));
+        for (&(rows, depth, width, columns), activation) in cases {
             let input = QuantizedRows::quantize(&numbers(rows * depth, 7), depth);
             let quantized = |rows: usize, columns: usize| {
                 QuantizedMatrix::quantize(&numbers(rows * columns, 5), columns).unwrap()
@@ -79,9 +85,11 @@ mod tests {
             let [first, second] = [quantized(depth, width), quantized(width, columns)];
             let biases = [numbers(width, 3), numbers(columns, 11)];
             let layers = [(&first, &biases[0][..]), (&second, &biases[1][..])];
-            let found = init_vec(rows * columns, |to| feed_forward(&input, layers, to));
+            let found = init_vec(rows * columns, |to| {
+                feed_forward(&input, layers, activation, to)
+            });
             let widened = init_vec(rows * width, |to| {
-                linear(&input, layers[0].0, layers[0].1, Activation::Gelu, to)
+                linear(&input, layers[0].0, layers[0].1, activation, to)
             });
             let widened = QuantizedRows::quantize(&widened, width);
             let expected = init_vec(rows * columns, |to| {

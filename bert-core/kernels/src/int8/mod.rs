@@ -10,8 +10,7 @@ use activations::Outlier;
 use tile_shape::{MATRIX_ROWS, VECTOR_ROWS};
 use weights::{GROUP, Group, PANEL};
 
-use crate::gelu::gelu;
-use crate::linear::{Activation, identity};
+use crate::activation::{Activation, Function, with_function};
 use crate::output::OutputSlot;
 use crate::parallel::{for_each_row_block, par_fill_columns};
 use crate::simd::vectorized;
@@ -68,10 +67,7 @@ pub fn linear<'a>(
     activation: Activation,
     output: &'a mut [MaybeUninit<f32>],
 ) -> &'a mut [f32] {
-    match activation {
-        Activation::Gelu => product(input, weight, bias, output, gelu),
-        Activation::Identity => product(input, weight, bias, output, identity),
-    }
+    with_function!(activation, function => product(input, weight, bias, output, function))
 }
 
 /// [`linear`] with any activation.
@@ -81,7 +77,7 @@ fn product<'a>(
     weight: &QuantizedMatrix,
     bias: &[f32],
     output: &'a mut [MaybeUninit<f32>],
-    activation: impl Fn(f32) -> f32 + Sync,
+    activation: impl Function,
 ) -> &'a mut [f32] {
     let [depth, columns] = weight.shape();
     let [count, _] = rows.shape();
@@ -93,7 +89,7 @@ fn product<'a>(
     assert_eq!(rows.shape(), [count, depth], "the matrices fit together");
     assert_eq!(bias.len(), columns, "the bias has a number for each column");
     let tile_rows = rows.rows_per_tile();
-    let from = (rows, weight, bias, &activation);
+    let from = (rows, weight, bias, activation);
     if count * columns * depth < MIN_PARALLEL {
         block(from, (0, 0), (output, columns));
     } else if count < 2 * tile_rows * rayon::current_num_threads() {
@@ -113,12 +109,7 @@ fn product<'a>(
 
 /// Writes the rows of `output`, each `width` columns, from a row and from a panel on.
 fn block(
-    (rows, weight, bias, activation): (
-        &QuantizedRows,
-        &QuantizedMatrix,
-        &[f32],
-        &impl Fn(f32) -> f32,
-    ),
+    (rows, weight, bias, activation): (&QuantizedRows, &QuantizedMatrix, &[f32], impl Function),
     (first_row, first_panel): (usize, usize),
     (output, width): (&mut [impl OutputSlot], usize),
 ) {
@@ -147,7 +138,7 @@ fn block(
                         {
                             let sum = (sum - zero * column_sum) as f32;
                             let product = sum * (scale * weight_scale) + beside * weight_scale;
-                            to.put(activation(product + bias));
+                            to.put(activation.value(product + bias));
                         }
                     }
                 },
@@ -224,6 +215,7 @@ fn accumulate_rows<const R: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::Gelu;
     use crate::output::init_vec;
     use crate::testing::{assert_close, matmul};
 
@@ -231,6 +223,19 @@ mod tests {
         (0..count)
             .map(|at| (at * step % 241) as f32 / 120.0 - 1.0)
             .collect()
+    }
+
+    #[derive(Clone, Copy)]
+    struct Double;
+
+    impl Function for Double {
+        fn value(self, x: f32) -> f32 {
+            2.0 * x
+        }
+
+        fn value_and_slope(self, x: f32) -> (f32, f32) {
+            (2.0 * x, 2.0)
+        }
     }
 
     #[test]
@@ -256,7 +261,7 @@ mod tests {
             let rows = QuantizedRows::quantize(&input, depth);
             assert_eq!(rows.outliers(0).len(), 1);
             let found = init_vec(count * columns, |to| {
-                product(&rows, &weight, &bias, to, |x| 2.0 * x)
+                product(&rows, &weight, &bias, to, Double)
             });
             let products = matmul(&rows.dequantize(), &weight.dequantize(), columns, depth);
             let expected: Vec<f64> = (products.iter().enumerate())
@@ -272,7 +277,7 @@ mod tests {
             });
             for ((found, affine), activated) in found.iter().zip(affine).zip(activated) {
                 assert_eq!(*found, 2.0 * affine);
-                assert_eq!(activated, gelu(affine));
+                assert_eq!(activated, Gelu.value(affine));
             }
         }
     }

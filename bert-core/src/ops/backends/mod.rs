@@ -18,9 +18,9 @@ use burn::tensor::Shape;
 #[cfg(feature = "kernels")]
 use super::PackedWeight;
 use super::{
-    AttentionForm, AttentionInputs, AttentionLayout, BertOps, GateForm, GradientOps, OptimizerOps,
-    PackedTokens, PackedWeightOps, ResidualForm, RotaryColumns, attention, cross_entropy, gate,
-    gelu, linear, lookup, norm, residual, rotary, softmax,
+    Activation, AttentionForm, AttentionInputs, AttentionLayout, BertOps, GateForm,
+    GradientOps, OptimizerOps, PackedTokens, PackedWeightOps, ResidualForm, RotaryColumns,
+    activation, attention, cross_entropy, gate, linear, lookup, norm, residual, rotary, softmax,
 };
 #[cfg(feature = "kernels")]
 use super::{AttentionGradients, AttentionOutput, AttentionState};
@@ -80,9 +80,10 @@ macro_rules! host_operations {
             project_table(input, table, bias) -> $tensor;
             cross_entropy(logits, labels) -> $tensor;
             dropout_mask(like; shape: Shape, probability: f64) -> $tensor;
-            gelu_erf(input) -> $tensor;
+            activate(input; activation: super::Activation) -> $tensor;
             rotate(input, cos, sin; columns: super::RotaryColumns) -> $tensor;
             gate(input; form: super::GateForm) -> $tensor;
+            gate_apart(gate, other; activation: super::Activation) -> $tensor;
         }
     };
 }
@@ -102,8 +103,12 @@ macro_rules! host_optimizer_and_packed_weights {
 
         impl PackedWeightOps for $backend {
             operations! { $tensor, host:
-                project_packed(input, bias; weight: Arc<PackedWeight>, gelu: bool) -> $tensor;
-                feed_forward_packed(input, first, second; weights: [Arc<PackedWeight>; 2]) -> $tensor;
+                project_packed(input, bias; weight: Arc<PackedWeight>, activation: super::Activation)
+                    -> $tensor;
+                feed_forward_packed(input, first, second; weights: [Arc<PackedWeight>; 2],
+                    activation: super::Activation) -> $tensor;
+                project_packed_gated(input, of_gate, of_other; weights: [Arc<PackedWeight>; 2],
+                    activation: super::Activation) -> $tensor;
                 project_packed_thrice(input, first, second, third; weights: [Arc<PackedWeight>; 3])
                     -> ($tensor, $tensor, $tensor);
             }
@@ -144,9 +149,11 @@ macro_rules! host_gradients {
             lookup_backward(table, ids, grad) -> $tensor;
             project_table_backward(table, grad) -> $tensor;
             cross_entropy_backward(logits, labels, grad) -> $tensor;
-            gelu_erf_backward(input, grad) -> $tensor;
+            activate_backward(input, grad; activation: super::Activation) -> $tensor;
             rotate_backward(grad, cos, sin; columns: super::RotaryColumns) -> $tensor;
             gate_backward(input, grad; form: super::GateForm) -> $tensor;
+            gate_apart_backward(gate, other, grad; activation: super::Activation)
+                -> ($tensor, $tensor);
         }
     };
 }
@@ -304,8 +311,8 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         Self::from_inner(B::dropout_mask(like.into_primitive(), shape, probability))
     }
 
-    fn gelu_erf(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        gelu::erf_autodiff::<B, C>(input)
+    fn activate(input: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        activation::autodiff::<B, C>(input, activation)
     }
 
     fn project_gelu(
@@ -313,7 +320,7 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        gelu::project_autodiff::<B, C>(input, weight, bias)
+        activation::project_autodiff::<B, C>(input, weight, bias)
     }
 
     fn project_add_normalize(
@@ -340,5 +347,13 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
 
     fn gate(input: FloatTensor<Self>, form: GateForm) -> FloatTensor<Self> {
         gate::autodiff::<B, C>(input, form)
+    }
+
+    fn gate_apart(
+        gate: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        gate::apart_autodiff::<B, C>(gate, other, activation)
     }
 }

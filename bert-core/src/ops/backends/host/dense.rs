@@ -4,10 +4,10 @@ use std::cell::OnceCell;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use bert_kernels::bf16;
 use bert_kernels::int8::{self, QuantizedRows};
-use bert_kernels::linear::{self as kernels, Activation};
 use bert_kernels::matmul::{self, Matrix};
+use bert_kernels::output::{init_by_chunks, init_vec};
+use bert_kernels::{activation as kernels, bf16, gate as gates, linear as linear_kernels};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
 
@@ -16,7 +16,7 @@ use super::{
     zeros_like,
 };
 use crate::ops::products::{Products, products};
-use crate::ops::{PackedWeight, linear};
+use crate::ops::{Activation, PackedWeight, linear};
 
 /// [`BertOps::project`](crate::ops::BertOps::project).
 pub(in crate::ops) fn project<T: HostTensor>(input: T, weight: T, bias: T) -> T {
@@ -62,19 +62,17 @@ pub(in crate::ops) fn project_packed<T: HostTensor>(
     input: T,
     bias: T,
     weight: Arc<PackedWeight>,
-    gelu: bool,
+    activation: Activation,
 ) -> T {
     match place(When::Always, [input, bias]) {
         Kernel([input, bias]) => {
-            let activation = if gelu {
-                Activation::Gelu
-            } else {
-                Activation::Identity
-            };
-            PackedInput::new(&input).linear(&weight, &bias, activation)
+            let (rows, bias) = (PackedInput::of(&input), bias.as_slice());
+            input.init_like(with_width(&input, bias.len()), |to| {
+                rows.linear(&weight, bias, activation.into(), to)
+            })
         }
         Backend([input, bias]) => {
-            linear::project_data::<T::Backend>(input, bias, weight.floats(), gelu)
+            linear::project_data::<T::Backend>(input, bias, weight.floats(), activation)
         }
     }
 }
@@ -89,18 +87,21 @@ pub(in crate::ops) fn project_packed_thrice<T: HostTensor>(
 ) -> (T, T, T) {
     match place(When::Always, [input, first, second, third]) {
         Kernel([input, biases @ ..]) => {
-            let input = PackedInput::new(&input);
-            let layers = [0, 1, 2].map(|at| (&*weights[at], &biases[at]));
-            layers
-                .map(|(weight, bias)| input.linear(weight, bias, Activation::Identity))
-                .into()
+            let rows = PackedInput::of(&input);
+            let layers = [0, 1, 2].map(|at| (&*weights[at], biases[at].as_slice()));
+            let outputs = layers.map(|(weight, bias)| {
+                input.init_like(with_width(&input, bias.len()), |to| {
+                    rows.linear(weight, bias, Activation::Identity.into(), to)
+                })
+            });
+            outputs.into()
         }
         Backend([input, first, second, third]) => {
             let [by_first, by_second, by_third] = weights;
             (
-                project_packed(input.clone(), first, by_first, false),
-                project_packed(input.clone(), second, by_second, false),
-                project_packed(input, third, by_third, false),
+                project_packed(input.clone(), first, by_first, Activation::Identity),
+                project_packed(input.clone(), second, by_second, Activation::Identity),
+                project_packed(input, third, by_third, Activation::Identity),
             )
         }
     }
@@ -112,6 +113,7 @@ pub(in crate::ops) fn feed_forward_packed<T: HostTensor>(
     first: T,
     second: T,
     weights: [Arc<PackedWeight>; 2],
+    activation: Activation,
 ) -> T {
     let [by_first, by_second] = weights;
     let bits = match (&*by_first, &*by_second) {
@@ -126,58 +128,108 @@ pub(in crate::ops) fn feed_forward_packed<T: HostTensor>(
             input.init_like(shape, |to| match (&*by_first, &*by_second) {
                 (PackedWeight::BFloat16(by_first), PackedWeight::BFloat16(by_second)) => {
                     let layers = [(by_first, first), (by_second, second)];
-                    bf16::feed_forward(matrix(&input), layers, to)
+                    bf16::feed_forward(matrix(&input), layers, activation.into(), to)
                 }
                 (PackedWeight::Int8(by_first), PackedWeight::Int8(by_second)) => {
                     let rows = QuantizedRows::quantize(input.as_slice(), width(&input));
-                    int8::feed_forward(&rows, [(by_first, first), (by_second, second)], to)
+                    let layers = [(by_first, first), (by_second, second)];
+                    int8::feed_forward(&rows, layers, activation.into(), to)
                 }
                 _ => unreachable!("no kernel has other weights"),
             })
         }
         Backend([input, first, second]) => {
-            let widened = project_packed(input, first, by_first, true);
-            project_packed(widened, second, by_second, false)
+            let widened = project_packed(input, first, by_first, activation);
+            project_packed(widened, second, by_second, Activation::Identity)
         }
     }
 }
 
-/// A contiguous input of layers with packed weights, quantised for the first that is in 8 bits.
-struct PackedInput<'a, T> {
-    tensor: &'a T,
-    rows: OnceCell<QuantizedRows>,
+/// [`PackedWeightOps::project_packed_gated`](crate::ops::PackedWeightOps::project_packed_gated), a block of rows at a time, so
+/// that gates stay in the cache.
+pub(in crate::ops) fn project_packed_gated<T: HostTensor>(
+    input: T,
+    of_gate: T,
+    of_other: T,
+    weights: [Arc<PackedWeight>; 2],
+    activation: Activation,
+) -> T {
+    let [gate, other] = weights;
+    match place(When::Always, [input, of_gate, of_other]) {
+        Kernel([input, of_gate, of_other]) => {
+            let (columns, depth) = (width(&of_other), width(&input));
+            let rows = GATED_ROWS * rayon::current_num_threads();
+            let [of_gate, of_other] = [&of_gate, &of_other].map(T::as_slice);
+            input.init_like(with_width(&input, columns), |to| {
+                let length = rows * columns.max(1);
+                init_by_chunks(to, length, |at, to| {
+                    let count = to.len() / columns.max(1);
+                    let from = &input.as_slice()[at * rows * depth..][..count * depth];
+                    let from = PackedInput::new(from, depth);
+                    let gate = init_vec(to.len(), |to| {
+                        from.linear(&gate, of_gate, activation.into(), to)
+                    });
+                    let to = from.linear(&other, of_other, Activation::Identity.into(), to);
+                    gates::apart(Activation::Identity.into(), to, &gate);
+                    to
+                })
+            })
+        }
+        Backend([input, of_gate, of_other]) => {
+            let gate = project_packed(input.clone(), of_gate, gate, activation);
+            let other = project_packed(input, of_other, other, Activation::Identity);
+            T::Backend::float_mul(other, gate)
+        }
+    }
 }
 
-impl<'a, T: HostTensor> PackedInput<'a, T> {
-    fn new(tensor: &'a T) -> Self {
+/// Rows for each thread whose gates are computed before they are multiplied.
+const GATED_ROWS: usize = 128;
+
+/// Rows that are multiplied with packed weights, quantised for the first that is in 8 bits.
+struct PackedInput<'a> {
+    values: &'a [f32],
+    depth: usize,
+    quantized: OnceCell<QuantizedRows>,
+}
+
+impl<'a> PackedInput<'a> {
+    fn new(values: &'a [f32], depth: usize) -> Self {
         Self {
-            tensor,
-            rows: OnceCell::new(),
+            values,
+            depth,
+            quantized: OnceCell::new(),
         }
     }
 
-    /// `activation(input · weight + bias)`, the bias contiguous too.
-    fn linear(&self, weight: &PackedWeight, bias: &T, activation: Activation) -> T {
-        let input = self.tensor;
-        let bias = bias.as_slice();
-        input.init_like(with_width(input, bias.len()), |to| match weight {
+    /// All rows of a contiguous tensor.
+    fn of(tensor: &'a impl HostTensor) -> Self {
+        Self::new(tensor.as_slice(), width(tensor))
+    }
+
+    /// `activation(input · weight + bias)`
+    fn linear<'o>(
+        &self,
+        weight: &PackedWeight,
+        bias: &[f32],
+        activation: kernels::Activation,
+        to: &'o mut [MaybeUninit<f32>],
+    ) -> &'o mut [f32] {
+        match weight {
             PackedWeight::BFloat16(weight) => {
-                bf16::linear(matrix(input), weight, bias, activation, to)
+                let rows = self.values.len() / self.depth.max(1);
+                let input = Matrix::new(self.values, rows, self.depth);
+                bf16::linear(input, weight, bias, activation, to)
             }
             PackedWeight::Int8(weight) => {
-                let quantize = || QuantizedRows::quantize(input.as_slice(), width(input));
-                int8::linear(
-                    self.rows.get_or_init(quantize),
-                    weight,
-                    bias,
-                    activation,
-                    to,
-                )
+                let quantize = || QuantizedRows::quantize(self.values, self.depth);
+                let rows = self.quantized.get_or_init(quantize);
+                int8::linear(rows, weight, bias, activation, to)
             }
             PackedWeight::Panels(weight) => {
-                kernels::packed_linear(input.as_slice(), weight, bias, activation, to)
+                linear_kernels::packed_linear(self.values, weight, bias, activation, to)
             }
-        })
+        }
     }
 }
 
@@ -224,7 +276,7 @@ pub(in crate::ops) fn project_bias_backward<T: HostTensor>(grad: T) -> T {
     match place(When::Always, [grad]) {
         Kernel([grad]) => {
             let mut output = zeros_like(&grad, [width(&grad)]);
-            kernels::bias_backward(grad.as_slice(), output.make_mut());
+            linear_kernels::bias_backward(grad.as_slice(), output.make_mut());
             output
         }
         Backend([grad]) => T::Backend::linear_bias_backward(grad),
@@ -233,9 +285,9 @@ pub(in crate::ops) fn project_bias_backward<T: HostTensor>(grad: T) -> T {
 
 /// `activation(input · weight + bias)` of contiguous tensors.
 fn affine<T: HostTensor>(input: &T, weight: Matrix<'_>, bias: &T, activation: Activation) -> T {
-    let bias = bias.as_slice();
+    let (bias, activation) = (bias.as_slice(), activation.into());
     input.init_like(with_width(input, bias.len()), |to| match products() {
-        Products::Float => kernels::linear(matrix(input), weight, bias, activation, to),
+        Products::Float => linear_kernels::linear(matrix(input), weight, bias, activation, to),
         Products::BFloat16 => bf16::affine(matrix(input), weight, bias, activation, to),
     })
 }

@@ -2,16 +2,16 @@
 
 use bert_kernels::attention::Dropout;
 use bert_kernels::{
-    adam, cross_entropy as loss, embedding, gate as gates, gelu, gradient_norm, layer_norm,
-    rotary as rotation, softmax as kernels,
+    activation as activations, adam, cross_entropy as loss, embedding, gate as gates,
+    gradient_norm, layer_norm, rotary as rotation, softmax as kernels,
 };
 use burn::backend::ops::{ActivationOps, FloatTensorOps, ModuleOps};
 use burn::tensor::Shape;
 
 use super::{Backend, HostBackend, HostTensor, Kernel, When, place, width, with_width, zeros_like};
 use crate::ops::{
-    AdamStep, GateActivation, GateForm, GateHalf, RotaryColumns, cross_entropy as default_loss,
-    dropout, gate as default_gate, norm, rotary, scale, softmax,
+    Activation, AdamStep, GateForm, GateHalf, RotaryColumns, activation as default_activation,
+    cross_entropy as default_loss, dropout, gate as default_gate, norm, rotary, scale, softmax,
 };
 
 /// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), in place, for a mask that all queries share.
@@ -99,28 +99,58 @@ pub(in crate::ops) fn normalize_backward<T: HostTensor>(
     }
 }
 
-/// [`BertOps::gelu_erf`](crate::ops::BertOps::gelu_erf), in place if the buffer is unique.
-pub(in crate::ops) fn gelu_erf<T: HostTensor>(input: T) -> T {
-    match place(When::Preferred, [input]) {
+/// [`BertOps::activate`](crate::ops::BertOps::activate), in place if the buffer is unique.
+pub(in crate::ops) fn activate<T: HostTensor>(input: T, activation: Activation) -> T {
+    match place(of_activation(activation), [input]) {
         Kernel([mut input]) => {
+            let activation = activation.into();
             if let Some(values) = input.get_mut() {
-                gelu::forward_in_place(values);
+                activations::forward_in_place(activation, values);
                 return input;
             }
-            input.init_like(input.shape(), |to| gelu::forward(input.as_slice(), to))
+            input.init_like(input.shape(), |to| {
+                activations::forward(activation, input.as_slice(), to)
+            })
         }
-        Backend([input]) => T::Backend::gelu(input),
+        Backend([input]) => default_activation::forward::<T::Backend>(input, activation),
     }
 }
 
-/// [`GradientOps::gelu_erf_backward`](crate::ops::GradientOps::gelu_erf_backward), in place of `grad`.
-pub(in crate::ops) fn gelu_erf_backward<T: HostTensor>(input: T, grad: T) -> T {
-    match place(When::Preferred, [input, grad]) {
+/// [`GradientOps::activate_backward`](crate::ops::GradientOps::activate_backward), in place of `grad`.
+pub(in crate::ops) fn activate_backward<T: HostTensor>(
+    input: T,
+    grad: T,
+    activation: Activation,
+) -> T {
+    match place(of_activation(activation), [input, grad]) {
         Kernel([input, mut grad]) => {
-            gelu::backward(input.as_slice(), grad.make_mut());
+            activations::backward(activation.into(), input.as_slice(), grad.make_mut());
             grad
         }
-        Backend([input, grad]) => T::Backend::gelu_backward(input, grad),
+        Backend([input, grad]) => match activation {
+            Activation::Gelu => T::Backend::gelu_backward(input, grad),
+            _ => default_activation::backward::<T::Backend>(input, grad, activation),
+        },
+    }
+}
+
+/// Backends have kernels of their own for exact GELU alone.
+fn of_activation(activation: Activation) -> When {
+    match activation {
+        Activation::Identity => When::Never,
+        Activation::Gelu => When::Preferred,
+        Activation::GeluTanh | Activation::Swish(_) => When::Always,
+    }
+}
+
+impl From<Activation> for activations::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Identity => Self::Identity,
+            Activation::Gelu => Self::Gelu,
+            Activation::GeluTanh => Self::GeluTanh,
+            Activation::Swish(slope) => Self::Swish(slope as f32),
+        }
     }
 }
 
@@ -197,13 +227,44 @@ pub(in crate::ops) fn gate_backward<T: HostTensor>(input: T, grad: T, form: Gate
     }
 }
 
+/// [`BertOps::gate_apart`](crate::ops::BertOps::gate_apart), in place of `gate`.
+pub(in crate::ops) fn gate_apart<T: HostTensor>(gate: T, other: T, activation: Activation) -> T {
+    match place(When::Always, [gate, other]) {
+        Kernel([mut gate, other]) => {
+            gates::apart(activation.into(), gate.make_mut(), other.as_slice());
+            gate
+        }
+        Backend([gate, other]) => default_gate::apart::<T::Backend>(gate, other, activation),
+    }
+}
+
+/// [`GradientOps::gate_apart_backward`](crate::ops::GradientOps::gate_apart_backward), the gradient of the other in place of
+/// `grad`.
+pub(in crate::ops) fn gate_apart_backward<T: HostTensor>(
+    gate: T,
+    other: T,
+    grad: T,
+    activation: Activation,
+) -> (T, T) {
+    match place(When::Always, [gate, other, grad]) {
+        Kernel([gate, other, mut grad]) => {
+            let operands = [&gate, &other].map(T::as_slice);
+            let grads = grad.make_mut();
+            let of_gate = gate.init_like(gate.shape(), |to| {
+                gates::apart_backward(activation.into(), operands, grads, to)
+            });
+            (of_gate, grad)
+        }
+        Backend([gate, other, grad]) => {
+            default_gate::apart_backward::<T::Backend>(gate, other, grad, activation)
+        }
+    }
+}
+
 impl From<GateForm> for gates::GateForm {
     fn from(form: GateForm) -> Self {
         Self {
-            activation: match form.activation {
-                GateActivation::Gelu => gates::GateActivation::Gelu,
-                GateActivation::Silu => gates::GateActivation::Silu,
-            },
+            activation: form.activation.into(),
             activated: match form.activated {
                 GateHalf::First => gates::GateHalf::First,
                 GateHalf::Second => gates::GateHalf::Second,

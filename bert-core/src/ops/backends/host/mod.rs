@@ -8,7 +8,7 @@ use bert_kernels::output::zeroed;
 use burn::backend::TensorMetadata;
 use burn::tensor::Shape;
 
-use crate::ops::{AdamStep, GradientOps, adam, linear, softmax};
+use crate::ops::{Activation, AdamStep, GradientOps, adam, linear, softmax};
 
 mod attention;
 mod dense;
@@ -22,13 +22,14 @@ pub(super) use attention::{
 };
 pub(super) use dense::{
     feed_forward_packed, project, project_bias_backward, project_gelu, project_input_backward,
-    project_packed, project_packed_thrice, project_table, project_table_backward, project_unbiased,
-    project_weight_backward,
+    project_packed, project_packed_gated, project_packed_thrice, project_table,
+    project_table_backward, project_unbiased, project_weight_backward,
 };
 pub(super) use elementwise::{
-    adam_update, add_normalize, cross_entropy, cross_entropy_backward, dropout_mask, gate,
-    gate_backward, gelu_erf, gelu_erf_backward, lookup, lookup_backward, masked_softmax, normalize,
-    normalize_backward, rotate, rotate_backward, scale_by, softmax_backward, sum_of_squares,
+    activate, activate_backward, adam_update, add_normalize, cross_entropy, cross_entropy_backward,
+    dropout_mask, gate, gate_apart, gate_apart_backward, gate_backward, lookup, lookup_backward,
+    masked_softmax, normalize, normalize_backward, rotate, rotate_backward, scale_by,
+    softmax_backward, sum_of_squares,
 };
 pub(super) use tensor::HostTensor;
 
@@ -56,7 +57,7 @@ pub(in crate::ops) trait HostBackend: GradientOps {
         weight: Self::FloatTensorPrimitive,
         bias: Self::FloatTensorPrimitive,
     ) -> Self::FloatTensorPrimitive {
-        Self::gelu_erf(Self::own_project(input, weight, bias))
+        Self::activate(Self::own_project(input, weight, bias), Activation::Gelu)
     }
 
     /// [`BertOps::project_table`]

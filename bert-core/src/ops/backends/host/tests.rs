@@ -12,9 +12,9 @@ use crate::ops::attention::composed;
 use crate::ops::backends::host::HostBackend;
 use crate::ops::products::with_products;
 use crate::ops::{
-    AttentionBias, AttentionForm, AttentionInputs, AttentionLayout, AttentionOutput,
+    Activation, AttentionBias, AttentionForm, AttentionInputs, AttentionLayout, AttentionOutput,
     AttentionState, AttentionWeights, GradientOps, PackedTokens, PackedWeight, Products,
-    ResidualForm, cross_entropy, gelu, linear, norm, scale, softmax,
+    ResidualForm, activation, cross_entropy, linear, norm, scale, softmax,
 };
 
 /// A product as one of [`Products`] rounds its operands.
@@ -147,25 +147,26 @@ fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
         );
         let linear = || T::Backend::linear(input(), weight(), Some(bias()));
         assert_close(
-            super::project_packed(input(), bias(), panels.clone(), false),
+            super::project_packed(input(), bias(), panels.clone(), Activation::Identity),
             linear(),
             "project_packed",
         );
         assert_close(
-            super::project_packed(input(), bias(), panels, true),
+            super::project_packed(input(), bias(), panels, Activation::Gelu),
             T::Backend::gelu(linear()),
             "project_packed with GELU",
         );
         // Each number of bf16 is off by a 512th of itself at most.
         let bfloat16 = PackedWeight::bfloat16(&values, width).expect("kernels are compiled in");
-        let found = super::project_packed(input(), bias(), Arc::new(bfloat16), false);
+        let found =
+            super::project_packed(input(), bias(), Arc::new(bfloat16), Activation::Identity);
         let (found, expected) = (found.into_contiguous(), linear().into_contiguous());
         for (found, expected) in found.as_slice().iter().zip(expected.as_slice()) {
             assert!((found - expected).abs() < 4e-3, "{found} is not {expected}");
         }
         // Each number of 8 bits is off by half a step at most, so sums are nearly right.
         let int8 = PackedWeight::int8(&values, width).expect("finite values");
-        let found = super::project_packed(input(), bias(), Arc::new(int8), false);
+        let found = super::project_packed(input(), bias(), Arc::new(int8), Activation::Identity);
         let (found, expected) = (found.into_contiguous(), linear().into_contiguous());
         for (found, expected) in found.as_slice().iter().zip(expected.as_slice()) {
             assert!((found - expected).abs() < 2e-2, "{found} is not {expected}");
@@ -173,7 +174,7 @@ fn linear_layers_by_packed_weights<T: HostTensor>(like: &T) {
     }
     let packed = PackedWeight::panels(&[1.0, 2.0, 3.0, 4.0], 2).expect("kernels are compiled in");
     let (none, bias) = (filled(like, [0, 2], &[]), filled(like, [2], &[0.0; 2]));
-    let found = super::project_packed(none, bias, Arc::new(packed), false);
+    let found = super::project_packed(none, bias, Arc::new(packed), Activation::Identity);
     assert_eq!(found.shape(), Shape::new([0, 2]));
 }
 
@@ -194,7 +195,9 @@ fn packed_layers_together_are_those_one_by_one<T: HostTensor>(like: &T) {
             let [wider, narrower] = [weight(depth, width), weight(width, depth)];
             let input = || numbers(like, [rows, depth], 7);
             let bias = |step: usize| numbers(like, [width], step);
-            let single = |step| super::project_packed(input(), bias(step), wider.clone(), false);
+            let single = |step| {
+                super::project_packed(input(), bias(step), wider.clone(), Activation::Identity)
+            };
             let weights = [(); 3].map(|()| wider.clone());
             let (first, second, third) =
                 super::project_packed_thrice(input(), bias(3), bias(5), bias(13), weights);
@@ -202,11 +205,28 @@ fn packed_layers_together_are_those_one_by_one<T: HostTensor>(like: &T) {
                 assert_close(found, single(step), "project_packed_thrice");
             }
             let narrow_bias = || numbers(like, [depth], 13);
-            let widened = super::project_packed(input(), bias(3), wider.clone(), true);
-            let expected = super::project_packed(widened, narrow_bias(), narrower.clone(), false);
-            let weights = [wider, narrower];
-            let found = super::feed_forward_packed(input(), bias(3), narrow_bias(), weights);
+            let widened = super::project_packed(input(), bias(3), wider.clone(), Activation::Gelu);
+            let expected = super::project_packed(
+                widened,
+                narrow_bias(),
+                narrower.clone(),
+                Activation::Identity,
+            );
+            let weights = [wider.clone(), narrower];
+            let found = super::feed_forward_packed(
+                input(),
+                bias(3),
+                narrow_bias(),
+                weights,
+                Activation::Gelu,
+            );
             assert_close(found, expected, "feed_forward_packed");
+            let swish = Activation::Swish(1.0);
+            let gate = super::project_packed(input(), bias(5), wider.clone(), swish);
+            let expected = T::Backend::float_mul(gate, single(3));
+            let weights = [(); 2].map(|()| wider.clone());
+            let found = super::project_packed_gated(input(), bias(5), bias(3), weights, swish);
+            assert_close(found, expected, "project_packed_gated");
         }
     }
 }
@@ -536,7 +556,7 @@ fn what_follows_a_product<T: HostTensor>(like: &T) {
         "bias_gelu",
     );
     let [of_product, of_bias] = T::Backend::bias_gelu_backward(product(), bias(), grad());
-    let expected = gelu::erf_backward::<T::Backend>(biased(), grad());
+    let expected = activation::backward::<T::Backend>(biased(), grad(), Activation::Gelu);
     assert_close(of_product, expected.clone(), "gradient of the product");
     let of_rows = |tensor| {
         let rows = T::Backend::float_reshape(tensor, Shape::new([18, 36]));
@@ -572,23 +592,40 @@ fn what_follows_a_product<T: HostTensor>(like: &T) {
     }
 }
 
-fn gelu_and_its_gradient<T: HostTensor>(like: &T) {
+fn activations_and_gates<T: HostTensor>(like: &T) {
     let input = || T::Backend::float_mul_scalar(numbers(like, [3, 100], 7), 4.0.into());
+    let other = || numbers(like, [3, 100], 13);
     let grad = || numbers(like, [3, 100], 11);
-    let alone = super::gelu_erf(input());
-    assert_close(alone.clone(), T::Backend::gelu(input()), "gelu_erf");
-    let held = input();
-    assert_close(
-        super::gelu_erf(held.clone()),
-        alone,
-        "gelu_erf of what others hold",
-    );
-    assert_close(held, input(), "what others hold");
-    assert_close(
-        super::gelu_erf_backward(input(), grad()),
-        gelu::erf_backward::<T::Backend>(input(), grad()),
-        "gelu_erf_backward",
-    );
+    for kind in [
+        Activation::Identity,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Swish(1.702),
+    ] {
+        let expected = || activation::forward::<T::Backend>(input(), kind);
+        let alone = super::activate(input(), kind);
+        assert_close(alone.clone(), expected(), "activate");
+        let held = input();
+        let found = super::activate(held.clone(), kind);
+        assert_close(found, alone, "activate what others hold");
+        assert_close(held, input(), "what others hold");
+        let of_input = |grad| activation::backward::<T::Backend>(input(), grad, kind);
+        assert_close(
+            super::activate_backward(input(), grad(), kind),
+            of_input(grad()),
+            "activate_backward",
+        );
+        assert_close(
+            super::gate_apart(input(), other(), kind),
+            T::Backend::float_mul(expected(), other()),
+            "gate_apart",
+        );
+        let (of_gate, of_other) = super::gate_apart_backward(input(), other(), grad(), kind);
+        let of_value = T::Backend::float_mul(grad(), other());
+        assert_close(of_gate, of_input(of_value), "gradient of a gate");
+        let expected = T::Backend::float_mul(grad(), expected());
+        assert_close(of_other, expected, "gradient of the other half");
+    }
 }
 
 fn cross_entropy_and_its_gradient<T: HostTensor>(like: &T) {
@@ -669,6 +706,6 @@ for_each_backend!(
     softmax_and_its_gradient,
     layer_norm_and_its_gradients,
     what_follows_a_product,
-    gelu_and_its_gradient,
+    activations_and_gates,
     cross_entropy_and_its_gradient
 );
