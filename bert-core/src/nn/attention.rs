@@ -10,7 +10,7 @@ use super::{BertInit, BertResidual, PositionAttention, TokenDistances};
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::models::{NormPlace, RelativePositions};
-use crate::ops::{self, AttentionForm, RotaryAngles, RotaryColumns};
+use crate::ops::{self, AttentionForm, AttentionTerm, RotaryAngles, RotaryColumns};
 
 /// Self-attention followed by projection, dropout and residual, with LayerNorm after or before them.
 #[derive(Module, Debug)]
@@ -141,7 +141,7 @@ impl BertSelfAttention {
         }
         attend(
             inputs,
-            distances.bias.clone(),
+            distances.bias.clone().map(AttentionTerm::Bias),
             layout,
             form,
             with_probabilities,

@@ -7,11 +7,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::BertInit;
 use super::attend::attend;
 use super::relative_bias::logarithm;
-use super::relative_shift::by_key;
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::models::Disentangled;
-use crate::ops::{self, AttentionForm};
+use crate::ops::{self, AttentionForm, AttentionTerm};
 
 /// Embeddings of relative positions, which all layers share.
 #[derive(Module, Debug)]
@@ -43,20 +42,16 @@ pub struct PositionAttention {
     /// Projection to queries, if it is not that of contents.
     pub query: Option<Linear>,
     dropout: Dropout,
-    num_heads: usize,
     #[module(skip)]
     shape: Disentangled,
 }
 
 /// Relative positions projected for a layer, by distance.
 pub(super) struct ProjectedPositions {
-    /// Keys that the contents of queries are compared with, `[1, 2 · longest - 1, hidden]`, the key furthest before the query
-    /// first.
-    keys: Option<Tensor<3>>,
-    /// Queries that the contents of keys are compared with, `[1, 2 · longest - 1, hidden]`, the query furthest before the key
-    /// first.
-    queries: Option<Tensor<3>>,
-    num_heads: usize,
+    /// Keys that the contents of queries are compared with, `[2 · longest - 1, hidden]`, the key furthest before the query first.
+    keys: Option<Tensor<2>>,
+    /// Queries that the contents of keys are compared with, `[2 · longest - 1, hidden]`, the query furthest before the key first.
+    queries: Option<Tensor<2>>,
 }
 
 impl RelativeEmbeddings {
@@ -110,7 +105,6 @@ impl PositionAttention {
             key: own(shape.content_to_position),
             query: own(shape.position_to_content),
             dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
-            num_heads: config.num_attention_heads,
             shape,
         }
     }
@@ -125,13 +119,13 @@ impl PositionAttention {
         let [before, after] = &positions.numbers;
         let by = |own: &Option<Linear>, shared, numbers: &Tensor<2, Int>| {
             let projected = ops::linear(rows.clone(), own.as_ref().unwrap_or(shared));
-            ops::lookup(projected.squeeze_dim(0), numbers.clone()) // [1, distances, hidden]
+            let by_distance = ops::lookup(projected.squeeze_dim(0), numbers.clone());
+            by_distance.squeeze_dim(0) // [distances, hidden]
         };
         let shape = self.shape;
         ProjectedPositions {
             keys: (shape.content_to_position).then(|| by(&self.key, key, before)),
             queries: (shape.position_to_content).then(|| by(&self.query, query, after)),
-            num_heads: self.num_heads,
         }
     }
 }
@@ -144,67 +138,20 @@ impl ProjectedPositions {
     /// - query, key, value, context: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
     /// - probabilities, if asked for and `layout` is padded: `[batch, heads, seq, seq]`
     pub(super) fn attend(
-        &self,
+        self,
         inputs: [Tensor<3>; 3],
         layout: &TokenLayout,
         form: AttentionForm,
         with_probabilities: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
-        let terms = 1 + self.keys.iter().chain(&self.queries).count();
+        let Self { keys, queries } = self;
+        let terms = 1 + keys.iter().chain(&queries).count();
         let form = AttentionForm {
             scale: form.scale / (terms as f64).sqrt(),
             ..form
         };
-        let bias = |[query, key, _]: &[Tensor<3>; 3]| self.scores(query, key) * form.scale;
-        let TokenLayout::Packed(sequences) = layout else {
-            let bias = bias(&inputs);
-            return attend(inputs, Some(bias), layout, form, with_probabilities);
-        };
-        let context = ops::packed_by_group(inputs, sequences, |inputs, mask_pad| {
-            let bias = bias(&inputs);
-            ops::biased_attention(inputs, bias, mask_pad, form)
-        });
-        (context, None)
-    }
-
-    /// Scores between contents and relative positions, before scaling.
-    ///
-    /// A score depends on a token and a distance: each is computed once for all `2 · seq - 1` distances, and shifted to the
-    /// token at that distance.
-    ///
-    /// # Shapes
-    ///
-    /// - query, key: `[batch, seq, hidden]`
-    /// - output: `[batch, heads, seq, seq]`
-    fn scores(&self, query: &Tensor<3>, key: &Tensor<3>) -> Tensor<4> {
-        let keys = self.keys.as_ref();
-        let of_query = keys.map(|keys| by_key(self.compare(query, keys)));
-        let queries = self.queries.as_ref();
-        let of_key = queries.map(|queries| by_key(self.compare(key, queries)).transpose());
-        let scores = of_query.into_iter().chain(of_key);
-        scores
-            .reduce(|sum, scores| sum + scores)
-            .expect("an encoder that compares nothing has no such attention")
-    }
-
-    /// Products of contents and projected positions at the distances between `seq` tokens, head by head.
-    ///
-    /// # Shapes
-    ///
-    /// - contents: `[batch, seq, hidden]`
-    /// - positions: `[1, 2 · longest - 1, hidden]`
-    /// - output: `[batch, heads, seq, 2 · seq - 1]`
-    fn compare(&self, contents: &Tensor<3>, positions: &Tensor<3>) -> Tensor<4> {
-        let [_, seq, _] = contents.dims();
-        let [_, all, _] = positions.dims();
-        // A token has itself in the middle.
-        let positions = positions.clone().narrow(1, all / 2 + 1 - seq, 2 * seq - 1);
-        let [contents, positions] = [contents.clone(), positions].map(|tensor| {
-            let [batch, count, width] = tensor.dims();
-            let heads = [batch, count, self.num_heads, width / self.num_heads];
-            tensor.reshape(heads).swap_dims(1, 2) // [batch, heads, count, head_size]
-        });
-        contents.matmul(positions.transpose())
+        let term = AttentionTerm::Positions { keys, queries };
+        attend(inputs, Some(term), layout, form, with_probabilities)
     }
 }
 
@@ -230,7 +177,6 @@ fn grown(distance: u64, exact: usize, farthest: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::test_devices;
 
     fn shape(buckets: Option<usize>, farthest: usize) -> Disentangled {
         Disentangled {
@@ -279,55 +225,5 @@ mod tests {
         let base = shape(Some(256), 512);
         let ends = [-511, -129, -128, 0, 128, 129, 511].map(|distance| row(distance, base));
         assert_eq!(ends, [1, 127, 128, 256, 384, 385, 511]);
-    }
-
-    #[test]
-    fn scores_are_products_with_the_row_of_each_distance() {
-        let (heads, head_size, longest) = (2, 3, 9);
-        let width = heads * head_size;
-        for (label, device) in test_devices() {
-            for shape in [shape(Some(4), 9), shape(None, 5), shape(None, 9)] {
-                let values = |seed: usize, rows: usize| -> Vec<f32> {
-                    let value = |at: usize| ((at * 37 + seed * 11) % 23) as f32 / 10.0 - 1.0;
-                    (0..rows * width).map(value).collect()
-                };
-                let all = 2 * shape.span();
-                let [query, key] = [1, 2].map(|seed| values(seed, longest));
-                let [keys, queries] = [3, 4].map(|seed| values(seed, all));
-                let table = |values: &[f32], numbers: Tensor<2, Int>| {
-                    let data = TensorData::new(values.to_vec(), [all, width]);
-                    Some(ops::lookup(Tensor::from_data(data, &device), numbers))
-                };
-                let [before, after] = numbers(longest, 0, shape, &device);
-                let positions = ProjectedPositions {
-                    keys: table(&keys, before),
-                    queries: table(&queries, after),
-                    num_heads: heads,
-                };
-                for seq in [longest, 4, 1] {
-                    let contents = |values: &[f32]| {
-                        let values = values[..seq * width].to_vec();
-                        let data = TensorData::new(values, [1, seq, width]);
-                        Tensor::<3>::from_data(data, &device)
-                    };
-                    let scores = positions.scores(&contents(&query), &contents(&key));
-                    let scores: Vec<f32> = scores.into_data().iter().collect();
-                    assert_eq!(scores.len(), heads * seq * seq, "{label}");
-                    for (at, found) in scores.into_iter().enumerate() {
-                        let (head, i, j) = (at / (seq * seq), at / seq % seq, at % seq);
-                        let row = row(i as i64 - j as i64, shape);
-                        let part = |values: &[f32], row: usize| {
-                            values[row * width + head * head_size..][..head_size].to_vec()
-                        };
-                        let dot = |a: Vec<f32>, b: Vec<f32>| -> f32 {
-                            a.iter().zip(&b).map(|(a, b)| a * b).sum()
-                        };
-                        let expected = dot(part(&query, i), part(&keys, row))
-                            + dot(part(&key, j), part(&queries, row));
-                        assert!((found - expected).abs() < 1e-5, "{label}: {i} {j}");
-                    }
-                }
-            }
-        }
     }
 }

@@ -15,7 +15,6 @@ mod pooler;
 mod positions;
 mod pre_norm;
 mod relative_bias;
-mod relative_shift;
 mod residual;
 mod rotary;
 

@@ -4,7 +4,6 @@ use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::BertInit;
-use super::relative_shift::by_key;
 use crate::config::BertConfig;
 use crate::models::RelativePositions;
 use crate::ops;
@@ -48,7 +47,7 @@ impl RelativeBias {
         let buckets = Tensor::<2, Int>::from_data(buckets, &table.device());
         let by_distance = ops::lookup(table, buckets); // [1, 2 · seq - 1, heads]
         let by_distance = by_distance.swap_dims(1, 2).unsqueeze_dim::<4>(2); // [1, heads, 1, 2 · seq - 1]
-        by_key(by_distance.expand([1, heads, seq, width]))
+        ops::scores_by_key(by_distance.expand([1, heads, seq, width]))
     }
 }
 

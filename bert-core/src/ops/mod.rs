@@ -34,7 +34,6 @@ mod backends;
 mod cross_entropy;
 mod dropout;
 mod gate;
-mod groups;
 mod linear;
 mod lookup;
 mod node;
@@ -54,15 +53,14 @@ pub use activation::Activation;
 pub use adam::AdamStep;
 pub use attention::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
-    AttentionOutput, AttentionRows, AttentionState, AttentionStatistics, AttentionWeights,
-    attention, attention_with_probabilities, biased_attention, packed_attention,
-    packed_biased_attention, self_attention,
+    AttentionOutput, AttentionRows, AttentionState, AttentionStatistics, AttentionTerm,
+    AttentionWeights, PositionRows, RelativeProjections, attention, attention_with_probabilities,
+    biased_attention, packed_attention, packed_biased_attention, scores_by_key, self_attention,
 };
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
 };
 pub use gate::{GateForm, GateHalf};
-pub use groups::packed_by_group;
 pub use optimizer::OptimizerOps;
 pub(crate) use optimizer::{adam_update, sum_of_all_squares, sum_of_squares};
 pub use packed::{PackedLayout, PackedTokens};

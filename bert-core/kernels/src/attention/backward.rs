@@ -54,6 +54,10 @@ pub struct Gradients {
 /// # Shapes
 ///
 /// - grad: `[rows, heads · head_size]`
+///
+/// # Panics
+///
+/// Panics if there are relative positions.
 pub fn backward(
     attention: Attention<'_>,
     pass: ForwardPass<'_>,
@@ -63,6 +67,10 @@ pub fn backward(
     let Attention {
         sequences, heads, ..
     } = attention;
+    assert!(
+        attention.scoring.positions.is_none(),
+        "gradients of attention are those without relative positions"
+    );
     let bias = attention.scoring.bias.filter(|_| with_bias);
     let groups = groups(sequences.len(), heads, bias);
     let ranges: Vec<usize> = groups

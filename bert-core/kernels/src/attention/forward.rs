@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use super::relative::{PackedPositions, ScoreBlock};
 use super::scoring::HeadScores;
 use super::{Attention, HeadRows, Heads, RowStatistics, Sequence};
 use crate::matmul::panels::{PackedMatrices, PanelLayout};
@@ -62,6 +63,8 @@ impl Attention<'_> {
         let threads = rayon::current_num_threads();
         let few = self.sequences.len() < SEQUENCES_PER_THREAD * threads;
         let shared = few.then(|| self.pack());
+        let positions = self.scoring.positions;
+        let positions = positions.map(|positions| positions.pack(self.heads));
         let most = match shared {
             Some(_) => QUERY_BLOCK,
             None => usize::MAX,
@@ -76,7 +79,8 @@ impl Attention<'_> {
             [queries * self.heads.width(), queries * of_statistics]
         });
         par_fill_ranges(output, statistics, lengths, |part, output, statistics| {
-            self.attend(&parts[part], shared.as_ref(), output, statistics);
+            let shared = (shared.as_ref(), positions.as_ref());
+            self.attend(&parts[part], shared, output, statistics);
         })
     }
 
@@ -142,7 +146,7 @@ impl Attention<'_> {
     fn attend(
         &self,
         part: &Part,
-        shared: Option<&PackedMatrices>,
+        (shared, positions): (Option<&PackedMatrices>, Option<&PackedPositions<'_>>),
         output: &mut [f32],
         statistics: &mut [RowStatistics],
     ) {
@@ -164,6 +168,7 @@ impl Attention<'_> {
             None => [key_layout.size(), value_layout.size()],
         });
         let mut scores = vec![0.0; QUERY_BLOCK.min(part.queries) * score_stride];
+        let mut products = Vec::new();
         let first_of_part = part.first - sequence.first;
         for head in 0..heads {
             let (packed, at) = match shared {
@@ -195,6 +200,15 @@ impl Attention<'_> {
                     keys,
                     to,
                 );
+                if let Some(positions) = positions {
+                    let block = ScoreBlock {
+                        scores: &mut *scores,
+                        stride: score_stride,
+                        queries: query..query + count,
+                        keys: columns.start..window.end,
+                    };
+                    positions.add(head, block, queries, (keys, score_layout), &mut products);
+                }
                 let (first_key, scores_of) = (columns.start, (&mut *scores, score_stride));
                 vectorized(
                     #[inline(always)]

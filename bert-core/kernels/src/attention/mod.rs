@@ -4,6 +4,7 @@
 mod backward;
 mod dropout;
 mod forward;
+mod relative;
 mod scoring;
 mod sequence;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod testing;
 pub use backward::{ForwardPass, Gradients, backward};
 pub use dropout::Dropout;
 pub use forward::{forward, forward_with_statistics};
+pub use relative::RelativePositions;
 pub use scoring::{Bias, Scoring};
 pub use sequence::Sequence;
 
@@ -30,7 +32,7 @@ pub struct Attention<'a> {
     pub attended: &'a [f32],
     /// Heads of the layer, none of them empty.
     pub heads: Heads,
-    /// Scale, window and bias of the scores.
+    /// Scale, window, positions and bias of the scores.
     pub scoring: Scoring<'a>,
     /// Dropout of the probabilities.
     pub dropout: Option<Dropout>,

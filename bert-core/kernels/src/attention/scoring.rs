@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::Heads;
 use super::dropout::MaskColumns;
+use super::{Heads, RelativePositions};
 use crate::matmul::transpose::transpose_into;
 use crate::simd::math::{LANES, exp};
 use crate::simd::vectorized;
@@ -16,16 +16,19 @@ pub struct Scoring<'a> {
     pub scale: f32,
     /// Window: tokens on either side of a query that are attended to, if not all.
     pub reach: Option<usize>,
+    /// Relative positions, products with which are added to those of queries and keys; there are no gradients with them.
+    pub positions: Option<RelativePositions<'a>>,
     /// Bias of the scaled products.
     pub bias: Option<Bias<'a>>,
 }
 
 impl Scoring<'_> {
-    /// Scaled products, without a window or a bias.
+    /// Scaled products, without a window, positions or a bias.
     pub fn scaled(scale: f32) -> Self {
         Self {
             scale,
             reach: None,
+            positions: None,
             bias: None,
         }
     }

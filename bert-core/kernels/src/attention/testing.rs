@@ -1,6 +1,6 @@
 //! Inputs of attention, its definition and that of its gradients in f64, for tests.
 
-use super::{Attention, Bias, Dropout, Heads, Projections, Scoring, Sequence};
+use super::{Attention, Bias, Dropout, Heads, Projections, RelativePositions, Scoring, Sequence};
 use crate::output::init_vec;
 use crate::testing::numbers;
 
@@ -21,6 +21,8 @@ pub(super) struct Case {
     /// 0 without a bias.
     bias_batch: usize,
     bias_size: usize,
+    /// Positions as keys and as queries, none without them.
+    positions: [Vec<f32>; 2],
 }
 
 /// Bias of the scores of a case.
@@ -69,7 +71,26 @@ impl Case {
             bias: Vec::new(),
             bias_batch: 0,
             bias_size: 0,
+            positions: [const { Vec::new() }; 2],
         }
+    }
+
+    /// Positions as keys and as queries if so, of distances longer than a sequence has.
+    pub(super) fn with_positions(self, kinds: [bool; 2]) -> Self {
+        let count = (2 * self.longest() - 1) * self.heads.width();
+        let numbers = [23, 29].map(|step| numbers(count, step));
+        let mut kinds = kinds.into_iter();
+        let positions = numbers.map(|numbers| match kinds.next() {
+            Some(true) => numbers.iter().map(|x| x / self.heads.size as f32).collect(),
+            _ => Vec::new(),
+        });
+        Self { positions, ..self }
+    }
+
+    /// More tokens than the longest sequence has.
+    fn longest(&self) -> usize {
+        let lengths = self.sequences.iter().map(|sequence| sequence.queries);
+        lengths.max().unwrap_or(0) + 3
     }
 
     pub(super) fn with_reach(self, reach: Option<usize>) -> Self {
@@ -87,8 +108,7 @@ impl Case {
             BiasOf::AllSequences => 1,
             BiasOf::EachSequence => self.sequences.len(),
         };
-        let lengths = self.sequences.iter().map(|sequence| sequence.queries);
-        let bias_size = lengths.max().unwrap_or(0) + 3;
+        let bias_size = self.longest();
         let count = bias_batch * self.heads.count * bias_size * bias_size;
         let bias = numbers(count, 19).iter().map(|x| 3.0 * x).collect();
         Self {
@@ -108,6 +128,16 @@ impl Case {
         self.query.len()
     }
 
+    fn positions(&self) -> Option<RelativePositions<'_>> {
+        let [keys, queries] = &self.positions;
+        let [keys, queries] = [keys, queries].map(|rows| (!rows.is_empty()).then_some(&rows[..]));
+        keys.or(queries).map(|_| RelativePositions {
+            keys,
+            queries,
+            longest: self.longest(),
+        })
+    }
+
     /// The operands, with a scale that is not the usual one.
     pub(super) fn attention(&self) -> Attention<'_> {
         let shape = [self.bias_batch, self.heads.count, self.bias_size];
@@ -123,6 +153,7 @@ impl Case {
             scoring: Scoring {
                 scale: 0.7,
                 reach: self.reach,
+                positions: self.positions(),
                 bias: self.has_bias().then(|| Bias::new(&self.bias, shape)),
             },
             dropout: self.dropout,
@@ -187,7 +218,19 @@ impl Definition {
         let i = first + query;
         let powers: Vec<f64> = (0..queries)
             .map(|key| {
-                let product = dot(&case.query, i, &case.key, first + key);
+                let mut product = dot(&case.query, i, &case.key, first + key);
+                if let Some(RelativePositions {
+                    keys,
+                    queries,
+                    longest,
+                }) = case.positions()
+                {
+                    let row = |place: usize, other: usize| longest - 1 + other - place;
+                    product += keys.map_or(0.0, |keys| dot(&case.query, i, keys, row(query, key)));
+                    product += queries.map_or(0.0, |queries| {
+                        dot(&case.key, first + key, queries, row(key, query))
+                    });
+                }
                 let bias = attention.scoring.bias.map_or(0.0, |bias| {
                     f64::from(bias.at([sequence, head, query, key], heads))
                 });

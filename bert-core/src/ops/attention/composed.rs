@@ -7,7 +7,7 @@ use burn::tensor::{Shape, Slice};
 
 use super::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
-    AttentionOutput, AttentionState, AttentionWeights,
+    AttentionOutput, AttentionState, AttentionWeights, relative,
 };
 use crate::ops::{BertOps, GradientOps};
 
@@ -97,7 +97,7 @@ pub(in crate::ops) fn with_weights<B: BertOps>(
     (context, weights)
 }
 
-/// `softmax(scale · q·kᵀ + bias)`, zero at keys that are left out: `[batch, heads, seq, seq]`.
+/// `softmax(scale · q·kᵀ + bias)`, relative positions being part of the products, zero at keys that are left out: `[batch, heads, seq, seq]`.
 fn probabilities<B: BertOps>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
@@ -106,7 +106,7 @@ fn probabilities<B: BertOps>(
     form: AttentionForm,
 ) -> FloatTensor<B> {
     let [_, _, seq, _] = query.shape().dims::<4>();
-    let scores = B::float_matmul(query, B::float_transpose(key)); // [batch, heads, seq, seq]
+    let scores = B::float_matmul(query.clone(), B::float_transpose(key.clone())); // [batch, heads, seq, seq]
     let mask = left_out::<B>(mask_pad, form.reach);
     match bias {
         AttentionBias::Absent => B::masked_softmax(scores, mask, form.scale),
@@ -114,6 +114,13 @@ fn probabilities<B: BertOps>(
             let scores = B::float_mul_scalar(scores, form.scale.into());
             let bias = first_rows_and_columns::<B>(bias, seq);
             B::masked_softmax(B::float_add(scores, bias), mask, 1.0)
+        }
+        AttentionBias::Relative(positions) => {
+            let scores = match relative::scores::<B>(query, key, positions) {
+                Some(of_positions) => B::float_add(scores, of_positions),
+                None => scores,
+            };
+            B::masked_softmax(scores, mask, form.scale)
         }
     }
 }

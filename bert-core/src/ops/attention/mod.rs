@@ -11,6 +11,7 @@ use super::{BertOps, PackedLayout};
 pub(super) mod composed;
 mod layout;
 pub(super) mod node;
+pub(super) mod relative;
 
 pub use layout::AttentionLayout;
 
@@ -76,6 +77,69 @@ pub enum AttentionBias<B: Backend> {
     Absent,
     /// Numbers that are added to the scaled products of queries and keys.
     Present(FloatTensor<B>),
+    /// Relative positions, products with which are added to those of queries and keys and scaled with them.
+    Relative(#[extension_type] RelativeProjections<B>),
+}
+
+/// Projections of relative positions that contents are compared with (He et al. 2021 §3.1): a row for each distance between two
+/// tokens, a token itself in the middle.
+///
+/// # Shapes
+///
+/// - keys, queries, if present: `[2 · longest - 1, heads · head_size]`
+#[derive(Clone, Debug, ExtensionType)]
+pub struct RelativeProjections<B: Backend> {
+    /// Keys that the contents of queries are multiplied with, the key furthest before the query first.
+    #[extension_type]
+    pub keys: PositionRows<B>,
+    /// Queries that the contents of keys are multiplied with, the query furthest before the key first.
+    #[extension_type]
+    pub queries: PositionRows<B>,
+}
+
+/// Rows of [`RelativeProjections`]; an `Option`, which operations through [`Dispatch`] cannot take.
+#[derive(Clone, Debug, ExtensionType)]
+pub enum PositionRows<B: Backend> {
+    /// Contents are not compared with these positions.
+    Absent,
+    /// The rows.
+    Present(FloatTensor<B>),
+}
+
+/// Term that is added to the products of queries and keys.
+#[derive(Clone, Debug)]
+pub enum AttentionTerm {
+    /// Bias of the scaled products, `[1 or batch, heads, size, size]`; a sequence of n tokens takes the first n rows and columns.
+    Bias(Tensor<4>),
+    /// Products with relative positions, scaled likewise; see [`RelativeProjections`].
+    Positions {
+        /// Keys that the contents of queries are multiplied with, `[2 · longest - 1, heads · head_size]`.
+        keys: Option<Tensor<2>>,
+        /// Queries that the contents of keys are multiplied with, `[2 · longest - 1, heads · head_size]`.
+        queries: Option<Tensor<2>>,
+    },
+}
+
+impl From<Tensor<4>> for AttentionTerm {
+    fn from(bias: Tensor<4>) -> Self {
+        Self::Bias(bias)
+    }
+}
+
+impl AttentionTerm {
+    fn into_dispatch(self) -> AttentionBias<Dispatch> {
+        let rows = |rows: Option<Tensor<2>>| match rows {
+            Some(rows) => PositionRows::Present(rows.into_dispatch()),
+            None => PositionRows::Absent,
+        };
+        match self {
+            Self::Bias(bias) => AttentionBias::Present(bias.into_dispatch()),
+            Self::Positions { keys, queries } => AttentionBias::Relative(RelativeProjections {
+                keys: rows(keys),
+                queries: rows(queries),
+            }),
+        }
+    }
 }
 
 /// Context of attention and what its gradients take of the forward pass.
@@ -150,18 +214,14 @@ pub fn self_attention(
     attend_padded(inputs, None, mask_pad, form)
 }
 
-/// [`self_attention`] with a bias.
-///
-/// # Shapes
-///
-/// - bias: `[1 or batch, heads, seq, seq]`, added to the scaled products of queries and keys
+/// [`self_attention`] with a bias or relative positions.
 pub fn biased_attention(
     inputs: [Tensor<3>; 3],
-    bias: Tensor<4>,
+    term: impl Into<AttentionTerm>,
     mask_pad: Tensor<2, Bool>,
     form: AttentionForm,
 ) -> Tensor<3> {
-    attend_padded(inputs, Some(bias), mask_pad, form)
+    attend_padded(inputs, Some(term.into()), mask_pad, form)
 }
 
 /// [`self_attention`] within each sequence of `layout`.
@@ -177,44 +237,42 @@ pub fn packed_attention(
     attend_packed(inputs, None, layout, form)
 }
 
-/// [`packed_attention`] with a bias that the sequences share.
-///
-/// # Shapes
-///
-/// - bias: `[1, heads, longest, longest]`; a sequence of n tokens takes the first n rows and columns
+/// [`packed_attention`] with relative positions, or a bias that the sequences share.
 ///
 /// # Panics
 ///
 /// Panics if `bias` is one for each sequence.
 pub fn packed_biased_attention(
     inputs: [Tensor<3>; 3],
-    bias: Tensor<4>,
+    term: impl Into<AttentionTerm>,
     layout: &PackedLayout,
     form: AttentionForm,
 ) -> Tensor<3> {
-    let [biases, _, _, _] = bias.dims();
-    assert_eq!(biases, 1, "packed sequences share one bias");
-    attend_packed(inputs, Some(bias), layout, form)
+    let term = term.into();
+    if let AttentionTerm::Bias(bias) = &term {
+        let [biases, _, _, _] = bias.dims();
+        assert_eq!(biases, 1, "packed sequences share one bias");
+    }
+    attend_packed(inputs, Some(term), layout, form)
 }
 
-/// [`self_attention`], with a bias if there is one, and its probabilities before dropout.
+/// [`self_attention`], with a bias or relative positions if there are any, and its probabilities before dropout.
 ///
 /// # Shapes
 ///
 /// - query, key, value and the first output: `[batch, seq, heads · head_size]`
-/// - bias: `[1 or batch, heads, seq, seq]`
 /// - mask_pad: `[batch, seq]`, true at padding
 /// - second output: `[batch, heads, seq, seq]`, zero at keys that are left out
 pub fn attention_with_probabilities(
     inputs: [Tensor<3>; 3],
-    bias: Option<Tensor<4>>,
+    term: Option<AttentionTerm>,
     mask_pad: Tensor<2, Bool>,
     form: AttentionForm,
 ) -> (Tensor<3>, Tensor<4>) {
     let form = form.for_sequences_of(mask_pad.dims()[1]);
     let mask_pad = broadcastable(mask_pad).into_dispatch();
     let (context, probabilities) = <Dispatch as BertOps>::attention_with_probabilities(
-        dispatched(inputs, bias),
+        dispatched(inputs, term),
         mask_pad,
         form,
     );
@@ -245,16 +303,26 @@ pub fn attention(
     ))
 }
 
+/// Scores by distance as scores by key: every row moved one place further to the left than the row before it.
+///
+/// # Shapes
+///
+/// - scores: `[batch, heads, seq, 2 · seq - 1]`, from the key furthest before a query to the one furthest after it
+/// - output: `[batch, heads, seq, seq]`
+pub fn scores_by_key(scores: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(relative::by_key::<Dispatch>(scores.into_dispatch()))
+}
+
 fn attend_padded(
     inputs: [Tensor<3>; 3],
-    bias: Option<Tensor<4>>,
+    term: Option<AttentionTerm>,
     mask_pad: Tensor<2, Bool>,
     form: AttentionForm,
 ) -> Tensor<3> {
     let form = form.for_sequences_of(mask_pad.dims()[1]);
     let mask_pad = broadcastable(mask_pad).into_dispatch();
     Tensor::from_dispatch(<Dispatch as BertOps>::self_attention(
-        dispatched(inputs, bias),
+        dispatched(inputs, term),
         mask_pad,
         form,
     ))
@@ -262,26 +330,25 @@ fn attend_padded(
 
 fn attend_packed(
     inputs: [Tensor<3>; 3],
-    bias: Option<Tensor<4>>,
+    term: Option<AttentionTerm>,
     layout: &PackedLayout,
     form: AttentionForm,
 ) -> Tensor<3> {
     let longest = layout.lengths.iter().copied().max().unwrap_or(0);
     Tensor::from_dispatch(<Dispatch as BertOps>::packed_attention(
-        dispatched(inputs, bias),
+        dispatched(inputs, term),
         layout.dispatched(),
         form.for_sequences_of(longest),
     ))
 }
 
-fn dispatched(inputs: [Tensor<3>; 3], bias: Option<Tensor<4>>) -> AttentionInputs<Dispatch> {
+fn dispatched(inputs: [Tensor<3>; 3], term: Option<AttentionTerm>) -> AttentionInputs<Dispatch> {
     let [query, key, value] = inputs.map(Tensor::into_dispatch);
-    let bias = bias.map(Tensor::into_dispatch);
     AttentionInputs {
         query,
         key,
         value,
-        bias: bias.map_or(AttentionBias::Absent, AttentionBias::Present),
+        bias: term.map_or(AttentionBias::Absent, AttentionTerm::into_dispatch),
     }
 }
 

@@ -6,24 +6,29 @@ use burn::backend::tensor::FloatTensor;
 
 use super::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
-    AttentionOutput, AttentionState,
+    AttentionOutput, AttentionState, relative,
 };
 use crate::ops::GradientOps;
 use crate::ops::node::node;
 
-/// Attention from projections to context as one node, which keeps its operands and the state of the backend.
+/// Attention from projections to context as one node, which keeps its operands and the state of the backend; scores with
+/// relative positions come to it as a bias.
 pub(in crate::ops) fn attention<B: GradientOps, C: CheckpointStrategy>(
     inputs: AttentionInputs<Autodiff<B, C>>,
     layout: AttentionLayout<B>,
     form: AttentionForm,
 ) -> FloatTensor<Autodiff<B, C>> {
+    let bias = match inputs.bias.clone() {
+        AttentionBias::Relative(positions) => {
+            relative::bias(&inputs, positions, form).map(AttentionBias::Present)
+        }
+        bias => Some(bias),
+    };
     let AttentionInputs {
-        query,
-        key,
-        value,
-        bias,
+        query, key, value, ..
     } = inputs;
-    match bias {
+    match bias.unwrap_or(AttentionBias::Absent) {
+        AttentionBias::Relative(_) => unreachable!("positions have become a bias"),
         AttentionBias::Absent => node::<B, C, _, 3>(
             [query, key, value],
             |inputs| tracked(unbiased(inputs), layout.clone(), form),

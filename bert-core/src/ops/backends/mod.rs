@@ -18,7 +18,7 @@ use burn::tensor::Shape;
 #[cfg(feature = "kernels")]
 use super::PackedWeight;
 use super::{
-    Activation, AttentionForm, AttentionInputs, AttentionLayout, BertOps, GateForm,
+    Activation, AttentionBias, AttentionForm, AttentionInputs, AttentionLayout, BertOps, GateForm,
     GradientOps, OptimizerOps, PackedTokens, PackedWeightOps, ResidualForm, RotaryColumns,
     activation, attention, cross_entropy, gate, linear, lookup, norm, residual, rotary, softmax,
 };
@@ -252,6 +252,10 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         tokens: PackedTokens<Self>,
         form: AttentionForm,
     ) -> FloatTensor<Self> {
+        // A bias of its own for each sequence, which packed attention does not take.
+        if let AttentionBias::Relative(_) = inputs.bias {
+            return attention::composed::packed(inputs, &AttentionLayout::Packed(tokens), form);
+        }
         let layout = AttentionLayout::<B>::Packed(PackedTokens {
             lengths: tokens.lengths,
             groups: tokens.groups,

@@ -99,8 +99,9 @@ fn attention_with_a_window_a_bias_and_a_scale_equals_the_composed_one() {
                         None => ops::self_attention(inputs(), mask(), form),
                     };
                     assert_close(&label, &values(found), &expected, 3e-6);
+                    let term = bias.map(Into::into);
                     let (found, probabilities) =
-                        ops::attention_with_probabilities(inputs(), bias, mask(), form);
+                        ops::attention_with_probabilities(inputs(), term, mask(), form);
                     assert_close(&label, &values(found), &expected, 3e-6);
                     let padded = probabilities.narrow(0, 1, 1);
                     assert!(values(padded).iter().all(|&p| p == 0.0), "{label}");
@@ -194,7 +195,7 @@ fn a_row_without_keys_is_zero_and_not_nan() {
             for bias in biases(HEADS, SEQ, &device) {
                 let (context, _) = ops::attention_with_probabilities(
                     projections.clone(),
-                    bias,
+                    bias.map(Into::into),
                     nothing.clone(),
                     form,
                 );

@@ -106,7 +106,7 @@ fn dropout_with_a_window_and_a_bias_drops_its_share_and_the_gradient_knows_which
         let inputs = [query, key, identity.clone()];
         let (_, probabilities) = ops::attention_with_probabilities(
             inputs.clone(),
-            Some(bias.clone()),
+            Some(bias.clone().into()),
             mask_pad.clone(),
             AttentionForm {
                 dropout: 0.0,

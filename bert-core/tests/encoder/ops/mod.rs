@@ -4,6 +4,7 @@ mod attention;
 mod dropout;
 mod layers;
 mod packed;
+mod positions;
 
 use bert_core::device::Device;
 use bert_core::ops::AttentionForm;

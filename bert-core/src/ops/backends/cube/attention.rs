@@ -16,7 +16,7 @@ pub(in crate::ops) fn with_state<B: GradientOps + CubeKernels>(
     layout: AttentionLayout<B>,
     form: AttentionForm,
 ) -> AttentionOutput<B> {
-    if let AttentionBias::Present(_) = inputs.bias {
+    if !matches!(inputs.bias, AttentionBias::Absent) {
         return composed::tracked(inputs, &layout, form);
     }
     let groups = layout.groups(inputs);

@@ -1,7 +1,8 @@
 //! Self-attention over tensors.
 
 use bert_kernels::attention::{
-    self as kernels, Attention, Bias, Dropout, ForwardPass, Heads, Projections, Scoring, Sequence,
+    self as kernels, Attention, Bias, Dropout, ForwardPass, Heads, Projections, RelativePositions,
+    Scoring, Sequence,
 };
 use bert_kernels::softmax::attended;
 
@@ -9,7 +10,8 @@ use super::{Backend, HostTensor, Kernel, When, place};
 use crate::ops::attention::composed;
 use crate::ops::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
-    AttentionOutput, AttentionState, AttentionStatistics, PackedTokens,
+    AttentionOutput, AttentionState, AttentionStatistics, PackedTokens, PositionRows,
+    RelativeProjections,
 };
 
 /// [`BertOps::self_attention`](crate::ops::BertOps::self_attention).
@@ -44,7 +46,11 @@ pub(in crate::ops) fn attention_with_state<T: HostTensor>(
     layout: AttentionLayout<T::Backend>,
     form: AttentionForm,
 ) -> AttentionOutput<T::Backend> {
-    let inputs = match HostInputs::<T>::place(inputs) {
+    let inputs = match inputs.bias {
+        AttentionBias::Relative(_) => Err(inputs),
+        _ => HostInputs::<T>::place(inputs),
+    };
+    let inputs = match inputs {
         Ok(inputs) => inputs,
         Err(inputs) => return composed::tracked(inputs, &layout, form),
     };
@@ -98,14 +104,11 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
     let of_inputs = [gradients.query, gradients.key, gradients.value];
     AttentionGradients {
         inputs: of_inputs.map(|values| grad.with_values(grad.shape(), values)),
-        bias: inputs
-            .bias
-            .as_ref()
-            .zip(gradients.bias)
-            .map(|(bias, values)| {
-                // The gradient of a bias has its shape.
-                bias.with_values(bias.shape(), values)
-            }),
+        bias: match (&inputs.term, gradients.bias) {
+            // The gradient of a bias has its shape.
+            (Term::Bias(bias), Some(values)) => Some(bias.with_values(bias.shape(), values)),
+            _ => None,
+        },
     }
 }
 
@@ -113,7 +116,15 @@ pub(in crate::ops) fn attention_backward<T: HostTensor>(
 struct HostInputs<T> {
     /// Queries, keys and values.
     projections: [T; 3],
-    bias: Option<T>,
+    term: Term<T>,
+}
+
+/// [`AttentionBias`] that a kernel can read.
+enum Term<T> {
+    Absent,
+    Bias(T),
+    /// Keys and queries.
+    Positions([Option<T>; 2]),
 }
 
 /// Rows of a layout, as kernels take them.
@@ -132,21 +143,27 @@ impl<T: HostTensor> HostInputs<T> {
             value,
             bias,
         } = inputs;
-        let when = When::Preferred.and(query.shape().num_elements() > 0);
-        let (placed, bias) = match bias {
-            AttentionBias::Absent => (place(when, [query, key, value]), None),
-            AttentionBias::Present(bias) => match place(when, [query, key, value, bias]) {
-                Kernel([query, key, value, bias]) => (Kernel([query, key, value]), Some(bias)),
-                Backend([query, key, value, bias]) => (Backend([query, key, value]), Some(bias)),
-            },
+        let is_readable = match &bias {
+            AttentionBias::Absent => true,
+            AttentionBias::Present(bias) => bias.is_host_f32(),
+            AttentionBias::Relative(RelativeProjections { keys, queries }) => {
+                [keys, queries].iter().all(|rows| match rows {
+                    PositionRows::Present(rows) => rows.is_host_f32(),
+                    PositionRows::Absent => true,
+                })
+            }
         };
-        match placed {
-            Kernel(projections) => Ok(Self { projections, bias }),
+        let when = When::Preferred.and(query.shape().num_elements() > 0 && is_readable);
+        match place(when, [query, key, value]) {
+            Kernel(projections) => Ok(Self {
+                projections,
+                term: Term::new(bias),
+            }),
             Backend([query, key, value]) => Err(AttentionInputs {
                 query,
                 key,
                 value,
-                bias: bias.map_or(AttentionBias::Absent, AttentionBias::Present),
+                bias,
             }),
         }
     }
@@ -193,10 +210,8 @@ impl<T: HostTensor> HostInputs<T> {
             scoring: Scoring {
                 scale: form.scale as f32,
                 reach: form.reach,
-                bias: self.bias.as_ref().map(|bias| {
-                    let [batch, heads, size, _] = bias.shape().dims();
-                    Bias::new(bias.as_slice(), [batch, heads, size])
-                }),
+                positions: self.term.positions(),
+                bias: self.term.bias(),
             },
             dropout: seed.map(|seed| Dropout::new(seed, form.dropout)),
         }
@@ -207,6 +222,41 @@ impl<T: HostTensor> HostInputs<T> {
         let query = &self.projections[0];
         query.init_like(query.shape(), |to| {
             kernels::forward(self.attention(&rows, form, seed), to)
+        })
+    }
+}
+
+impl<T: HostTensor> Term<T> {
+    /// The term of f32 in this process, contiguous.
+    fn new(bias: AttentionBias<T::Backend>) -> Self {
+        match bias {
+            AttentionBias::Absent => Self::Absent,
+            AttentionBias::Present(bias) => Self::Bias(bias.into_contiguous()),
+            AttentionBias::Relative(RelativeProjections { keys, queries }) => {
+                Self::Positions([keys, queries].map(|rows| match rows {
+                    PositionRows::Present(rows) => Some(rows.into_contiguous()),
+                    PositionRows::Absent => None,
+                }))
+            }
+        }
+    }
+
+    fn bias(&self) -> Option<Bias<'_>> {
+        let Self::Bias(bias) = self else { return None };
+        let [batch, heads, size, _] = bias.shape().dims();
+        Some(Bias::new(bias.as_slice(), [batch, heads, size]))
+    }
+
+    fn positions(&self) -> Option<RelativePositions<'_>> {
+        let Self::Positions(rows) = self else {
+            return None;
+        };
+        let [keys, queries] = rows.each_ref().map(Option::as_ref);
+        let [distances, _] = keys.or(queries)?.shape().dims();
+        Some(RelativePositions {
+            keys: keys.map(T::as_slice),
+            queries: queries.map(T::as_slice),
+            longest: distances.div_ceil(2),
         })
     }
 }
