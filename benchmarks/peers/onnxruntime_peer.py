@@ -80,7 +80,13 @@ def main(int8=False):
     runtime = session(job, {name: values[:4] for name, values in arrays.items()} if embeds else arrays, int8)
     # The exporter drops inputs that the graph does not read.
     wanted = [wanted.name for wanted in runtime.get_inputs()]
-    tokens_of = lambda batch: runtime.run(None, {name: batch[name] for name in wanted})[0]
+
+    def tokens_of(batch):
+        # The graph may take segments that the family's tokenizer does not give.
+        segments = batch.get("token_type_ids", numpy.zeros_like(batch["input_ids"]))
+        batch = {**batch, "token_type_ids": segments}
+        return runtime.run(None, {name: batch[name] for name in wanted})[0]
+
     if embeds:
         embed, texts = common.embedder(job, tokens_of, by_length=True), inputs["texts"]
         output = embed(texts[: common.COMPARED_ROWS])
