@@ -5,6 +5,7 @@ use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
 use burn::tensor::Tensor;
 
 use super::attend::attend;
+use super::disentangled::attend_by_positions;
 use super::pre_norm::norm_before;
 use super::{BertInit, BertResidual, PositionAttention, TokenDistances};
 use crate::batch::TokenLayout;
@@ -137,11 +138,11 @@ impl BertSelfAttention {
             (&self.positions, &distances.embeddings, &self.key)
         {
             let projected = positions.project(rows, [&self.query, key]);
-            return projected.attend(inputs, layout, form, with_probabilities);
+            return attend_by_positions(projected, inputs, layout, form, with_probabilities);
         }
         attend(
             inputs,
-            distances.bias.clone().map(AttentionTerm::Bias),
+            distances.bias.clone().map(AttentionTerm::from),
             layout,
             form,
             with_probabilities,

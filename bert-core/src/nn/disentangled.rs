@@ -10,7 +10,7 @@ use super::relative_bias::logarithm;
 use crate::batch::TokenLayout;
 use crate::config::BertConfig;
 use crate::models::Disentangled;
-use crate::ops::{self, AttentionForm, AttentionTerm};
+use crate::ops::{self, AttentionForm, ProjectedPositions};
 
 /// Embeddings of relative positions, which all layers share.
 #[derive(Module, Debug)]
@@ -44,14 +44,6 @@ pub struct PositionAttention {
     dropout: Dropout,
     #[module(skip)]
     shape: Disentangled,
-}
-
-/// Relative positions projected for a layer, by distance.
-pub(super) struct ProjectedPositions {
-    /// Keys that the contents of queries are compared with, `[2 · longest - 1, hidden]`, the key furthest before the query first.
-    keys: Option<Tensor<2>>,
-    /// Queries that the contents of keys are compared with, `[2 · longest - 1, hidden]`, the query furthest before the key first.
-    queries: Option<Tensor<2>>,
 }
 
 impl RelativeEmbeddings {
@@ -130,29 +122,31 @@ impl PositionAttention {
     }
 }
 
-impl ProjectedPositions {
-    /// Attention with scores between contents and relative positions, all scaled as a sum of so many terms is.
-    ///
-    /// # Shapes
-    ///
-    /// - query, key, value, context: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
-    /// - probabilities, if asked for and `layout` is padded: `[batch, heads, seq, seq]`
-    pub(super) fn attend(
-        self,
-        inputs: [Tensor<3>; 3],
-        layout: &TokenLayout,
-        form: AttentionForm,
-        with_probabilities: bool,
-    ) -> (Tensor<3>, Option<Tensor<4>>) {
-        let Self { keys, queries } = self;
-        let terms = 1 + keys.iter().chain(&queries).count();
-        let form = AttentionForm {
-            scale: form.scale / (terms as f64).sqrt(),
-            ..form
-        };
-        let term = AttentionTerm::Positions { keys, queries };
-        attend(inputs, Some(term), layout, form, with_probabilities)
-    }
+/// Attention with scores between contents and relative positions, all scaled as a sum of so many terms is.
+///
+/// # Shapes
+///
+/// - query, key, value, context: `[batch, seq, hidden]`, or `[1, tokens, hidden]` if `layout` is packed
+/// - probabilities, if asked for and `layout` is padded: `[batch, heads, seq, seq]`
+pub(super) fn attend_by_positions(
+    positions: ProjectedPositions,
+    inputs: [Tensor<3>; 3],
+    layout: &TokenLayout,
+    form: AttentionForm,
+    with_probabilities: bool,
+) -> (Tensor<3>, Option<Tensor<4>>) {
+    let terms = 1 + positions.keys.iter().chain(&positions.queries).count();
+    let form = AttentionForm {
+        scale: form.scale / (terms as f64).sqrt(),
+        ..form
+    };
+    attend(
+        inputs,
+        Some(positions.into()),
+        layout,
+        form,
+        with_probabilities,
+    )
 }
 
 /// Row of the table for a key that is `distance` before the query, in the arithmetic of f32 that models are trained with.

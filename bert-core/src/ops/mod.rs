@@ -54,8 +54,9 @@ pub use adam::AdamStep;
 pub use attention::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
     AttentionOutput, AttentionRows, AttentionState, AttentionStatistics, AttentionTerm,
-    AttentionWeights, PositionRows, RelativeProjections, attention, attention_with_probabilities,
-    biased_attention, packed_attention, packed_biased_attention, scores_by_key, self_attention,
+    AttentionWeights, PositionRows, ProjectedPositions, RelativeProjections, attention,
+    attention_with_probabilities, biased_attention, packed_attention, packed_biased_attention,
+    scores_by_key, self_attention,
 };
 pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,

@@ -9,6 +9,7 @@ use burn::tensor::{Bool, Tensor};
 use super::{BertOps, PackedLayout};
 
 pub(super) mod composed;
+pub(super) mod heads;
 mod layout;
 pub(super) mod node;
 pub(super) mod relative;
@@ -110,19 +111,29 @@ pub enum PositionRows<B: Backend> {
 #[derive(Clone, Debug)]
 pub enum AttentionTerm {
     /// Bias of the scaled products, `[1 or batch, heads, size, size]`; a sequence of n tokens takes the first n rows and columns.
-    Bias(Tensor<4>),
-    /// Products with relative positions, scaled likewise; see [`RelativeProjections`].
-    Positions {
-        /// Keys that the contents of queries are multiplied with, `[2 · longest - 1, heads · head_size]`.
-        keys: Option<Tensor<2>>,
-        /// Queries that the contents of keys are multiplied with, `[2 · longest - 1, heads · head_size]`.
-        queries: Option<Tensor<2>>,
-    },
+    Bias(Box<Tensor<4>>),
+    /// Products with relative positions, scaled likewise.
+    Positions(Box<ProjectedPositions>),
+}
+
+/// Tensors of [`RelativeProjections`], `[2 · longest - 1, heads · head_size]` each.
+#[derive(Clone, Debug)]
+pub struct ProjectedPositions {
+    /// Keys that the contents of queries are multiplied with, the key furthest before the query first.
+    pub keys: Option<Tensor<2>>,
+    /// Queries that the contents of keys are multiplied with, the query furthest before the key first.
+    pub queries: Option<Tensor<2>>,
+}
+
+impl From<ProjectedPositions> for AttentionTerm {
+    fn from(positions: ProjectedPositions) -> Self {
+        Self::Positions(Box::new(positions))
+    }
 }
 
 impl From<Tensor<4>> for AttentionTerm {
     fn from(bias: Tensor<4>) -> Self {
-        Self::Bias(bias)
+        Self::Bias(Box::new(bias))
     }
 }
 
@@ -134,9 +145,9 @@ impl AttentionTerm {
         };
         match self {
             Self::Bias(bias) => AttentionBias::Present(bias.into_dispatch()),
-            Self::Positions { keys, queries } => AttentionBias::Relative(RelativeProjections {
-                keys: rows(keys),
-                queries: rows(queries),
+            Self::Positions(positions) => AttentionBias::Relative(RelativeProjections {
+                keys: rows(positions.keys),
+                queries: rows(positions.queries),
             }),
         }
     }

@@ -4,8 +4,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
+use super::heads::split;
 use super::{AttentionForm, AttentionInputs, PositionRows, RelativeProjections};
-use crate::ops::attention::composed::split;
 
 /// The scaled scores of inputs with relative positions, as a bias.
 ///

@@ -3,7 +3,7 @@
 use super::{BATCH, HEADS, assert_close, gaps, numbers, of_projections, split, values};
 use bert_core::batch::pack_sequences;
 use bert_core::device::{Device, test_devices};
-use bert_core::ops::{self, AttentionForm, AttentionTerm};
+use bert_core::ops::{self, AttentionForm, AttentionTerm, ProjectedPositions};
 use burn::tensor::{Int, Tensor, TensorData};
 
 const HEAD_SIZE: usize = 5;
@@ -25,7 +25,7 @@ fn form() -> AttentionForm {
 }
 
 fn term([keys, queries]: Positions) -> AttentionTerm {
-    AttentionTerm::Positions { keys, queries }
+    ProjectedPositions { keys, queries }.into()
 }
 
 /// Products of contents with the position that is `j - i` after the one of no distance: `[batch, heads, i, j]`.

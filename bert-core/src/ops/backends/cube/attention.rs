@@ -4,7 +4,8 @@ use burn::backend::TensorMetadata;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 
 use super::{CubeKernels, seed, unread};
-use crate::ops::attention::composed::{self, merge};
+use crate::ops::attention::composed;
+use crate::ops::attention::heads::merge;
 use crate::ops::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
     AttentionOutput, AttentionRows, AttentionState, GradientOps,

@@ -11,7 +11,7 @@ use burn::tensor::{DType, Distribution, FloatDType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 
-use crate::ops::attention::composed;
+use crate::ops::attention::heads::split;
 use crate::ops::{AdamStep, AttentionForm, ResidualForm};
 
 mod attention;
@@ -302,6 +302,6 @@ impl CubeKernels for CubeBackend {
     }
 
     fn heads_apart(input: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
-        into_contiguous(composed::split::<Self>(input, heads))
+        into_contiguous(split::<Self>(input, heads))
     }
 }
