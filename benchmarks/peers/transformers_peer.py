@@ -4,8 +4,8 @@ Training steps have what ours have: dropout as configured, gradients clipped to 
 biases and LayerNorm. Pretraining gathers the masked positions before the vocabulary projection, as ours does and
 unlike transformers' own loss of a masked LM, which projects every token and is the peer `transformers-stock`
 (transformers_stock_peer.py). Attention is PyTorch's fused one (SDPA), of families that transformers has it for;
-`transformers-eager` has it written out, and `transformers-tf32` lets products of 32-bit floats round to TF32 on a CUDA device. Sentence vectors are made of texts in the order
-they come in, 32 at a time, padded to the longest.
+`transformers-eager` has it written out, and `transformers-tf32` lets products of 32-bit floats round to TF32 on a CUDA
+device. Sentence vectors are made of texts in the order they come in, 32 at a time, padded to the longest.
 
     python transformers_peer.py JOB.json
 """

@@ -14,8 +14,8 @@ use crate::output::init_vec;
 use crate::parallel::for_each_row_block;
 use crate::simd::vectorized;
 
-/// `second(activation(first(input)))`, what [`linear`](super::linear) gives twice, without the rows between in f32: those of a block stay in the cache
-/// of the thread that computes it.
+/// `second(activation(first(input)))`, what [`linear`](super::linear) gives twice, without the rows between in f32: those of a
+/// block stay in the cache of the thread that computes it.
 ///
 /// # Shapes
 ///

@@ -98,7 +98,8 @@ pub(in crate::ops) fn with_weights<B: BertOps>(
     (context, weights)
 }
 
-/// `softmax(scale · q·kᵀ + bias)`, relative positions being part of the products, zero at keys that are left out: `[batch, heads, seq, seq]`.
+/// `softmax(scale · q·kᵀ + bias)`, relative positions being part of the products, zero at keys that are left out:
+/// `[batch, heads, seq, seq]`.
 fn probabilities<B: BertOps>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,

@@ -12,7 +12,7 @@ pub(super) mod composed;
 pub(super) mod heads;
 mod layout;
 pub(super) mod node;
-pub(super) mod relative;
+mod relative;
 
 pub use layout::AttentionLayout;
 
