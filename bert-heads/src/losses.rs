@@ -1,6 +1,6 @@
 //! Losses of fine-tuning, from logits and labels; computed in f32 whatever the logits are.
 
-use bert_core::ops;
+use bert_core::ops::{self, CrossEntropy};
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, activation};
 
 /// The label of a row that has none (`ignore_index` of torch): it takes no part in a loss.
@@ -53,25 +53,19 @@ pub fn cross_entropy(
     labels: Tensor<1, Int>,
     class_weights: Option<Tensor<1>>,
 ) -> Loss {
-    let [rows, classes] = logits.dims();
-    let ignored = labels.clone().equal_elem(IGNORED_LABEL); // [rows]
-    let labels = labels.mask_fill(ignored.clone(), 0);
-    // Replaced before the softmax: zero times a logit that is not finite would be no number.
-    let ignored_rows = ignored
-        .clone()
-        .unsqueeze_dim::<2>(1)
-        .expand([rows, classes]);
-    let logits = logits.cast(FloatDType::F32).mask_fill(ignored_rows, 0.0);
-    let losses = ops::cross_entropy(logits, labels.clone()); // [rows]
-    let weights = match class_weights {
-        Some(weights) => weights.cast(FloatDType::F32).select(0, labels),
-        None => losses.ones_like(),
-    };
-    let weights = weights.mask_fill(ignored, 0.0); // [rows]
-    Loss {
-        sum: (losses * weights.clone()).sum(),
-        weight: weights.sum(),
-    }
+    let CrossEntropy { sum, totals } = cross_entropy_and_totals(logits, labels, class_weights);
+    let weight = totals.narrow(0, CrossEntropy::WEIGHT, 1);
+    Loss { sum, weight }
+}
+
+/// [`cross_entropy`] with its totals.
+pub(crate) fn cross_entropy_and_totals(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    class_weights: Option<Tensor<1>>,
+) -> CrossEntropy {
+    let class_weights = class_weights.map(|weights| weights.cast(FloatDType::F32));
+    ops::cross_entropy(logits.cast(FloatDType::F32), labels, class_weights)
 }
 
 /// Binary cross-entropy of every label on its own, each output through a sigmoid: for texts with

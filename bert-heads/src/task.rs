@@ -29,7 +29,7 @@ pub use settings::Settings;
 pub use splits::Splits;
 
 pub(crate) use batch::weight_of_classes;
-pub(crate) use model::{NEVER, floats, hits, ints, share, trained_by_loss, values};
+pub(crate) use model::{NEVER, floats, ints, share, trained_by_loss, values};
 
 use crate::error::Result;
 use crate::labels::Labels;

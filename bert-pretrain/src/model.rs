@@ -7,7 +7,7 @@ use bert_core::nn::{BertInit, BertModel};
 use bert_heads::tasks::masked_lm::BertLmPrediction;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::Result;
 
@@ -136,29 +136,25 @@ impl BertForPreTraining {
     ///
     /// # Shapes
     /// - input: `[batch, seq]` ids, segments and padding
-    /// - positions: `[n]`, each `row * seq + column`; `None` skips the masked-LM head
-    pub fn forward(
-        &self,
-        input: BertInput,
-        positions: Option<Tensor<1, Int>>,
-    ) -> PreTrainingLogits {
+    /// - positions: `[n]`, each `row * seq + column`; none skips the masked-LM head
+    pub fn forward(&self, input: BertInput, positions: &[i64]) -> PreTrainingLogits {
         let next_sentence = self.cls.seq_relationship.as_ref();
         let next_sentence = next_sentence.zip(self.bert.pooler.as_ref());
-        let firsts = next_sentence.map(|_| input.first_positions());
-        let rows = firsts.as_ref().map_or(0, |firsts| firsts.dims()[0]);
-        let count = positions
-            .as_ref()
-            .map_or(0, |positions| positions.dims()[0]);
-        let positions: Vec<_> = firsts.into_iter().chain(positions).collect();
-        if positions.is_empty() {
+        let [batch, seq] = input.dims();
+        let rows = next_sentence.map_or(0, |_| batch);
+        let firsts = (0..rows).map(|row| (row * seq) as i64);
+        let all: Vec<i64> = firsts.chain(positions.iter().copied()).collect();
+        if all.is_empty() {
             return PreTrainingLogits {
                 predictions: None,
                 seq_relationship: None,
             };
         }
-        let vectors = self.bert.forward_at(input, Tensor::cat(positions, 0)); // [rows + n, hidden]
-        let predictions = (count > 0).then(|| {
-            let gathered = vectors.clone().narrow(0, rows, count); // [n, hidden]
+        let (count, device) = (all.len(), input.device());
+        let all = Tensor::from_data(TensorData::new(all, [count]), &device);
+        let vectors = self.bert.forward_at(input, all); // [rows + n, hidden]
+        let predictions = (!positions.is_empty()).then(|| {
+            let gathered = vectors.clone().narrow(0, rows, positions.len()); // [n, hidden]
             let table = self.bert.embeddings.word_embeddings.weight.val();
             self.cls.predictions.forward(gathered, table)
         });

@@ -8,7 +8,7 @@ use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::config::BertConfig;
 use bert_core::files::write_atomically;
 use bert_core::nn::BertInit;
-use bert_core::ops;
+use bert_core::ops::{self, CrossEntropy};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{MicroBatch, Sums, TrainableModel};
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
@@ -202,15 +202,21 @@ impl PreTrainingBatch {
     }
 }
 
-/// Places in the sums that a pass leaves behind; those of the masked LM come first in every objective.
+/// Places in the sums that a pass leaves behind: the loss and the totals of the masked LM in every objective, then those of the
+/// next sentences.
 pub(crate) mod sum {
+    use bert_core::ops::CrossEntropy;
+
     pub(crate) const LOSS: usize = 0;
-    pub(crate) const MLM_LOSS: usize = 1;
-    pub(crate) const MLM_CORRECT: usize = 2;
-    pub(crate) const PREDICTIONS: usize = 3;
-    pub(super) const NSP_LOSS: usize = 4;
-    pub(super) const NSP_CORRECT: usize = 5;
-    pub(super) const ROWS: usize = 6;
+    const MLM: usize = 1;
+    pub(crate) const MLM_LOSS: usize = MLM + CrossEntropy::SUM;
+    pub(crate) const MLM_CORRECT: usize = MLM + CrossEntropy::HITS;
+    pub(crate) const PREDICTIONS: usize = MLM + CrossEntropy::ROWS;
+    /// Place of what follows the masked LM.
+    pub(crate) const NEXT: usize = MLM + CrossEntropy::TOTALS;
+    pub(super) const NSP_LOSS: usize = NEXT + CrossEntropy::SUM;
+    pub(super) const NSP_CORRECT: usize = NEXT + CrossEntropy::HITS;
+    pub(super) const ROWS: usize = NEXT + CrossEntropy::ROWS;
 }
 
 /// Named numbers of the masked LM out of the sums of `updates` updates, the loss first.
@@ -228,31 +234,29 @@ impl BertForPreTraining {
     /// The share of `batch` in its update's loss, `[1]`, and the sums that [`TrainableModel::values`] reads.
     pub fn loss(&self, batch: &PreTrainingBatch) -> (Tensor<1>, Sums) {
         let device = self.bert.embeddings.word_embeddings.weight.val().device();
-        let predictions = batch.labels.len();
-        let positions = (predictions > 0).then(|| ints(&batch.positions, &device));
-        let logits = self.forward(batch.input(&device), positions);
-
-        let scalar = |value: f64| scalar(value, &device);
-        let mut loss = scalar(0.0);
-        let mut sums = [0.0; 7].map(scalar);
-        sums[sum::PREDICTIONS] = scalar(predictions as f64);
-        if let Some(logits) = logits.predictions {
-            let (total, correct) = cross_entropy_sum(logits, ints(&batch.labels, &device));
-            loss = loss + total.clone() / batch.predictions;
-            sums[sum::MLM_LOSS] = total;
-            sums[sum::MLM_CORRECT] = correct;
+        let logits = self.forward(batch.input(&device), &batch.positions);
+        let of_rows = logits
+            .seq_relationship
+            .filter(|_| !batch.next_sentence.is_empty());
+        let parts = [
+            (logits.predictions, &batch.labels, batch.predictions),
+            (of_rows, &batch.next_sentence, batch.rows),
+        ];
+        let mut losses = Vec::new();
+        let mut sums = Vec::new();
+        for (logits, labels, divisor) in parts {
+            let Some(logits) = logits else {
+                sums.push(zeros(CrossEntropy::TOTALS, &device));
+                continue;
+            };
+            let CrossEntropy { sum, totals } = cross_entropy(logits, ints(labels, &device));
+            losses.push(sum / divisor);
+            sums.push(totals);
         }
-        if let Some(logits) = logits.seq_relationship
-            && !batch.next_sentence.is_empty()
-        {
-            let (total, correct) = cross_entropy_sum(logits, ints(&batch.next_sentence, &device));
-            loss = loss + total.clone() / batch.rows;
-            sums[sum::NSP_LOSS] = total;
-            sums[sum::NSP_CORRECT] = correct;
-            sums[sum::ROWS] = scalar(batch.next_sentence.len() as f64);
-        }
-        sums[sum::LOSS] = loss.clone();
-        (loss, Sums::new(sums.into()))
+        let loss = losses.into_iter().reduce(|loss, more| loss + more);
+        let loss = loss.unwrap_or_else(|| zeros(1, &device));
+        sums.insert(0, loss.clone());
+        (loss, Sums::new(sums))
     }
 }
 
@@ -261,26 +265,14 @@ pub(crate) fn ints(values: &[i64], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
-/// A number on a device, `[1]`, in f32.
-pub(crate) fn scalar(value: f64, device: &Device) -> Tensor<1> {
-    Tensor::from_data([value as f32], (device, DType::F32))
+/// Zeros on a device, `[n]`, in f32.
+pub(crate) fn zeros(n: usize, device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(vec![0.0_f32; n], [n]), (device, DType::F32))
 }
 
-/// The sum of cross-entropies in nats and the number of rows whose highest score is the label's, `[1]` each, in f32.
-pub(crate) fn cross_entropy_sum(
-    logits: Tensor<2>,
-    labels: Tensor<1, Int>,
-) -> (Tensor<1>, Tensor<1>) {
-    let logits = logits.cast(FloatDType::F32);
-    let correct = logits
-        .clone()
-        .inner()
-        .argmax(1)
-        .equal(labels.clone().unsqueeze_dim::<2>(1).inner())
-        .float()
-        .cast(FloatDType::F32)
-        .sum();
-    (ops::cross_entropy(logits, labels).sum(), correct)
+/// Cross-entropy of every row with its label, in f32.
+pub(crate) fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> CrossEntropy {
+    ops::cross_entropy(logits.cast(FloatDType::F32), labels, None)
 }
 
 impl TrainStep for BertForPreTraining {

@@ -7,6 +7,7 @@ use bert_core::batch::BertInput;
 use bert_core::checkpoint::{self, Checkpoint};
 use bert_core::config::BertConfig;
 use bert_core::nn::{BertEncoder, BertInit, BertModel};
+use bert_core::ops::CrossEntropy;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::training::{MicroBatch, Sums, TrainableModel};
 use bert_heads::losses::{IGNORED_LABEL, binary_cross_entropy_of_tokens};
@@ -24,7 +25,7 @@ use crate::Result;
 use crate::instances::stream;
 use crate::model::load_with_encoder;
 use crate::objective::{
-    PreTrainingBatch, PreTrainingModel, cross_entropy_sum, ints, mlm_values, scalar, sum as mlm_sum,
+    PreTrainingBatch, PreTrainingModel, cross_entropy, ints, mlm_values, zeros,
 };
 use crate::settings::{ReplacedTokenOptions, Settings};
 
@@ -161,11 +162,8 @@ impl ReplacedTokenDetection {
     /// on the generator's tokens.
     pub fn loss(&self, batch: &PreTrainingBatch, seed: u64) -> (Tensor<1>, Sums) {
         let device = self.device();
-        let mut loss = scalar(0.0, &device);
-        let mut sums = [0.0; sum::COUNT].map(|zero| scalar(zero, &device));
-        sums[mlm_sum::PREDICTIONS] = scalar(batch.labels.len() as f64, &device);
         let mut input = batch.input(&device);
-        let mut replaced = None;
+        let (mut mlm_loss, mut mlm_totals, mut replaced) = (None, None, None);
         if !batch.labels.is_empty() {
             let (positions, labels) = (
                 ints(&batch.positions, &device),
@@ -173,10 +171,9 @@ impl ReplacedTokenDetection {
             );
             let logits = self.masked_lm().forward(input.clone(), positions.clone()); // [n, vocab_size]
             let drawn = draw(logits.clone().detach(), seed);
-            let (total, correct) = cross_entropy_sum(logits, labels.clone());
-            loss = loss + total.clone() / batch.predictions;
-            sums[mlm_sum::MLM_LOSS] = total;
-            sums[mlm_sum::MLM_CORRECT] = correct;
+            let CrossEntropy { sum, totals } = cross_entropy(logits, labels.clone());
+            mlm_loss = Some(sum / batch.predictions);
+            mlm_totals = Some(totals);
             input.input_ids = put(
                 input.input_ids,
                 &ints(&batch.ids_at_positions(), &device),
@@ -187,14 +184,16 @@ impl ReplacedTokenDetection {
         }
         let labels = token_labels(&input, replaced); // [rows, seq]
         let logits = self.discriminator.forward(input); // [rows, seq]
-        for (place, count) in hits(&logits, &labels) {
-            sums[place] = count;
-        }
+        let counts = hits(&logits, &labels);
         let detection = binary_cross_entropy_of_tokens(logits, labels).sum;
-        loss = loss + detection.clone() * (DISCRIMINATOR_WEIGHT / batch.real_tokens);
-        sums[sum::LOSS] = detection;
-        sums[mlm_sum::LOSS] = loss.clone();
-        (loss, Sums::new(sums.into()))
+        let mut loss = detection.clone() * (DISCRIMINATOR_WEIGHT / batch.real_tokens);
+        if let Some(mlm_loss) = mlm_loss {
+            loss = mlm_loss + loss;
+        }
+        let mlm_totals = mlm_totals.unwrap_or_else(|| zeros(CrossEntropy::TOTALS, &device));
+        let mut sums = vec![loss.clone(), mlm_totals, detection];
+        sums.extend(counts);
+        (loss, Sums::new(sums))
     }
 }
 
@@ -303,8 +302,8 @@ fn token_labels(
         .mask_fill(input.mask_pad.clone(), IGNORED_LABEL)
 }
 
-/// Counts of tokens by their index in the sums, `[1]` each: all, predicted right, replaced, predicted as replaced, and both.
-fn hits(logits: &Tensor<2>, labels: &Tensor<2, Int>) -> [(usize, Tensor<1>); 5] {
+/// Counts of tokens in the order of the sums, `[1]` each: all, predicted right, replaced, predicted as replaced, and both.
+fn hits(logits: &Tensor<2>, labels: &Tensor<2, Int>) -> [Tensor<1>; 5] {
     let labels = labels.clone().inner();
     let real = labels.clone().not_equal_elem(IGNORED_LABEL);
     let replaced = labels.equal_elem(1);
@@ -318,27 +317,20 @@ fn hits(logits: &Tensor<2>, labels: &Tensor<2, Int>) -> [(usize, Tensor<1>); 5] 
         .equal(replaced.clone())
         .bool_and(real.clone());
     let count = |tokens: Tensor<2, Bool>| tokens.float().cast(FloatDType::F32).sum();
-    [
-        (
-            sum::HITS,
-            count(predicted.clone().bool_and(replaced.clone())),
-        ),
-        (sum::TOKENS, count(real)),
-        (sum::CORRECT, count(right)),
-        (sum::REPLACED, count(replaced)),
-        (sum::PREDICTED, count(predicted)),
-    ]
+    let both = predicted.clone().bool_and(replaced.clone());
+    [real, right, replaced, predicted, both].map(count)
 }
 
-/// Indices of the sums, behind those of the masked LM.
+/// Places in the sums, behind those of the masked LM.
 mod sum {
-    pub(super) const LOSS: usize = 4;
-    pub(super) const TOKENS: usize = 5;
-    pub(super) const CORRECT: usize = 6;
-    pub(super) const REPLACED: usize = 7;
-    pub(super) const PREDICTED: usize = 8;
-    pub(super) const HITS: usize = 9;
-    pub(super) const COUNT: usize = 10;
+    use crate::objective::sum::NEXT;
+
+    pub(super) const LOSS: usize = NEXT;
+    pub(super) const TOKENS: usize = NEXT + 1;
+    pub(super) const CORRECT: usize = NEXT + 2;
+    pub(super) const REPLACED: usize = NEXT + 3;
+    pub(super) const PREDICTED: usize = NEXT + 4;
+    pub(super) const HITS: usize = NEXT + 5;
 }
 
 impl TrainStep for ReplacedTokenDetection {

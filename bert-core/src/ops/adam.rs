@@ -1,7 +1,7 @@
 //! Default body of an update by Adam.
 
-use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, ExtensionType};
 
 /// The numbers of one update of one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +20,38 @@ pub struct AdamStep {
     pub decay: f64,
     /// The learning rate; without one the direction is asked for.
     pub rate: Option<f64>,
+}
+
+/// Tensors of a parameter and its update, flat and of one size.
+#[derive(Clone, Debug, ExtensionType)]
+#[cfg_attr(
+    any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"),
+    extension_type(fusion)
+)]
+pub struct AdamTensors<B: Backend> {
+    /// The parameter.
+    pub value: FloatTensor<B>,
+    /// Its gradient.
+    pub gradient: FloatTensor<B>,
+    /// Mean of the gradient.
+    pub first: FloatTensor<B>,
+    /// Mean of the square of the gradient.
+    pub second: FloatTensor<B>,
+}
+
+/// Outcome of an update, flat.
+#[derive(Clone, Debug, ExtensionType)]
+#[cfg_attr(
+    any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"),
+    extension_type(fusion)
+)]
+pub struct AdamOutput<B: Backend> {
+    /// The new value, or the direction where there is no rate.
+    pub output: FloatTensor<B>,
+    /// The new mean of the gradient.
+    pub first: FloatTensor<B>,
+    /// The new mean of its square.
+    pub second: FloatTensor<B>,
 }
 
 /// `value - rate · direction`, or without a rate the direction `m / (√v + ε) + decay · value`, after the means have taken in
@@ -127,6 +159,41 @@ mod tests {
                             );
                         }
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn four_parameters_are_updated_like_each_alone() {
+        let step = AdamStep {
+            beta1: 0.9,
+            beta2: 0.99,
+            correction1: 0.19,
+            correction2: 0.02,
+            epsilon: 1e-6,
+            decay: 0.1,
+            rate: Some(0.3),
+        };
+        for (label, device) in test_devices() {
+            let factor = || tensor(&[0.25], &device);
+            // Less than a launch's units, and more than one launch's width.
+            let parameters = || {
+                [1, 7, 37, 3_001].map(|size| {
+                    let values = |seed: usize| -> Vec<f64> {
+                        let number = |at: usize| ((at * 37 + seed * 11) % 101) as f64 / 50.0;
+                        (0..size).map(number).collect()
+                    };
+                    [1, 2, 3, 4].map(|seed| tensor(&values(seed), &device))
+                })
+            };
+            let together = ops::adam_update_of_four(parameters(), factor(), step);
+            for (together, alone) in together.into_iter().zip(parameters()) {
+                let [value, gradient, first, second] = alone;
+                let alone = ops::adam_update(value, gradient, first, second, Some(factor()), step);
+                for (together, alone) in together.into_iter().zip(alone) {
+                    let (found, expected) = (together.into_data(), alone.into_data());
+                    assert_eq!(found, expected, "{label}");
                 }
             }
         }

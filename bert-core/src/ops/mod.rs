@@ -50,7 +50,7 @@ mod softmax;
 mod tensors;
 
 pub use activation::Activation;
-pub use adam::AdamStep;
+pub use adam::{AdamOutput, AdamStep, AdamTensors};
 pub use attention::{
     AttentionBias, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout,
     AttentionOutput, AttentionRows, AttentionState, AttentionStatistics, AttentionTerm,
@@ -63,7 +63,7 @@ pub(crate) use available::{
 };
 pub use gate::{GateForm, GateHalf};
 pub use optimizer::OptimizerOps;
-pub(crate) use optimizer::{adam_update, sum_of_all_squares, sum_of_squares};
+pub(crate) use optimizer::{adam_update, adam_update_of_four, sum_of_all_squares, sum_of_squares};
 pub use packed::{PackedLayout, PackedTokens};
 pub(crate) use packed_param::PackedParam;
 pub(crate) use packed_weight::release_replaced_weights;
@@ -73,9 +73,10 @@ pub(crate) use products::with_products;
 pub use residual::ResidualForm;
 pub use rotary::{RotaryAngles, RotaryColumns};
 pub use tensors::{
-    activate, add_layer_norm, cross_entropy, dropout, dropout_mask, dropout_probability, gate,
-    gate_apart, layer_norm, linear, linear_activated, linear_add_layer_norm, linear_gated,
-    linear_packed_table, linear_table, linear_thrice, lookup, packed_feed_forward, rotate,
+    CrossEntropy, activate, add_layer_norm, cross_entropy, dropout, dropout_mask,
+    dropout_probability, gate, gate_apart, layer_norm, linear, linear_activated,
+    linear_add_layer_norm, linear_gated, linear_packed_table, linear_table, linear_thrice, lookup,
+    packed_feed_forward, rotate,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -276,15 +277,23 @@ pub trait BertOps: Backend {
         linear::table::<Self>(input, table, bias)
     }
 
-    /// Cross-entropy in nats of every row with its label.
+    /// Sum of the weighted cross-entropies of rows with their labels, in nats; then, without a gradient, that sum, the sum of the
+    /// weights, the number of rows whose label has the highest logit, of several the first, and the number of rows that count.
+    ///
+    /// Rows with a negative label count nothing, whatever their logits are.
     ///
     /// # Shapes
     ///
     /// - logits: `[rows, classes]`
-    /// - labels: `[rows]`, each in `0..classes`
-    /// - output: `[rows]`
-    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
-        cross_entropy::losses::<Self>(logits, labels)
+    /// - labels: `[rows]`, each below `classes`
+    /// - weights: `[classes]`, the weight of a row by its label, or `[1]` for all; without a gradient
+    /// - outputs: `[1]`, `[4]`
+    fn cross_entropy(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        cross_entropy::totals::<Self>(logits, labels, weights)
     }
 
     /// Dropout mask for a tensor of `shape`: 0 with `probability`, else
@@ -519,13 +528,15 @@ pub trait GradientOps: BertOps {
         Self::float_matmul(grad, table)
     }
 
-    /// Gradient of [`cross_entropy`](BertOps::cross_entropy) with respect to the logits, `[rows, classes]`.
+    /// Gradient of the sum of [`cross_entropy`](BertOps::cross_entropy) with respect to the logits, `[rows, classes]`; `grad` is
+    /// `[1]`.
     fn cross_entropy_backward(
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        cross_entropy::backward::<Self>(logits, labels, grad)
+        cross_entropy::backward::<Self>(logits, labels, weights, grad)
     }
 
     /// Gradient of [`activate`](BertOps::activate) with respect to its input.

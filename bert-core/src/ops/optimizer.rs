@@ -5,7 +5,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
 use super::tensors::dispatch;
-use super::{AdamStep, adam, scale};
+use super::{AdamOutput, AdamStep, AdamTensors, adam, scale};
 
 /// Operations on flat parameters, gradients and moments; they have no gradients of their own.
 #[backend_extension(
@@ -39,6 +39,40 @@ pub trait OptimizerOps: Backend {
         step: AdamStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         Self::adam_update(value, Self::scale_by(gradient, factor), first, second, step)
+    }
+
+    /// [`scaled_adam_update`](OptimizerOps::scaled_adam_update) of four parameters, each of its own size.
+    fn scaled_adam_update_of_four(
+        #[extension_type] a: AdamTensors<Self>,
+        #[extension_type] b: AdamTensors<Self>,
+        #[extension_type] c: AdamTensors<Self>,
+        #[extension_type] d: AdamTensors<Self>,
+        factor: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+    ) {
+        [a, b, c, d]
+            .map(|parameter| {
+                let AdamTensors {
+                    value,
+                    gradient,
+                    first,
+                    second,
+                } = parameter;
+                let factor = factor.clone();
+                let (output, first, second) =
+                    Self::scaled_adam_update(value, gradient, first, second, factor, step);
+                AdamOutput {
+                    output,
+                    first,
+                    second,
+                }
+            })
+            .into()
     }
 
     /// Sums of the squares of several tensors, `[n]`: those of `input`, which n numbers add up to.
@@ -96,6 +130,27 @@ pub(crate) fn adam_update(
         None => Dispatch::adam_update(value, gradient, first, second, step),
     };
     [output, first, second].map(Tensor::from_dispatch)
+}
+
+/// [`adam_update`] of four parameters, each of its own size: value, gradient and the two means of each.
+pub(crate) fn adam_update_of_four(
+    parameters: [[Tensor<1>; 4]; 4],
+    factor: Tensor<1>,
+    step: AdamStep,
+) -> [[Tensor<1>; 3]; 4] {
+    let [a, b, c, d] = parameters.map(|tensors| {
+        let [value, gradient, first, second] = tensors.map(Tensor::into_dispatch);
+        AdamTensors {
+            value,
+            gradient,
+            first,
+            second,
+        }
+    });
+    let factor = factor.into_dispatch();
+    let outputs = Dispatch::scaled_adam_update_of_four(a, b, c, d, factor, step);
+    <[AdamOutput<Dispatch>; 4]>::from(outputs)
+        .map(|updated| [updated.output, updated.first, updated.second].map(Tensor::from_dispatch))
 }
 
 /// The sum of the squares of all elements of `tensors`, `[1]`; `None` without any.

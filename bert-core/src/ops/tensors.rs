@@ -273,16 +273,55 @@ fn beta_or_zeros<const D: usize>(layer: &LayerNorm, input: &Tensor<D>) -> Tensor
     }
 }
 
-/// Cross-entropy in nats of every row with its label, without its softmax in memory where the
-/// backend can do without.
+/// Cross-entropy of rows of logits with their labels.
+#[derive(Clone, Debug)]
+pub struct CrossEntropy {
+    /// Sum of the weighted losses, `[1]`, in nats.
+    pub sum: Tensor<1>,
+    /// Numbers without a gradient, `[4]`, each at the place that a constant of this type names.
+    pub totals: Tensor<1>,
+}
+
+impl CrossEntropy {
+    /// Place of the sum of the weighted losses.
+    pub const SUM: usize = 0;
+    /// Place of the sum of the weights of the rows that count.
+    pub const WEIGHT: usize = 1;
+    /// Place of the number of rows whose label has the highest logit, of several the first.
+    pub const HITS: usize = 2;
+    /// Place of the number of rows that count.
+    pub const ROWS: usize = 3;
+    /// Number of totals.
+    pub const TOTALS: usize = 4;
+}
+
+/// Cross-entropy of every row with its label, without its softmax in memory where the backend can do without.
+///
+/// Rows with a negative label count nothing and get no gradient, whatever their logits are.
 ///
 /// # Shapes
 ///
-/// - logits: `[rows, classes]`
-/// - labels: `[rows]`, each in `0..classes`
-/// - output: `[rows]`
-pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    dispatch!(BertOps::cross_entropy(logits, labels))
+/// - logits: `[rows, classes]`, in f32, so that sums of many rows are exact enough
+/// - labels: `[rows]`, each below `classes`
+/// - weights: `[classes]`, the weight of a row by its label; `None` weighs all alike
+pub fn cross_entropy(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    weights: Option<Tensor<1>>,
+) -> CrossEntropy {
+    let weights = match weights {
+        Some(weights) => weights,
+        None => Tensor::from_data([1.0_f32], (&logits.device(), logits.dtype())),
+    };
+    let (sum, totals) = Dispatch::cross_entropy(
+        logits.into_dispatch(),
+        labels.into_dispatch(),
+        weights.into_dispatch(),
+    );
+    CrossEntropy {
+        sum: Tensor::from_dispatch(sum),
+        totals: Tensor::from_dispatch(totals),
+    }
 }
 
 /// Dropout as `layer` has it: in training, that is, on an autodiff device.

@@ -36,6 +36,10 @@ impl ParameterGradients {
         self.by_name.remove(name)
     }
 
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// The sum of both, parameter by parameter.
     pub fn plus(mut self, other: Self) -> Self {
         for (name, gradient) in other.by_name {

@@ -51,7 +51,11 @@ impl<D> MicroBatch<D> {
         device.seed(self.seed);
         with_products(self.products, || {
             let (loss, sums) = loss(&self.data);
-            let gradients = (loss * self.loss_scale).backward();
+            let loss = match self.loss_scale {
+                1.0 => loss,
+                scale => loss * scale,
+            };
+            let gradients = loss.backward();
             TrainOutput::new(model, gradients, sums)
         })
     }
@@ -62,9 +66,10 @@ impl<D> MicroBatch<D> {
 pub struct Sums(pub Tensor<1>);
 
 impl Sums {
-    /// The scalars in `parts`, `[1]` each, one after the other, cut off from the graph.
+    /// The numbers in `parts`, one after the other, cut off from the graph.
     pub fn new(parts: Vec<Tensor<1>>) -> Self {
-        Self(Tensor::cat(parts, 0).inner())
+        let parts = parts.into_iter().map(Tensor::inner).collect();
+        Self(Tensor::cat(parts, 0))
     }
 
     /// Waits for the device and copies the sums.

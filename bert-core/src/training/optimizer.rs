@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
 use super::gradients::ParameterGradients;
@@ -100,25 +100,69 @@ impl Optimizer {
             None => (gradients.norm(), None),
         };
         self.steps += 1;
+        let updated = match &factor {
+            Some(factor) => self.update_small(&module, &mut gradients, factor, learning_rate),
+            None => BTreeMap::new(),
+        };
         let mut stepper = Stepper {
             position: Position::default(),
             optimizer: self,
             gradients,
+            updated,
             factor,
             learning_rate,
         };
         (module.map(&mut stepper), norm)
     }
 
-    /// The new value of a parameter, flat, by its gradient multiplied by `factor`.
-    fn update(
+    /// New values of small parameters by their names, flat, for as many as four times some share a step; their gradients are
+    /// taken out of `gradients`.
+    fn update_small<M: Module>(
         &mut self,
-        name: &str,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        factor: Option<Tensor<1>>,
+        module: &M,
+        gradients: &mut ParameterGradients,
+        factor: &Tensor<1>,
         learning_rate: f64,
-    ) -> Tensor<1> {
+    ) -> BTreeMap<String, Tensor<1>> {
+        let mut small = SmallParameters::default();
+        module.visit(&mut small);
+        let mut by_step: Vec<(AdamStep, Vec<(String, Tensor<1>)>)> = Vec::new();
+        for (name, value) in small.values {
+            if !gradients.contains(&name) {
+                continue;
+            }
+            let (step, _) = self.step_of(&name, learning_rate);
+            if step.rate.is_none() {
+                continue;
+            }
+            let parameter = (name, value);
+            match by_step.iter_mut().find(|(other, _)| *other == step) {
+                Some((_, parameters)) => parameters.push(parameter),
+                None => by_step.push((step, vec![parameter])),
+            }
+        }
+        let mut updated = BTreeMap::new();
+        for (step, parameters) in by_step {
+            let (fours, _) = parameters.as_chunks::<4>();
+            for four in fours {
+                let tensors = four.each_ref().map(|(name, value)| {
+                    let gradient = gradients.remove(name).expect("it was there above");
+                    let Moments { first, second } = self.take_moments(name, &gradient);
+                    [value.clone(), gradient, first, second]
+                });
+                let outputs = ops::adam_update_of_four(tensors, factor.clone(), step);
+                for ((name, _), [value, first, second]) in four.iter().zip(outputs) {
+                    let moments = Moments { first, second };
+                    self.moments.insert(name.clone(), moments);
+                    updated.insert(name.clone(), value);
+                }
+            }
+        }
+        updated
+    }
+
+    /// The numbers of an update of a parameter, and its learning rate; no rate where a trust ratio comes first.
+    fn step_of(&self, name: &str, learning_rate: f64) -> (AdamStep, f64) {
         let OptimizerConfig {
             algorithm,
             beta1,
@@ -129,10 +173,6 @@ impl Optimizer {
             ..
         } = self.config;
         let rule = (self.rules)(name);
-        let (first, second) = match self.moments.remove(name) {
-            Some(moments) => (moments.first, moments.second),
-            None => (gradient.zeros_like(), gradient.zeros_like()),
-        };
         let (correction1, correction2) = if bias_correction {
             let steps = self.steps as f64;
             (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps))
@@ -152,8 +192,30 @@ impl Optimizer {
             epsilon,
             decay,
         };
+        (step, rate)
+    }
+
+    /// The running means of a parameter, which are handed over; zeros before its first update.
+    fn take_moments(&mut self, name: &str, gradient: &Tensor<1>) -> Moments {
+        self.moments.remove(name).unwrap_or_else(|| Moments {
+            first: gradient.zeros_like(),
+            second: gradient.zeros_like(),
+        })
+    }
+
+    /// The new value of a parameter, flat, by its gradient multiplied by `factor`.
+    fn update(
+        &mut self,
+        name: &str,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        factor: Option<Tensor<1>>,
+        learning_rate: f64,
+    ) -> Tensor<1> {
+        let (step, rate) = self.step_of(name, learning_rate);
+        let Moments { first, second } = self.take_moments(name, &gradient);
         // Whoever else holds the value keeps a backend from writing over it.
-        let kept = with_trust_ratio.then(|| value.clone());
+        let kept = step.rate.is_none().then(|| value.clone());
         let [output, first, second] =
             ops::adam_update(value, gradient, first, second, factor, step);
         self.moments
@@ -188,10 +250,46 @@ impl std::fmt::Debug for Optimizer {
     }
 }
 
+/// Elements of a parameter that is updated together with others: on a graphics card it takes less time to compute than to
+/// launch.
+const SMALL: usize = 1 << 15;
+
+/// Values of small parameters, flat, with their names.
+#[derive(Default)]
+struct SmallParameters {
+    position: Position,
+    values: Vec<(String, Tensor<1>)>,
+}
+
+impl ModuleVisitor for SmallParameters {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.position.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.position.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        if value.shape().num_elements() <= SMALL {
+            self.values.push((self.position.name(), flat(value)));
+        }
+    }
+}
+
+/// The value of a parameter, `[parameter size]`.
+fn flat<const D: usize>(value: Tensor<D>) -> Tensor<1> {
+    let size = value.shape().num_elements();
+    value.inner().reshape([size])
+}
+
 struct Stepper<'a> {
     position: Position,
     optimizer: &'a mut Optimizer,
     gradients: ParameterGradients,
+    /// New values of parameters that were updated before.
+    updated: BTreeMap<String, Tensor<1>>,
     /// Factor of clipping.
     factor: Option<Tensor<1>>,
     learning_rate: f64,
@@ -208,25 +306,20 @@ impl ModuleMapper for Stepper<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.position.name();
-        let Some(gradient) = self.gradients.remove(&name) else {
+        let updated = self.updated.remove(&name).or_else(|| {
+            let gradient = self.gradients.remove(&name)?;
+            let (value, factor) = (flat(param.val()), self.factor.clone());
+            let learning_rate = self.learning_rate;
+            let optimizer = &mut self.optimizer;
+            Some(optimizer.update(&name, value, gradient, factor, learning_rate))
+        });
+        let Some(updated) = updated else {
             return param;
         };
         let (id, tensor, mapper) = param.consume();
         let strategy = tensor.gradient_checkpointing_strategy();
         let requires_gradient = tensor.is_require_grad();
-        let shape = tensor.shape();
-        let value = tensor.inner().reshape([shape.num_elements()]);
-        let updated = self
-            .optimizer
-            .update(
-                &name,
-                value,
-                gradient,
-                self.factor.clone(),
-                self.learning_rate,
-            )
-            .reshape(shape);
-        let mut tensor = Tensor::<D>::from_inner(updated);
+        let mut tensor = Tensor::<D>::from_inner(updated.reshape(tensor.shape()));
         if let Some(strategy) = strategy {
             tensor = tensor.with_gradient_checkpointing_strategy(strategy);
         }

@@ -175,7 +175,7 @@ const OBJECTIVES: [Objective; 3] = [
             let labels: Vec<i64> = (0..questions).map(|at| right_choice(at) as i64).collect();
             let labels = TensorData::new(labels, [questions]);
             let labels = Tensor::<1, Int>::from_data(labels, &scores.device());
-            ops::cross_entropy(scores.reshape([questions, CHOICES]), labels).sum()
+            ops::cross_entropy(scores.reshape([questions, CHOICES]), labels, None).sum
         },
         reference: |case| {
             let (mut loss, mut slopes) = (0.0, Vec::new());

@@ -3,13 +3,14 @@
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::nn::{BertInit, BertModel};
+use bert_core::ops::CrossEntropy;
 use bert_core::training::{Sums, TrainableModel};
-use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::Settings;
 use super::batch::{LabelledBatch, Targets};
 use crate::error::Result;
-use crate::losses::IGNORED_LABEL;
+use crate::losses::cross_entropy_and_totals;
 use crate::runner::RowModel;
 
 /// A model that a run of [`finetune`](crate::finetune) can begin, continue and train.
@@ -61,23 +62,42 @@ pub trait TaskModel:
 pub struct BatchLoss {
     /// Sum over the examples, `[1]`.
     pub sum: Tensor<1>,
-    /// Rows whose label has the highest logit, and labelled rows, `[1]` each; `None` where outputs are
-    /// no exclusive classes.
-    pub hits: Option<[Tensor<1>; 2]>,
+    /// Totals of a cross-entropy, which count hits; `None` where outputs are no exclusive classes.
+    pub totals: Option<Tensor<1>>,
 }
 
 impl BatchLoss {
     /// A loss of outputs that are no exclusive classes.
     pub fn new(sum: Tensor<1>) -> Self {
-        Self { sum, hits: None }
+        Self { sum, totals: None }
+    }
+
+    /// Cross-entropy of rows of logits.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[rows, classes]`
+    /// - labels: one per row, or [`IGNORED_LABEL`](crate::losses::IGNORED_LABEL)
+    /// - class_weights: one per class
+    pub fn of_classes(logits: Tensor<2>, labels: &[i64], class_weights: Option<&[f32]>) -> Self {
+        let device = logits.device();
+        let class_weights = class_weights.map(|weights| floats(weights, &device));
+        let labels = ints(labels, &device);
+        let CrossEntropy { sum, totals } = cross_entropy_and_totals(logits, labels, class_weights);
+        Self {
+            sum,
+            totals: Some(totals),
+        }
     }
 }
 
-/// Places in the sums that a pass leaves behind.
+/// Places in the sums that a pass leaves behind: the loss, then the totals of its cross-entropy.
 mod sum {
+    use bert_core::ops::CrossEntropy;
+
     pub(super) const LOSS: usize = 0;
-    pub(super) const CORRECT: usize = 1;
-    pub(super) const COUNTED: usize = 2;
+    pub(super) const HITS: usize = 1 + CrossEntropy::HITS;
+    pub(super) const ROWS: usize = 1 + CrossEntropy::ROWS;
 }
 
 /// Score of what is not to be chosen: far below every score, and far above what overflows.
@@ -88,12 +108,10 @@ pub(crate) fn share<M: TaskModel>(
     model: &M,
     batch: &LabelledBatch<M::Targets>,
 ) -> (Tensor<1>, Sums) {
-    let BatchLoss { sum, hits } = model.loss(batch);
+    let BatchLoss { sum, totals } = model.loss(batch);
     let loss = sum / batch.weight;
-    let device = loss.device();
-    let nothing = || Tensor::zeros([1], (&device, DType::F32));
-    let [correct, counted] = hits.unwrap_or_else(|| [nothing(), nothing()]);
-    let sums = Sums::new(vec![loss.clone(), correct, counted]);
+    let totals = totals.unwrap_or_else(|| floats(&[0.0; CrossEntropy::TOTALS], &loss.device()));
+    let sums = Sums::new(vec![loss.clone(), totals]);
     (loss, sums)
 }
 
@@ -109,28 +127,11 @@ pub(crate) fn floats(values: &[f32], device: &Device) -> Tensor<1> {
     Tensor::from_data(data, (device, DType::F32))
 }
 
-/// Number of labelled rows that have their label as the highest logit, and of labelled rows, `[1]`
-/// each.
-///
-/// # Shapes
-///
-/// - logits: `[rows, classes]`
-/// - classes: `[rows]`, or [`IGNORED_LABEL`]
-pub(crate) fn hits(logits: Tensor<2>, classes: Tensor<1, Int>) -> [Tensor<1>; 2] {
-    let classes = classes.inner();
-    let labelled = classes.clone().not_equal_elem(IGNORED_LABEL);
-    let best = logits.inner().argmax(1).squeeze_dim::<1>(1);
-    let count =
-        |rows: Tensor<1, Bool>| Tensor::from_inner(rows.float().cast(FloatDType::F32).sum());
-    let correct = best.equal(classes).bool_and(labelled.clone());
-    [count(correct), count(labelled)]
-}
-
 /// Loss and accuracy from the sums of some updates.
 pub(crate) fn values(sums: &[f64], updates: u64) -> Vec<(&'static str, f64)> {
     let mut values = vec![("loss", sums[sum::LOSS] / updates as f64)];
-    if sums[sum::COUNTED] > 0.0 {
-        values.push(("accuracy", sums[sum::CORRECT] / sums[sum::COUNTED]));
+    if sums[sum::ROWS] > 0.0 {
+        values.push(("accuracy", sums[sum::HITS] / sums[sum::ROWS]));
     }
     values
 }

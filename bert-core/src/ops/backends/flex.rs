@@ -59,19 +59,11 @@ impl HostTensor for FlexTensor {
         self.try_storage_mut()
     }
 
-    fn to_indices(self) -> Vec<usize> {
+    fn to_integers(self) -> Vec<i64> {
         let tensor = self.to_contiguous();
         match tensor.dtype() {
-            DType::I32 => tensor
-                .storage::<i32>()
-                .iter()
-                .map(|&i| i as usize)
-                .collect(),
-            _ => tensor
-                .storage::<i64>()
-                .iter()
-                .map(|&i| i as usize)
-                .collect(),
+            DType::I32 => tensor.storage::<i32>().iter().map(|&i| i.into()).collect(),
+            _ => tensor.storage::<i64>().to_vec(),
         }
     }
 

@@ -78,7 +78,7 @@ macro_rules! host_operations {
             lookup(table, ids) -> $tensor;
             project_gelu(input, weight, bias) -> $tensor;
             project_table(input, table, bias) -> $tensor;
-            cross_entropy(logits, labels) -> $tensor;
+            cross_entropy(logits, labels, weights) -> ($tensor, $tensor);
             dropout_mask(like; shape: Shape, probability: f64) -> $tensor;
             activate(input; activation: super::Activation) -> $tensor;
             rotate(input, cos, sin; columns: super::RotaryColumns) -> $tensor;
@@ -148,7 +148,7 @@ macro_rules! host_gradients {
             project_bias_backward(grad) -> $tensor;
             lookup_backward(table, ids, grad) -> $tensor;
             project_table_backward(table, grad) -> $tensor;
-            cross_entropy_backward(logits, labels, grad) -> $tensor;
+            cross_entropy_backward(logits, labels, weights, grad) -> $tensor;
             activate_backward(input, grad; activation: super::Activation) -> $tensor;
             rotate_backward(grad, cos, sin; columns: super::RotaryColumns) -> $tensor;
             gate_backward(input, grad; form: super::GateForm) -> $tensor;
@@ -307,8 +307,14 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         lookup::autodiff::<B, C>(table, ids)
     }
 
-    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
-        cross_entropy::autodiff::<B, C>(logits, labels)
+    fn cross_entropy(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let weights = weights.into_primitive();
+        let (sum, totals) = cross_entropy::autodiff::<B, C>(logits, labels, weights);
+        (sum, Self::from_inner(totals))
     }
 
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {

@@ -79,10 +79,10 @@ impl HostTensor for NdArrayTensor {
         }
     }
 
-    fn to_indices(self) -> Vec<usize> {
+    fn to_integers(self) -> Vec<i64> {
         match self {
-            Self::I32(storage) => storage.view().iter().map(|&i| i as usize).collect(),
-            Self::I64(storage) => storage.view().iter().map(|&i| i as usize).collect(),
+            Self::I32(storage) => storage.view().iter().map(|&i| i.into()).collect(),
+            Self::I64(storage) => storage.view().iter().copied().collect(),
             other => panic!("integers of 32 or 64 bits, not {:?}", other.dtype()),
         }
     }
@@ -130,7 +130,7 @@ mod tests {
                 4,
             ),
         ] {
-            assert_eq!(found.to_indices(), (1..=expected).collect::<Vec<_>>());
+            assert_eq!(found.to_integers(), (1..=expected).collect::<Vec<_>>());
         }
         let bools = NdArrayTensor::from_data(TensorData::from([[true, false], [false, true]]));
         assert_eq!(bools.to_bools(), [true, false, false, true]);

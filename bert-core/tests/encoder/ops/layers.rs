@@ -375,32 +375,64 @@ fn gates_and_their_gradients_equal_the_composed_ones() {
 
 #[test]
 fn cross_entropy_and_its_gradient_equal_the_composed_ones() {
+    // The first row counts nothing and holds no numbers; of the highest logits of the second the label is the last.
     const ROWS: usize = 13;
     const CLASSES: usize = 37;
     for (label, device) in test_devices() {
         let device = device.autodiff();
-        let results = |fused: bool| {
-            let logits = numbers([ROWS, CLASSES], 1, &device) * 20.0;
-            let logits = logits.detach().require_grad();
-            let labels: Vec<i64> = (0..ROWS as i64)
-                .map(|row| row * 11 % CLASSES as i64)
-                .collect();
-            let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [ROWS]), &device);
-            let losses = if fused {
-                ops::cross_entropy(logits.clone(), labels)
-            } else {
-                activation::log_softmax(logits.clone(), 1)
-                    .gather(1, labels.unsqueeze_dim(1))
-                    .neg()
-                    .squeeze_dim::<1>(1)
-            };
-            let gradients = (losses.clone() * numbers([ROWS], 2, &device))
-                .sum()
-                .backward();
-            [values(losses), values(logits.grad(&gradients).unwrap())]
+        let mut logits = values(numbers([ROWS, CLASSES], 1, &device) * 20.0);
+        logits[..CLASSES].fill(f32::NAN);
+        logits[CLASSES..2 * CLASSES].fill(1.5);
+        let mut labels: Vec<i64> = (0..ROWS).map(|row| (row * 11 % CLASSES) as i64).collect();
+        (labels[0], labels[1]) = (-100, CLASSES as i64 - 1);
+        // Two rows are right.
+        for row in [3, 7] {
+            logits[row * CLASSES + labels[row] as usize] = 100.0;
+        }
+        let is_hit = |row: usize| {
+            let logits = &logits[row * CLASSES..][..CLASSES];
+            let highest = logits.iter().copied().fold(f32::MIN, f32::max);
+            let first = logits.iter().position(|&logit| logit == highest);
+            first == Some(labels[row] as usize)
         };
-        for (found, expected) in results(true).iter().zip(&results(false)) {
-            assert_close(&label, found, expected, 5e-6);
+        let hits = (1..ROWS).filter(|&row| is_hit(row)).count() as f32;
+        assert!(hits >= 2.0);
+        let by_class = numbers([CLASSES], 2, &device).abs();
+        for weights in [None, Some(by_class)] {
+            let logits =
+                Tensor::<2>::from_data(TensorData::new(logits.clone(), [ROWS, CLASSES]), &device)
+                    .require_grad();
+            let targets = TensorData::new(labels.clone(), [ROWS]);
+            let targets = Tensor::<1, Int>::from_data(targets, &device);
+            let found = ops::cross_entropy(logits.clone(), targets.clone(), weights.clone());
+            let gradients = (found.sum.clone() * 0.75).backward();
+            let gradient = values(logits.grad(&gradients).unwrap());
+            assert_eq!(gradient[..CLASSES], [0.0; CLASSES], "{label}");
+
+            let counting = logits.clone().narrow(0, 1, ROWS - 1);
+            let counting = counting.detach().require_grad();
+            let targets = targets.narrow(0, 1, ROWS - 1);
+            let of_rows = match weights {
+                Some(weights) => weights.select(0, targets.clone()),
+                None => Tensor::ones([ROWS - 1], &device),
+            };
+            let losses = activation::log_softmax(counting.clone(), 1)
+                .gather(1, targets.unsqueeze_dim(1))
+                .neg()
+                .squeeze_dim::<1>(1);
+            let sum = (losses * of_rows.clone()).sum();
+            let gradients = (sum.clone() * 0.75).backward();
+            let expected = values(counting.grad(&gradients).unwrap());
+            assert_close(&label, &gradient[CLASSES..], &expected, 5e-6);
+
+            let sum = values(sum)[0];
+            let totals = [sum, values(of_rows.sum())[0], hits, ROWS as f32 - 1.0];
+            for (found, expected) in [
+                (values(found.sum), &totals[..1]),
+                (values(found.totals), &totals),
+            ] {
+                assert_close(&label, &found, expected, 1e-6 * sum.max(1.0));
+            }
         }
     }
 }

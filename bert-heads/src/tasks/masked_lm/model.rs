@@ -8,12 +8,13 @@ use bert_core::checkpoint::{Checkpoint, Loading};
 use bert_core::config::BertConfig;
 use bert_core::inference::{Weights, prepare, quantize_table};
 use bert_core::nn::{BertInit, BertModel};
-use bert_core::ops::{self, PackedWeight};
+use bert_core::ops::{self, CrossEntropy, PackedWeight};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::{Device, FloatDType, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::error::{Error, Result};
+use crate::losses::cross_entropy_and_totals;
 
 /// The parameters of the head in a network of `config`, spelled as those of BERT.
 fn parameters(config: &BertConfig) -> impl Iterator<Item = &'static str> {
@@ -251,15 +252,15 @@ fn remedy(checkpoint: &Checkpoint, decoder: Option<&str>) -> String {
 
 /// Mean cross-entropy in nats, computed in f32.
 ///
-/// It knows no ignored label: gather the labelled positions first, as
-/// [`forward`](BertForMaskedLm::forward) does with its `positions`. Without any it is NaN, as in
-/// transformers.
+/// Without any labelled row it is NaN, as in transformers. Gathering the labelled positions first, as
+/// [`forward`](BertForMaskedLm::forward) does with its `positions`, spares the logits of all others.
 ///
 /// # Shapes
 ///
 /// - logits: `[n, vocab_size]`
-/// - labels: `[n]` token ids
+/// - labels: `[n]` token ids, or [`IGNORED_LABEL`](crate::losses::IGNORED_LABEL)
 /// - output: `[1]`
 pub fn masked_lm_loss(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    ops::cross_entropy(logits.cast(FloatDType::F32), labels).mean()
+    let CrossEntropy { sum, totals } = cross_entropy_and_totals(logits, labels, None);
+    sum / totals.narrow(0, CrossEntropy::ROWS, 1)
 }

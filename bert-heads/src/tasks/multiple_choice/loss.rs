@@ -7,9 +7,8 @@ use burn::tensor::{Bool, Device, FloatDType, Int, Tensor, TensorData};
 
 use super::BertForMultipleChoice;
 use crate::error::Result;
-use crate::losses::cross_entropy;
 use crate::task::{
-    BatchLoss, LabelledBatch, LabelledRow, NEVER, Targets, TaskModel, hits, ints, trained_by_loss,
+    BatchLoss, LabelledBatch, LabelledRow, NEVER, Targets, TaskModel, trained_by_loss,
 };
 
 /// Rows of a batch that belong together, and the right one of each group.
@@ -50,11 +49,7 @@ impl TaskModel for BertForMultipleChoice {
         let scores = self.forward(batch.input(&device), 1).squeeze_dim(1); // [rows]
         let ChoiceTargets { counts, right } = &batch.targets;
         let logits = grouped(scores, counts, &device);
-        let right = ints(right, &device);
-        BatchLoss {
-            hits: Some(hits(logits.clone(), right.clone())),
-            sum: cross_entropy(logits, right, None).sum,
-        }
+        BatchLoss::of_classes(logits, right, None)
     }
 
     fn fresh(config: &BertConfig, _outputs: usize, init: &BertInit) -> Self {
@@ -107,6 +102,7 @@ mod tests {
     use bert_core::device::test_devices;
 
     use super::*;
+    use crate::losses::cross_entropy;
     use crate::runner::Row;
 
     #[test]

@@ -7,10 +7,10 @@ use burn::tensor::{Device, Tensor};
 
 use super::BertForSequenceClassification;
 use crate::error::Result;
-use crate::losses::{binary_cross_entropy_with_logits, cross_entropy, mean_squared_error};
+use crate::losses::{binary_cross_entropy_with_logits, mean_squared_error};
 use crate::runner::RowModel;
 use crate::task::{
-    BatchLoss, LabelledBatch, LabelledRow, Targets, TaskModel, floats, hits, ints, trained_by_loss,
+    BatchLoss, LabelledBatch, LabelledRow, Targets, TaskModel, floats, trained_by_loss,
     weight_of_classes,
 };
 
@@ -73,13 +73,7 @@ pub(crate) fn text_loss(model: &impl RowModel, batch: &LabelledBatch<TextTargets
     let shape = logits.dims();
     match &batch.targets {
         TextTargets::Classes(classes) => {
-            let classes = ints(classes, &device);
-            let weights = batch.class_weights.as_deref();
-            let weights = weights.map(|weights| floats(weights, &device));
-            BatchLoss {
-                hits: Some(hits(logits.clone(), classes.clone())),
-                sum: cross_entropy(logits, classes, weights).sum,
-            }
+            BatchLoss::of_classes(logits, classes, batch.class_weights.as_deref())
         }
         TextTargets::Flags(flags) => {
             let flags = floats(flags, &device).reshape(shape);

@@ -3,14 +3,13 @@
 use bert_core::checkpoint::{Checkpoint, LoadReport};
 use bert_core::config::BertConfig;
 use bert_core::nn::{BertInit, BertModel};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::Device;
 
 use super::{cosine_similarity_loss, ranking_logits};
 use crate::error::Result;
-use crate::losses::cross_entropy;
 use crate::sentence_embedding::{Poolings, SentenceEncoder};
 use crate::task::{
-    BatchLoss, LabelledBatch, LabelledRow, Settings, Targets, TaskModel, floats, hits, ints,
+    BatchLoss, LabelledBatch, LabelledRow, Settings, Targets, TaskModel, floats, ints,
     trained_by_loss,
 };
 
@@ -84,12 +83,9 @@ impl TaskModel for SentenceEncoder {
             }
             SimilarityTargets::Ranking { counts, scale } => {
                 let (anchors, candidates) = anchors_and_candidates(counts);
-                let own = Tensor::<1, Int>::arange(0..counts.len() as i64, &device);
+                let own: Vec<i64> = (0..counts.len() as i64).collect();
                 let logits = ranking_logits(select(&anchors), select(&candidates), *scale);
-                BatchLoss {
-                    hits: Some(hits(logits.clone(), own.clone())),
-                    sum: cross_entropy(logits, own, None).sum,
-                }
+                BatchLoss::of_classes(logits, &own, None)
             }
         }
     }

@@ -7,10 +7,9 @@ use burn::tensor::Device;
 
 use super::BertForTokenClassification;
 use crate::error::Result;
-use crate::losses::{IGNORED_LABEL, cross_entropy};
+use crate::losses::IGNORED_LABEL;
 use crate::task::{
-    BatchLoss, LabelledBatch, LabelledRow, Targets, TaskModel, floats, hits, ints, trained_by_loss,
-    weight_of_classes,
+    BatchLoss, LabelledBatch, LabelledRow, Targets, TaskModel, trained_by_loss, weight_of_classes,
 };
 
 /// Targets of the tokens of a batch: `[rows, seq]` classes, or [`IGNORED_LABEL`].
@@ -51,13 +50,7 @@ impl TaskModel for BertForTokenClassification {
         }
         let [rows, seq, labels] = logits.dims();
         let logits = logits.reshape([rows * seq, labels]);
-        let classes = ints(classes, &device);
-        let weights = batch.class_weights.as_deref();
-        let weights = weights.map(|weights| floats(weights, &device));
-        BatchLoss {
-            hits: Some(hits(logits.clone(), classes.clone())),
-            sum: cross_entropy(logits, classes, weights).sum,
-        }
+        BatchLoss::of_classes(logits, classes, batch.class_weights.as_deref())
     }
 
     fn fresh(config: &BertConfig, outputs: usize, init: &BertInit) -> Self {

@@ -1,7 +1,8 @@
 //! Cross-entropy without its softmax in memory.
 
+use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
@@ -9,27 +10,75 @@ use super::parts::{
     LOWEST, cube_for_each, empty, highest_of_cube, in_rows, rows_and_width, sum_of_cube,
     to_write_over, units,
 };
+use crate::ops::CrossEntropy;
+
+/// Numbers that a row adds to the totals.
+const TOTALS: usize = CrossEntropy::TOTALS;
 
 /// [`BertOps::cross_entropy`](crate::ops::BertOps::cross_entropy).
-pub(super) fn cross_entropy(logits: CubeTensor, labels: CubeTensor) -> CubeTensor {
-    let [logits, labels] = [logits, labels].map(in_rows);
+pub(super) fn cross_entropy(
+    logits: CubeTensor,
+    labels: CubeTensor,
+    weights: CubeTensor,
+) -> (CubeTensor, CubeTensor) {
+    let [logits, labels, weights] = [logits, labels, weights].map(in_rows);
     let (rows, classes) = rows_and_width(&logits);
-    let units = units(&logits, classes);
-    let losses = empty(&logits, Shape::new([rows]), logits.dtype);
-    let dtypes = [logits.dtype, labels.dtype].map(dtype_to_storage_type);
-    cross_entropy_kernel::launch(
-        &losses.client,
+    let dtype = dtype_to_storage_type(logits.dtype);
+    let client = logits.client.clone();
+    let of_rows = empty(&logits, Shape::new([rows, TOTALS]), DType::F32);
+    let sum = empty(&logits, Shape::new([1]), logits.dtype);
+    let totals = empty(&logits, Shape::new([TOTALS]), logits.dtype);
+    let units_of_row = units(&logits, classes);
+    rows_kernel::launch(
+        &client,
         cube_for_each(rows),
-        CubeDim::new_1d(units as u32),
-        logits.into_tensor_arg(),
-        labels.into_tensor_arg(),
-        losses.clone().into_tensor_arg(),
+        CubeDim::new_1d(units_of_row as u32),
+        logits.clone().into_tensor_arg(),
+        labels.clone().into_tensor_arg(),
+        weights.clone().into_tensor_arg(),
+        of_rows.clone().into_tensor_arg(),
         rows,
         classes,
-        units,
-        dtypes,
+        units_of_row,
+        by_class(&weights),
+        [dtype, dtype_to_storage_type(labels.dtype)],
     );
-    losses
+    let units = units(&logits, rows);
+    totals_kernel::launch(
+        &client,
+        cube_for_each(1),
+        CubeDim::new_1d(units as u32),
+        of_rows.into_tensor_arg(),
+        sum.clone().into_tensor_arg(),
+        totals.clone().into_tensor_arg(),
+        rows,
+        units,
+        dtype,
+    );
+    (sum, totals)
+}
+
+/// True if the weight of a row is that of its label.
+fn by_class(weights: &CubeTensor) -> bool {
+    weights.shape().num_elements() > 1
+}
+
+/// The label of a row, and true if the row counts; one that does not has a negative label, and the first class here: all units
+/// take the same way, which barriers need.
+#[cube]
+fn label_of<I: Numeric>(labels: &Tensor<I>, row: usize) -> (usize, bool) {
+    let label = i32::cast_from(labels[row]);
+    (max(label, 0i32) as usize, label >= 0i32)
+}
+
+/// The weight of a row with that label.
+#[cube]
+fn weight_of<F: Float>(weights: &Tensor<F>, label: usize, #[comptime] by_class: bool) -> f32 {
+    if comptime![by_class] {
+        f32::cast_from(weights[label])
+    } else {
+        f32::cast_from(weights[0])
+    }
 }
 
 /// Highest number of a row and the sum of the powers of all above it.
@@ -53,25 +102,75 @@ fn powers<F: Float>(logits: &[F], classes: usize, #[comptime] units: usize) -> (
     (of_row, total)
 }
 
+/// What a row adds to each of the totals.
 #[cube(launch)]
-fn cross_entropy_kernel<F: Float, I: Numeric>(
+fn rows_kernel<F: Float, I: Numeric>(
     logits: &Tensor<F>,
     labels: &Tensor<I>,
-    losses: &mut Tensor<F>,
+    weights: &Tensor<F>,
+    of_rows: &mut Tensor<f32>,
     rows: usize,
     classes: usize,
     #[comptime] units: usize,
+    #[comptime] by_class: bool,
     #[define(F, I)] _dtypes: [ElemType; 2],
 ) {
     let row = CUBE_POS;
     if row >= rows {
         terminate!();
     }
+    let (label, counts) = label_of::<I>(labels, row);
     let first = row * classes;
-    let (highest, sum) = powers::<F>(&logits[first..first + classes], classes, units);
+    let logits = &logits[first..first + classes];
+    let (highest, sum) = powers::<F>(logits, classes, units);
+    let expected = f32::cast_from(logits[label]);
+    // Classes before the label that are as likely.
+    let mut rivals = f32::new(0.0);
+    let mut class = UNIT_POS as usize;
+    while class < label {
+        if f32::cast_from(logits[class]) == expected {
+            rivals += f32::new(1.0);
+        }
+        class += units;
+    }
+    let rivals = sum_of_cube(rivals, units);
     if UNIT_POS == 0 {
-        let expected = f32::cast_from(logits[first + u32::cast_from(labels[row]) as usize]);
-        losses[row] = F::cast_from(sum.ln() + (highest - expected));
+        let (zero, one) = (f32::new(0.0), f32::new(1.0));
+        let weight = weight_of::<F>(weights, label, by_class);
+        let loss = weight * (sum.ln() + (highest - expected));
+        let is_hit = counts && expected >= highest && rivals == zero;
+        let place = row * TOTALS;
+        of_rows[place] = select(counts, loss, zero);
+        of_rows[place + 1] = select(counts, weight, zero);
+        of_rows[place + 2] = select(is_hit, one, zero);
+        of_rows[place + 3] = select(counts, one, zero);
+    }
+}
+
+/// The totals of all rows, by one cube.
+#[cube(launch)]
+fn totals_kernel<F: Float>(
+    of_rows: &Tensor<f32>,
+    sum: &mut Tensor<F>,
+    totals: &mut Tensor<F>,
+    rows: usize,
+    #[comptime] units: usize,
+    #[define(F)] _dtype: ElemType,
+) {
+    for column in 0..TOTALS {
+        let mut part = f32::new(0.0);
+        let mut row = UNIT_POS as usize;
+        while row < rows {
+            part += of_rows[row * TOTALS + column];
+            row += units;
+        }
+        let total = sum_of_cube(part, units);
+        if UNIT_POS == 0 {
+            totals[column] = F::cast_from(total);
+            if column == 0 {
+                sum[0] = F::cast_from(total);
+            }
+        }
     }
 }
 
@@ -79,36 +178,42 @@ fn cross_entropy_kernel<F: Float, I: Numeric>(
 pub(super) fn cross_entropy_backward(
     logits: CubeTensor,
     labels: CubeTensor,
+    weights: CubeTensor,
     grad: CubeTensor,
 ) -> CubeTensor {
     let logits = to_write_over(logits);
-    let [labels, grad] = [labels, grad].map(in_rows);
+    let [labels, weights, grad] = [labels, weights, grad].map(in_rows);
     let (rows, classes) = rows_and_width(&logits);
     let units = units(&logits, classes);
     let dtypes = [logits.dtype, labels.dtype].map(dtype_to_storage_type);
-    cross_entropy_backward_kernel::launch(
+    let by_class = by_class(&weights);
+    backward_kernel::launch(
         &logits.client.clone(),
         cube_for_each(rows),
         CubeDim::new_1d(units as u32),
         logits.clone().into_tensor_arg(),
         labels.into_tensor_arg(),
+        weights.into_tensor_arg(),
         grad.into_tensor_arg(),
         rows,
         classes,
         units,
+        by_class,
         dtypes,
     );
     logits
 }
 
 #[cube(launch)]
-fn cross_entropy_backward_kernel<F: Float, I: Numeric>(
+fn backward_kernel<F: Float, I: Numeric>(
     logits: &mut Tensor<F>,
     labels: &Tensor<I>,
+    weights: &Tensor<F>,
     grad: &Tensor<F>,
     rows: usize,
     classes: usize,
     #[comptime] units: usize,
+    #[comptime] by_class: bool,
     #[define(F, I)] _dtypes: [ElemType; 2],
 ) {
     let row = CUBE_POS;
@@ -116,9 +221,9 @@ fn cross_entropy_backward_kernel<F: Float, I: Numeric>(
         terminate!();
     }
     let first = row * classes;
+    let (label, counts) = label_of::<I>(labels, row);
     let (highest, sum) = powers::<F>(&logits[first..first + classes], classes, units);
-    let label = u32::cast_from(labels[row]) as usize;
-    let weight = f32::cast_from(grad[row]);
+    let weight = weight_of::<F>(weights, label, by_class) * f32::cast_from(grad[0]);
     let mut class = UNIT_POS as usize;
     while class < classes {
         let place = first + class;
@@ -126,7 +231,7 @@ fn cross_entropy_backward_kernel<F: Float, I: Numeric>(
         if class == label {
             slope -= f32::new(1.0);
         }
-        logits[place] = F::cast_from(slope * weight);
+        logits[place] = F::cast_from(select(counts, slope * weight, f32::new(0.0)));
         class += units;
     }
 }

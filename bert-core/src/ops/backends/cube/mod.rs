@@ -11,8 +11,9 @@ use burn::tensor::{DType, Distribution, FloatDType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 
+use crate::ops::adam::{AdamOutputMetadata, AdamTensorsMetadata};
 use crate::ops::attention::heads::split;
-use crate::ops::{AdamStep, AttentionForm, ResidualForm};
+use crate::ops::{AdamOutput, AdamStep, AdamTensors, AttentionForm, CrossEntropy, ResidualForm};
 
 mod attention;
 mod cross_entropy;
@@ -43,6 +44,20 @@ fn statistics(scores: &TensorSpec) -> TensorSpec {
     let width = scores.shape[scores.shape.num_dims() - 1];
     let rows = scores.shape.num_elements() / width.max(1);
     TensorSpec::new(Shape::new([rows, 2]), DType::F32)
+}
+
+/// What an update makes of a parameter.
+fn updated(AdamTensorsMetadata { value, .. }: &AdamTensorsMetadata) -> AdamOutputMetadata {
+    AdamOutputMetadata {
+        output: value.clone(),
+        first: value.clone(),
+        second: value.clone(),
+    }
+}
+
+/// `[size]` of the type of `like`.
+fn flat(size: usize, like: &TensorSpec) -> TensorSpec {
+    TensorSpec::new(Shape::new([size]), like.dtype)
 }
 
 /// `[batch, heads, seq, head_size]` of `[batch, seq, heads · head_size]`.
@@ -138,25 +153,42 @@ trait CubeKernels: Backend {
         probability: f64,
     ) -> FloatTensor<Self>;
 
-    #[fusion(meta = |logits, labels| TensorSpec::new(labels.shape.clone(), logits.dtype))]
-    fn cross_entropy_rows(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self>;
+    #[fusion(meta = |logits, _, _| (flat(1, logits), flat(CrossEntropy::TOTALS, logits)))]
+    fn cross_entropy_rows(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    #[fusion(meta = |logits, _, _| logits.clone())]
+    #[fusion(meta = |logits, _, _, _| logits.clone())]
     fn cross_entropy_rows_backward(
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    #[fusion(meta = |value, _, _, _, _, _| (value.clone(), value.clone(), value.clone()))]
-    fn adam_kernel(
-        value: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
+    #[fusion(meta = |parameter, _, _| updated(parameter))]
+    fn adam_of_one(
+        #[extension_type] parameter: AdamTensors<Self>,
         factor: FloatTensor<Self>,
         step: AdamStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    ) -> AdamOutput<Self>;
+
+    #[fusion(meta = |a, b, c, d, _, _| (updated(a), updated(b), updated(c), updated(d)))]
+    fn adam_of_four(
+        #[extension_type] a: AdamTensors<Self>,
+        #[extension_type] b: AdamTensors<Self>,
+        #[extension_type] c: AdamTensors<Self>,
+        #[extension_type] d: AdamTensors<Self>,
+        factor: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+    );
 
     #[fusion(meta = |sums, _| sums.clone())]
     fn add_squares_kernel(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -264,31 +296,50 @@ impl CubeKernels for CubeBackend {
         softmax::dropout_mask(like, seed, shape, probability)
     }
 
-    fn cross_entropy_rows(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
-        cross_entropy::cross_entropy(logits, labels)
+    fn cross_entropy_rows(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        cross_entropy::cross_entropy(logits, labels, weights)
     }
 
     fn cross_entropy_rows_backward(
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        cross_entropy::cross_entropy_backward(logits, labels, grad)
+        cross_entropy::cross_entropy_backward(logits, labels, weights, grad)
     }
 
-    fn adam_kernel(
-        value: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
+    fn adam_of_one(
+        parameter: AdamTensors<Self>,
         factor: FloatTensor<Self>,
         step: AdamStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        optimizer::adam_update(value, gradient, first, second, factor, step)
+    ) -> AdamOutput<Self> {
+        let [output] = optimizer::adam_updates([parameter], factor, step);
+        output
+    }
+
+    fn adam_of_four(
+        a: AdamTensors<Self>,
+        b: AdamTensors<Self>,
+        c: AdamTensors<Self>,
+        d: AdamTensors<Self>,
+        factor: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+    ) {
+        optimizer::adam_updates([a, b, c, d], factor, step).into()
     }
 
     fn add_squares_kernel(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self> {
-        optimizer::add_squares(sums, input)
+        optimizer::add_squares(sums, [input])
     }
 
     fn add_squares_of_four_kernel(
@@ -298,7 +349,7 @@ impl CubeKernels for CubeBackend {
         third: FloatTensor<Self>,
         fourth: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        optimizer::add_squares_of_four(sums, [first, second, third, fourth])
+        optimizer::add_squares(sums, [first, second, third, fourth])
     }
 
     fn heads_apart(input: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {

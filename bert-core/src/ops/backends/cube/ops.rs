@@ -8,8 +8,9 @@ use burn::tensor::Shape;
 use super::{CubeKernels, SQUARES, attention, seed, unread};
 use crate::ops::attention::composed;
 use crate::ops::{
-    AdamStep, AttentionForm, AttentionGradients, AttentionInputs, AttentionLayout, AttentionOutput,
-    AttentionState, BertOps, GradientOps, OptimizerOps, ResidualForm,
+    AdamOutput, AdamStep, AdamTensors, AttentionForm, AttentionGradients, AttentionInputs,
+    AttentionLayout, AttentionOutput, AttentionState, BertOps, GradientOps, OptimizerOps,
+    ResidualForm,
 };
 
 impl BertOps for Cube {
@@ -68,8 +69,12 @@ impl BertOps for Cube {
         <Self as CubeKernels>::bias_gelu(Self::project_unbiased(input, weight), bias)
     }
 
-    fn cross_entropy(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
-        Self::cross_entropy_rows(logits, labels)
+    fn cross_entropy(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        Self::cross_entropy_rows(logits, labels, weights)
     }
 
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
@@ -158,9 +163,10 @@ impl GradientOps for Cube {
     fn cross_entropy_backward(
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        Self::cross_entropy_rows_backward(logits, labels, grad)
+        Self::cross_entropy_rows_backward(logits, labels, weights, grad)
     }
 }
 
@@ -174,7 +180,7 @@ impl OptimizerOps for Cube {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (device, dtype) = (gradient.device(), gradient.dtype().into());
         let factor = Self::float_ones(Shape::new([1]), &device, dtype);
-        Self::adam_kernel(value, gradient, first, second, factor, step)
+        Self::scaled_adam_update(value, gradient, first, second, factor, step)
     }
 
     fn scaled_adam_update(
@@ -185,7 +191,34 @@ impl OptimizerOps for Cube {
         factor: FloatTensor<Self>,
         step: AdamStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        Self::adam_kernel(value, gradient, first, second, factor, step)
+        let parameter = AdamTensors {
+            value,
+            gradient,
+            first,
+            second,
+        };
+        let AdamOutput {
+            output,
+            first,
+            second,
+        } = Self::adam_of_one(parameter, factor, step);
+        (output, first, second)
+    }
+
+    fn scaled_adam_update_of_four(
+        a: AdamTensors<Self>,
+        b: AdamTensors<Self>,
+        c: AdamTensors<Self>,
+        d: AdamTensors<Self>,
+        factor: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+        AdamOutput<Self>,
+    ) {
+        Self::adam_of_four(a, b, c, d, factor, step)
     }
 
     fn squares(input: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -2,36 +2,59 @@
 
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
+use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::parts::{cube_for_each, in_rows, sum_of_cube, to_write_over, units};
-use crate::ops::AdamStep;
+use crate::ops::{AdamOutput, AdamStep, AdamTensors};
 
-/// [`OptimizerOps::adam_update`](crate::ops::OptimizerOps::adam_update): the output in place of the gradient, the moments in
-/// place.
-pub(super) fn adam_update(
-    value: CubeTensor,
-    gradient: CubeTensor,
-    first: CubeTensor,
-    second: CubeTensor,
+/// Buffers of a launch besides those of the parameters: the factor and what the runtime adds.
+const OTHER_BUFFERS: u32 = 3;
+
+/// [`OptimizerOps::scaled_adam_update`](crate::ops::OptimizerOps::scaled_adam_update) of several parameters: the outputs in place
+/// of the gradients, the moments in place.
+pub(super) fn adam_updates<const N: usize>(
+    parameters: [AdamTensors<CubeBackend>; N],
     factor: CubeTensor,
     step: AdamStep,
-) -> (CubeTensor, CubeTensor, CubeTensor) {
-    let [output, first, second] = [gradient, first, second].map(to_write_over);
-    let value = in_rows(value);
-    let size = output.shape().num_elements();
-    let units = units(&output, size);
-    adam_kernel::launch(
-        &output.client.clone(),
-        cube_for_each(size.div_ceil(units)),
-        CubeDim::new_1d(units as u32),
-        value.into_tensor_arg(),
-        output.clone().into_tensor_arg(),
-        first.clone().into_tensor_arg(),
-        second.clone().into_tensor_arg(),
-        factor.into_tensor_arg(),
-        size,
+) -> [AdamOutput<CubeBackend>; N] {
+    let parameters = parameters.map(|parameter| AdamTensors {
+        value: in_rows(parameter.value),
+        gradient: to_write_over(parameter.gradient),
+        first: to_write_over(parameter.first),
+        second: to_write_over(parameter.second),
+    });
+    // Some drivers bind few buffers at once.
+    let bound = factor.client.properties().hardware.max_bindings;
+    let at_once = (bound.saturating_sub(OTHER_BUFFERS) / 4).max(1) as usize;
+    for parameters in parameters.chunks(at_once) {
+        launch_adam(parameters, &factor, step);
+    }
+    parameters.map(|parameter| AdamOutput {
+        output: parameter.gradient,
+        first: parameter.first,
+        second: parameter.second,
+    })
+}
+
+fn launch_adam(parameters: &[AdamTensors<CubeBackend>], factor: &CubeTensor, step: AdamStep) {
+    let sizes = parameters
+        .iter()
+        .map(|parameter| parameter.gradient.shape().num_elements());
+    let size = sizes.max().unwrap_or(0);
+    let units = units(factor, size);
+    let arguments = parameters.iter().map(|parameter| {
+        let argument = |tensor: &CubeTensor| tensor.clone().into_tensor_arg();
+        ParameterLaunch::new(
+            argument(&parameter.value),
+            argument(&parameter.gradient),
+            argument(&parameter.first),
+            argument(&parameter.second),
+            parameter.gradient.shape().num_elements(),
+        )
+    });
+    let numbers = NumbersLaunch::new(
         step.beta1 as f32,
         (1.0 - step.beta1) as f32,
         step.beta2 as f32,
@@ -41,20 +64,32 @@ pub(super) fn adam_update(
         step.epsilon as f32,
         step.decay as f32,
         step.rate.unwrap_or(0.0) as f32,
-        step.rate.is_none(),
-        dtype_to_storage_type(output.dtype),
     );
-    (output, first, second)
+    adam_kernel::launch(
+        &factor.client,
+        cube_for_each(size.div_ceil(units)),
+        CubeDim::new_1d(units as u32),
+        arguments.collect(),
+        factor.clone().into_tensor_arg(),
+        numbers,
+        step.rate.is_none(),
+        dtype_to_storage_type(factor.dtype),
+    );
 }
 
-#[cube(launch)]
-fn adam_kernel<F: Float>(
-    value: &Tensor<F>,
-    gradient: &mut Tensor<F>,
-    first: &mut Tensor<F>,
-    second: &mut Tensor<F>,
-    factor: &Tensor<F>,
+/// Tensors of a parameter.
+#[derive(CubeType, CubeLaunch)]
+struct Parameter<F: Float> {
+    value: OwnedTensor<F>,
+    gradient: OwnedTensor<F>,
+    first: OwnedTensor<F>,
+    second: OwnedTensor<F>,
     size: usize,
+}
+
+/// Numbers of a step.
+#[derive(CubeType, CubeLaunch)]
+struct Numbers {
     beta1: f32,
     rest1: f32,
     beta2: f32,
@@ -64,130 +99,74 @@ fn adam_kernel<F: Float>(
     epsilon: f32,
     decay: f32,
     rate: f32,
+}
+
+#[cube(launch)]
+fn adam_kernel<F: Float>(
+    parameters: &mut Sequence<Parameter<F>>,
+    factor: &Tensor<F>,
+    numbers: Numbers,
     #[comptime] directs: bool,
     #[define(F)] _dtype: ElemType,
 ) {
     let place = ABSOLUTE_POS;
-    if place >= size {
-        terminate!();
-    }
-    let before = f32::cast_from(value[place]);
-    let slope = f32::cast_from(gradient[place]) * f32::cast_from(factor[0]);
-    let mean = beta1 * f32::cast_from(first[place]) + rest1 * slope;
-    let square = beta2 * f32::cast_from(second[place]) + rest2 * slope * slope;
-    first[place] = F::cast_from(mean);
-    second[place] = F::cast_from(square);
-    let denominator = square.sqrt() * root_correction2 + epsilon;
-    let direction = mean * correction1 / denominator + decay * before;
-    if comptime![directs] {
-        gradient[place] = F::cast_from(direction);
-    } else {
-        gradient[place] = F::cast_from(before - rate * direction);
+    #[unroll]
+    for index in 0..parameters.len() {
+        let parameter = parameters.index_mut(index);
+        if place < parameter.size {
+            let before = f32::cast_from(parameter.value[place]);
+            let slope = f32::cast_from(parameter.gradient[place]) * f32::cast_from(factor[0]);
+            let first = f32::cast_from(parameter.first[place]);
+            let second = f32::cast_from(parameter.second[place]);
+            let mean = numbers.beta1 * first + numbers.rest1 * slope;
+            let square = numbers.beta2 * second + numbers.rest2 * slope * slope;
+            parameter.first[place] = F::cast_from(mean);
+            parameter.second[place] = F::cast_from(square);
+            let denominator = square.sqrt() * numbers.root_correction2 + numbers.epsilon;
+            let direction = mean * numbers.correction1 / denominator + numbers.decay * before;
+            if comptime![directs] {
+                parameter.gradient[place] = F::cast_from(direction);
+            } else {
+                parameter.gradient[place] = F::cast_from(before - numbers.rate * direction);
+            }
+        }
     }
 }
 
-/// `sums` with the squares of `input` added, each to one of them; in place.
-pub(super) fn add_squares(sums: CubeTensor, input: CubeTensor) -> CubeTensor {
-    let sums = to_write_over(sums);
-    let input = in_rows(input);
-    let size = input.shape().num_elements();
-    let units = units(&input, size);
-    let cubes = size.div_ceil(units).clamp(1, sums.shape().num_elements());
-    add_squares_kernel::launch(
-        &sums.client.clone(),
-        cube_for_each(cubes),
-        CubeDim::new_1d(units as u32),
-        input.clone().into_tensor_arg(),
-        sums.clone().into_tensor_arg(),
-        size,
-        cubes,
-        units,
-        dtype_to_storage_type(input.dtype),
-    );
-    sums
-}
-
-/// [`add_squares`] of four tensors.
-pub(super) fn add_squares_of_four(sums: CubeTensor, inputs: [CubeTensor; 4]) -> CubeTensor {
+/// `sums` with the squares of `inputs` added, each to one of them; in place.
+pub(super) fn add_squares<const N: usize>(sums: CubeTensor, inputs: [CubeTensor; N]) -> CubeTensor {
     let sums = to_write_over(sums);
     let inputs = inputs.map(in_rows);
     let sizes = inputs.each_ref().map(|input| input.shape().num_elements());
     let size = sizes.into_iter().max().unwrap_or(0);
     let units = units(&sums, size);
     let cubes = size.div_ceil(units).clamp(1, sums.shape().num_elements());
-    let dtype = dtype_to_storage_type(sums.dtype);
-    let [first, second, third, fourth] = inputs.map(CubeTensor::into_tensor_arg);
-    add_squares_of_four_kernel::launch(
+    let arguments = inputs.into_iter().zip(sizes);
+    let arguments = arguments.map(|(input, size)| SummedLaunch::new(input.into_tensor_arg(), size));
+    add_squares_kernel::launch(
         &sums.client.clone(),
         cube_for_each(cubes),
         CubeDim::new_1d(units as u32),
-        first,
-        second,
-        third,
-        fourth,
+        arguments.collect(),
         sums.clone().into_tensor_arg(),
-        sizes[0],
-        sizes[1],
-        sizes[2],
-        sizes[3],
         cubes,
         units,
-        dtype,
+        dtype_to_storage_type(sums.dtype),
     );
     sums
 }
 
-/// The squares of the elements that a unit has of a tensor.
-#[cube]
-fn squares<F: Float>(
-    input: &Tensor<F>,
+/// A tensor whose squares are added up.
+#[derive(CubeType, CubeLaunch)]
+struct Summed<F: Float> {
+    values: OwnedTensor<F>,
     size: usize,
-    cubes: usize,
-    #[comptime] units: usize,
-) -> f32 {
-    let mut sum = f32::new(0.0);
-    let mut place = CUBE_POS * units + UNIT_POS as usize;
-    while place < size {
-        let value = f32::cast_from(input[place]);
-        sum += value * value;
-        place += cubes * units;
-    }
-    sum
-}
-
-#[cube(launch)]
-fn add_squares_of_four_kernel<F: Float>(
-    first: &Tensor<F>,
-    second: &Tensor<F>,
-    third: &Tensor<F>,
-    fourth: &Tensor<F>,
-    sums: &mut Tensor<F>,
-    size_of_first: usize,
-    size_of_second: usize,
-    size_of_third: usize,
-    size_of_fourth: usize,
-    cubes: usize,
-    #[comptime] units: usize,
-    #[define(F)] _dtype: ElemType,
-) {
-    if CUBE_POS >= cubes {
-        terminate!();
-    }
-    let sum = squares::<F>(first, size_of_first, cubes, units)
-        + squares::<F>(second, size_of_second, cubes, units)
-        + squares::<F>(third, size_of_third, cubes, units)
-        + squares::<F>(fourth, size_of_fourth, cubes, units);
-    let total = sum_of_cube(sum, units);
-    if UNIT_POS == 0 {
-        sums[CUBE_POS] = F::cast_from(f32::cast_from(sums[CUBE_POS]) + total);
-    }
 }
 
 #[cube(launch)]
 fn add_squares_kernel<F: Float>(
-    input: &Tensor<F>,
+    inputs: &Sequence<Summed<F>>,
     sums: &mut Tensor<F>,
-    size: usize,
     cubes: usize,
     #[comptime] units: usize,
     #[define(F)] _dtype: ElemType,
@@ -195,7 +174,20 @@ fn add_squares_kernel<F: Float>(
     if CUBE_POS >= cubes {
         terminate!();
     }
-    let total = sum_of_cube(squares::<F>(input, size, cubes, units), units);
+    let mut sum = f32::new(0.0);
+    #[unroll]
+    for index in 0..inputs.len() {
+        let input = inputs.index(index);
+        let mut of_input = f32::new(0.0);
+        let mut place = CUBE_POS * units + UNIT_POS as usize;
+        while place < input.size {
+            let value = f32::cast_from(input.values[place]);
+            of_input += value * value;
+            place += cubes * units;
+        }
+        sum += of_input;
+    }
+    let total = sum_of_cube(sum, units);
     if UNIT_POS == 0 {
         sums[CUBE_POS] = F::cast_from(f32::cast_from(sums[CUBE_POS]) + total);
     }

@@ -274,29 +274,47 @@ impl From<GateForm> for gates::GateForm {
 }
 
 /// [`BertOps::cross_entropy`](crate::ops::BertOps::cross_entropy).
-pub(in crate::ops) fn cross_entropy<T: HostTensor>(logits: T, labels: T) -> T {
-    match place(When::Always, [logits]) {
-        Kernel([logits]) => {
-            let [rows, classes] = logits.shape().dims();
-            let labels = labels.to_indices();
-            logits.init_like(Shape::new([rows]), |to| {
-                loss::forward(logits.as_slice(), classes, &labels, to)
-            })
+pub(in crate::ops) fn cross_entropy<T: HostTensor>(logits: T, labels: T, weights: T) -> (T, T) {
+    match place(When::Always, [logits, weights]) {
+        Kernel([logits, weights]) => {
+            let (classes, labels) = (width(&logits), labels.to_integers());
+            let totals = loss::forward(logits.as_slice(), classes, &labels, weights.as_slice());
+            let sum = totals.loss as f32;
+            let counts = [totals.hits, totals.rows].map(|count| count as f32);
+            let totals = [sum, totals.weight as f32, counts[0], counts[1]];
+            (
+                logits.with_values(Shape::new([1]), vec![sum]),
+                logits.with_values(Shape::new([4]), totals.into()),
+            )
         }
-        Backend([logits]) => default_loss::losses::<T::Backend>(logits, labels),
+        Backend([logits, weights]) => default_loss::totals::<T::Backend>(logits, labels, weights),
     }
 }
 
 /// [`GradientOps::cross_entropy_backward`](crate::ops::GradientOps::cross_entropy_backward), in place of `logits`.
-pub(in crate::ops) fn cross_entropy_backward<T: HostTensor>(logits: T, labels: T, grad: T) -> T {
-    match place(When::Always, [logits, grad]) {
-        Kernel([mut logits, grad]) => {
-            let (classes, labels) = (width(&logits), labels.to_indices());
-            loss::backward(logits.make_mut(), classes, &labels, grad.as_slice());
+pub(in crate::ops) fn cross_entropy_backward<T: HostTensor>(
+    logits: T,
+    labels: T,
+    weights: T,
+    grad: T,
+) -> T {
+    match place(When::Always, [logits, weights, grad]) {
+        Kernel([mut logits, weights, grad]) => {
+            let (classes, labels) = (width(&logits), labels.to_integers());
+            let (weights, grad) = (weights.as_slice(), grad.as_slice()[0]);
+            loss::backward(logits.make_mut(), classes, &labels, weights, grad);
             logits
         }
-        Backend([logits, grad]) => default_loss::backward::<T::Backend>(logits, labels, grad),
+        Backend([logits, weights, grad]) => {
+            default_loss::backward::<T::Backend>(logits, labels, weights, grad)
+        }
     }
+}
+
+/// The elements of a tensor of ids.
+fn indices<T: HostTensor>(ids: T) -> Vec<usize> {
+    let ids = ids.to_integers().into_iter();
+    ids.map(|id| id as usize).collect()
 }
 
 /// [`BertOps::lookup`](crate::ops::BertOps::lookup).
@@ -304,7 +322,7 @@ pub(in crate::ops) fn lookup<T: HostTensor>(table: T, ids: T) -> T {
     match place(When::Always, [table]) {
         Kernel([table]) => {
             let [batch, seq] = ids.shape().dims();
-            let (width, ids) = (width(&table), ids.to_indices());
+            let (width, ids) = (width(&table), indices(ids));
             table.init_like(Shape::new([batch, seq, width]), |to| {
                 embedding::gather(table.as_slice(), width, &ids, to)
             })
@@ -317,7 +335,7 @@ pub(in crate::ops) fn lookup<T: HostTensor>(table: T, ids: T) -> T {
 pub(in crate::ops) fn lookup_backward<T: HostTensor>(table: T, ids: T, grad: T) -> T {
     match place(When::Always, [table, grad]) {
         Kernel([table, grad]) => {
-            let (width, ids) = (width(&table), ids.to_indices());
+            let (width, ids) = (width(&table), indices(ids));
             table.init_like(table.shape(), |to| {
                 embedding::backward(&ids, grad.as_slice(), width, to)
             })

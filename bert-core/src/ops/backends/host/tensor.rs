@@ -49,8 +49,8 @@ pub(in crate::ops) trait HostTensor: TensorMetadata + Sized {
     /// Mutable slice of a contiguous tensor of f32 in this process, if the buffer is unique.
     fn get_mut(&mut self) -> Option<&mut [f32]>;
 
-    /// The elements of a tensor of integers that are not negative, in row-major order.
-    fn to_indices(self) -> Vec<usize>;
+    /// The elements of a tensor of integers, in row-major order.
+    fn to_integers(self) -> Vec<i64>;
 
     /// The elements of a tensor of booleans, in row-major order.
     fn to_bools(self) -> Vec<bool>;

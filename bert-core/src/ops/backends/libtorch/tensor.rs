@@ -78,10 +78,9 @@ impl HostTensor for TchTensor {
         self.can_mut().then(|| self.make_mut())
     }
 
-    fn to_indices(self) -> Vec<usize> {
+    fn to_integers(self) -> Vec<i64> {
         let flat = self.tensor.to_kind(Kind::Int64).reshape([-1]);
-        let indices = Vec::<i64>::try_from(flat).expect("a flat tensor of integers");
-        indices.into_iter().map(|index| index as usize).collect()
+        Vec::try_from(flat).expect("a flat tensor of integers")
     }
 
     fn to_bools(self) -> Vec<bool> {

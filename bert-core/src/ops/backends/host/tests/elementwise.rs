@@ -92,19 +92,22 @@ fn activations_and_gates<T: HostTensor>(like: &T) {
 }
 
 fn cross_entropy_and_its_gradient<T: HostTensor>(like: &T) {
-    let logits = || numbers(like, [6, 50], 7);
-    let labels = || integers(like, vec![0, 49, 3, 3, 20, 7]);
-    let grad = || numbers(like, [6], 11);
-    assert_close(
-        host::cross_entropy(logits(), labels()),
-        cross_entropy::losses::<T::Backend>(logits(), labels()),
-        "cross_entropy",
-    );
-    assert_close(
-        host::cross_entropy_backward(logits(), labels(), grad()),
-        cross_entropy::backward::<T::Backend>(logits(), labels(), grad()),
-        "cross_entropy_backward",
-    );
+    let logits = || numbers(like, [7, 50], 7);
+    let labels = || integers(like, vec![0, 49, 3, -100, 3, 20, 7]);
+    let grad = || numbers(like, [1], 11);
+    for classes in [1, 50] {
+        let weights = || numbers(like, [classes], 5);
+        let (sum, totals) = host::cross_entropy(logits(), labels(), weights());
+        let (expected_sum, expected_totals) =
+            cross_entropy::totals::<T::Backend>(logits(), labels(), weights());
+        assert_close(sum, expected_sum, "cross_entropy");
+        assert_close(totals, expected_totals, "totals of the cross-entropy");
+        assert_close(
+            host::cross_entropy_backward(logits(), labels(), weights(), grad()),
+            cross_entropy::backward::<T::Backend>(logits(), labels(), weights(), grad()),
+            "cross_entropy_backward",
+        );
+    }
 }
 
 fn rows_of_a_table<T: HostTensor>(like: &T) {
