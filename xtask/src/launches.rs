@@ -1,7 +1,7 @@
 //! `launches`: kernels that a build for graphics cards launches, by CubeCL's profile on a software driver.
 //!
 //! Counts are those of an iteration: what `bert bench` launches for three of them less what it launches for one, halved. What a
-//! layer adds is the difference of models with two and four layers. Autotuning launches kernels too, but once: a run before
+//! layer adds is the difference of models with four and eight layers. Autotuning launches kernels too, but once: a run before
 //! keeps its choices.
 
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ use clap::Args;
 use crate::sid::{self, Level};
 use crate::{legs, shell};
 
-/// Presets that differ by their layers and by their width, which kernels are launched for alike: 2 layers and 4.
-const PRESETS: [(&str, i64); 2] = [("tiny", 2), ("mini", 4)];
+/// Presets of one width, by which small parameters are told from large ones, and of 4 and 8 layers.
+const PRESETS: [(&str, i64); 2] = [("small", 4), ("medium", 8)];
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -202,8 +202,8 @@ mod tests {
     #[test]
     fn squares_of_tensors_of_any_size_add_up() {
         for (label, device) in test_devices() {
-            // More than one element for every unit of a launch in the last.
-            let sizes = [1, 37, 300, 100_003];
+            // One, eight at once and one more; more than one element for every unit of a launch in some.
+            let sizes = [1, 37, 300, 100_003, 2, 70_001, 5, 6, 7, 8];
             let all = sizes.map(|size| {
                 let number = |at: usize| ((at * 37 + size) % 101) as f64 / 50.0 - 1.0;
                 (0..size).map(number).collect::<Vec<f64>>()
@@ -217,6 +217,16 @@ mod tests {
                 "{label}: {found}, {expected}"
             );
             assert!(ops::sum_of_all_squares([]).is_none());
+
+            let tensors = || all.each_ref().map(|values| tensor(values, &device));
+            let expected = expected.sqrt();
+            for maximum in [expected / 4.0, expected * 4.0] {
+                let (norm, factor) = ops::clipping(tensors(), maximum, 1e-6).unwrap();
+                let [norm, factor] = [norm, factor].map(|found| found.into_scalar::<f64>());
+                assert!((norm / expected - 1.0).abs() < 1e-5, "{label}: {norm}");
+                let bound = (maximum / expected).min(1.0);
+                assert!((factor / bound - 1.0).abs() < 1e-5, "{label}: {factor}");
+            }
         }
     }
 }

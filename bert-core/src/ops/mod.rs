@@ -62,8 +62,10 @@ pub(crate) use available::{
     bfloat16_instructions, int8_instructions, libtorch_kernels_are_own, packed_weights_pay,
 };
 pub use gate::{GateForm, GateHalf};
-pub use optimizer::OptimizerOps;
-pub(crate) use optimizer::{adam_update, adam_update_of_four, sum_of_all_squares, sum_of_squares};
+pub use optimizer::{EightTensors, OptimizerOps};
+pub(crate) use optimizer::{
+    adam_update, adam_update_of_four, clipping, sum_of_all_squares, sum_of_squares,
+};
 pub use packed::{PackedLayout, PackedTokens};
 pub(crate) use packed_param::PackedParam;
 pub(crate) use packed_weight::release_replaced_weights;

@@ -1,11 +1,39 @@
 //! Operations of the optimizer: updates by Adam, the norm of gradients and its clipping.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 
 use super::tensors::dispatch;
 use super::{AdamOutput, AdamStep, AdamTensors, adam, scale};
+
+/// Eight flat tensors, each of its own size.
+#[derive(Clone, Debug, ExtensionType)]
+#[cfg_attr(
+    any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cpu"),
+    extension_type(fusion)
+)]
+pub struct EightTensors<B: Backend>(
+    pub FloatTensor<B>,
+    pub FloatTensor<B>,
+    pub FloatTensor<B>,
+    pub FloatTensor<B>,
+    pub FloatTensor<B>,
+    pub FloatTensor<B>,
+    pub FloatTensor<B>,
+    pub FloatTensor<B>,
+);
+
+impl<B: Backend> EightTensors<B> {
+    pub(crate) fn from_array([a, b, c, d, e, f, g, h]: [FloatTensor<B>; 8]) -> Self {
+        Self(a, b, c, d, e, f, g, h)
+    }
+
+    pub(crate) fn into_array(self) -> [FloatTensor<B>; 8] {
+        let Self(a, b, c, d, e, f, g, h) = self;
+        [a, b, c, d, e, f, g, h]
+    }
+}
 
 /// Operations on flat parameters, gradients and moments; they have no gradients of their own.
 #[backend_extension(
@@ -85,16 +113,23 @@ pub trait OptimizerOps: Backend {
         Self::float_add(sums, Self::sum_of_squares(input))
     }
 
-    /// [`add_squares`](OptimizerOps::add_squares) of four tensors.
-    fn add_squares_of_four(
+    /// [`add_squares`](OptimizerOps::add_squares) of eight tensors.
+    fn add_squares_of_eight(
         sums: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        third: FloatTensor<Self>,
-        fourth: FloatTensor<Self>,
+        #[extension_type] inputs: EightTensors<Self>,
     ) -> FloatTensor<Self> {
-        let inputs = [first, second, third, fourth].into_iter();
+        let inputs = inputs.into_array().into_iter();
         inputs.fold(sums, |sums, input| Self::add_squares(sums, input))
+    }
+
+    /// The norm that `sums` from [`squares`](OptimizerOps::squares) belong to, and the factor by which a gradient of that norm is
+    /// at most `maximum` long, `[1]` each.
+    fn clipping(
+        sums: FloatTensor<Self>,
+        maximum: f64,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        scale::clipping::<Self>(sums, maximum, epsilon)
     }
 
     /// The sum of the squares of all elements, `[1]`.
@@ -153,6 +188,24 @@ pub(crate) fn adam_update_of_four(
         .map(|updated| [updated.output, updated.first, updated.second].map(Tensor::from_dispatch))
 }
 
+/// The Euclidean norm of all elements of `tensors` together, and the factor by which they are at most `maximum` long, `[1]` each;
+/// `None` without any tensor.
+///
+/// `epsilon` is added to the norm that is divided by (PyTorch's `clip_grad_norm_`: 1e-6).
+///
+/// # Shapes
+///
+/// - tensors: `[size]`, each of its own size
+pub(crate) fn clipping(
+    tensors: impl IntoIterator<Item = Tensor<1>>,
+    maximum: f64,
+    epsilon: f64,
+) -> Option<(Tensor<1>, Tensor<1>)> {
+    let sums = squares(tensors)?.into_dispatch();
+    let (norm, factor) = Dispatch::clipping(sums, maximum, epsilon);
+    Some((Tensor::from_dispatch(norm), Tensor::from_dispatch(factor)))
+}
+
 /// The sum of the squares of all elements of `tensors`, `[1]`; `None` without any.
 ///
 /// # Shapes
@@ -161,26 +214,33 @@ pub(crate) fn adam_update_of_four(
 pub(crate) fn sum_of_all_squares(
     tensors: impl IntoIterator<Item = Tensor<1>>,
 ) -> Option<Tensor<1>> {
+    let sums = squares(tensors)?;
+    Some(match sums.dims() {
+        [1] => sums,
+        _ => sums.sum(),
+    })
+}
+
+/// Numbers that the squares of all elements of `tensors` add up to, `[n]`.
+fn squares(tensors: impl IntoIterator<Item = Tensor<1>>) -> Option<Tensor<1>> {
     let mut tensors = tensors.into_iter();
     let mut sums = dispatch!(OptimizerOps::squares(tensors.next()?));
     loop {
-        let next: Vec<_> = tensors.by_ref().take(4).collect();
+        let next: Vec<_> = tensors.by_ref().take(8).collect();
         if next.is_empty() {
-            break;
+            return Some(sums);
         }
-        sums = match <[Tensor<1>; 4]>::try_from(next) {
-            Ok([first, second, third, fourth]) => dispatch!(OptimizerOps::add_squares_of_four(
-                sums, first, second, third, fourth
-            )),
+        sums = match <[Tensor<1>; 8]>::try_from(next) {
+            Ok(eight) => {
+                let eight = EightTensors::from_array(eight.map(Tensor::into_dispatch));
+                let sums = Dispatch::add_squares_of_eight(sums.into_dispatch(), eight);
+                Tensor::from_dispatch(sums)
+            }
             Err(few) => few.into_iter().fold(sums, |sums, input| {
                 dispatch!(OptimizerOps::add_squares(sums, input))
             }),
         };
     }
-    Some(match sums.dims() {
-        [1] => sums,
-        _ => sums.sum(),
-    })
 }
 
 /// The sum of the squares of all elements.

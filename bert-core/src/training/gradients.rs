@@ -87,9 +87,7 @@ impl ParameterGradients {
     ///
     /// `epsilon` is added to the norm that is divided by (PyTorch's `clip_grad_norm_`: 1e-6).
     pub fn clipping(&self, maximum: f64, epsilon: f64) -> Option<(Tensor<1>, Tensor<1>)> {
-        let norm = self.norm()?;
-        let factor = ((norm.clone() + epsilon).recip() * maximum).clamp_max(1.0); // [1]
-        Some((norm, factor))
+        ops::clipping(self.by_name.values().cloned(), maximum, epsilon)
     }
 }
 

@@ -13,7 +13,9 @@ use burn_cubecl::kernel::into_contiguous;
 
 use crate::ops::adam::{AdamOutputMetadata, AdamTensorsMetadata};
 use crate::ops::attention::heads::split;
-use crate::ops::{AdamOutput, AdamStep, AdamTensors, AttentionForm, CrossEntropy, ResidualForm};
+use crate::ops::{
+    AdamOutput, AdamStep, AdamTensors, AttentionForm, CrossEntropy, EightTensors, ResidualForm,
+};
 
 mod attention;
 mod cross_entropy;
@@ -193,14 +195,21 @@ trait CubeKernels: Backend {
     #[fusion(meta = |sums, _| sums.clone())]
     fn add_squares_kernel(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    #[fusion(meta = |sums, _, _, _, _| sums.clone())]
-    fn add_squares_of_four_kernel(
+    #[fusion(meta = |input| flat(SQUARES, input))]
+    fn squares_kernel(input: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    #[fusion(meta = |sums, _| sums.clone())]
+    fn add_squares_of_eight_kernel(
         sums: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        third: FloatTensor<Self>,
-        fourth: FloatTensor<Self>,
+        #[extension_type] inputs: EightTensors<Self>,
     ) -> FloatTensor<Self>;
+
+    #[fusion(meta = |sums, _, _| (flat(1, sums), flat(1, sums)))]
+    fn clipping_kernel(
+        sums: FloatTensor<Self>,
+        maximum: f64,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// `[batch, seq, heads · head_size]` to `[batch, heads, seq, head_size]`, in one piece: products copy it otherwise, each for
     /// itself.
@@ -342,14 +351,23 @@ impl CubeKernels for CubeBackend {
         optimizer::add_squares(sums, [input])
     }
 
-    fn add_squares_of_four_kernel(
+    fn squares_kernel(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        optimizer::squares(input)
+    }
+
+    fn add_squares_of_eight_kernel(
         sums: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        third: FloatTensor<Self>,
-        fourth: FloatTensor<Self>,
+        inputs: EightTensors<Self>,
     ) -> FloatTensor<Self> {
-        optimizer::add_squares(sums, [first, second, third, fourth])
+        optimizer::add_squares(sums, inputs.into_array())
+    }
+
+    fn clipping_kernel(
+        sums: FloatTensor<Self>,
+        maximum: f64,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        optimizer::clipping(sums, maximum, epsilon)
     }
 
     fn heads_apart(input: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {

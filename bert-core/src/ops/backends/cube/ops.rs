@@ -5,12 +5,12 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::Shape;
 
-use super::{CubeKernels, SQUARES, attention, seed, unread};
+use super::{CubeKernels, attention, seed, unread};
 use crate::ops::attention::composed;
 use crate::ops::{
     AdamOutput, AdamStep, AdamTensors, AttentionForm, AttentionGradients, AttentionInputs,
-    AttentionLayout, AttentionOutput, AttentionState, BertOps, GradientOps, OptimizerOps,
-    ResidualForm,
+    AttentionLayout, AttentionOutput, AttentionState, BertOps, EightTensors, GradientOps,
+    OptimizerOps, ResidualForm,
 };
 
 impl BertOps for Cube {
@@ -222,22 +222,25 @@ impl OptimizerOps for Cube {
     }
 
     fn squares(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (device, dtype) = (input.device(), input.dtype().into());
-        let sums = Self::float_zeros(Shape::new([SQUARES]), &device, dtype);
-        Self::add_squares_kernel(sums, input)
+        Self::squares_kernel(input)
     }
 
     fn add_squares(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::add_squares_kernel(sums, input)
     }
 
-    fn add_squares_of_four(
+    fn add_squares_of_eight(
         sums: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        third: FloatTensor<Self>,
-        fourth: FloatTensor<Self>,
+        inputs: EightTensors<Self>,
     ) -> FloatTensor<Self> {
-        Self::add_squares_of_four_kernel(sums, first, second, third, fourth)
+        Self::add_squares_of_eight_kernel(sums, inputs)
+    }
+
+    fn clipping(
+        sums: FloatTensor<Self>,
+        maximum: f64,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        Self::clipping_kernel(sums, maximum, epsilon)
     }
 }

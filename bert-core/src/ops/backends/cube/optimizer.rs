@@ -2,15 +2,23 @@
 
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
+use burn::tensor::Shape;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::parts::{cube_for_each, in_rows, sum_of_cube, to_write_over, units};
+use super::SQUARES;
+use super::parts::{cube_for_each, empty, in_rows, sum_of_cube, to_write_over, units};
 use crate::ops::{AdamOutput, AdamStep, AdamTensors};
 
-/// Buffers of a launch besides those of the parameters: the factor and what the runtime adds.
+/// Buffers of a launch besides those of parameters: one of all, and what the runtime adds.
 const OTHER_BUFFERS: u32 = 3;
+
+/// Parameters of which a launch takes as many `buffers` each: some drivers bind few at once.
+fn at_once(tensor: &CubeTensor, buffers: u32) -> usize {
+    let bound = tensor.client.properties().hardware.max_bindings;
+    (bound.saturating_sub(OTHER_BUFFERS) / buffers).max(1) as usize
+}
 
 /// [`OptimizerOps::scaled_adam_update`](crate::ops::OptimizerOps::scaled_adam_update) of several parameters: the outputs in place
 /// of the gradients, the moments in place.
@@ -25,10 +33,7 @@ pub(super) fn adam_updates<const N: usize>(
         first: to_write_over(parameter.first),
         second: to_write_over(parameter.second),
     });
-    // Some drivers bind few buffers at once.
-    let bound = factor.client.properties().hardware.max_bindings;
-    let at_once = (bound.saturating_sub(OTHER_BUFFERS) / 4).max(1) as usize;
-    for parameters in parameters.chunks(at_once) {
+    for parameters in parameters.chunks(at_once(&factor, 4)) {
         launch_adam(parameters, &factor, step);
     }
     parameters.map(|parameter| AdamOutput {
@@ -133,27 +138,52 @@ fn adam_kernel<F: Float>(
     }
 }
 
+/// Sums of the squares of `input`, `[SQUARES]`, which add up to that of all.
+pub(super) fn squares(input: CubeTensor) -> CubeTensor {
+    let sums = empty(&input, Shape::new([SQUARES]), input.dtype);
+    launch_squares(&sums, vec![input], SQUARES, true);
+    sums
+}
+
 /// `sums` with the squares of `inputs` added, each to one of them; in place.
 pub(super) fn add_squares<const N: usize>(sums: CubeTensor, inputs: [CubeTensor; N]) -> CubeTensor {
     let sums = to_write_over(sums);
-    let inputs = inputs.map(in_rows);
-    let sizes = inputs.each_ref().map(|input| input.shape().num_elements());
-    let size = sizes.into_iter().max().unwrap_or(0);
-    let units = units(&sums, size);
-    let cubes = size.div_ceil(units).clamp(1, sums.shape().num_elements());
-    let arguments = inputs.into_iter().zip(sizes);
-    let arguments = arguments.map(|(input, size)| SummedLaunch::new(input.into_tensor_arg(), size));
-    add_squares_kernel::launch(
-        &sums.client.clone(),
+    let mut inputs = inputs.into_iter();
+    loop {
+        let inputs: Vec<_> = inputs.by_ref().take(at_once(&sums, 1)).collect();
+        if inputs.is_empty() {
+            return sums;
+        }
+        let size = largest(&inputs);
+        let cubes = size.div_ceil(units(&sums, size)).clamp(1, SQUARES);
+        launch_squares(&sums, inputs, cubes, false);
+    }
+}
+
+/// Elements of the largest of `tensors`.
+fn largest(tensors: &[CubeTensor]) -> usize {
+    let sizes = tensors.iter().map(|tensor| tensor.shape().num_elements());
+    sizes.max().unwrap_or(0)
+}
+
+/// Adds the squares of `inputs` to the first `cubes` of `sums`, or writes them there if those are `fresh`.
+fn launch_squares(sums: &CubeTensor, inputs: Vec<CubeTensor>, cubes: usize, fresh: bool) {
+    let units = units(sums, largest(&inputs));
+    let arguments = inputs.into_iter().map(|input| {
+        let size = input.shape().num_elements();
+        SummedLaunch::new(in_rows(input).into_tensor_arg(), size)
+    });
+    squares_kernel::launch(
+        &sums.client,
         cube_for_each(cubes),
         CubeDim::new_1d(units as u32),
         arguments.collect(),
         sums.clone().into_tensor_arg(),
         cubes,
         units,
+        fresh,
         dtype_to_storage_type(sums.dtype),
     );
-    sums
 }
 
 /// A tensor whose squares are added up.
@@ -164,11 +194,12 @@ struct Summed<F: Float> {
 }
 
 #[cube(launch)]
-fn add_squares_kernel<F: Float>(
+fn squares_kernel<F: Float>(
     inputs: &Sequence<Summed<F>>,
     sums: &mut Tensor<F>,
     cubes: usize,
     #[comptime] units: usize,
+    #[comptime] fresh: bool,
     #[define(F)] _dtype: ElemType,
 ) {
     if CUBE_POS >= cubes {
@@ -189,6 +220,56 @@ fn add_squares_kernel<F: Float>(
     }
     let total = sum_of_cube(sum, units);
     if UNIT_POS == 0 {
-        sums[CUBE_POS] = F::cast_from(f32::cast_from(sums[CUBE_POS]) + total);
+        if comptime![fresh] {
+            sums[CUBE_POS] = F::cast_from(total);
+        } else {
+            sums[CUBE_POS] = F::cast_from(f32::cast_from(sums[CUBE_POS]) + total);
+        }
+    }
+}
+
+/// [`OptimizerOps::clipping`](crate::ops::OptimizerOps::clipping).
+pub(super) fn clipping(sums: CubeTensor, maximum: f64, epsilon: f64) -> (CubeTensor, CubeTensor) {
+    let sums = in_rows(sums);
+    let size = sums.shape().num_elements();
+    let units = units(&sums, size);
+    let [norm, factor] = [(); 2].map(|()| empty(&sums, Shape::new([1]), sums.dtype));
+    clipping_kernel::launch(
+        &sums.client.clone(),
+        cube_for_each(1),
+        CubeDim::new_1d(units as u32),
+        sums.clone().into_tensor_arg(),
+        norm.clone().into_tensor_arg(),
+        factor.clone().into_tensor_arg(),
+        size,
+        maximum as f32,
+        epsilon as f32,
+        units,
+        dtype_to_storage_type(sums.dtype),
+    );
+    (norm, factor)
+}
+
+#[cube(launch)]
+fn clipping_kernel<F: Float>(
+    sums: &Tensor<F>,
+    norm: &mut Tensor<F>,
+    factor: &mut Tensor<F>,
+    size: usize,
+    maximum: f32,
+    epsilon: f32,
+    #[comptime] units: usize,
+    #[define(F)] _dtype: ElemType,
+) {
+    let mut sum = f32::new(0.0);
+    let mut place = UNIT_POS as usize;
+    while place < size {
+        sum += f32::cast_from(sums[place]);
+        place += units;
+    }
+    let length = sum_of_cube(sum, units).sqrt();
+    if UNIT_POS == 0 {
+        norm[0] = F::cast_from(length);
+        factor[0] = F::cast_from(min(maximum / (length + epsilon), f32::new(1.0)));
     }
 }
