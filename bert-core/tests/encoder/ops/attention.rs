@@ -37,8 +37,9 @@ fn fused_attention_equals_the_default_body() {
 
 #[test]
 fn attention_from_projections_equals_that_of_the_heads() {
-    // More queries than a thread takes at a time, sizes that fill vectors and sizes that don't.
-    for (seq, head_size) in [(1, 7), (53, 7), (100, 32), (67, 64)] {
+    // More queries than a thread takes at a time, sizes that fill vectors and sizes that don't, and more tokens than graphics
+    // cards hold the scores of.
+    for (seq, head_size) in [(1, 7), (53, 7), (100, 32), (67, 64), (515, 8)] {
         for (label, device) in test_devices() {
             let width = HEADS * head_size;
             let projections = [1, 2, 3].map(|seed| numbers([BATCH, seq, width], seed, &device));

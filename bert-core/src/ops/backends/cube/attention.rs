@@ -34,6 +34,33 @@ pub(in crate::ops) fn with_state<B: GradientOps + CubeKernels>(
     }
 }
 
+/// Tokens of the longest sequences whose scores are held in memory without gradients, which takes the fewest launches; longer
+/// ones are left to Burn's attention, which can do without them.
+const LONGEST: usize = 512;
+
+/// True if the scores of sequences of `seq` tokens are held in memory.
+pub(in crate::ops) fn holds_scores(seq: usize) -> bool {
+    seq <= LONGEST
+}
+
+/// [`BertOps::self_attention`](crate::ops::BertOps::self_attention).
+pub(in crate::ops) fn of_rows<B: GradientOps + CubeKernels>(
+    inputs: AttentionInputs<B>,
+    mask_pad: BoolTensor<B>,
+    form: AttentionForm,
+) -> FloatTensor<B> {
+    let [_, seq, _] = inputs.query.shape().dims::<3>();
+    match inputs {
+        AttentionInputs {
+            query,
+            key,
+            value,
+            bias: AttentionBias::Absent,
+        } if holds_scores(seq) => group::<B>([query, key, value], mask_pad, form).0,
+        inputs => composed::padded(inputs, mask_pad, form),
+    }
+}
+
 /// Context of a group of rows and what its gradients take.
 fn group<B: GradientOps + CubeKernels>(
     inputs: [FloatTensor<B>; 3],

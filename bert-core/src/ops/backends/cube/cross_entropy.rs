@@ -102,7 +102,7 @@ fn powers<F: Float>(logits: &[F], classes: usize, #[comptime] units: usize) -> (
     (of_row, total)
 }
 
-/// What a row adds to each of the totals.
+/// Contribution of each row to the totals.
 #[cube(launch)]
 fn rows_kernel<F: Float, I: Numeric>(
     logits: &Tensor<F>,

@@ -48,7 +48,7 @@ fn statistics(scores: &TensorSpec) -> TensorSpec {
     TensorSpec::new(Shape::new([rows, 2]), DType::F32)
 }
 
-/// What an update makes of a parameter.
+/// Shapes of an updated parameter and its moments.
 fn updated(AdamTensorsMetadata { value, .. }: &AdamTensorsMetadata) -> AdamOutputMetadata {
     AdamOutputMetadata {
         output: value.clone(),

@@ -20,7 +20,19 @@ impl BertOps for Cube {
         value: FloatTensor<Self>,
         mask_pad: BoolTensor<Self>,
     ) -> FloatTensor<Self> {
-        composed::fused::<Self>(query, key, value, mask_pad)
+        let [_, _, seq, _] = key.shape().dims::<4>();
+        match attention::holds_scores(seq) {
+            true => composed::by_head::<Self>(query, key, value, mask_pad),
+            false => composed::fused::<Self>(query, key, value, mask_pad),
+        }
+    }
+
+    fn self_attention(
+        inputs: AttentionInputs<Self>,
+        mask_pad: BoolTensor<Self>,
+        form: AttentionForm,
+    ) -> FloatTensor<Self> {
+        attention::of_rows(inputs, mask_pad, form)
     }
 
     fn masked_softmax(

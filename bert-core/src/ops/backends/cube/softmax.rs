@@ -109,22 +109,28 @@ fn softmax_kernel<F: Float, M: Numeric>(
     let query = row % queries;
     let mask_first = ((row / rows_of_sequence) * mask_rows + query % mask_rows) * keys;
     let mut highest = f32::new(LOWEST);
-    let mut sum = f32::new(0.0);
     let mut key = UNIT_POS as usize;
     while key < keys {
         if attends::<M>(mask, mask_first, query, key, reach, windowed) {
-            let score = f32::cast_from(scores[first + key]) * scale;
-            if score > highest {
-                sum = sum * (highest - score).exp() + f32::new(1.0);
-                highest = score;
-            } else {
-                sum += (score - highest).exp();
-            }
+            highest = max(highest, f32::cast_from(scores[first + key]) * scale);
         }
         key += units;
     }
     let of_row = highest_of_cube(highest, units);
-    let total = sum_of_cube(sum * (highest - of_row).exp(), units);
+    // Powers are added up as they are written: an error of a driver's `exp` that all share leaves their shares right.
+    let mut sum = f32::new(0.0);
+    let mut key = UNIT_POS as usize;
+    while key < keys {
+        let place = first + key;
+        let mut power = f32::new(0.0);
+        if attends::<M>(mask, mask_first, query, key, reach, windowed) {
+            power = (f32::cast_from(scores[place]) * scale - of_row).exp();
+        }
+        scores[place] = F::cast_from(power);
+        sum += power;
+        key += units;
+    }
+    let total = sum_of_cube(sum, units);
     let mut inverse = f32::new(0.0);
     if total > f32::new(0.0) {
         inverse = f32::new(1.0) / total;
@@ -132,12 +138,9 @@ fn softmax_kernel<F: Float, M: Numeric>(
     let mut key = UNIT_POS as usize;
     while key < keys {
         let place = first + key;
-        let mut kept = f32::new(0.0);
-        if attends::<M>(mask, mask_first, query, key, reach, windowed) {
-            kept = (f32::cast_from(scores[place]) * scale - of_row).exp() * inverse;
-            if comptime![drops] {
-                kept *= keep_factor(place, seed, threshold, factor);
-            }
+        let mut kept = f32::cast_from(scores[place]) * inverse;
+        if comptime![drops] {
+            kept *= keep_factor(place, seed, threshold, factor);
         }
         scores[place] = F::cast_from(kept);
         key += units;
