@@ -10,8 +10,9 @@ use burn::tensor::Shape;
 
 use super::{Backend, HostBackend, HostTensor, Kernel, When, place, width, with_width, zeros_like};
 use crate::ops::{
-    Activation, AdamStep, GateForm, GateHalf, RotaryColumns, activation as default_activation,
-    cross_entropy as default_loss, dropout, gate as default_gate, norm, rotary, scale, softmax,
+    Activation, AdamStep, CrossEntropy, GateForm, GateHalf, RotaryColumns,
+    activation as default_activation, cross_entropy as default_loss, dropout, gate as default_gate,
+    norm, rotary, scale, softmax,
 };
 
 /// [`BertOps::masked_softmax`](crate::ops::BertOps::masked_softmax), in place, for a mask that all queries share.
@@ -280,11 +281,14 @@ pub(in crate::ops) fn cross_entropy<T: HostTensor>(logits: T, labels: T, weights
             let (classes, labels) = (width(&logits), labels.to_integers());
             let totals = loss::forward(logits.as_slice(), classes, &labels, weights.as_slice());
             let sum = totals.loss as f32;
-            let counts = [totals.hits, totals.rows].map(|count| count as f32);
-            let totals = [sum, totals.weight as f32, counts[0], counts[1]];
+            let mut values = vec![0.0; CrossEntropy::TOTALS];
+            values[CrossEntropy::SUM] = sum;
+            values[CrossEntropy::WEIGHT] = totals.weight as f32;
+            values[CrossEntropy::HITS] = totals.hits as f32;
+            values[CrossEntropy::ROWS] = totals.rows as f32;
             (
                 logits.with_values(Shape::new([1]), vec![sum]),
-                logits.with_values(Shape::new([4]), totals.into()),
+                logits.with_values(Shape::new([values.len()]), values),
             )
         }
         Backend([logits, weights]) => default_loss::totals::<T::Backend>(logits, labels, weights),
