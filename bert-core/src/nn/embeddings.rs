@@ -73,13 +73,22 @@ impl BertEmbeddings {
     /// - input_ids, token_type_ids: `[batch, seq]`
     /// - output: `[batch, seq, hidden]`
     pub fn forward(&self, input_ids: Tensor<2, Int>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
-        let [_, seq] = input_ids.dims();
-        let words = ops::lookup(self.word_embeddings.weight.val(), input_ids.clone());
-        let positions = match (&self.position_embeddings, self.positions.of(input_ids)) {
-            (Some(table), Some(ids)) => Some(ops::lookup(table.weight.val(), ids)), // [batch, seq, embedding]
-            _ => self.in_order(seq),
+        let [batch, seq] = input_ids.dims();
+        let table = self.word_embeddings.weight.val();
+        let tables = (&self.token_type_embeddings, &self.position_embeddings);
+        let positions = match (tables, self.positions.of(input_ids.clone())) {
+            ((Some(segments), Some(positions)), None) => {
+                return self.normalised(ops::embed(
+                    (table, input_ids),
+                    (segments.weight.val(), token_type_ids),
+                    positions.weight.val(),
+                    self.positions.first(),
+                ));
+            }
+            ((_, Some(table)), Some(ids)) => Some(ops::lookup(table.weight.val(), ids)), // [batch, seq, embedding]
+            _ => self.in_order(batch, seq),
         };
-        self.sum(words, token_type_ids, positions)
+        self.sum(ops::lookup(table, input_ids), token_type_ids, positions)
     }
 
     /// [`forward`](Self::forward) from vectors in place of the rows of the word table: to ask what
@@ -91,24 +100,27 @@ impl BertEmbeddings {
     /// - token_type_ids: `[batch, seq]`
     /// - output: `[batch, seq, hidden]`
     pub fn forward_words(&self, words: Tensor<3>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
-        let [_, seq, _] = words.dims();
-        self.sum(words, token_type_ids, self.in_order(seq))
+        let [batch, seq, _] = words.dims();
+        self.sum(words, token_type_ids, self.in_order(batch, seq))
     }
 
-    /// Position embeddings of a row without padding, `[1, seq, embedding]`.
-    fn in_order(&self, seq: usize) -> Option<Tensor<3>> {
+    /// Position embeddings of rows without padding, `[batch, seq, embedding]`.
+    fn in_order(&self, batch: usize, seq: usize) -> Option<Tensor<3>> {
         let table = self.position_embeddings.as_ref()?.weight.val(); // [max_position, embedding]
-        let rows = table.narrow(0, self.positions.first(), seq);
-        Some(rows.unsqueeze_dim(0))
+        Some(ops::rows_in_order(
+            table,
+            self.positions.first(),
+            seq,
+            batch,
+        ))
     }
 
     /// Adds, normalises and projects to the width of the blocks.
     ///
     /// # Shapes
     ///
-    /// - words: `[batch, seq, embedding]`
+    /// - words, positions: `[batch, seq, embedding]`
     /// - token_type_ids: `[batch, seq]`
-    /// - positions: `[batch, seq, embedding]` or `[1, seq, embedding]`
     /// - output: `[batch, seq, hidden]`
     fn sum(
         &self,
@@ -123,6 +135,16 @@ impl BertEmbeddings {
         if let Some(positions) = positions {
             sum = sum + positions;
         }
+        self.normalised(sum)
+    }
+
+    /// Normalises and projects to the width of the blocks.
+    ///
+    /// # Shapes
+    ///
+    /// - sum: `[batch, seq, embedding]`
+    /// - output: `[batch, seq, hidden]`
+    fn normalised(&self, sum: Tensor<3>) -> Tensor<3> {
         let sum = self.projected(sum, EmbeddingProjection::BeforeNorm);
         let normal = ops::layer_norm(sum, &self.layer_norm, self.layer_norm_eps);
         let dropped = ops::dropout(normal, &self.dropout);

@@ -202,8 +202,8 @@ mod tests {
     #[test]
     fn squares_of_tensors_of_any_size_add_up() {
         for (label, device) in test_devices() {
-            // One, eight at once and one more; more than one element for every unit of a launch in some.
-            let sizes = [1, 37, 300, 100_003, 2, 70_001, 5, 6, 7, 8];
+            // One, eight at once and three more; more than one element for every unit of a launch in some.
+            let sizes = [1, 37, 300, 100_003, 2, 70_001, 5, 6, 7, 8, 9, 1_000];
             let all = sizes.map(|size| {
                 let number = |at: usize| ((at * 37 + size) % 101) as f64 / 50.0 - 1.0;
                 (0..size).map(number).collect::<Vec<f64>>()

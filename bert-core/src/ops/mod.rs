@@ -76,9 +76,9 @@ pub use residual::ResidualForm;
 pub use rotary::{RotaryAngles, RotaryColumns};
 pub use tensors::{
     CrossEntropy, activate, add_layer_norm, cross_entropy, dropout, dropout_mask,
-    dropout_probability, gate, gate_apart, layer_norm, linear, linear_activated,
+    dropout_probability, embed, gate, gate_apart, layer_norm, linear, linear_activated,
     linear_add_layer_norm, linear_gated, linear_packed_table, linear_table, linear_thrice, lookup,
-    packed_feed_forward, rotate,
+    packed_feed_forward, rotate, rows_in_order,
 };
 
 /// Operations of the encoder that go below the module API.
@@ -161,6 +161,42 @@ pub trait BertOps: Backend {
     /// - output: `[batch, seq, width]`
     fn lookup(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
         <Self as ModuleOps<Self>>::embedding(table, ids)
+    }
+
+    /// Sum of token, segment and position embeddings, positions in order from `first` on.
+    ///
+    /// # Shapes
+    ///
+    /// - words: `[vocabulary, width]`
+    /// - ids: `[batch, seq]`, each a row of `words`
+    /// - segments: `[segments, width]`
+    /// - segment_ids: `[batch, seq]`, each a row of `segments`
+    /// - positions: `[max_position, width]`
+    /// - output: `[batch, seq, width]`
+    fn embed(
+        words: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        segments: FloatTensor<Self>,
+        segment_ids: IntTensor<Self>,
+        positions: FloatTensor<Self>,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        lookup::embed::<Self>(words, ids, segments, segment_ids, positions, first)
+    }
+
+    /// The rows of a table from `first` on, `count` of them, the same for each of `copies`.
+    ///
+    /// # Shapes
+    ///
+    /// - table: `[rows, width]`
+    /// - output: `[copies, count, width]`
+    fn rows_in_order(
+        table: FloatTensor<Self>,
+        first: usize,
+        count: usize,
+        copies: usize,
+    ) -> FloatTensor<Self> {
+        lookup::in_order::<Self>(table, first, count, copies)
     }
 
     /// `softmax(scale · scores)` over the keys that are not padding.
@@ -296,6 +332,16 @@ pub trait BertOps: Backend {
         weights: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         cross_entropy::totals::<Self>(logits, labels, weights)
+    }
+
+    /// Dropout: each element 0 with `probability`, else multiplied by `1 / (1 - probability)`.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[..., any]`
+    fn dropout(input: FloatTensor<Self>, probability: f64) -> FloatTensor<Self> {
+        let [output, _] = dropout::with_state::<Self>(input, probability);
+        output
     }
 
     /// Dropout mask for a tensor of `shape`: 0 with `probability`, else
@@ -440,6 +486,20 @@ pub trait GradientOps: BertOps {
         }
     }
 
+    /// [`dropout`](BertOps::dropout), and what chose its elements: here its factors.
+    fn dropout_with_state(input: FloatTensor<Self>, probability: f64) -> [FloatTensor<Self>; 2] {
+        dropout::with_state::<Self>(input, probability)
+    }
+
+    /// Gradient of [`dropout`](BertOps::dropout) with respect to its input, from what chose its elements.
+    fn dropout_backward(
+        grad: FloatTensor<Self>,
+        chosen: FloatTensor<Self>,
+        _probability: f64,
+    ) -> FloatTensor<Self> {
+        Self::float_mul(grad, chosen)
+    }
+
     /// Gradient of [`lookup`](BertOps::lookup) with respect to the table, `[rows, width]`.
     fn lookup_backward(
         table: FloatTensor<Self>,
@@ -447,6 +507,21 @@ pub trait GradientOps: BertOps {
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         <Self as ModuleOps<Self>>::embedding_backward(table, grad, ids)
+    }
+
+    /// Gradient of [`rows_in_order`](BertOps::rows_in_order) with respect to a table of `rows`, zero in the rows that it leaves
+    /// out.
+    ///
+    /// # Shapes
+    ///
+    /// - grad: `[copies, count, width]`
+    /// - output: `[rows, width]`
+    fn rows_in_order_backward(
+        grad: FloatTensor<Self>,
+        rows: usize,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        lookup::in_order_backward::<Self>(grad, rows, first)
     }
 
     /// Gradient of [`masked_softmax`](BertOps::masked_softmax) with respect to the scores, from its output.

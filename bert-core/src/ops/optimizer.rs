@@ -108,18 +108,16 @@ pub trait OptimizerOps: Backend {
         Self::sum_of_squares(input)
     }
 
-    /// `sums`, `[n]` from [`squares`](OptimizerOps::squares), with those of another tensor.
-    fn add_squares(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_add(sums, Self::sum_of_squares(input))
-    }
-
-    /// [`add_squares`](OptimizerOps::add_squares) of eight tensors.
-    fn add_squares_of_eight(
+    /// `sums`, `[n]` from [`squares`](OptimizerOps::squares), with those of the first `count` of eight tensors.
+    fn add_squares(
         sums: FloatTensor<Self>,
         #[extension_type] inputs: EightTensors<Self>,
+        count: usize,
     ) -> FloatTensor<Self> {
-        let inputs = inputs.into_array().into_iter();
-        inputs.fold(sums, |sums, input| Self::add_squares(sums, input))
+        let inputs = inputs.into_array().into_iter().take(count);
+        inputs.fold(sums, |sums, input| {
+            Self::float_add(sums, Self::sum_of_squares(input))
+        })
     }
 
     /// The norm that `sums` from [`squares`](OptimizerOps::squares) belong to, and the factor by which a gradient of that norm is
@@ -225,22 +223,18 @@ pub(crate) fn sum_of_all_squares(
 fn squares(tensors: impl IntoIterator<Item = Tensor<1>>) -> Option<Tensor<1>> {
     let mut tensors = tensors.into_iter();
     let mut sums = dispatch!(OptimizerOps::squares(tensors.next()?));
-    loop {
-        let next: Vec<_> = tensors.by_ref().take(8).collect();
-        if next.is_empty() {
-            return Some(sums);
+    while let Some(last) = tensors.next() {
+        let mut eight = [(); 8].map(|()| last.clone());
+        let mut count = 1;
+        for (place, next) in eight[1..].iter_mut().zip(tensors.by_ref()) {
+            *place = next;
+            count += 1;
         }
-        sums = match <[Tensor<1>; 8]>::try_from(next) {
-            Ok(eight) => {
-                let eight = EightTensors::from_array(eight.map(Tensor::into_dispatch));
-                let sums = Dispatch::add_squares_of_eight(sums.into_dispatch(), eight);
-                Tensor::from_dispatch(sums)
-            }
-            Err(few) => few.into_iter().fold(sums, |sums, input| {
-                dispatch!(OptimizerOps::add_squares(sums, input))
-            }),
-        };
+        let eight = EightTensors::from_array(eight.map(Tensor::into_dispatch));
+        let added = Dispatch::add_squares(sums.into_dispatch(), eight, count);
+        sums = Tensor::from_dispatch(added);
     }
+    Some(sums)
 }
 
 /// The sum of the squares of all elements.

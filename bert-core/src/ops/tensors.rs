@@ -144,6 +144,44 @@ pub fn lookup(table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     dispatch!(BertOps::lookup(table, ids))
 }
 
+/// Sum of token, segment and position embeddings, positions in order from `first` on.
+///
+/// # Shapes
+///
+/// - words: `[vocabulary, width]`, with `ids` `[batch, seq]`
+/// - segments: `[segments, width]`, with `segment_ids` `[batch, seq]`
+/// - positions: `[max_position, width]`
+/// - output: `[batch, seq, width]`
+///
+/// # Panics
+///
+/// When `positions` has fewer than `first + seq` rows.
+pub fn embed(
+    (words, ids): (Tensor<2>, Tensor<2, Int>),
+    (segments, segment_ids): (Tensor<2>, Tensor<2, Int>),
+    positions: Tensor<2>,
+    first: usize,
+) -> Tensor<3> {
+    dispatch!(
+        BertOps::embed(words, ids, segments, segment_ids, positions),
+        first
+    )
+}
+
+/// The rows of a table from `first` on, `count` of them, the same for each of `copies`.
+///
+/// # Shapes
+///
+/// - table: `[rows, width]`
+/// - output: `[copies, count, width]`
+///
+/// # Panics
+///
+/// When the table has fewer than `first + count` rows.
+pub fn rows_in_order(table: Tensor<2>, first: usize, count: usize, copies: usize) -> Tensor<3> {
+    dispatch!(BertOps::rows_in_order(table), first, count, copies)
+}
+
 /// [`linear_table`] by a table that is packed as a matrix `[width, rows]`.
 pub fn linear_packed_table(
     input: Tensor<2>,
@@ -334,8 +372,7 @@ pub fn dropout<const D: usize>(input: Tensor<D>, layer: &Dropout) -> Tensor<D> {
     if probability == 0.0 {
         return input;
     }
-    let mask = dropout_mask(&input, input.dims(), probability);
-    input * mask
+    dispatch!(BertOps::dropout(input), probability)
 }
 
 /// The probability with which `layer` drops what is computed from `like`: 0 outside training.

@@ -101,7 +101,7 @@ impl Optimizer {
         };
         self.steps += 1;
         let updated = match &factor {
-            Some(factor) => self.update_small(&module, &mut gradients, factor, learning_rate),
+            Some(factor) => self.update_in_fours(&module, &mut gradients, factor, learning_rate),
             None => BTreeMap::new(),
         };
         let mut stepper = Stepper {
@@ -115,19 +115,19 @@ impl Optimizer {
         (module.map(&mut stepper), norm)
     }
 
-    /// New values of small parameters by their names, flat, for as many as four times some share a step; their gradients are
-    /// taken out of `gradients`.
-    fn update_small<M: Module>(
+    /// New values by their names, flat, of the parameters that are updated four at once: of small ones, and of large ones of one
+    /// size, as many as four times some share a step. Their gradients are taken out of `gradients`.
+    fn update_in_fours<M: Module>(
         &mut self,
         module: &M,
         gradients: &mut ParameterGradients,
         factor: &Tensor<1>,
         learning_rate: f64,
     ) -> BTreeMap<String, Tensor<1>> {
-        let mut small = SmallParameters::default();
-        module.visit(&mut small);
-        let mut by_step: Vec<(AdamStep, Vec<(String, Tensor<1>)>)> = Vec::new();
-        for (name, value) in small.values {
+        let mut values = Values::default();
+        module.visit(&mut values);
+        let mut groups: Vec<Alike> = Vec::new();
+        for (name, value) in values.by_name {
             if !gradients.contains(&name) {
                 continue;
             }
@@ -135,14 +135,22 @@ impl Optimizer {
             if step.rate.is_none() {
                 continue;
             }
-            let parameter = (name, value);
-            match by_step.iter_mut().find(|(other, _)| *other == step) {
-                Some((_, parameters)) => parameters.push(parameter),
-                None => by_step.push((step, vec![parameter])),
+            let size = Some(value.dims()[0]).filter(|&size| size > SMALL);
+            let mut fitting = groups.iter_mut();
+            match fitting.find(|alike| (alike.step, alike.size) == (step, size)) {
+                Some(alike) => alike.parameters.push((name, value)),
+                None => groups.push(Alike {
+                    step,
+                    size,
+                    parameters: vec![(name, value)],
+                }),
             }
         }
         let mut updated = BTreeMap::new();
-        for (step, parameters) in by_step {
+        for Alike {
+            step, parameters, ..
+        } in groups
+        {
             let (fours, _) = parameters.as_chunks::<4>();
             for four in fours {
                 let tensors = four.each_ref().map(|(name, value)| {
@@ -250,18 +258,29 @@ impl std::fmt::Debug for Optimizer {
     }
 }
 
-/// Elements of a parameter that is updated together with others: on a graphics card it takes less time to compute than to
-/// launch.
+/// Elements of a parameter that is updated together with others of any size: on a graphics card it takes less time to compute
+/// than to launch.
 const SMALL: usize = 1 << 15;
 
-/// Values of small parameters, flat, with their names.
-#[derive(Default)]
-struct SmallParameters {
-    position: Position,
-    values: Vec<(String, Tensor<1>)>,
+/// The name of a parameter and its value, flat.
+type NamedValue = (String, Tensor<1>);
+
+/// Parameters that can be updated together.
+struct Alike {
+    step: AdamStep,
+    /// Elements of each, if they are more than [`SMALL`].
+    size: Option<usize>,
+    parameters: Vec<NamedValue>,
 }
 
-impl ModuleVisitor for SmallParameters {
+/// Values of all parameters.
+#[derive(Default)]
+struct Values {
+    position: Position,
+    by_name: Vec<NamedValue>,
+}
+
+impl ModuleVisitor for Values {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.position.enter(name, container);
     }
@@ -271,10 +290,7 @@ impl ModuleVisitor for SmallParameters {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.val();
-        if value.shape().num_elements() <= SMALL {
-            self.values.push((self.position.name(), flat(value)));
-        }
+        self.by_name.push((self.position.name(), flat(param.val())));
     }
 }
 

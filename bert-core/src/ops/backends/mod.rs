@@ -20,7 +20,8 @@ use super::PackedWeight;
 use super::{
     Activation, AttentionBias, AttentionForm, AttentionInputs, AttentionLayout, BertOps, GateForm,
     GradientOps, OptimizerOps, PackedTokens, PackedWeightOps, ResidualForm, RotaryColumns,
-    activation, attention, cross_entropy, gate, linear, lookup, norm, residual, rotary, softmax,
+    activation, attention, cross_entropy, dropout, gate, linear, lookup, norm, residual, rotary,
+    softmax,
 };
 #[cfg(feature = "kernels")]
 use super::{AttentionGradients, AttentionOutput, AttentionState};
@@ -307,6 +308,27 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         lookup::autodiff::<B, C>(table, ids)
     }
 
+    fn embed(
+        words: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        segments: FloatTensor<Self>,
+        segment_ids: IntTensor<Self>,
+        positions: FloatTensor<Self>,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        let tables = [words, segments, positions];
+        lookup::embed_autodiff::<B, C>(tables, ids, segment_ids, first)
+    }
+
+    fn rows_in_order(
+        table: FloatTensor<Self>,
+        first: usize,
+        count: usize,
+        copies: usize,
+    ) -> FloatTensor<Self> {
+        lookup::in_order_autodiff::<B, C>(table, first, count, copies)
+    }
+
     fn cross_entropy(
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
@@ -315,6 +337,10 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         let weights = weights.into_primitive();
         let (sum, totals) = cross_entropy::autodiff::<B, C>(logits, labels, weights);
         (sum, Self::from_inner(totals))
+    }
+
+    fn dropout(input: FloatTensor<Self>, probability: f64) -> FloatTensor<Self> {
+        dropout::autodiff::<B, C>(input, probability)
     }
 
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {

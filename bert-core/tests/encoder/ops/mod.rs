@@ -3,6 +3,7 @@
 mod attention;
 mod dropout;
 mod layers;
+mod lookup;
 mod packed;
 mod positions;
 

@@ -19,8 +19,10 @@ use crate::ops::{
 
 mod attention;
 mod cross_entropy;
+mod dropout;
 mod gelu;
 mod groups;
+mod lookup;
 mod norm;
 mod ops;
 mod optimizer;
@@ -60,6 +62,18 @@ fn updated(AdamTensorsMetadata { value, .. }: &AdamTensorsMetadata) -> AdamOutpu
 /// `[size]` of the type of `like`.
 fn flat(size: usize, like: &TensorSpec) -> TensorSpec {
     TensorSpec::new(Shape::new([size]), like.dtype)
+}
+
+/// `[batch, seq, width]` for ids, `[batch, seq]`, of rows of a table.
+fn embedded(table: &TensorSpec, ids: &TensorSpec) -> TensorSpec {
+    let [[_, width], [batch, seq]] = [table, ids].map(|tensor| tensor.shape.dims::<2>());
+    TensorSpec::new(Shape::new([batch, seq, width]), table.dtype)
+}
+
+/// `[rows, width]` for gradients of rows, `[..., any, width]`.
+fn table(rows: usize, grad: &TensorSpec) -> TensorSpec {
+    let width = grad.shape[grad.shape.num_dims() - 1];
+    TensorSpec::new(Shape::new([rows, width]), grad.dtype)
 }
 
 /// `[batch, heads, seq, head_size]` of `[batch, seq, heads · head_size]`.
@@ -170,6 +184,37 @@ trait CubeKernels: Backend {
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    #[fusion(meta = |input, _, _| input.clone())]
+    fn drop_elements(
+        input: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        probability: f64,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(meta = |words, ids, _, _, _, _| embedded(words, ids))]
+    fn embed_rows(
+        words: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        segments: FloatTensor<Self>,
+        segment_ids: IntTensor<Self>,
+        positions: FloatTensor<Self>,
+        first: usize,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(meta = |_, grad, rows| table(*rows, grad))]
+    fn lookup_rows_backward(
+        ids: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(meta = |grad, rows, _| table(*rows, grad))]
+    fn rows_in_order_backward_kernel(
+        grad: FloatTensor<Self>,
+        rows: usize,
+        first: usize,
+    ) -> FloatTensor<Self>;
+
     #[fusion(meta = |parameter, _, _| updated(parameter))]
     fn adam_of_one(
         #[extension_type] parameter: AdamTensors<Self>,
@@ -192,16 +237,14 @@ trait CubeKernels: Backend {
         AdamOutput<Self>,
     );
 
-    #[fusion(meta = |sums, _| sums.clone())]
-    fn add_squares_kernel(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self>;
-
     #[fusion(meta = |input| flat(SQUARES, input))]
     fn squares_kernel(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    #[fusion(meta = |sums, _| sums.clone())]
-    fn add_squares_of_eight_kernel(
+    #[fusion(meta = |sums, _, _| sums.clone())]
+    fn add_squares_kernel(
         sums: FloatTensor<Self>,
         #[extension_type] inputs: EightTensors<Self>,
+        count: usize,
     ) -> FloatTensor<Self>;
 
     #[fusion(meta = |sums, _, _| (flat(1, sums), flat(1, sums)))]
@@ -302,7 +345,7 @@ impl CubeKernels for CubeBackend {
         shape: Shape,
         probability: f64,
     ) -> FloatTensor<Self> {
-        softmax::dropout_mask(like, seed, shape, probability)
+        dropout::mask(like, seed, shape, probability)
     }
 
     fn cross_entropy_rows(
@@ -320,6 +363,41 @@ impl CubeKernels for CubeBackend {
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         cross_entropy::cross_entropy_backward(logits, labels, weights, grad)
+    }
+
+    fn drop_elements(
+        input: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        probability: f64,
+    ) -> FloatTensor<Self> {
+        dropout::drop(input, seed, probability)
+    }
+
+    fn embed_rows(
+        words: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        segments: FloatTensor<Self>,
+        segment_ids: IntTensor<Self>,
+        positions: FloatTensor<Self>,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        lookup::embed([words, segments, positions], [ids, segment_ids], first)
+    }
+
+    fn lookup_rows_backward(
+        ids: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self> {
+        lookup::lookup_backward(ids, grad, rows)
+    }
+
+    fn rows_in_order_backward_kernel(
+        grad: FloatTensor<Self>,
+        rows: usize,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        lookup::rows_in_order_backward(grad, rows, first)
     }
 
     fn adam_of_one(
@@ -347,19 +425,16 @@ impl CubeKernels for CubeBackend {
         optimizer::adam_updates([a, b, c, d], factor, step).into()
     }
 
-    fn add_squares_kernel(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self> {
-        optimizer::add_squares(sums, [input])
-    }
-
     fn squares_kernel(input: FloatTensor<Self>) -> FloatTensor<Self> {
         optimizer::squares(input)
     }
 
-    fn add_squares_of_eight_kernel(
+    fn add_squares_kernel(
         sums: FloatTensor<Self>,
         inputs: EightTensors<Self>,
+        count: usize,
     ) -> FloatTensor<Self> {
-        optimizer::add_squares(sums, inputs.into_array())
+        optimizer::add_squares(sums, inputs.into_array().into_iter().take(count))
     }
 
     fn clipping_kernel(

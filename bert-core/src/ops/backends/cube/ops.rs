@@ -89,6 +89,22 @@ impl BertOps for Cube {
         Self::cross_entropy_rows(logits, labels, weights)
     }
 
+    fn embed(
+        words: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        segments: FloatTensor<Self>,
+        segment_ids: IntTensor<Self>,
+        positions: FloatTensor<Self>,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        Self::embed_rows(words, ids, segments, segment_ids, positions, first)
+    }
+
+    fn dropout(input: FloatTensor<Self>, probability: f64) -> FloatTensor<Self> {
+        let seed = seed::<Self>(&input.device());
+        Self::drop_elements(input, seed, probability)
+    }
+
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
         let seed = seed::<Self>(&like.device());
         Self::seeded_dropout_mask(like, seed, shape, probability)
@@ -180,6 +196,37 @@ impl GradientOps for Cube {
     ) -> FloatTensor<Self> {
         Self::cross_entropy_rows_backward(logits, labels, weights, grad)
     }
+
+    fn dropout_with_state(input: FloatTensor<Self>, probability: f64) -> [FloatTensor<Self>; 2] {
+        let seed = seed::<Self>(&input.device());
+        let output = Self::drop_elements(input, seed.clone(), probability);
+        [output, seed]
+    }
+
+    fn dropout_backward(
+        grad: FloatTensor<Self>,
+        seed: FloatTensor<Self>,
+        probability: f64,
+    ) -> FloatTensor<Self> {
+        Self::drop_elements(grad, seed, probability)
+    }
+
+    fn lookup_backward(
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let [rows, _] = table.shape().dims::<2>();
+        Self::lookup_rows_backward(ids, grad, rows)
+    }
+
+    fn rows_in_order_backward(
+        grad: FloatTensor<Self>,
+        rows: usize,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        Self::rows_in_order_backward_kernel(grad, rows, first)
+    }
 }
 
 impl OptimizerOps for Cube {
@@ -237,15 +284,12 @@ impl OptimizerOps for Cube {
         Self::squares_kernel(input)
     }
 
-    fn add_squares(sums: FloatTensor<Self>, input: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::add_squares_kernel(sums, input)
-    }
-
-    fn add_squares_of_eight(
+    fn add_squares(
         sums: FloatTensor<Self>,
         inputs: EightTensors<Self>,
+        count: usize,
     ) -> FloatTensor<Self> {
-        Self::add_squares_of_eight_kernel(sums, inputs)
+        Self::add_squares_kernel(sums, inputs, count)
     }
 
     fn clipping(

@@ -146,9 +146,11 @@ pub(super) fn squares(input: CubeTensor) -> CubeTensor {
 }
 
 /// `sums` with the squares of `inputs` added, each to one of them; in place.
-pub(super) fn add_squares<const N: usize>(sums: CubeTensor, inputs: [CubeTensor; N]) -> CubeTensor {
+pub(super) fn add_squares(
+    sums: CubeTensor,
+    mut inputs: impl Iterator<Item = CubeTensor>,
+) -> CubeTensor {
     let sums = to_write_over(sums);
-    let mut inputs = inputs.into_iter();
     loop {
         let inputs: Vec<_> = inputs.by_ref().take(at_once(&sums, 1)).collect();
         if inputs.is_empty() {
