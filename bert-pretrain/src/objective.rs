@@ -183,12 +183,15 @@ impl PreTrainingBatch {
             .count()
     }
 
-    /// The ids that the model reads at the masked positions.
-    pub(crate) fn ids_at_positions(&self) -> Vec<i64> {
-        let positions = self.positions.iter();
-        positions
-            .map(|&position| self.input_ids[position as usize])
-            .collect()
+    /// Where each token of a batch stands whose masked positions are filled, `[rows · seq]`, in a row of all its tokens
+    /// followed by the fillings.
+    pub(crate) fn places(&self) -> Vec<i64> {
+        let tokens = self.input_ids.len();
+        let mut places: Vec<i64> = (0..tokens as i64).collect();
+        for (filling, &position) in (tokens..).zip(&self.positions) {
+            places[position as usize] = filling as i64;
+        }
+        places
     }
 
     pub(crate) fn input(&self, device: &Device) -> BertInput {

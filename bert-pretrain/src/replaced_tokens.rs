@@ -15,9 +15,7 @@ use bert_heads::tasks::masked_lm::{BertForMaskedLm, BertMlmHead};
 use bert_heads::tasks::replaced_tokens::BertForReplacedTokens;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{
-    Bool, Device, FloatDType, IndexingUpdateOp, Int, Tensor, TensorData, activation,
-};
+use burn::tensor::{Bool, Device, FloatDType, Int, Tensor, TensorData, activation};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use rand::RngExt;
 
@@ -165,22 +163,16 @@ impl ReplacedTokenDetection {
         let mut input = batch.input(&device);
         let (mut mlm_loss, mut mlm_totals, mut replaced) = (None, None, None);
         if !batch.labels.is_empty() {
-            let (positions, labels) = (
-                ints(&batch.positions, &device),
-                ints(&batch.labels, &device),
-            );
-            let logits = self.masked_lm().forward(input.clone(), positions.clone()); // [n, vocab_size]
+            let labels = ints(&batch.labels, &device);
+            let positions = ints(&batch.positions, &device);
+            let logits = self.masked_lm().forward(input.clone(), positions); // [n, vocab_size]
             let drawn = draw(logits.clone().detach(), seed);
             let CrossEntropy { sum, totals } = cross_entropy(logits, labels.clone());
             mlm_loss = Some(sum / batch.predictions);
             mlm_totals = Some(totals);
-            input.input_ids = put(
-                input.input_ids,
-                &ints(&batch.ids_at_positions(), &device),
-                &positions,
-                &drawn,
-            );
-            replaced = Some((positions, drawn.not_equal(labels).int()));
+            let places = ints(&batch.places(), &device);
+            input.input_ids = put(input.input_ids, drawn.clone(), places.clone());
+            replaced = Some((drawn.not_equal(labels).int(), places));
         }
         let labels = token_labels(&input, replaced); // [rows, seq]
         let logits = self.discriminator.forward(input); // [rows, seq]
@@ -265,41 +257,30 @@ fn draw(logits: Tensor<2>, seed: u64) -> Tensor<1, Int> {
     drawn.clamp_max(vocab_size as i64 - 1)
 }
 
-/// `ids` with `drawn` in place of `masked` at `positions`.
+/// `tokens` with some of `others` among them, as `places` has it; see [`PreTrainingBatch::places`].
 ///
 /// # Shapes
-/// - ids: `[rows, seq]`
-/// - masked, positions, drawn: `[n]`
-fn put(
-    ids: Tensor<2, Int>,
-    masked: &Tensor<1, Int>,
-    positions: &Tensor<1, Int>,
-    drawn: &Tensor<1, Int>,
-) -> Tensor<2, Int> {
-    let [rows, seq] = ids.dims();
-    let difference = drawn.clone() - masked.clone();
-    ids.reshape([rows * seq])
-        .select_assign(0, positions.clone(), difference, IndexingUpdateOp::Add)
-        .reshape([rows, seq])
+/// - tokens, output: `[rows, seq]`
+/// - others: `[n]`
+/// - places: `[rows · seq]`
+fn put(tokens: Tensor<2, Int>, others: Tensor<1, Int>, places: Tensor<1, Int>) -> Tensor<2, Int> {
+    let [rows, seq] = tokens.dims();
+    let all = Tensor::cat(vec![tokens.reshape([rows * seq]), others], 0);
+    all.select(0, places).reshape([rows, seq])
 }
 
-/// 1 for tokens that are replaced, 0 for others, [`IGNORED_LABEL`] for padding, `[rows, seq]`; `replaced` has positions, and 1
-/// or 0 for each.
+/// 1 for tokens that are replaced, 0 for others, [`IGNORED_LABEL`] for padding, `[rows, seq]`; `replaced` has 1 or 0 for each
+/// of the masked, and their places.
 fn token_labels(
     input: &BertInput,
     replaced: Option<(Tensor<1, Int>, Tensor<1, Int>)>,
 ) -> Tensor<2, Int> {
-    let [rows, seq] = input.dims();
-    let labels = Tensor::<1, Int>::zeros([rows * seq], &input.device());
+    let labels = Tensor::<2, Int>::zeros(input.dims(), &input.device());
     let labels = match replaced {
-        Some((positions, replaced)) => {
-            labels.select_assign(0, positions, replaced, IndexingUpdateOp::Add)
-        }
+        Some((replaced, places)) => put(labels, replaced, places),
         None => labels,
     };
-    labels
-        .reshape([rows, seq])
-        .mask_fill(input.mask_pad.clone(), IGNORED_LABEL)
+    labels.mask_fill(input.mask_pad.clone(), IGNORED_LABEL)
 }
 
 /// Counts of tokens in the order of the sums, `[1]` each: all, predicted right, replaced, predicted as replaced, and both.
