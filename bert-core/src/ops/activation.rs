@@ -27,7 +27,7 @@ pub(super) fn forward<B: Backend>(input: FloatTensor<B>, activation: Activation)
         Activation::Identity => input,
         Activation::Gelu => B::gelu(input),
         Activation::GeluTanh => tanh::<B>(input),
-        Activation::Swish(slope) => swish::<B>(input, slope),
+        Activation::Swish(slope) => swish::<B>(input, slope, B::sigmoid),
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) fn backward<B: Backend>(
         Activation::Identity => grad,
         Activation::Gelu => erf_backward::<B>(input, grad),
         Activation::GeluTanh => tanh_backward::<B>(input, grad),
-        Activation::Swish(slope) => swish_backward::<B>(input, grad, slope),
+        Activation::Swish(slope) => swish_backward::<B>(input, grad, slope, B::sigmoid),
     }
 }
 
@@ -95,26 +95,38 @@ fn tanh_backward<B: Backend>(input: FloatTensor<B>, grad: FloatTensor<B>) -> Flo
     B::float_mul(grad, B::float_mul_scalar(slope, 0.5.into()))
 }
 
-/// Swish by Burn's sigmoid, which has no overflow, as the quotient `x / (1 + exp(-slope·x))` would have.
-fn swish<B: Backend>(input: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
-    B::float_mul(input.clone(), swish_gate::<B>(input, slope))
+/// A function that computes `σ(x) = 1 / (1 + exp(-x))`.
+type Sigmoid<B> = fn(FloatTensor<B>) -> FloatTensor<B>;
+
+/// Swish by a sigmoid, which has no overflow, as the quotient `x / (1 + exp(-slope·x))` would have.
+pub(super) fn swish<B: Backend>(
+    input: FloatTensor<B>,
+    slope: f64,
+    sigmoid: Sigmoid<B>,
+) -> FloatTensor<B> {
+    B::float_mul(input.clone(), swish_gate::<B>(input, slope, sigmoid))
 }
 
 /// `σ(slope·x)`.
-fn swish_gate<B: Backend>(input: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
+fn swish_gate<B: Backend>(
+    input: FloatTensor<B>,
+    slope: f64,
+    sigmoid: Sigmoid<B>,
+) -> FloatTensor<B> {
     match slope {
-        1.0 => B::sigmoid(input),
-        _ => B::sigmoid(B::float_mul_scalar(input, slope.into())),
+        1.0 => sigmoid(input),
+        _ => sigmoid(B::float_mul_scalar(input, slope.into())),
     }
 }
 
 /// `grad · σ·(1 + slope·x·(1 - σ))`.
-fn swish_backward<B: Backend>(
+pub(super) fn swish_backward<B: Backend>(
     input: FloatTensor<B>,
     grad: FloatTensor<B>,
     slope: f64,
+    sigmoid: Sigmoid<B>,
 ) -> FloatTensor<B> {
-    let gate = swish_gate::<B>(input.clone(), slope);
+    let gate = swish_gate::<B>(input.clone(), slope, sigmoid);
     let rest = B::float_add_scalar(B::float_neg(gate.clone()), 1.0.into());
     let along = B::float_mul(B::float_mul_scalar(input, slope.into()), rest);
     let along = B::float_add_scalar(along, 1.0.into());

@@ -27,6 +27,7 @@ mod norm;
 mod ops;
 mod optimizer;
 mod parts;
+mod sigmoid;
 mod softmax;
 
 /// Sums of squares that are added up side by side.

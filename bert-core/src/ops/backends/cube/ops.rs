@@ -5,12 +5,14 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::Shape;
 
+use super::sigmoid::sigmoid;
 use super::{CubeKernels, attention, seed, unread};
+use crate::ops::activation;
 use crate::ops::attention::composed;
 use crate::ops::{
-    AdamOutput, AdamStep, AdamTensors, AttentionForm, AttentionGradients, AttentionInputs,
-    AttentionLayout, AttentionOutput, AttentionState, BertOps, EightTensors, GradientOps,
-    OptimizerOps, ResidualForm,
+    Activation, AdamOutput, AdamStep, AdamTensors, AttentionForm, AttentionGradients,
+    AttentionInputs, AttentionLayout, AttentionOutput, AttentionState, BertOps, EightTensors,
+    GradientOps, OptimizerOps, ResidualForm,
 };
 
 impl BertOps for Cube {
@@ -105,6 +107,13 @@ impl BertOps for Cube {
         Self::drop_elements(input, seed, probability)
     }
 
+    fn activate(input: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        match activation {
+            Activation::Swish(slope) => activation::swish::<Self>(input, slope, sigmoid::<Self>),
+            other => activation::forward::<Self>(input, other),
+        }
+    }
+
     fn dropout_mask(like: FloatTensor<Self>, shape: Shape, probability: f64) -> FloatTensor<Self> {
         let seed = seed::<Self>(&like.device());
         Self::seeded_dropout_mask(like, seed, shape, probability)
@@ -195,6 +204,19 @@ impl GradientOps for Cube {
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         Self::cross_entropy_rows_backward(logits, labels, weights, grad)
+    }
+
+    fn activate_backward(
+        input: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        match activation {
+            Activation::Swish(slope) => {
+                activation::swish_backward::<Self>(input, grad, slope, sigmoid::<Self>)
+            }
+            other => activation::backward::<Self>(input, grad, other),
+        }
     }
 
     fn dropout_with_state(input: FloatTensor<Self>, probability: f64) -> [FloatTensor<Self>; 2] {
