@@ -23,12 +23,11 @@ const MESA: usize = 0;
 const SWIFTSHADER: usize = 1;
 
 /// Operations and the whole network, of the crate's tests by their module.
-const CORE: Run = filtered("encoder", &["ops::", "packing::", "parity::"]);
+pub(crate) const CORE: Run = filtered("encoder", &["ops::", "packing::", "parity::"]);
 /// The whole network on another driver or compiler.
-pub(crate) const NETWORK: Run = filtered("encoder", &["packing::", "parity::"]);
+const NETWORK: Run = filtered("encoder", &["packing::", "parity::"]);
 /// Families whose blocks differ; the others have the blocks of one of these.
-pub(crate) const BLOCKS: (&str, &str) =
-    ("BERT_TEST_FAMILIES", "bert,mpnet,modernbert,deberta-v2,gte");
+const BLOCKS: (&str, &str) = ("BERT_TEST_FAMILIES", "bert,mpnet,modernbert,deberta-v2,gte");
 /// Logits, losses and gradients of every head.
 const HEADS: Run = filtered("tasks", &["parity::", "masked_lm::"]);
 /// Twenty steps of pretraining by every recipe, and the loss of replaced-token detection.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::legs::{BLOCKS, NETWORK, UPSTREAM};
+use crate::legs::{CORE, UPSTREAM};
 use crate::parity::Options;
 use crate::shell;
 use crate::sid::{self, Level};
@@ -15,8 +15,7 @@ const FEATURES: &str = "cpu,cuda,rocm";
 /// Target of the root and of its compiler.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds the three in a root of Debian sid, runs the fixtures of families whose blocks differ and upstream's defects on `cpu`,
-/// and has the other two refuse.
+/// Builds the three in a root of Debian sid, runs the core's tests on `cpu` and has the other two refuse.
 ///
 /// # Errors
 /// If the build or a test fails, or a device without its driver is not refused as it should be.
@@ -41,12 +40,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo
     };
 
-    for run in [NETWORK, UPSTREAM] {
+    for run in [CORE, UPSTREAM] {
         let mut tests = cargo("test");
         options.real.apply(&mut tests)?;
         run.apply(&mut tests);
         tests.env("BERT_TEST_DEVICES", "cpu");
-        tests.env(BLOCKS.0, BLOCKS.1);
         // Kernels are chosen once, and found again by later runs.
         tests.env("BERT_CACHE_DIR", shell::target().join("leg-cache/cpu"));
         shell::run(&mut tests)?;
