@@ -155,13 +155,12 @@ impl BertForPreTraining {
         let all = Tensor::from_data(TensorData::new(all, [count]), &device);
         let vectors = self.bert.forward_at(input, all); // [rows + n, hidden]
         let predictions = (!positions.is_empty()).then(|| {
-            let gathered = ops::rows_in_order(vectors.clone(), rows, positions.len(), 1);
-            let gathered = gathered.squeeze_dim(0); // [n, hidden]
+            let gathered = ops::rows_in_order(vectors.clone(), rows, positions.len()); // [n, hidden]
             let table = self.bert.embeddings.word_embeddings.weight.val();
             self.cls.predictions.forward(gathered, table)
         });
         let seq_relationship = next_sentence.map(|(head, pooler)| {
-            let firsts = ops::rows_in_order(vectors, 0, rows, 1).squeeze_dim(0); // [batch, hidden]
+            let firsts = ops::rows_in_order(vectors, 0, rows); // [batch, hidden]
             head.forward(pooler.forward_first(firsts))
         });
         PreTrainingLogits {

@@ -73,22 +73,26 @@ impl BertEmbeddings {
     /// - input_ids, token_type_ids: `[batch, seq]`
     /// - output: `[batch, seq, hidden]`
     pub fn forward(&self, input_ids: Tensor<2, Int>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
-        let [batch, seq] = input_ids.dims();
-        let table = self.word_embeddings.weight.val();
-        let tables = (&self.token_type_embeddings, &self.position_embeddings);
-        let positions = match (tables, self.positions.of(input_ids.clone())) {
-            ((Some(segments), Some(positions)), None) => {
-                return self.normalised(ops::embed(
-                    (table, input_ids),
-                    (segments.weight.val(), token_type_ids),
-                    positions.weight.val(),
-                    self.positions.first(),
-                ));
-            }
-            ((_, Some(table)), Some(ids)) => Some(ops::lookup(table.weight.val(), ids)), // [batch, seq, embedding]
-            _ => self.in_order(batch, seq),
+        let [_, seq] = input_ids.dims();
+        let words = self.word_embeddings.weight.val();
+        let position_ids = self.positions.of(input_ids.clone());
+        if let (Some(segments), Some(positions), None) = (
+            &self.token_type_embeddings,
+            &self.position_embeddings,
+            &position_ids,
+        ) {
+            return self.normalised(ops::embed(
+                (words, input_ids),
+                (segments.weight.val(), token_type_ids),
+                positions.weight.val(),
+                self.positions.first(),
+            ));
+        }
+        let positions = match (&self.position_embeddings, position_ids) {
+            (Some(table), Some(ids)) => Some(ops::lookup(table.weight.val(), ids)), // [batch, seq, embedding]
+            _ => self.in_order(seq),
         };
-        self.sum(ops::lookup(table, input_ids), token_type_ids, positions)
+        self.sum(ops::lookup(words, input_ids), token_type_ids, positions)
     }
 
     /// [`forward`](Self::forward) from vectors in place of the rows of the word table: to ask what
@@ -100,27 +104,24 @@ impl BertEmbeddings {
     /// - token_type_ids: `[batch, seq]`
     /// - output: `[batch, seq, hidden]`
     pub fn forward_words(&self, words: Tensor<3>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
-        let [batch, seq, _] = words.dims();
-        self.sum(words, token_type_ids, self.in_order(batch, seq))
+        let [_, seq, _] = words.dims();
+        self.sum(words, token_type_ids, self.in_order(seq))
     }
 
-    /// Position embeddings of rows without padding, `[batch, seq, embedding]`.
-    fn in_order(&self, batch: usize, seq: usize) -> Option<Tensor<3>> {
+    /// Position embeddings of a row without padding, `[1, seq, embedding]`.
+    fn in_order(&self, seq: usize) -> Option<Tensor<3>> {
         let table = self.position_embeddings.as_ref()?.weight.val(); // [max_position, embedding]
-        Some(ops::rows_in_order(
-            table,
-            self.positions.first(),
-            seq,
-            batch,
-        ))
+        let rows = ops::rows_in_order(table, self.positions.first(), seq);
+        Some(rows.unsqueeze_dim(0))
     }
 
     /// Adds, normalises and projects to the width of the blocks.
     ///
     /// # Shapes
     ///
-    /// - words, positions: `[batch, seq, embedding]`
+    /// - words: `[batch, seq, embedding]`
     /// - token_type_ids: `[batch, seq]`
+    /// - positions: `[batch, seq, embedding]` or `[1, seq, embedding]`
     /// - output: `[batch, seq, hidden]`
     fn sum(
         &self,

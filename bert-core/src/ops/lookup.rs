@@ -30,9 +30,14 @@ pub(super) fn embed<B: BertOps>(
     positions: FloatTensor<B>,
     first: usize,
 ) -> FloatTensor<B> {
-    let [batch, seq] = ids.shape().dims::<2>();
+    let [_, seq] = ids.shape().dims::<2>();
+    let [_, width] = positions.shape().dims::<2>();
     let sum = B::float_add(B::lookup(words, ids), B::lookup(segments, segment_ids));
-    B::float_add(sum, B::rows_in_order(positions, first, seq, batch))
+    let positions = B::rows_in_order(positions, first, seq);
+    B::float_add(
+        sum,
+        B::float_reshape(positions, Shape::new([1, seq, width])),
+    )
 }
 
 /// [`BertOps::embed`] as one node, keeping the tables, of which the gradients have the shapes.
@@ -50,10 +55,10 @@ pub(super) fn embed_autodiff<B: GradientOps, C: CheckpointStrategy>(
             B::embed(words, ids, segments, segment_ids, positions, first)
         },
         |([words, segments, positions], [ids, segment_ids], first), grad, wanted| {
-            let [positions_rows, _] = positions.shape().dims::<2>();
+            let [rows, _] = positions.shape().dims::<2>();
             let of_words = || B::lookup_backward(words, ids, grad.clone());
             let of_segments = || B::lookup_backward(segments, segment_ids, grad.clone());
-            let of_positions = || B::rows_in_order_backward(grad.clone(), positions_rows, first);
+            let of_positions = || B::rows_in_order_backward(grad.clone(), rows, first);
             [
                 wanted[0].then(of_words),
                 wanted[1].then(of_segments),
@@ -68,15 +73,8 @@ pub(super) fn in_order<B: Backend>(
     table: FloatTensor<B>,
     first: usize,
     count: usize,
-    copies: usize,
 ) -> FloatTensor<B> {
-    let [_, width] = table.shape().dims::<2>();
-    let rows = B::float_slice(table, &between(first, count));
-    let rows = B::float_reshape(rows, Shape::new([1, count, width]));
-    match copies {
-        1 => rows,
-        _ => B::float_expand(rows, Shape::new([copies, count, width])),
-    }
+    B::float_slice(table, &between(first, count))
 }
 
 /// [`BertOps::rows_in_order`] as one node.
@@ -84,12 +82,11 @@ pub(super) fn in_order_autodiff<B: GradientOps, C: CheckpointStrategy>(
     table: FloatTensor<Autodiff<B, C>>,
     first: usize,
     count: usize,
-    copies: usize,
 ) -> FloatTensor<Autodiff<B, C>> {
     keeping::<B, C, _, 1>(
         [table],
         |[table]| (table.shape().dims::<2>()[0], first),
-        |[table]| B::rows_in_order(table, first, count, copies),
+        |[table]| B::rows_in_order(table, first, count),
         |(rows, first), grad, _| [Some(B::rows_in_order_backward(grad, rows, first))],
     )
 }
@@ -100,13 +97,13 @@ pub(super) fn in_order_backward<B: Backend>(
     rows: usize,
     first: usize,
 ) -> FloatTensor<B> {
-    let [copies, count, width] = grad.shape().dims::<3>();
+    let shape = grad.shape();
     let (device, dtype) = (grad.device(), grad.dtype().into());
-    let sum = match copies {
-        1 => grad,
-        _ => B::float_sum_dim(grad, 0),
+    let [count, width] = [2, 1].map(|from_end| shape[shape.num_dims() - from_end]);
+    let sum = match shape.num_dims() {
+        2 => grad,
+        _ => B::float_reshape(B::float_sum_dim(grad, 0), Shape::new([count, width])),
     };
-    let sum = B::float_reshape(sum, Shape::new([count, width]));
     let zeros = B::float_zeros(Shape::new([rows, width]), &device, dtype);
     B::float_slice_assign(zeros, &between(first, count), sum)
 }

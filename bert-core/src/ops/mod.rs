@@ -184,19 +184,14 @@ pub trait BertOps: Backend {
         lookup::embed::<Self>(words, ids, segments, segment_ids, positions, first)
     }
 
-    /// The rows of a table from `first` on, `count` of them, the same for each of `copies`.
+    /// The rows of a table from `first` on, `count` of them.
     ///
     /// # Shapes
     ///
     /// - table: `[rows, width]`
-    /// - output: `[copies, count, width]`
-    fn rows_in_order(
-        table: FloatTensor<Self>,
-        first: usize,
-        count: usize,
-        copies: usize,
-    ) -> FloatTensor<Self> {
-        lookup::in_order::<Self>(table, first, count, copies)
+    /// - output: `[count, width]`
+    fn rows_in_order(table: FloatTensor<Self>, first: usize, count: usize) -> FloatTensor<Self> {
+        lookup::in_order::<Self>(table, first, count)
     }
 
     /// `softmax(scale · scores)` over the keys that are not padding.
@@ -510,11 +505,11 @@ pub trait GradientOps: BertOps {
     }
 
     /// Gradient of [`rows_in_order`](BertOps::rows_in_order) with respect to a table of `rows`, zero in the rows that it leaves
-    /// out.
+    /// out, and summed over a batch that shares them.
     ///
     /// # Shapes
     ///
-    /// - grad: `[copies, count, width]`
+    /// - grad: `[count, width]` or `[batch, count, width]`
     /// - output: `[rows, width]`
     fn rows_in_order_backward(
         grad: FloatTensor<Self>,

@@ -28,24 +28,15 @@ pub(super) fn composed<B: BertOps>(
     form: ResidualForm,
 ) -> FloatTensor<B> {
     let projected = B::project(input, weight, bias);
-    let dropped = match dropout_factors::<B>(&projected, form) {
-        Some(factors) => B::float_mul(projected, factors),
-        None => projected,
+    let dropped = match form.dropout > 0.0 {
+        true => B::dropout(projected, form.dropout),
+        false => projected,
     };
     B::add_normalize(dropped, residual, gamma, beta, form.epsilon)
 }
 
-/// Factors of dropout for all of `projected`, if there is any.
-fn dropout_factors<B: BertOps>(
-    projected: &FloatTensor<B>,
-    form: ResidualForm,
-) -> Option<FloatTensor<B>> {
-    let drops = form.dropout > 0.0;
-    drops.then(|| B::dropout_mask(projected.clone(), projected.shape(), form.dropout))
-}
-
 /// The default body of [`GradientOps::drop_add_normalize`].
-pub(super) fn drop_add_normalize<B: BertOps>(
+pub(super) fn drop_add_normalize<B: GradientOps>(
     projected: FloatTensor<B>,
     bias: FloatTensor<B>,
     residual: FloatTensor<B>,
@@ -57,13 +48,13 @@ pub(super) fn drop_add_normalize<B: BertOps>(
     // Without dropout a tensor that the way back leaves alone.
     let (device, dtype) = (projected.device(), projected.dtype().into());
     let unread = || B::float_zeros(Shape::new([1]), &device, dtype);
-    let (dropped, factors) = match dropout_factors::<B>(&projected, form) {
-        Some(factors) => (B::float_mul(projected, factors.clone()), factors),
-        None => (projected, unread()),
+    let [dropped, chosen] = match form.dropout > 0.0 {
+        true => B::dropout_with_state(projected, form.dropout),
+        false => [projected, unread()],
     };
     let sum = B::float_add(dropped, residual);
     let output = B::normalize(sum.clone(), gamma, beta, form.epsilon);
-    [sum, output, factors]
+    [sum, output, chosen]
 }
 
 /// The default body of [`GradientOps::drop_add_normalize_backward`].
@@ -71,12 +62,12 @@ pub(super) fn drop_add_normalize_backward<B: GradientOps>(
     sum: FloatTensor<B>,
     gamma: FloatTensor<B>,
     grad: FloatTensor<B>,
-    factors: FloatTensor<B>,
+    chosen: FloatTensor<B>,
     form: ResidualForm,
 ) -> [FloatTensor<B>; 5] {
     let (of_sum, of_gamma, of_beta) = B::normalize_backward(sum, gamma, grad, form.epsilon);
     let of_projected = match form.dropout > 0.0 {
-        true => B::float_mul(of_sum.clone(), factors),
+        true => B::dropout_backward(of_sum.clone(), chosen, form.dropout),
         false => of_sum.clone(),
     };
     let of_bias = B::project_bias_backward(of_projected.clone());

@@ -168,18 +168,18 @@ pub fn embed(
     )
 }
 
-/// The rows of a table from `first` on, `count` of them, the same for each of `copies`.
+/// The rows of a table from `first` on, `count` of them.
 ///
 /// # Shapes
 ///
 /// - table: `[rows, width]`
-/// - output: `[copies, count, width]`
+/// - output: `[count, width]`
 ///
 /// # Panics
 ///
 /// When the table has fewer than `first + count` rows.
-pub fn rows_in_order(table: Tensor<2>, first: usize, count: usize, copies: usize) -> Tensor<3> {
-    dispatch!(BertOps::rows_in_order(table), first, count, copies)
+pub fn rows_in_order(table: Tensor<2>, first: usize, count: usize) -> Tensor<2> {
+    dispatch!(BertOps::rows_in_order(table), first, count)
 }
 
 /// [`linear_table`] by a table that is packed as a matrix `[width, rows]`.

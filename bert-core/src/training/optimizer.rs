@@ -345,3 +345,80 @@ impl ModuleMapper for Stepper<'_> {
         Param::from_mapped_value(id, tensor, mapper)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::optim::GradientsParams;
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::device::test_devices;
+    use crate::training::Recipe;
+
+    #[derive(Module, Debug)]
+    struct Weights {
+        values: Vec<Param<Tensor<1>>>,
+    }
+
+    /// More than four of one large size, two of another, and many small ones.
+    fn sizes() -> Vec<usize> {
+        let large = [SMALL + 3; 5].into_iter().chain([SMALL + 40; 2]);
+        large.chain(1..=9).collect()
+    }
+
+    fn weights(device: &Device) -> Weights {
+        let value = |(number, size): (usize, usize)| {
+            let at = |place: usize| ((place * 31 + number * 7) % 53) as f32 / 26.0 - 1.0;
+            let values = (0..size).map(at).collect::<Vec<_>>();
+            Param::from_tensor(Tensor::from_data(TensorData::new(values, [size]), device))
+        };
+        Weights {
+            values: sizes().into_iter().enumerate().map(value).collect(),
+        }
+    }
+
+    /// Values after three steps.
+    fn trained(device: &Device, max_gradient_norm: Option<f64>) -> Vec<Vec<f32>> {
+        let mut optimizer = Optimizer::new(OptimizerConfig {
+            max_gradient_norm,
+            ..Recipe::HuggingFace.optimizer()
+        });
+        let mut weights = weights(device);
+        for _ in 0..3 {
+            let terms = weights
+                .values
+                .iter()
+                .map(|value| value.val().powi_scalar(2));
+            let loss = terms.map(Tensor::sum).reduce(|sum, term| sum + term);
+            let gradients = loss.unwrap().backward();
+            let gradients = GradientsParams::from_grads(gradients, &weights);
+            let gradients = ParameterGradients::take(&weights, gradients);
+            (weights, _) = optimizer.step(weights, gradients, 0.01);
+        }
+        let values = weights.values.iter();
+        values
+            .map(|value| value.val().into_data().iter::<f32>().collect())
+            .collect()
+    }
+
+    #[test]
+    fn parameters_that_are_updated_together_move_like_each_alone() {
+        for (label, device) in test_devices() {
+            let device = device.autodiff();
+            let fresh = weights(&device);
+            // Only with clipping are several updated at once; this one clips nothing.
+            let (together, alone) = (trained(&device, Some(1e9)), trained(&device, None));
+            for ((found, expected), before) in together.iter().zip(&alone).zip(&fresh.values) {
+                let before: Vec<f32> = before.val().into_data().iter().collect();
+                assert_eq!(found.len(), before.len());
+                for ((found, expected), before) in found.iter().zip(expected).zip(&before) {
+                    assert!(
+                        (found - expected).abs() <= 1e-6,
+                        "{label}: {found} {expected}"
+                    );
+                    assert!((found - before).abs() > 1e-3 || *before == 0.0, "{label}");
+                }
+            }
+        }
+    }
+}

@@ -320,13 +320,8 @@ impl<B: GradientOps, C: CheckpointStrategy> BertOps for Autodiff<B, C> {
         lookup::embed_autodiff::<B, C>(tables, ids, segment_ids, first)
     }
 
-    fn rows_in_order(
-        table: FloatTensor<Self>,
-        first: usize,
-        count: usize,
-        copies: usize,
-    ) -> FloatTensor<Self> {
-        lookup::in_order_autodiff::<B, C>(table, first, count, copies)
+    fn rows_in_order(table: FloatTensor<Self>, first: usize, count: usize) -> FloatTensor<Self> {
+        lookup::in_order_autodiff::<B, C>(table, first, count)
     }
 
     fn cross_entropy(

@@ -16,67 +16,42 @@ pub(super) fn mask(
     probability: f64,
 ) -> CubeTensor {
     let mask = empty(&like, shape, like.dtype);
-    let size = mask.shape().num_elements();
-    let units = units(&mask, size);
-    let (threshold, factor) = dropout_numbers(probability);
-    mask_kernel::launch(
-        &mask.client,
-        cube_for_each(size.div_ceil(units)),
-        CubeDim::new_1d(units as u32),
-        seed.into_tensor_arg(),
-        mask.clone().into_tensor_arg(),
-        size,
-        threshold,
-        factor,
-        dtype_to_storage_type(like.dtype),
-    );
-    mask
-}
-
-#[cube(launch)]
-fn mask_kernel<F: Float>(
-    seed: &Tensor<f32>,
-    mask: &mut Tensor<F>,
-    size: usize,
-    threshold: u32,
-    factor: f32,
-    #[define(F)] _dtype: ElemType,
-) {
-    let place = ABSOLUTE_POS;
-    if place >= size {
-        terminate!();
-    }
-    let keep = keep_factor(place, seed, threshold, factor);
-    mask[place] = F::cast_from(keep);
+    launch(mask, seed, probability, false)
 }
 
 /// `input` with elements dropped as `seed` chooses, in place.
 pub(super) fn drop(input: CubeTensor, seed: CubeTensor, probability: f64) -> CubeTensor {
-    let input = to_write_over(input);
-    let size = input.shape().num_elements();
-    let units = units(&input, size);
+    launch(to_write_over(input), seed, probability, true)
+}
+
+/// The factors in `output`, or with `multiplies` their products with what is there.
+fn launch(output: CubeTensor, seed: CubeTensor, probability: f64, multiplies: bool) -> CubeTensor {
+    let size = output.shape().num_elements();
+    let units = units(&output, size);
     let (threshold, factor) = dropout_numbers(probability);
-    drop_kernel::launch(
-        &input.client.clone(),
+    dropout_kernel::launch(
+        &output.client.clone(),
         cube_for_each(size.div_ceil(units)),
         CubeDim::new_1d(units as u32),
         seed.into_tensor_arg(),
-        input.clone().into_tensor_arg(),
+        output.clone().into_tensor_arg(),
         size,
         threshold,
         factor,
-        dtype_to_storage_type(input.dtype),
+        multiplies,
+        dtype_to_storage_type(output.dtype),
     );
-    input
+    output
 }
 
 #[cube(launch)]
-fn drop_kernel<F: Float>(
+fn dropout_kernel<F: Float>(
     seed: &Tensor<f32>,
-    input: &mut Tensor<F>,
+    output: &mut Tensor<F>,
     size: usize,
     threshold: u32,
     factor: f32,
+    #[comptime] multiplies: bool,
     #[define(F)] _dtype: ElemType,
 ) {
     let place = ABSOLUTE_POS;
@@ -84,5 +59,9 @@ fn drop_kernel<F: Float>(
         terminate!();
     }
     let keep = keep_factor(place, seed, threshold, factor);
-    input[place] = F::cast_from(f32::cast_from(input[place]) * keep);
+    if comptime![multiplies] {
+        output[place] = F::cast_from(f32::cast_from(output[place]) * keep);
+    } else {
+        output[place] = F::cast_from(keep);
+    }
 }

@@ -174,7 +174,9 @@ fn lookup_backward_kernel<F: Float, I: Numeric>(
 /// [`GradientOps::rows_in_order_backward`](crate::ops::GradientOps::rows_in_order_backward).
 pub(super) fn rows_in_order_backward(grad: CubeTensor, rows: usize, first: usize) -> CubeTensor {
     let grad = in_rows(grad);
-    let [copies, count, width] = grad.shape().dims::<3>();
+    let (all, width) = rows_and_width(&grad);
+    let shape = grad.shape();
+    let count = shape[shape.num_dims() - 2];
     let output = empty(&grad, Shape::new([rows, width]), grad.dtype);
     let size = rows * width;
     let units = units(&output, size);
@@ -188,13 +190,13 @@ pub(super) fn rows_in_order_backward(grad: CubeTensor, rows: usize, first: usize
         size,
         first * width,
         count * width,
-        copies,
+        all / count.max(1),
         dtype,
     );
     output
 }
 
-/// A unit for each element of the table, which has a gradient from `first` on, `count` elements of each copy.
+/// A unit for each element of the table, which has a gradient from `first` on, in `count` elements of each row of the batch.
 #[cube(launch)]
 fn rows_in_order_backward_kernel<F: Float>(
     grad: &Tensor<F>,
@@ -202,7 +204,7 @@ fn rows_in_order_backward_kernel<F: Float>(
     size: usize,
     first: usize,
     count: usize,
-    copies: usize,
+    batch: usize,
     #[define(F)] _dtype: ElemType,
 ) {
     let place = ABSOLUTE_POS;
@@ -211,10 +213,10 @@ fn rows_in_order_backward_kernel<F: Float>(
     }
     let mut sum = f32::new(0.0);
     if place >= first && place < first + count {
-        let mut copy = 0;
-        while copy < copies {
-            sum += f32::cast_from(grad[copy * count + place - first]);
-            copy += 1;
+        let mut row = 0;
+        while row < batch {
+            sum += f32::cast_from(grad[row * count + place - first]);
+            row += 1;
         }
     }
     output[place] = F::cast_from(sum);
