@@ -42,7 +42,7 @@ pub(super) fn embed(tables: [CubeTensor; 3], ids: [CubeTensor; 2], first: usize)
     output
 }
 
-/// A unit for each element of the output.
+/// A unit for each element of the output, rounded after each addition, as the operations that it stands for have it.
 #[cube(launch)]
 fn embed_kernel<F: Float, I: Numeric>(
     words: &Tensor<F>,
@@ -65,10 +65,8 @@ fn embed_kernel<F: Float, I: Numeric>(
     let word = usize::cast_from(ids[token]);
     let segment = usize::cast_from(segment_ids[token]);
     let position = first + token % seq;
-    let sum = f32::cast_from(words[word * width + column])
-        + f32::cast_from(segments[segment * width + column]);
-    let sum = sum + f32::cast_from(positions[position * width + column]);
-    output[place] = F::cast_from(sum);
+    let sum = words[word * width + column] + segments[segment * width + column];
+    output[place] = sum + positions[position * width + column];
 }
 
 /// [`GradientOps::lookup_backward`](crate::ops::GradientOps::lookup_backward) for a table of `rows`.
